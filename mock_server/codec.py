@@ -1,0 +1,172 @@
+"""Arrays to and from the bytes and typed fields that KServe v2 carries.
+
+The wire form is little-endian and row-major. BYTES elements are a 4-byte length and
+the bytes themselves. numpy has no bfloat16, so BF16 tensors are float32 arrays here.
+"""
+
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ELEMENT_BYTES: Mapping[str, int] = MappingProxyType(
+    {
+        "BOOL": 1,
+        "UINT8": 1,
+        "UINT16": 2,
+        "UINT32": 4,
+        "UINT64": 8,
+        "INT8": 1,
+        "INT16": 2,
+        "INT32": 4,
+        "INT64": 8,
+        "FP16": 2,
+        "BF16": 2,
+        "FP32": 4,
+        "FP64": 8,
+    }
+)
+"""Bytes of one element of each datatype but BYTES, whose elements differ in length."""
+
+DATATYPES = frozenset(ELEMENT_BYTES) | {"BYTES"}
+
+_WIRE_DTYPES = {
+    "BOOL": "?",
+    "UINT8": "u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+    "INT8": "i1",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
+_DATATYPE_OF = {np.dtype(code).str[1:]: name for name, code in _WIRE_DTYPES.items()}
+_LENGTH = struct.Struct("<I")
+
+
+class RawTensor(NamedTuple):
+    """A named tensor as it travels: the form both protocols share."""
+
+    name: str
+    datatype: str  #: KServe's name; of a request it may be any text
+    shape: tuple[int, ...]  #: as sent, batch dimension included
+    data: bytes  #: wire form
+
+
+def element_count(shape: Iterable[int]) -> int:
+    """Elements of a tensor of this shape; 1 for a scalar, 0 if a dimension is."""
+    return math.prod(shape)
+
+
+def datatype_of(array: NDArray[Any]) -> str:
+    """KServe's name of an array's element type, whatever its byte order.
+
+    Raises
+    ------
+    TypeError
+        If no datatype of the protocol holds such elements.
+    """
+    if array.dtype.kind in "OSU":
+        return "BYTES"
+    if array.dtype.name == "bfloat16":  # ml_dtypes
+        return "BF16"
+    try:
+        return _DATATYPE_OF[array.dtype.str[1:]]
+    except KeyError:
+        raise TypeError(f"no KServe datatype for arrays of {array.dtype}") from None
+
+
+def encode(array: NDArray[Any], datatype: str) -> bytes:
+    """Wire form of `array`, which keeps its values: one copy of the data.
+
+    Parameters
+    ----------
+    array : ndarray
+        Any layout and byte order; strings as bytes or as text, which becomes UTF-8.
+    datatype : str
+        ``datatype_of(array)``, or BF16 for a float32 array, which is then rounded to
+        nearest, ties to even.
+    """
+    if datatype == "BYTES":
+        return pack_strings(array.ravel().tolist())
+    if datatype == "BF16":
+        return _round_to_bfloat16(array.astype(np.float32)).tobytes()
+    return array.astype(_WIRE_DTYPES[datatype], copy=False).tobytes()
+
+
+def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
+    """Array of wire-form data: a copy of its own, which the caller may write to.
+
+    Parameters
+    ----------
+    data : bytes
+        As many bytes as `datatype` and `shape` ask for.
+    datatype : str
+        One of `DATATYPES`. BF16 gives float32, BYTES an object array of bytes.
+    shape : sequence of int
+        No negative dimension; a dimension of 0 needs no data.
+
+    Raises
+    ------
+    ValueError
+        If the data does not fill the shape exactly.
+    """
+    if datatype == "BYTES":
+        strings = np.empty(element_count(shape), dtype=object)
+        strings[:] = unpack_strings(data)
+        return strings.reshape(shape)
+    if datatype == "BF16":
+        halves = np.frombuffer(data, dtype="<u2").astype(np.uint32)
+        return (halves << np.uint32(16)).view(np.float32).reshape(shape)
+    return np.frombuffer(data, dtype=_WIRE_DTYPES[datatype]).reshape(shape).copy()
+
+
+def pack_strings(strings: Iterable[bytes | str]) -> bytes:
+    """Wire form of BYTES elements."""
+    encoded = [s.encode() if isinstance(s, str) else bytes(s) for s in strings]
+    return b"".join(part for s in encoded for part in (_LENGTH.pack(len(s)), s))
+
+
+def unpack_strings(data: bytes) -> list[bytes]:
+    """Elements of a BYTES tensor, from its wire form.
+
+    Raises
+    ------
+    ValueError
+        If the data ends inside an element.
+    """
+    strings, position = [], 0
+    while position < len(data):
+        start = position + _LENGTH.size
+        if start > len(data):
+            raise ValueError(f"string length cut off at byte {position}")
+        position = start + _LENGTH.unpack_from(data, start - _LENGTH.size)[0]
+        if position > len(data):
+            raise ValueError(f"string cut off at byte {start}")
+        strings.append(data[start:position])
+    return strings
+
+
+def encode_wrapped(values: Sequence[int | float], datatype: str) -> bytes:
+    """Wire form of typed contents; integers out of range wrap, as Triton's do."""
+    if datatype.startswith(("INT", "UINT")):
+        wide = "<u8" if datatype == "UINT64" else "<i8"
+        return np.array(values, dtype=wide).astype(_WIRE_DTYPES[datatype]).tobytes()
+    return np.array(values, dtype=_WIRE_DTYPES[datatype]).tobytes()
+
+
+def _round_to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    bits = array.view(np.uint32)
+    # Half a unit in the last kept place, less one where that place is even. A NaN would
+    # be carried over into another number: cut it, and keep it a quiet NaN.
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    kept = np.where(np.isnan(array), bits | np.uint32(0x00400000), rounded)
+    return (kept >> np.uint32(16)).astype("<u2")

@@ -1,0 +1,142 @@
+"""What is served: a name, its tensors, and the function that answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mock_server.codec import DATATYPES
+
+Tensors = Mapping[str, NDArray[Any]]
+ModelFunction = Callable[[Tensors], Tensors]
+
+FREE = -1
+"""A dimension of any size, 0 included."""
+
+
+def dims_text(dims: Sequence[int]) -> str:
+    """Dimensions as Triton writes them: ``[-1,3]``."""
+    return "[" + ",".join(map(str, dims)) + "]"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a model. As text: ``FEATURES FP32[-1,3]``.
+
+    Raises
+    ------
+    ValueError
+        If the name is empty, the datatype unknown, or a dimension below -1.
+    """
+
+    name: str
+
+    datatype: str
+    """KServe's name: ``FP32``, ``INT64``, ``BYTES``, ..."""
+
+    shape: tuple[int, ...]
+    """Without the batch dimension; -1 is a free dimension."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+        if not self.name:
+            raise ValueError("a tensor needs a name")
+        if self.datatype not in DATATYPES:
+            raise ValueError(
+                f"tensor {self.name!r}: unknown datatype {self.datatype!r}, "
+                f"expected one of {', '.join(sorted(DATATYPES))}"
+            )
+        if any(dim < FREE for dim in self.shape):
+            raise ValueError(
+                f"tensor {self.name!r}: dimensions must be at least -1, "
+                f"got {dims_text(self.shape)}"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.datatype}{dims_text(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Model:
+    """A Python callable, declared as Triton's ``config.pbtxt`` would declare it.
+
+    It prints as it was written: fields left at their default are left out.
+
+    Raises
+    ------
+    ValueError
+        If a name is empty or used twice, there is no input or output, or a number is
+        out of its range.
+    """
+
+    name: str
+
+    inputs: Sequence[TensorSpec]
+
+    outputs: Sequence[TensorSpec]
+
+    function: ModelFunction
+    """Called with all inputs by name; returns the outputs by name, in the order in
+    which they are to be sent. It runs in a worker thread, in up to `instances` of them
+    at once. The arrays it gets are its own. An array of another type or shape than
+    declared is sent as it is, as Triton does."""
+
+    max_batch_size: int = 0
+    """Largest size of the first dimension, which the shapes above then leave out; 0:
+    there is no batch dimension."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """``ModelConfig.parameters``: what the client is to know about the model."""
+
+    version: str = "1"
+
+    instances: int = 1
+    """How many requests run at once; further ones wait for their turn."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "outputs", tuple(self.outputs))
+        object.__setattr__(self, "parameters", dict(self.parameters))
+        if not self.name:
+            raise ValueError("a model needs a name")
+        for kind, specs in (("input", self.inputs), ("output", self.outputs)):
+            names = [spec.name for spec in specs]
+            if not names:
+                raise ValueError(f"model {self.name!r} has no {kind}")
+            if len(set(names)) < len(names):
+                raise ValueError(f"model {self.name!r} has two {kind}s of one name")
+        if self.max_batch_size < 0:
+            raise ValueError(
+                f"model {self.name!r}: max_batch_size must be at least 0, "
+                f"got {self.max_batch_size}"
+            )
+        if not (self.version.isdecimal() and int(self.version) > 0):
+            raise ValueError(
+                f"model {self.name!r}: version must be a positive integer as text, "
+                f"got {self.version!r}"
+            )
+        if self.instances < 1:
+            raise ValueError(
+                f"model {self.name!r}: instances must be at least 1, "
+                f"got {self.instances}"
+            )
+
+    def __repr__(self) -> str:
+        written = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value == each.default:
+                continue
+            if each.default_factory is not MISSING and not value:
+                continue
+            if each.name == "function":
+                value_text = getattr(value, "__qualname__", repr(value))
+            else:
+                value_text = repr(value)
+            written.append(f"{each.name}={value_text}")
+        return f"Model({', '.join(written)})"
+
+    def wire_shape(self, spec: TensorSpec) -> tuple[int, ...]:
+        """Shape a client must send, batch dimension included where there is one."""
+        return (FREE, *spec.shape) if self.max_batch_size > 0 else spec.shape

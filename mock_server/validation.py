@@ -1,0 +1,184 @@
+"""Is a request one the model can run? If not, Triton's own words say why.
+
+Order and texts of the checks: Triton Inference Server 2.51, ``InferenceRequest::
+Normalize`` in ``core``, and answers of a running server. Both protocols share them.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+import grpc
+
+from mock_server.codec import (
+    DATATYPES,
+    ELEMENT_BYTES,
+    RawTensor,
+    element_count,
+)
+from mock_server.errors import ModelError
+from mock_server.models import FREE, Model, TensorSpec, dims_text
+
+_BATCH_NOTE = (
+    "NOTE: Setting a non-zero max_batch_size in the model config requires a batch "
+    "dimension to be prepended to each input shape. If you want to specify the full "
+    "shape including the batch dim in your input dims config, try setting "
+    "max_batch_size to zero. See the model configuration docs for more info on "
+    "max_batch_size."
+)
+
+
+def invalid(text: str) -> ModelError:
+    """INVALID_ARGUMENT of a request that could not be read."""
+    return ModelError(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+
+def invalid_request(request_id: str, text: str) -> ModelError:
+    """INVALID_ARGUMENT of a request that was read: it names the request."""
+    return invalid(f"[request id: {request_id or '<id_unknown>'}] {text}")
+
+
+def check_request(
+    model: Model,
+    inputs: Sequence[RawTensor],
+    requested_outputs: Iterable[str],
+    request_id: str,
+) -> int:
+    """Batch size of a request that the model can run; 1 where there is no batching.
+
+    Raises
+    ------
+    ModelError
+        INVALID_ARGUMENT with the first thing found wrong.
+    """
+    known_outputs = {spec.name for spec in model.outputs}
+    for name in requested_outputs:
+        if name not in known_outputs:
+            raise invalid(
+                f"unexpected inference output '{name}' for model '{model.name}'"
+            )
+    checks = _Checks(model, request_id)
+    checks.input_count(inputs)
+    batch_size = checks.batch_size(inputs) if model.max_batch_size > 0 else 1
+    specs = {spec.name: spec for spec in model.inputs}
+    for tensor in inputs:
+        if tensor.name not in specs:
+            raise invalid(
+                f"unexpected inference input '{tensor.name}' for model '{model.name}'"
+            )
+        checks.tensor(tensor, specs[tensor.name])
+    return batch_size
+
+
+class _Checks:
+    def __init__(self, model: Model, request_id: str) -> None:
+        self._model = model
+        self._request_id = request_id
+
+    def _fail(self, text: str) -> NoReturn:
+        raise invalid_request(self._request_id, text)
+
+    def input_count(self, inputs: Sequence[RawTensor]) -> None:
+        if len(inputs) == len(self._model.inputs):
+            return
+        given = [tensor.name for tensor in inputs]
+        missing = [s.name for s in self._model.inputs if s.name not in given]
+        # Triton drops the last character of the list, which is the bracket if the list
+        # is empty.
+        missing_text = _names(missing) if missing else "]"
+        self._fail(
+            f"expected {len(self._model.inputs)} inputs but got {len(inputs)} inputs "
+            f"for model '{self._model.name}'. Got input(s) {_names(given)}, but "
+            f"missing required input(s) {missing_text}. Please provide all required "
+            "input(s)."
+        )
+
+    def batch_size(self, inputs: Sequence[RawTensor]) -> int:
+        sizes = []
+        for tensor in inputs:
+            if not tensor.shape:
+                self._fail(
+                    f"input '{tensor.name}' has no shape but model requires batch "
+                    f"dimension for '{self._model.name}'"
+                )
+            sizes.append(tensor.shape[0])
+            if sizes[-1] != sizes[0]:
+                self._fail(
+                    f"input '{tensor.name}' batch size does not match other inputs "
+                    f"for '{self._model.name}'"
+                )
+        if sizes[0] > self._model.max_batch_size:
+            self._fail(
+                "inference request batch-size must be <= "
+                f"{self._model.max_batch_size} for '{self._model.name}'"
+            )
+        return sizes[0]
+
+    def tensor(self, tensor: RawTensor, spec: TensorSpec) -> None:
+        if tensor.datatype != spec.datatype:
+            got = tensor.datatype if tensor.datatype in DATATYPES else "<invalid>"
+            self._fail(
+                f"inference input '{spec.name}' data-type is '{got}', but model "
+                f"'{self._model.name}' expects '{spec.datatype}'"
+            )
+        self._shape(tensor, spec)
+        if spec.datatype == "BYTES":
+            self._strings(tensor)
+            return
+        expected = element_count(tensor.shape) * ELEMENT_BYTES[spec.datatype]
+        if len(tensor.data) != expected:
+            self._fail(
+                f"input byte size mismatch for input '{spec.name}' for model "
+                f"'{self._model.name}'. Expected {expected}, got {len(tensor.data)}"
+            )
+
+    def _shape(self, tensor: RawTensor, spec: TensorSpec) -> None:
+        if any(dim < 0 for dim in tensor.shape):
+            self._fail(
+                f"All input dimensions should be specified for input '{spec.name}' "
+                f"for model '{self._model.name}', got {dims_text(tensor.shape)}"
+            )
+        expected = self._model.wire_shape(spec)
+        fits = len(tensor.shape) == len(expected) and all(
+            want in (FREE, got)
+            for want, got in zip(expected, tensor.shape, strict=True)
+        )
+        if not fits:
+            note = _BATCH_NOTE if self._model.max_batch_size > 0 else ""
+            self._fail(
+                f"unexpected shape for input '{spec.name}' for model "
+                f"'{self._model.name}'. Expected {dims_text(expected)}, got "
+                f"{dims_text(tensor.shape)}. {note}"
+            )
+
+    def _strings(self, tensor: RawTensor) -> None:
+        of_input = f"for inference input '{tensor.name}'"
+        of_model = f"{of_input} for model '{self._model.name}'"
+        expected, found = element_count(tensor.shape), 0
+        position, length, size = 0, 0, len(tensor.data)
+        while position < size:
+            if found == expected:
+                self._fail(
+                    f"unexpected number of string elements {found + 1} {of_model}, "
+                    f"expecting {expected}"
+                )
+            if size - position < 4:
+                self._fail(
+                    f"incomplete string length indicator {of_model}, expecting 4 bytes "
+                    f"but only {size - position} bytes available. Please make sure the "
+                    "string length indicator is in one buffer."
+                )
+            (length,) = struct.unpack_from("<I", tensor.data, position)
+            position += 4 + length
+            found += 1
+        if found != expected:
+            self._fail(f"expected {expected} string elements {of_model}, got {found}")
+        if position > size:
+            raise invalid(
+                f"incomplete string data {of_input}, expecting string of length "
+                f"{length} but only {size - position + length} bytes available"
+            )
+
+
+def _names(names: Iterable[str]) -> str:
+    return "[" + ",".join(f"'{name}'" for name in names) + "]"
