@@ -1,0 +1,85 @@
+"""A client for Triton servers: named tensors in, named tensors out.
+
+It batches, keeps a bounded window of requests in flight, repeats what failed in
+transit, and gives every request exactly one outcome, in order.
+
+Importing it is cheap: gRPC is loaded when the first connection is opened.
+"""
+
+from sonic_client.config import (
+    BatchingConfig,
+    ClientConfig,
+    RetryConfig,
+    WindowConfig,
+)
+from sonic_client.errors import (
+    AccessDeniedError,
+    ClientClosedError,
+    ConfigError,
+    DeadlineExceededError,
+    GivenUpError,
+    InvalidAnswerError,
+    Mismatch,
+    ModelNotFoundError,
+    RejectedRequestError,
+    RequestTooLargeError,
+    ServerError,
+    ServerOverloadedError,
+    ServerUnreachableError,
+    SonicError,
+    TensorMismatchError,
+    TransientError,
+    TriesExhaustedError,
+    TryTimedOutError,
+)
+from sonic_client.fallback import FallbackServer
+from sonic_client.latency import LatencyHistogram
+from sonic_client.statistics import ClientStatistics
+from sonic_client.summary import JobSummary, ServerCounters, ServerInterval
+from sonic_client.types import (
+    Answer,
+    Failure,
+    ModelMetadata,
+    Outcome,
+    Request,
+    Tensors,
+    TensorSpec,
+)
+
+__all__ = [
+    "AccessDeniedError",
+    "Answer",
+    "BatchingConfig",
+    "ClientClosedError",
+    "ClientConfig",
+    "ClientStatistics",
+    "ConfigError",
+    "DeadlineExceededError",
+    "Failure",
+    "FallbackServer",
+    "GivenUpError",
+    "InvalidAnswerError",
+    "JobSummary",
+    "LatencyHistogram",
+    "Mismatch",
+    "ModelMetadata",
+    "ModelNotFoundError",
+    "Outcome",
+    "RejectedRequestError",
+    "Request",
+    "RequestTooLargeError",
+    "RetryConfig",
+    "ServerCounters",
+    "ServerError",
+    "ServerInterval",
+    "ServerOverloadedError",
+    "ServerUnreachableError",
+    "SonicError",
+    "TensorMismatchError",
+    "TensorSpec",
+    "Tensors",
+    "TransientError",
+    "TriesExhaustedError",
+    "TryTimedOutError",
+    "WindowConfig",
+]

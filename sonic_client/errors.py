@@ -1,0 +1,262 @@
+"""Every error of the toolkit, by what the caller can do about it.
+
+::
+
+    SonicError
+    ├── ConfigError (ValueError)                  fix the configuration
+    ├── TensorMismatchError (ValueError)          fix the tensors
+    ├── ClientClosedError (RuntimeError)          open the client first
+    ├── InvalidAnswerError                        fix the served model
+    ├── ServerError                               a server said no, or nothing
+    │   ├── TransientError                        try again
+    │   │   ├── ServerUnreachableError (ConnectionError)
+    │   │   ├── ServerOverloadedError
+    │   │   └── TryTimedOutError (TimeoutError)
+    │   └── RejectedRequestError                  the same request fails again
+    │       ├── ModelNotFoundError (LookupError)
+    │       ├── AccessDeniedError (PermissionError)
+    │       └── RequestTooLargeError
+    └── GivenUpError                              the retry budget is spent
+        ├── TriesExhaustedError
+        └── DeadlineExceededError (TimeoutError)
+
+The facts in a message are also attributes, and every error survives pickling
+with them, so it can cross to another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "AccessDeniedError",
+    "ClientClosedError",
+    "ConfigError",
+    "DeadlineExceededError",
+    "GivenUpError",
+    "InvalidAnswerError",
+    "Mismatch",
+    "ModelNotFoundError",
+    "RejectedRequestError",
+    "RequestTooLargeError",
+    "ServerError",
+    "ServerOverloadedError",
+    "ServerUnreachableError",
+    "SonicError",
+    "TensorMismatchError",
+    "TransientError",
+    "TriesExhaustedError",
+    "TryTimedOutError",
+]
+
+
+class SonicError(Exception):
+    """Root of all errors that this toolkit raises on purpose."""
+
+    # The default reduction calls the class with `args`, which fails for every
+    # constructor that takes its facts as keywords.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    kind: type[SonicError], args: tuple[object, ...], facts: dict[str, object]
+) -> SonicError:
+    error = kind.__new__(kind)
+    # Assigned, because OSError.__new__ leaves them empty for its subclasses.
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class ConfigError(SonicError, ValueError):
+    """A setting is unknown, of the wrong type, or out of its range."""
+
+
+class ClientClosedError(SonicError, RuntimeError):
+    """The client is used before it was opened, or after it was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One tensor that differs from what the model declares.
+
+    Attributes
+    ----------
+    tensor : str
+        Name as the server knows it, or as the caller gave it.
+    expected, got : str
+        Type and shape as text, e.g. ``FP32[-1,3]``; -1 is a free dimension.
+    """
+
+    tensor: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.tensor!r}: expected {self.expected}, got {self.got}"
+
+
+class TensorMismatchError(SonicError, ValueError):
+    """The tensors of a request differ from what the model declares.
+
+    Raised before anything is sent, with all differences at once.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    mismatches : tuple of Mismatch
+        Every difference found, at least one.
+    """
+
+    def __init__(self, *, model: str, mismatches: Iterable[Mismatch]) -> None:
+        self.model, self.mismatches = model, tuple(mismatches)
+        listed = "; ".join(f"input {mismatch}" for mismatch in self.mismatches)
+        super().__init__(f"model {model!r}: {listed}")
+
+
+class InvalidAnswerError(SonicError):
+    """The server answered with tensors other than the model declares.
+
+    Attributes
+    ----------
+    model, server : str
+        Who answered.
+    mismatches : tuple of Mismatch
+        Every difference found, at least one.
+    """
+
+    def __init__(
+        self, *, model: str, server: str, mismatches: Iterable[Mismatch]
+    ) -> None:
+        self.model, self.server = model, server
+        self.mismatches = tuple(mismatches)
+        listed = "; ".join(f"output {mismatch}" for mismatch in self.mismatches)
+        super().__init__(f"answer of model {model!r} at {server}: {listed}")
+
+
+class ServerError(SonicError):
+    """A server, or the way to it, failed a call.
+
+    Attributes
+    ----------
+    server : str
+        Address of the server, e.g. ``grpc://localhost:8001``.
+    status : str
+        Name of the gRPC status code, e.g. ``UNAVAILABLE``.
+    details : str
+        The server's own words; may be empty.
+    """
+
+    def __init__(
+        self, *, server: str, status: str, details: str, remedy: str = ""
+    ) -> None:
+        self.server, self.status, self.details = server, status, details
+        hint = f" ({remedy})" if remedy else ""
+        super().__init__(f"{self._what(server)}: {status}: {_brief(details)}{hint}")
+
+    def _what(self, server: str) -> str:
+        return f"server {server} failed the call"
+
+
+def _brief(details: str) -> str:
+    """Return the first line of the server's words: a traceback may follow it."""
+    lines = details.strip().splitlines()
+    return lines[0] if lines else "no details given"
+
+
+class TransientError(ServerError):
+    """The call failed in a way that another try may repair."""
+
+
+class ServerUnreachableError(TransientError, ConnectionError):
+    """No connection to the server, or it was lost with the call in flight."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} cannot be reached"
+
+
+class ServerOverloadedError(TransientError):
+    """The server is alive and refuses more work for the moment."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} is overloaded"
+
+
+class TryTimedOutError(TransientError, TimeoutError):
+    """One try got no answer in the time that it was given."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} did not answer in time"
+
+
+class RejectedRequestError(ServerError):
+    """The server refused the request, and would refuse it again."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} rejected the request"
+
+
+class ModelNotFoundError(RejectedRequestError, LookupError):
+    """The server has no such model, or no such version of it."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} has no such model"
+
+
+class AccessDeniedError(RejectedRequestError, PermissionError):
+    """The server does not let this caller in."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} denied access"
+
+
+class RequestTooLargeError(RejectedRequestError):
+    """The message is larger than the server, the client or gRPC allows."""
+
+    def _what(self, server: str) -> str:
+        return f"message is too large for server {server}"
+
+
+class GivenUpError(SonicError):
+    """Another try might have helped, but the retry budget is spent.
+
+    Attributes
+    ----------
+    failures : tuple of TransientError
+        What each try failed with, oldest first.
+    """
+
+    failures: tuple[TransientError, ...]
+
+
+class TriesExhaustedError(GivenUpError):
+    """Every allowed try failed in transit; the last failure is its cause."""
+
+    def __init__(self, failures: Iterable[TransientError]) -> None:
+        self.failures = tuple(failures)
+        n_tries = len(self.failures)
+        tries = "the only allowed try" if n_tries == 1 else f"all {n_tries} tries"
+        super().__init__(f"{tries} failed, the last one: {self.failures[-1]}")
+
+
+class DeadlineExceededError(GivenUpError, TimeoutError):
+    """No answer came within the deadline over all tries.
+
+    Attributes
+    ----------
+    deadline_s : float
+        Seconds that all tries together were given.
+    """
+
+    def __init__(
+        self, *, deadline_s: float, failures: Iterable[TransientError]
+    ) -> None:
+        self.deadline_s, self.failures = deadline_s, tuple(failures)
+        last = f", the last failure: {self.failures[-1]}" if self.failures else ""
+        super().__init__(
+            f"no answer within {deadline_s:g} s and {len(self.failures)} tries{last}"
+        )

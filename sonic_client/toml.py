@@ -1,0 +1,112 @@
+"""Frozen dataclasses out of TOML files, with errors that speak of the file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sonic_client.errors import ConfigError
+from sonic_client.naming import nearest_names
+
+__all__ = ["config_from_mapping", "config_from_toml"]
+
+ConfigT = TypeVar("ConfigT")
+
+
+def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> ConfigT:
+    """Build a config dataclass from one table of a TOML file.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass whose fields are str, int, float, bool, Literal, Path, tuples
+        or optionals of these, or such dataclasses (sub-tables).
+    path : path
+        The file. Its other tables are not looked at.
+    table : str
+        Name of the table; dots lead to sub-tables.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or parsed, has no such table, or the table
+        has an unknown, missing or wrong entry.
+    """
+    try:
+        content: Any = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
+    except ValueError as error:  # bad TOML or bad UTF-8
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    for name in table.split("."):
+        if not isinstance(content, dict) or name not in content:
+            raise ConfigError(f"{path}: no table [{table}]")
+        content = content[name]
+    return config_from_mapping(kind, content, where=f"{path}: [{table}]")
+
+
+def config_from_mapping(
+    kind: type[ConfigT], values: Mapping[str, object], *, where: str
+) -> ConfigT:
+    """Build a config dataclass from plain values, nested as the fields are.
+
+    Raises
+    ------
+    ConfigError
+        If a value is unknown, missing, of the wrong type or out of its range;
+        the message starts with `where`.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected a table, got {values!r}")
+    types = get_type_hints(kind)
+    # Any: `fields` wants a dataclass, which a plain type variable cannot promise.
+    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(
+                f"{where}: unknown key {name!r}, {nearest_names(name, known)}"
+            )
+    for name, entry in known.items():
+        required = entry.default is MISSING and entry.default_factory is MISSING
+        if required and name not in values:
+            raise ConfigError(f"{where}: key {name!r} is missing")
+    converted = {
+        name: _convert(types[name], value, where=f"{where} {name}")
+        for name, value in values.items()
+    }
+    try:
+        return kind(**converted)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+# Any: types are values here.
+def _convert(  # noqa: PLR0911 - one return per kind of type
+    kind: Any, value: object, *, where: str
+) -> object:
+    if is_dataclass(kind):
+        return config_from_mapping(kind, value, where=where)  # type: ignore[arg-type]
+    origin, choices = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        if value not in choices:
+            raise ConfigError(f"{where}: expected one of {choices}, got {value!r}")
+        return value
+    if origin in (Union, UnionType):
+        (inner,) = (choice for choice in choices if choice is not NoneType)
+        return _convert(inner, value, where=where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}: expected a list, got {value!r}")
+        return tuple(_convert(choices[0], item, where=where) for item in value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    # `type`, not isinstance: TOML's true is no number, though Python's is.
+    if type(value) is not kind:
+        raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,243 @@
+"""Values that pass between a caller and the client: tensors, models, outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonic_client.errors import ConfigError, SonicError
+from sonic_client.naming import nearest_names
+
+__all__ = [
+    "Answer",
+    "Failure",
+    "ModelMetadata",
+    "Outcome",
+    "Request",
+    "TensorSpec",
+    "Tensors",
+    "datatype_of",
+    "numpy_dtype",
+    "payload_bytes",
+]
+
+# Any: a tensor may hold any element type that KServe knows.
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+
+_NUMPY_NAMES = {
+    "BOOL": "bool",
+    "UINT8": "uint8",
+    "UINT16": "uint16",
+    "UINT32": "uint32",
+    "UINT64": "uint64",
+    "INT8": "int8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "FP16": "float16",
+    "FP32": "float32",
+    "FP64": "float64",
+    "BYTES": "object",
+}
+_DATATYPES = {np.dtype(name): datatype for datatype, name in _NUMPY_NAMES.items()}
+
+
+@cache
+def numpy_dtype(datatype: str) -> np.dtype[Any]:
+    """Return the numpy type of a KServe datatype.
+
+    ``FP32`` is float32, ``BYTES`` object, with elements of type bytes.
+    ``BF16`` is ``ml_dtypes.bfloat16``, as in tritonclient, because numpy has no
+    such type of its own.
+
+    Raises
+    ------
+    ConfigError
+        If KServe has no such datatype.
+    """
+    if datatype == "BF16":
+        # Imported here: few models have such a tensor.
+        from ml_dtypes import bfloat16  # noqa: PLC0415
+
+        dtype: np.dtype[Any] = np.dtype(bfloat16)
+        return dtype
+    if datatype not in _NUMPY_NAMES:
+        raise ConfigError(
+            f"unknown datatype {datatype!r}, "
+            f"{nearest_names(datatype, [*_NUMPY_NAMES, 'BF16'])}"
+        )
+    return np.dtype(_NUMPY_NAMES[datatype])
+
+
+def datatype_of(dtype: np.dtype[Any]) -> str:
+    """Return the KServe datatype of a numpy type, whatever its byte order.
+
+    A type that KServe does not have is given by its numpy name, so that it can
+    stand in a message. Text and byte strings (kinds U and S) are ``BYTES``.
+    """
+    if dtype.kind in "US":
+        return "BYTES"
+    native = dtype.newbyteorder("=")
+    if native.name == "bfloat16":
+        return "BF16"
+    return _DATATYPES.get(native, native.name)
+
+
+def payload_bytes(tensors: Tensors) -> int:
+    """Count the bytes that the tensors' values occupy on the wire.
+
+    Elements of ``BYTES`` tensors count their length and its four-byte prefix;
+    text counts at its encoded size.
+    """
+    return sum(_tensor_bytes(np.asanyarray(array)) for array in tensors.values())
+
+
+def _tensor_bytes(array: NDArray[Any]) -> int:
+    if array.dtype.kind not in "OUS":
+        return array.nbytes
+    return sum(
+        4 + len(element.encode() if isinstance(element, str) else bytes(element))
+        for element in array.flat
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, type and shape of a tensor as a model declares it.
+
+    Attributes
+    ----------
+    name : str
+    datatype : str
+        In KServe's words: ``FP32``, ``INT64``, ``BYTES``, ...
+    shape : tuple of int
+        -1 is a free dimension. Includes the batch dimension of models with
+        `max_batch_size` above zero.
+    optional : bool
+        Whether a request may leave this input out.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.form}"
+
+    @property
+    def form(self) -> str:
+        """Type and shape as text, e.g. ``FP32[-1,3]``."""
+        return f"{self.datatype}[{','.join(map(str, self.shape))}]"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy type of the elements."""
+        return numpy_dtype(self.datatype)
+
+    def admits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of this shape fits; zero-length dimensions do."""
+        return len(shape) == len(self.shape) and all(
+            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMetadata:
+    """What a server says about a model.
+
+    Attributes
+    ----------
+    name, version, platform : str
+        `version` is the one that answers: the latest, if none was asked for.
+    inputs, outputs : tuple of TensorSpec
+        In the order of the model's configuration.
+    max_batch_size : int
+        0 if the model takes no batch dimension: its arrays are never cut.
+    parameters : mapping of str to str
+        The model configuration's parameters: cuts, feature scales, and whatever
+        else belongs to the weights.
+    """
+
+    name: str
+    version: str
+    platform: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_batch_size: int = 0
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One call of the model: for a producer, one event.
+
+    Attributes
+    ----------
+    request_id : str or int
+        Comes back with the outcome; the client gives it no meaning.
+    inputs : mapping of str to ndarray
+        Not copied: leave the arrays unchanged until the outcome is there.
+    """
+
+    request_id: str | int
+    inputs: Tensors
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Answer:
+    """A request that was answered.
+
+    Attributes
+    ----------
+    request_id : str or int
+        As in the request.
+    outputs : mapping of str to ndarray
+        Read-only views of the received message; copy what is to be kept long or
+        changed.
+    server : str
+        Address of the server that answered.
+    model_version : str
+        Version that answered.
+    tries : int
+        Calls it took, the successful one included.
+    latency_s : float
+        Seconds from the first send to the answer, waits between tries included.
+    """
+
+    request_id: str | int
+    outputs: Tensors
+    server: str
+    model_version: str
+    tries: int
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Failure:
+    """A request that has no answer.
+
+    Attributes
+    ----------
+    request_id : str or int
+        As in the request.
+    error : SonicError
+        Why.
+    servers : tuple of str
+        Addresses tried; empty if nothing was sent.
+    tries : int
+        Calls made; 0 if nothing was sent.
+    """
+
+    request_id: str | int
+    error: SonicError
+    servers: tuple[str, ...]
+    tries: int
+
+
+Outcome: TypeAlias = Answer | Failure
