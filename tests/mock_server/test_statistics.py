@@ -1,0 +1,182 @@
+import grpc
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from mock_server import Model, ModelError, TensorSpec
+from mock_server.execution import LoadedModel
+
+
+def model(function, name="m", **options):
+    return Model(
+        name=name,
+        inputs=[TensorSpec("X", "FP32", (-1,))],
+        outputs=[TensorSpec("Y", "FP32", (-1,))],
+        function=function,
+        **options,
+    )
+
+
+def identity(tensors):
+    return {"Y": tensors["X"]}
+
+
+def crash(tensors):
+    raise RuntimeError("boom")
+
+
+def refuse(tensors):
+    raise ModelError(grpc.StatusCode.INTERNAL, "no")
+
+
+def statistics(client, name="m", version=""):
+    return client.get_inference_statistics(name, version).model_stats[0]
+
+
+def counts(row):
+    stats = row.inference_stats
+    return {
+        "inferences": row.inference_count,
+        "executions": row.execution_count,
+        "success": stats.success.count,
+        "fail": stats.fail.count,
+        "queue": stats.queue.count,
+        "compute": {
+            stats.compute_input.count,
+            stats.compute_infer.count,
+            stats.compute_output.count,
+        },
+        "batches": {b.batch_size: b.compute_infer.count for b in row.batch_stats},
+    }
+
+
+def ask(client, tensor, shape=(1,)):
+    return client.infer("m", [tensor("X", np.ones(shape, np.float32))])
+
+
+NOTHING = {
+    "inferences": 0,
+    "executions": 0,
+    "success": 0,
+    "fail": 0,
+    "queue": 0,
+    "compute": {0},
+    "batches": {},
+}
+
+
+def test_model_starts_with_all_counters_at_zero(serve, connect):
+    row = statistics(connect(serve(model(identity))))
+
+    assert counts(row) == NOTHING
+    assert (row.name, row.version, row.last_inference) == ("m", "1", 0)
+
+
+def test_success_counts_everywhere(serve, connect, tensor):
+    client = connect(serve(model(identity)))
+
+    ask(client, tensor)
+    ask(client, tensor, shape=(5,))
+
+    row = statistics(client)
+    assert counts(row) == {
+        "inferences": 2,
+        "executions": 2,
+        "success": 2,
+        "fail": 0,
+        "queue": 2,
+        "compute": {2},
+        "batches": {1: 2},
+    }
+    assert row.last_inference > 1_700_000_000_000  # milliseconds, not seconds
+    times = row.inference_stats
+    assert times.success.ns == (
+        times.queue.ns
+        + times.compute_input.ns
+        + times.compute_infer.ns
+        + times.compute_output.ns
+    )
+
+
+def test_inferences_of_a_batching_model_are_counted_in_rows(serve, connect, tensor):
+    client = connect(serve(model(identity, max_batch_size=8)))
+
+    for rows in (4, 2, 4):
+        ask(client, tensor, shape=(rows, 3))
+
+    row = counts(statistics(client))
+    assert (row["inferences"], row["executions"], row["success"]) == (10, 3, 3)
+    assert row["batches"] == {2: 1, 4: 2}
+
+
+def test_exception_counts_as_failure_and_execution_and_nowhere_else(
+    serve, connect, tensor
+):
+    client = connect(serve(model(crash)))
+
+    with pytest.raises(InferenceServerException):
+        ask(client, tensor)
+
+    assert counts(statistics(client)) == NOTHING | {"executions": 1, "fail": 1}
+
+
+def test_error_of_the_model_counts_as_success(serve, connect, tensor):
+    client = connect(serve(model(refuse)))
+
+    with pytest.raises(InferenceServerException):
+        ask(client, tensor)
+
+    row = counts(statistics(client))
+    assert (row["success"], row["fail"], row["executions"]) == (1, 0, 1)
+
+
+def test_refused_request_counts_nowhere(serve, connect, tensor):
+    client = connect(serve(model(identity)))
+
+    with pytest.raises(InferenceServerException):
+        ask(client, tensor, shape=(1, 1))
+
+    assert counts(statistics(client)) == NOTHING
+
+
+def test_request_nobody_waits_for_is_not_run_and_counts_as_failure():
+    loaded = LoadedModel(model(crash))
+
+    with pytest.raises(ModelError) as error:
+        loaded.infer([], batch_size=1, requested=(), is_awaited=lambda: False)
+
+    assert error.value.code is grpc.StatusCode.CANCELLED
+    snapshot = loaded.statistics.snapshot()
+    assert (snapshot.fail.count, snapshot.execution_count) == (1, 0)
+
+
+def test_statistics_without_a_name_are_those_of_all_models(serve, connect):
+    server = serve(
+        model(identity, "b"), model(identity, "a"), model(identity, "a", version="2")
+    )
+
+    rows = connect(server).get_inference_statistics().model_stats
+
+    assert [(row.name, row.version) for row in rows] == [
+        ("a", "1"),
+        ("a", "2"),
+        ("b", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "text"),
+    [
+        ("n", "", "requested model 'n' is not available"),
+        ("m", "9", "requested model version is not available for model 'm'"),
+    ],
+    ids=["name", "version"],
+)
+def test_statistics_of_an_unknown_model_are_an_invalid_argument(
+    serve, connect, name, version, text
+):
+    with pytest.raises(InferenceServerException) as error:
+        statistics(connect(serve(model(identity))), name, version)
+
+    assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert error.value.message() == text
