@@ -117,6 +117,16 @@ def test_stopped_server_leaves_no_thread_and_no_port(submit):
         again.bind((host, int(port)))
 
 
+def test_threads_are_gone_when_stop_returns():
+    before = set(threading.enumerate())
+    server = MockServer()
+
+    for _ in range(50):
+        server.start()
+        server.stop()
+        assert set(threading.enumerate()) == before
+
+
 def test_stop_ends_the_requests_in_flight_and_waits_for_the_model(connect, submit):
     started, release, finished = (threading.Event() for _ in range(3))
 
