@@ -1,0 +1,82 @@
+"""Which package may import which: the table of CONTRIBUTING.md."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "sonic_client": set(),
+    "producers": {"sonic_client"},
+    "exatrkx_pipeline": set(),
+    "mock_server": {"exatrkx_pipeline"},
+    "sonic_cli": {"sonic_client", "producers", "exatrkx_pipeline", "mock_server"},
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules a file imports, by absolute name, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+    return names
+
+
+def loads_none_of(statement: str, *modules: str) -> None:
+    """Fail if a fresh interpreter has one of these modules after the statement."""
+    check = f"import sys; print(*sorted({set(modules)!r} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}\n{check}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_package_imports_only_those_below_it(package):
+    files = sorted((ROOT / package).rglob("*.py"))
+    others = ALLOWED.keys() - {package} - ALLOWED[package]
+
+    forbidden = {
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in files
+        for module in imported_modules(path)
+        if module.partition(".")[0] in others
+    }
+
+    assert files
+    assert forbidden == set()
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_package_imports_nothing_that_is_not_shipped(package):
+    unshipped = {"tests", "examples", "benchmarks", "docs"}
+
+    roots = {
+        module.partition(".")[0]
+        for path in (ROOT / package).rglob("*.py")
+        for module in imported_modules(path)
+    }
+
+    assert roots & unshipped == set()
+
+
+def test_client_and_producers_load_no_torch_scipy_or_grpc_server():
+    loads_none_of("import sonic_client, producers", "torch", "scipy", "grpc._server")
+
+
+def test_mock_server_loads_no_torch():
+    loads_none_of("import mock_server", "torch")
+
+
+def test_pipeline_package_itself_loads_no_torch():
+    loads_none_of("import exatrkx_pipeline", "torch")
