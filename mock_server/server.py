@@ -1,5 +1,6 @@
 """A KServe v2 endpoint in this process."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from mock_server.faults import FaultHook
 from mock_server.grpc_service import InferenceService
 from mock_server.models import Model, ModelFunction, TensorSpec
 from mock_server.repository import Repository
+
+logger = logging.getLogger(__name__)
 
 FunctionT = TypeVar("FunctionT", bound=ModelFunction)
 
@@ -144,12 +147,14 @@ class MockServer:
         self._endpoint = _Endpoint(
             self._service, self._host, self._grpc_port, self._max_message_bytes
         )
+        logger.info("mock server listens at %s", self.url)
 
     def stop(self) -> None:
         """Stop listening and wait for what is running; nothing if not started."""
         if self._endpoint is not None:
             endpoint, self._endpoint = self._endpoint, None
             endpoint.close()
+            logger.info("mock server at %s has stopped", endpoint.address)
 
     def __enter__(self) -> Self:
         self.start()
