@@ -1,0 +1,1 @@
+"""Events in, tracks out: readers, producers, the event loop, writers, evaluation."""

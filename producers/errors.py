@@ -1,0 +1,148 @@
+"""What can be wrong with the files of a job, each with the facts it was found by.
+
+::
+
+    SonicError
+    └── DataError
+        ├── InputNotFoundError (FileNotFoundError)   the path is wrong
+        ├── UnreadableFileError                      not ROOT, truncated, damaged
+        ├── SchemaError (LookupError)                tree or branch is not there
+        ├── InvalidEventError (ValueError)           the event cannot be right
+        ├── NoEventsError                            nothing to do
+        ├── UnequalEventsError (ValueError)          files of different events
+        ├── OutputExistsError (FileExistsError)      say so to overwrite it
+        ├── OutputError (OSError)                    folder missing, disk full, ...
+        └── EventFailedError                         no answer for one event
+
+Each message is one line that starts with the file where a file is to blame.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sonic_client.errors import SonicError
+
+__all__ = [
+    "DataError",
+    "EventFailedError",
+    "InputNotFoundError",
+    "InvalidEventError",
+    "NoEventsError",
+    "OutputError",
+    "OutputExistsError",
+    "SchemaError",
+    "UnequalEventsError",
+    "UnreadableFileError",
+]
+
+
+class DataError(SonicError):
+    """A file of the job, or an event in it, cannot be used."""
+
+
+class InputNotFoundError(DataError, FileNotFoundError):
+    """An input path leads to no file.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        All that are missing, not only the first.
+    """
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self.paths = paths
+        rest = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+        super().__init__(f"{paths[0]}: no such file{rest}")
+
+
+class UnreadableFileError(DataError):
+    """The file is of another kind than its reader needs, truncated or damaged.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {reason}")
+
+
+class SchemaError(DataError, LookupError):
+    """A tree or a branch is not there, or does not hold what is needed.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {reason}")
+
+
+class InvalidEventError(DataError, ValueError):
+    """The columns of one event contradict each other, or hold no numbers.
+
+    Attributes
+    ----------
+    path : Path
+    event_id : int
+        The event's own number.
+    entry : int
+        Its position in the file, from zero.
+    """
+
+    def __init__(self, path: Path, *, event_id: int, entry: int, reason: str) -> None:
+        self.path, self.event_id, self.entry = path, event_id, entry
+        super().__init__(f"{path}: event {event_id} (entry {entry}): {reason}")
+
+
+class NoEventsError(DataError):
+    """The inputs hold not a single event; one that is empty would count."""
+
+
+class UnequalEventsError(DataError, ValueError):
+    """Two inputs that must describe the same events, in the same order, do not."""
+
+
+class OutputExistsError(DataError, FileExistsError):
+    """The output is there already, and replacing it was not asked for.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path}: exists already; remove it, or ask to overwrite it")
+
+
+class OutputError(DataError, OSError):
+    """The output cannot be written.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {reason}")
+
+
+class EventFailedError(DataError):
+    """One event got no answer; the client's error is the cause.
+
+    Attributes
+    ----------
+    event_id, entry : int
+    source : str
+        File of the event.
+    """
+
+    def __init__(self, *, event_id: int, entry: int, source: str, reason: str) -> None:
+        self.event_id, self.entry, self.source = event_id, entry, source
+        super().__init__(f"{source}: event {event_id} (entry {entry}): {reason}")
