@@ -6,6 +6,8 @@ transit, and gives every request exactly one outcome, in order.
 Importing it is cheap: gRPC is loaded when the first connection is opened.
 """
 
+from sonic_client.blocking import Client
+from sonic_client.client import AsyncClient
 from sonic_client.config import (
     BatchingConfig,
     ClientConfig,
@@ -49,7 +51,9 @@ from sonic_client.types import (
 __all__ = [
     "AccessDeniedError",
     "Answer",
+    "AsyncClient",
     "BatchingConfig",
+    "Client",
     "ClientClosedError",
     "ClientConfig",
     "ClientStatistics",

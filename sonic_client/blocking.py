@@ -1,0 +1,227 @@
+"""The blocking client: the asynchronous one's policy behind plain calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from sonic_client.batching import BatchPlanner, CheckedRequest
+from sonic_client.client import transport_for
+from sonic_client.config import ClientConfig
+from sonic_client.errors import ClientClosedError
+from sonic_client.loop_thread import LoopThread
+from sonic_client.retry import Timing
+from sonic_client.session import Session, open_session
+from sonic_client.statistics import ClientStatistics
+from sonic_client.summary import JobSummary
+from sonic_client.transport.base import Transport
+from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
+from sonic_client.window import Landing, Window
+
+__all__ = ["Client"]
+
+_CLOSE_TIMEOUT_S = 2.0
+
+
+class Client:
+    """A model on a server, for plain code.
+
+    Use it as a context manager: entering starts a thread with an event loop,
+    connects and reads the model's metadata once; leaving cancels what is in
+    flight and ends the thread.
+
+    Parameters
+    ----------
+    config : ClientConfig
+    transport : Transport, optional
+        Instead of the one that `config.server` asks for.
+    timing : Timing, optional
+        Clock, sleep and jitter of the retries.
+
+    Notes
+    -----
+    All methods may be called from several threads; one generator of `map`
+    belongs to one thread.
+
+    Examples
+    --------
+    ::
+
+        with Client(config) as client:
+            for outcome in client.map(requests):
+                ...
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        *,
+        transport: Transport | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self.config = config
+        self._transport = transport
+        self._timing = timing or Timing()
+        self._thread: LoopThread | None = None
+
+    def __enter__(self) -> Self:
+        """Connect and read the model's metadata.
+
+        Raises
+        ------
+        ServerUnreachableError
+            No answer within `config.startup_timeout_s`.
+        ServerError
+            The server answered that it will not, or not now.
+        ConfigError
+            The model does not fit the layout.
+        """
+        if self._thread is not None:
+            raise ClientClosedError("a client is opened once; make another one")
+        transport = self._transport or transport_for(self.config)
+        thread = LoopThread(partial(open_session, self.config, transport, self._timing))
+        thread.open()
+        self._thread = thread
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cancel what is in flight, close the connection, end the thread."""
+        if self._thread is None:
+            return
+        try:
+            if kind is None:
+                self.summary()
+        finally:
+            self._thread.close()
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the server said about the model when the client was opened."""
+        return self._opened().session.metadata
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return the model's outputs for one set of inputs, as read-only arrays.
+
+        An exception while waiting, such as Ctrl-C, cancels the call on the wire.
+
+        Raises
+        ------
+        TensorMismatchError
+            The inputs differ from what the model declares; nothing was sent.
+        RejectedRequestError
+            The server refused the request.
+        GivenUpError
+            The tries or the time were used up.
+        InvalidAnswerError
+            The outputs differ from what the model declares.
+        """
+        thread = self._opened()
+        checked = thread.session.layout.check(Request("infer", inputs))
+        (outcome,) = thread.run(lambda: thread.session.dispatcher.send([checked]))
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return outcome.outputs
+
+    def map(
+        self, requests: Iterable[Request], *, ordered: bool = True
+    ) -> Iterator[Outcome]:
+        """Yield exactly one outcome a request, with many requests in flight.
+
+        Parameters
+        ----------
+        requests : iterable of Request
+            Pulled in the caller's thread as the window allows, while earlier
+            requests are in flight.
+        ordered : bool
+            Yield in the order of the requests, or else in that of the answers.
+
+        Raises
+        ------
+        Exception
+            What `requests` raises passes through, after everything in flight was
+            cancelled. Failed requests raise nothing: their outcome is a `Failure`.
+
+        Notes
+        -----
+        Closing the generator, or an exception while it waits, such as Ctrl-C,
+        cancels what is in flight.
+        """
+        thread = self._opened()
+        window = Window(self.config.window, ordered=ordered)
+        landings: SimpleQueue[Landing] = SimpleQueue()
+        flights = thread.session.open_flights(landings.put)
+        try:
+            for batch in _batches(thread.session, requests):
+                n_bytes = sum(item.n_bytes for item in batch)
+                has_room = partial(window.has_room, n_bytes)
+                yield from _deliveries(window, landings, until=has_room)
+                thread.call_soon(flights.start, window.take_off(n_bytes), batch)
+                yield from window.deliver()
+            yield from _deliveries(window, landings, until=lambda: window.is_empty)
+        finally:
+            # A closed client has cancelled the flights already. The bound is for a
+            # generator that is finalised after the interpreter stopped the thread.
+            with suppress(ClientClosedError):
+                thread.run(
+                    lambda: thread.session.close_flights(flights),
+                    timeout_s=_CLOSE_TIMEOUT_S,
+                )
+
+    def statistics(self) -> ClientStatistics:
+        """Return a snapshot of what was sent and answered so far."""
+        return self._last_thread().session.recorder.snapshot()
+
+    def summary(self) -> JobSummary:
+        """Return the summary up to now; after closing, that of the whole job.
+
+        While the client is open the server is asked for its counters.
+        """
+        thread = self._last_thread()
+        with suppress(ClientClosedError):
+            thread.run(thread.session.count_last)
+        return thread.session.summary()
+
+    def _opened(self) -> LoopThread:
+        thread = self._last_thread()
+        if not thread.is_open:
+            raise ClientClosedError("the client is closed")
+        return thread
+
+    def _last_thread(self) -> LoopThread:
+        if self._thread is None:
+            raise ClientClosedError("the client is not open: use it in `with`")
+        return self._thread
+
+
+def _batches(
+    session: Session, requests: Iterable[Request]
+) -> Iterator[list[CheckedRequest]]:
+    layout = session.layout
+    planner = BatchPlanner(max_events=layout.max_events, max_bytes=layout.max_bytes)
+    for request in requests:
+        yield from planner.add(layout.check(request))
+    yield from planner.flush()
+
+
+def _deliveries(
+    window: Window, landings: SimpleQueue[Landing], *, until: Callable[[], bool]
+) -> Iterator[Outcome]:
+    """Yield what can be delivered, waiting for landings, until a condition holds."""
+    while True:
+        while not landings.empty():
+            window.land(landings.get())
+        if until():
+            return
+        if outcomes := window.deliver():
+            yield from outcomes
+        else:
+            window.land(landings.get())

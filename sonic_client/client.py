@@ -1,0 +1,234 @@
+"""The asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from sonic_client.batching import BatchPlanner, CheckedRequest
+from sonic_client.config import ClientConfig
+from sonic_client.errors import ClientClosedError
+from sonic_client.retry import Timing
+from sonic_client.session import Session, open_session
+from sonic_client.statistics import ClientStatistics
+from sonic_client.summary import JobSummary
+from sonic_client.transport.base import Transport
+from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
+from sonic_client.window import Landing, Window
+
+__all__ = ["AsyncClient", "transport_for"]
+
+
+def transport_for(config: ClientConfig) -> Transport:
+    """Return the transport that reaches the configured server."""
+    # Imported here, so that `import sonic_client` does not load gRPC.
+    from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
+
+    return GrpcTransport(config.address)
+
+
+class AsyncClient:
+    """A model on a server, for one event loop.
+
+    Use it as an async context manager: entering connects and reads the model's
+    metadata once, leaving cancels what is in flight.
+
+    Parameters
+    ----------
+    config : ClientConfig
+    transport : Transport, optional
+        Instead of the one that `config.server` asks for.
+    timing : Timing, optional
+        Clock, sleep and jitter of the retries.
+
+    Examples
+    --------
+    ::
+
+        async with AsyncClient(config) as client:
+            outputs = await client.infer({"FEATURES": features})
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        *,
+        transport: Transport | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self.config = config
+        self._transport = transport
+        self._timing = timing or Timing()
+        self._context: AbstractAsyncContextManager[Session] | None = None
+        self._session: Session | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect and read the model's metadata.
+
+        Raises
+        ------
+        ServerUnreachableError
+            No answer within `config.startup_timeout_s`.
+        ServerError
+            The server answered that it will not, or not now.
+        ConfigError
+            The model does not fit the layout.
+        """
+        if self._context is not None:
+            raise ClientClosedError("a client is opened once; make another one")
+        transport = self._transport or transport_for(self.config)
+        self._context = open_session(self.config, transport, self._timing)
+        self._session = await self._context.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cancel what is in flight and close the connection."""
+        if self._context is None or self._session is None:
+            return
+        try:
+            if kind is None:
+                await self._session.count_last()
+        finally:
+            await self._context.__aexit__(kind, error, traceback)
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the server said about the model when the client was opened."""
+        return self._opened().metadata
+
+    async def infer(self, inputs: Tensors) -> Tensors:
+        """Return the model's outputs for one set of inputs, as read-only arrays.
+
+        Cancelling the caller cancels the call on the wire.
+
+        Raises
+        ------
+        TensorMismatchError
+            The inputs differ from what the model declares; nothing was sent.
+        RejectedRequestError
+            The server refused the request.
+        GivenUpError
+            The tries or the time were used up.
+        InvalidAnswerError
+            The outputs differ from what the model declares.
+        """
+        session = self._opened()
+        checked = session.layout.check(Request("infer", inputs))
+        (outcome,) = await session.dispatcher.send([checked])
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return outcome.outputs
+
+    async def map(
+        self,
+        requests: Iterable[Request] | AsyncIterable[Request],
+        *,
+        ordered: bool = True,
+    ) -> AsyncIterator[Outcome]:
+        """Yield exactly one outcome a request, with many requests in flight.
+
+        Parameters
+        ----------
+        requests : iterable or async iterable of Request
+            Pulled as the window allows. A plain iterable is read in the event
+            loop: reading that takes long belongs in an async one, or in `Client`.
+        ordered : bool
+            Yield in the order of the requests, or else in that of the answers.
+
+        Raises
+        ------
+        Exception
+            What `requests` raises passes through, after everything in flight was
+            cancelled. Failed requests raise nothing: their outcome is a `Failure`.
+
+        Notes
+        -----
+        Closing the generator, or cancelling the caller, cancels what is in
+        flight. Use `contextlib.aclosing` where iteration may end early.
+        """
+        session = self._opened()
+        window = Window(self.config.window, ordered=ordered)
+        landings: asyncio.Queue[Landing] = asyncio.Queue()
+        flights = session.open_flights(landings.put_nowait)
+        try:
+            async for batch in _batches(session, requests):
+                n_bytes = sum(item.n_bytes for item in batch)
+                has_room = partial(window.has_room, n_bytes)
+                async for outcome in _deliveries(window, landings, until=has_room):
+                    yield outcome
+                flights.start(window.take_off(n_bytes), batch)
+                await asyncio.sleep(0)  # lets it take off before the next is read
+                for outcome in window.deliver():
+                    yield outcome
+            async for outcome in _deliveries(
+                window, landings, until=lambda: window.is_empty
+            ):
+                yield outcome
+        finally:
+            await session.close_flights(flights)
+
+    def statistics(self) -> ClientStatistics:
+        """Return a snapshot of what was sent and answered so far."""
+        return self._last_session().recorder.snapshot()
+
+    async def summary(self) -> JobSummary:
+        """Return the summary up to now; after closing, that of the whole job.
+
+        While the client is open the server is asked for its counters.
+        """
+        session = self._last_session()
+        await session.count_last()
+        return session.summary()
+
+    def _opened(self) -> Session:
+        session = self._last_session()
+        if session.has_ended:
+            raise ClientClosedError("the client is closed")
+        return session
+
+    def _last_session(self) -> Session:
+        if self._session is None:
+            raise ClientClosedError("the client is not open: use it in `async with`")
+        return self._session
+
+
+async def _batches(
+    session: Session, requests: Iterable[Request] | AsyncIterable[Request]
+) -> AsyncIterator[list[CheckedRequest]]:
+    layout = session.layout
+    planner = BatchPlanner(max_events=layout.max_events, max_bytes=layout.max_bytes)
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            for batch in planner.add(layout.check(request)):
+                yield batch
+    else:
+        for request in requests:
+            for batch in planner.add(layout.check(request)):
+                yield batch
+    for batch in planner.flush():
+        yield batch
+
+
+async def _deliveries(
+    window: Window, landings: asyncio.Queue[Landing], *, until: Callable[[], bool]
+) -> AsyncIterator[Outcome]:
+    """Yield what can be delivered, waiting for landings, until a condition holds."""
+    while True:
+        while not landings.empty():
+            window.land(landings.get_nowait())
+        if until():
+            return
+        if outcomes := window.deliver():
+            for outcome in outcomes:
+                yield outcome
+        else:
+            window.land(await landings.get())

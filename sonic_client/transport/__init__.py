@@ -1,0 +1,5 @@
+"""How a request reaches a server: policy lives above this package, I/O within it."""
+
+from sonic_client.transport.base import InferCall, InferReply, Transport
+
+__all__ = ["InferCall", "InferReply", "Transport"]

@@ -1,0 +1,124 @@
+"""Tensors to and from the messages of KServe v2 over gRPC.
+
+A request is written as its small protobuf header followed by the tensors' own
+memory, which is copied once, when the parts are joined: filling the generated
+message and serialising it would copy every tensor three times.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2
+
+from sonic_client.errors import InvalidAnswerError, Mismatch
+from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.types import TensorSpec, datatype_of
+
+__all__ = ["decode_reply", "encode_call"]
+
+# Field 7, `raw_input_contents`, of `ModelInferRequest`; wire type 2 is bytes.
+_RAW_INPUT_TAG = bytes([7 << 3 | 2])
+
+
+def encode_call(call: InferCall) -> list[bytes | memoryview]:
+    """Return the parts of a `ModelInferRequest` message, to be joined.
+
+    The parts that hold tensors are views of the call's arrays where those are
+    contiguous, little-endian and not ``BYTES``.
+    """
+    header = service_pb2.ModelInferRequest(
+        model_name=call.model_name,
+        model_version=call.model_version,
+        id=call.request_id,
+    )
+    values: list[bytes | memoryview] = []
+    for name, array in call.inputs.items():
+        datatype = datatype_of(array.dtype)
+        header.inputs.add(name=name, datatype=datatype, shape=array.shape)
+        content = _encode_strings(array) if datatype == "BYTES" else _memory(array)
+        values += (_RAW_INPUT_TAG + _varint(len(content)), content)
+    return [header.SerializeToString(), *values]
+
+
+def _memory(array: NDArray[Any]) -> memoryview:
+    flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return flat.reshape(-1).view(np.uint8).data
+
+
+def _encode_strings(array: NDArray[Any]) -> bytes:
+    parts: list[bytes] = []
+    for element in array.flat:
+        value = element.encode() if isinstance(element, str) else bytes(element)
+        parts += (len(value).to_bytes(4, "little"), value)
+    return b"".join(parts)
+
+
+def _varint(number: int) -> bytes:
+    """Return a number as protobuf writes lengths: 7 bits a byte, lowest first."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def decode_reply(message: bytes, *, server: str) -> InferReply:
+    """Return the tensors of a `ModelInferResponse` message, as read-only views.
+
+    Raises
+    ------
+    InvalidAnswerError
+        If the message cannot be parsed, or a tensor's bytes are missing or do
+        not fill its shape.
+    """
+    reply = service_pb2.ModelInferResponse.FromString(message)
+    contents = list(reply.raw_output_contents)
+    if len(contents) != len(reply.outputs):
+        raise InvalidAnswerError(
+            model=reply.model_name,
+            server=server,
+            mismatches=[
+                Mismatch(tensor.name, "raw contents", "typed contents")
+                for tensor in reply.outputs[len(contents) :]
+            ],
+        )
+    outputs: dict[str, NDArray[Any]] = {}
+    mismatches: list[Mismatch] = []
+    for tensor, content in zip(reply.outputs, contents, strict=True):
+        spec = TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
+        try:
+            outputs[spec.name] = _decode_tensor(spec, content)
+        except ValueError as error:
+            mismatches.append(Mismatch(spec.name, spec.form, str(error)))
+    if mismatches:
+        raise InvalidAnswerError(
+            model=reply.model_name, server=server, mismatches=mismatches
+        )
+    return InferReply(model_version=reply.model_version, outputs=outputs)
+
+
+def _decode_tensor(spec: TensorSpec, content: bytes) -> NDArray[Any]:
+    if spec.datatype == "BYTES":
+        return _decode_strings(spec, content)
+    dtype = spec.dtype.newbyteorder("<")
+    if len(content) != math.prod(spec.shape) * dtype.itemsize:
+        raise ValueError(f"{len(content)} bytes")
+    return np.ndarray(spec.shape, dtype, buffer=content)
+
+
+def _decode_strings(spec: TensorSpec, content: bytes) -> NDArray[Any]:
+    array = np.empty(math.prod(spec.shape), dtype=object)
+    start = 0
+    for index in range(array.size):
+        length = int.from_bytes(content[start : start + 4], "little")
+        array[index] = content[start + 4 : start + 4 + length]
+        start += 4 + length
+    if start != len(content):
+        raise ValueError(f"elements of {start} bytes in {len(content)} bytes")
+    array.flags.writeable = False
+    return array.reshape(spec.shape)

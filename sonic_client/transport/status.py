@@ -1,0 +1,92 @@
+"""From a gRPC status to the error that says what the caller can do.
+
+The codes and texts are those of a running Triton and of gRPC's core. The texts
+matter, because one code has several causes: a full queue and a lost connection
+are both UNAVAILABLE, an overload and an oversized message both
+RESOURCE_EXHAUSTED.
+"""
+
+from sonic_client.errors import (
+    AccessDeniedError,
+    ModelNotFoundError,
+    RejectedRequestError,
+    RequestTooLargeError,
+    ServerError,
+    ServerOverloadedError,
+    ServerUnreachableError,
+    TransientError,
+    TryTimedOutError,
+)
+
+__all__ = ["error_of_status"]
+
+_KINDS: dict[str, type[ServerError]] = {
+    # The server's own cancel, as on shutdown; ours is asyncio.CancelledError.
+    "CANCELLED": TransientError,
+    "DEADLINE_EXCEEDED": TryTimedOutError,
+    "UNAVAILABLE": TransientError,
+    "RESOURCE_EXHAUSTED": ServerOverloadedError,
+    "ABORTED": TransientError,
+    "DATA_LOSS": TransientError,
+    "NOT_FOUND": ModelNotFoundError,
+    "PERMISSION_DENIED": AccessDeniedError,
+    "UNAUTHENTICATED": AccessDeniedError,
+    "INVALID_ARGUMENT": RejectedRequestError,
+    "ALREADY_EXISTS": RejectedRequestError,
+    "FAILED_PRECONDITION": RejectedRequestError,
+    "OUT_OF_RANGE": RejectedRequestError,
+    "UNIMPLEMENTED": RejectedRequestError,
+    # The model raised while executing: the same input would make it raise again.
+    "INTERNAL": RejectedRequestError,
+    "UNKNOWN": RejectedRequestError,
+}
+
+_TOO_LARGE_TEXTS = ("larger than max", "Exception serializing request")
+_OVERLOAD_TEXTS = ("Exceeds maximum queue size", "Request timeout expired")
+_CONNECTION_TEXTS = (
+    "failed to connect",
+    "Failed to connect",
+    "errors resolving",
+    "DNS resolution failed",
+    "onnection re",  # Connection refused, connection reset by peer
+    "Socket closed",
+    "Broken pipe",
+    "RST_STREAM",
+    "Stream removed",
+    "GOAWAY",
+    "Cancelling all calls",
+    "recvmsg:",
+    "sendmsg:",
+)
+_HTTP_TEXTS = ("Failed parsing HTTP/2", "http1.x server")
+_PORT_REMEDY = ":8001 is gRPC, :8000 HTTP"
+
+
+def error_of_status(status: str, details: str, *, server: str) -> ServerError:
+    """Return the error for a status, to be raised by the transport.
+
+    Parameters
+    ----------
+    status : str
+        Name of a gRPC status code other than OK.
+    details : str
+        The text that came with it.
+    server : str
+        Address that was called.
+    """
+    kind = _kind(status, details)
+    speaks_http = any(text in details for text in _HTTP_TEXTS)
+    is_http_port = kind is ServerUnreachableError and server.endswith(":8000")
+    remedy = _PORT_REMEDY if speaks_http or is_http_port else ""
+    return kind(server=server, status=status, details=details, remedy=remedy)
+
+
+def _kind(status: str, details: str) -> type[ServerError]:
+    if any(text in details for text in _TOO_LARGE_TEXTS):
+        return RequestTooLargeError
+    if status in {"UNAVAILABLE", "INTERNAL", "UNKNOWN"}:
+        if any(text in details for text in _OVERLOAD_TEXTS):
+            return ServerOverloadedError
+        if any(text in details for text in _CONNECTION_TEXTS):
+            return ServerUnreachableError
+    return _KINDS[status]
