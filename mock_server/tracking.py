@@ -1,14 +1,21 @@
 """The tracking pipeline as models of the mock server, as a real Triton serves it."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mock_server.models import Model, TensorSpec
 
+if TYPE_CHECKING:
+    from exatrkx_pipeline.stages import StageClock
 
-def tracking_models(weights: Path) -> list[Model]:
+
+def tracking_models(weights: Path, clock: StageClock | None = None) -> list[Model]:
     """`exatrkx` and `exatrkx_batch`, running the weights of a directory.
 
-    Loads torch, which nothing else in this package does.
+    Loads torch, which nothing else in this package does. A `clock` receives the time
+    that each stage of the pipeline takes.
 
     Raises
     ------
@@ -28,5 +35,5 @@ def tracking_models(weights: Path) -> list[Model]:
             function=served.function,
             parameters=served.parameters,
         )
-        for served in served_models(load_weights(weights))
+        for served in served_models(load_weights(weights), clock)
     ]
