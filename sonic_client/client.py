@@ -81,8 +81,9 @@ class AsyncClient:
         if self._context is not None:
             raise ClientClosedError("a client is opened once; make another one")
         transport = self._transport or transport_for(self.config)
-        self._context = open_session(self.config, transport, self._timing)
-        self._session = await self._context.__aenter__()
+        context = open_session(self.config, transport, self._timing)
+        self._session = await context.__aenter__()
+        self._context = context
         return self
 
     async def __aexit__(

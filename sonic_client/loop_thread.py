@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from sonic_client.errors import ClientClosedError
@@ -63,8 +63,11 @@ class LoopThread:
         self._loop, main_task = self._started.result()
         try:
             self.session = self._ready.result()
-        except KeyboardInterrupt:
-            self._loop.call_soon_threadsafe(main_task.cancel)
+        except BaseException:
+            # Ctrl-C while it opens. After an error of its own the loop is closed.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(main_task.cancel)
+            self._thread.join(_JOIN_TIMEOUT_S)
             raise
         self._is_open = True
 

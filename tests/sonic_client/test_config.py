@@ -1,0 +1,151 @@
+import pickle
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from sonic_client import (
+    BatchingConfig,
+    ClientConfig,
+    ConfigError,
+    RetryConfig,
+    WindowConfig,
+)
+
+
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [
+        ("grpc://localhost:8001", "localhost:8001"),
+        ("localhost:8001", "localhost:8001"),
+        ("[::1]:8001", "[::1]:8001"),
+        ("grpc://10.0.0.1:8001/", "10.0.0.1:8001"),
+    ],
+)
+def test_server_may_be_written_with_or_without_scheme(server, address):
+    assert ClientConfig(server=server, model_name="m").address == address
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "",
+        "localhost",
+        ":8001",
+        "http://localhost:8000",
+        "grpc://localhost:port",
+        "grpc://localhost:99999",
+        "grpc://localhost:8001/v2",
+        "grpc://user@localhost:8001",
+    ],
+)
+def test_what_is_no_address_is_refused_with_an_example(server):
+    with pytest.raises(ConfigError, match=r"grpc://localhost:8001"):
+        ClientConfig(server=server, model_name="m")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (RetryConfig, {"allowed_tries": 0}, "allowed_tries must be at least 1, got 0"),
+        (RetryConfig, {"first_wait_s": 9.0}, "got 9.0 s and 5.0 s"),
+        (RetryConfig, {"first_wait_s": -1.0}, "0 <= first_wait_s"),
+        (WindowConfig, {"max_requests": 0}, "max_requests"),
+        (WindowConfig, {"max_bytes": 0}, "max_bytes"),
+        (BatchingConfig, {"max_events": 0}, "max_events"),
+        (BatchingConfig, {"max_bytes": -1}, "max_bytes"),
+        (BatchingConfig, {"row_splits": ""}, "row_splits"),
+    ],
+)
+def test_values_out_of_range_are_refused(kind, values, message):
+    with pytest.raises(ConfigError, match=message):
+        kind(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_name": ""}, "model_name"),
+        ({"layout": "concatt"}, "unknown layout 'concatt', nearest: 'concat'"),
+        ({"deadline_s": 0.0}, "deadline_s must be positive and finite"),
+        ({"startup_timeout_s": float("inf")}, "startup_timeout_s"),
+    ],
+)
+def test_client_values_out_of_range_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        ClientConfig(**{"server": "host:1", "model_name": "m", **values})
+
+
+def test_config_is_frozen_and_pickles():
+    config = ClientConfig(server="host:1", model_name="m")
+
+    with pytest.raises(FrozenInstanceError):
+        config.server = "other:1"
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
+def test_toml_file_gives_the_same_as_the_constructor(tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(
+        """
+        [client]
+        server = "grpc://host:8001"
+        model_name = "exatrkx_batch"
+        layout = "concat"
+        deadline_s = 60
+        [client.retry]
+        allowed_tries = 2
+        [client.window]
+        max_requests = 4
+        [other]
+        key = 1
+        """
+    )
+
+    assert ClientConfig.from_toml(path) == ClientConfig(
+        server="grpc://host:8001",
+        model_name="exatrkx_batch",
+        layout="concat",
+        deadline_s=60.0,
+        retry=RetryConfig(allowed_tries=2),
+        window=WindowConfig(max_requests=4),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[client", "not a TOML file"),
+        ("[other]", r"no table \[client\]"),
+        ("client = 1", "expected a table, got 1"),
+        ("[client]\nmodel_name = 'm'", "key 'server' is missing"),
+        (
+            "[client]\nserver = 'h:1'\nmodel_nam = 'm'",
+            "unknown key 'model_nam', nearest: 'model_name', 'model_version'",
+        ),
+        ("[client]\nserver = 'h:1'\nmodel_name = 3", "model_name: expected str, got 3"),
+        (
+            "[client]\nserver = 'h:1'\nmodel_name = 'm'\nlayout = 'rows'",
+            "layout: expected one of",
+        ),
+        (
+            "[client]\nserver = 'h:1'\nmodel_name = 'm'\nretry.allowed_tries = true",
+            "retry allowed_tries: expected int, got True",
+        ),
+        (
+            "[client]\nserver = 'h:1'\nmodel_name = 'm'\nretry.allowed_tries = 0",
+            "retry: allowed_tries must be at least 1, got 0",
+        ),
+    ],
+)
+def test_mistakes_in_a_file_are_named(tmp_path, text, message):
+    path = tmp_path / "job.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=message) as caught:
+        ClientConfig.from_toml(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_a_config_error(tmp_path):
+    with pytest.raises(ConfigError, match="No such file"):
+        ClientConfig.from_toml(tmp_path / "none.toml")

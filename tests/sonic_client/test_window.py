@@ -1,0 +1,103 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sonic_client import WindowConfig
+from sonic_client.window import Landing, Window
+
+
+def window_of(max_requests, max_bytes=100, *, ordered=True):
+    limits = WindowConfig(max_requests=max_requests, max_bytes=max_bytes)
+    return Window(limits, ordered=ordered)
+
+
+def delivered(window):
+    outcomes = []
+    while some := window.deliver():
+        outcomes += some
+    return outcomes
+
+
+def test_requests_in_flight_are_bounded():
+    window = window_of(2)
+    for _ in range(2):
+        assert window.has_room(1)
+        window.take_off(1)
+
+    assert not window.has_room(1)
+
+
+def test_bytes_in_flight_are_bounded():
+    window = window_of(9)
+    window.take_off(60)
+
+    assert window.has_room(40)
+    assert not window.has_room(41)
+
+
+def test_a_message_above_the_byte_bound_flies_alone():
+    window = window_of(9)
+
+    assert window.has_room(1000)
+    window.take_off(1000)
+    assert not window.has_room(0)
+
+
+def test_landing_makes_room():
+    window = window_of(1)
+    ticket = window.take_off(100)
+
+    window.land(Landing(ticket, ["outcome"]))
+
+    assert window.has_room(100)
+    assert not window.is_empty
+    assert delivered(window) == ["outcome"]
+    assert window.is_empty
+
+
+def test_undelivered_outcomes_are_bounded_behind_a_late_one():
+    window = window_of(2)
+    window.take_off(1)  # the late one
+    for _ in range(3):
+        assert window.has_room(1)
+        window.land(Landing(window.take_off(1), ["early"]))
+
+    assert not window.has_room(1)
+    assert not window.deliver()
+
+
+def test_what_is_not_about_the_requests_is_raised():
+    window = window_of(2)
+    ticket = window.take_off(1)
+
+    with pytest.raises(ZeroDivisionError):
+        window.land(Landing(ticket, ZeroDivisionError()))
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 5))
+def test_any_interleaving_of_landings_is_delivered_in_order(random, max_requests):
+    window = window_of(max_requests)
+    n_messages, n_taken_off, in_flight, outcomes = 20, 0, [], []
+    while len(outcomes) < n_messages:
+        if n_taken_off < n_messages and window.has_room(1) and random.random() < 0.5:
+            in_flight.append(window.take_off(1))
+            n_taken_off += 1
+        elif in_flight:
+            ticket = in_flight.pop(random.randrange(len(in_flight)))
+            window.land(Landing(ticket, [ticket]))
+        outcomes += delivered(window)
+        assert len(in_flight) <= max_requests
+
+    assert outcomes == list(range(n_messages))
+    assert window.is_empty
+
+
+@given(st.permutations(range(6)))
+def test_unordered_delivery_follows_the_landings(landing_order):
+    window = window_of(6, ordered=False)
+    for _ in landing_order:
+        window.take_off(1)
+    for ticket in landing_order:
+        window.land(Landing(ticket, [ticket]))
+
+    assert delivered(window) == landing_order
