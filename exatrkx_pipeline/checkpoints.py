@@ -1,0 +1,182 @@
+"""Weights directories: tensors in safetensors, everything else in one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from exatrkx_pipeline.config import PipelineConfig, config_from_dict, config_to_dict
+from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
+from exatrkx_pipeline.pipeline import Pipeline
+
+CONFIG_FILE = "config.toml"
+TENSOR_FILE = "model.safetensors"
+FORMAT_VERSION = 1
+MAX_TENSOR_BYTES = 256 << 20
+"""Larger files are refused before they are read: ours have a few MB."""
+
+
+def bundled_weights() -> Path:
+    """Directory of the weights in the package: generic detector, no pileup."""
+    return Path(__file__).parent / "weights" / "generic_pu0"
+
+
+def save_weights(
+    directory: Path,
+    pipeline: Pipeline,
+    *,
+    training: dict[str, Any],
+    scores: dict[str, Any],
+) -> Path:
+    """Write a weights directory.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it does not exist; files of the same names are replaced.
+    pipeline : Pipeline
+        Networks and configuration.
+    training : dict
+        How the weights were made: plain values for the table ``training``.
+    scores : dict
+        How well they do, on events they were not trained on: the table ``scores``.
+
+    Returns
+    -------
+    Path
+        The directory.
+    """
+    tensors = {
+        f"{part}.{name}": tensor.contiguous()
+        for part, network in pipeline.networks.items()
+        for name, tensor in network.state_dict().items()
+    }
+    blob = save_tensors(tensors)
+    document = {
+        "format_version": FORMAT_VERSION,
+        "weights_id": _weights_id(blob, pipeline.config),
+        "tensors_sha256": hashlib.sha256(blob).hexdigest(),
+        "versions": {
+            "sonic-tracking": version("sonic-tracking"),
+            "torch": torch.__version__,
+        },
+        "pipeline": config_to_dict(pipeline.config),
+        "training": training,
+        "scores": scores,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / TENSOR_FILE).write_bytes(blob)
+    (directory / CONFIG_FILE).write_text(tomli_w.dumps(document))
+    return directory
+
+
+def load_weights(directory: Path) -> Pipeline:
+    """Read a weights directory into a pipeline ready for use.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing, unreadable or too large; if a tensor is missing, surplus
+        or of another shape; if the configuration lacks a key (a feature scale, say), or
+        does not belong to the tensors. The message names the directory.
+    """
+    document = read_weights_config(directory)
+    try:
+        config = config_from_dict(PipelineConfig, document["pipeline"], "pipeline")
+    except PipelineConfigError as exc:
+        raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
+    blob = _read_tensors(directory)
+    checksum = hashlib.sha256(blob).hexdigest()
+    if checksum != document["tensors_sha256"]:
+        raise WeightsError(
+            f"weights {directory}: {TENSOR_FILE} is not the file that {CONFIG_FILE} "
+            f"describes: expected sha256 {document['tensors_sha256'][:12]}..., "
+            f"got {checksum[:12]}..."
+        )
+    pipeline = replace(Pipeline.untrained(config), weights_id=_weights_id(blob, config))
+    _fill(pipeline, blob, directory)
+    return pipeline
+
+
+def read_weights_config(directory: Path) -> dict[str, Any]:
+    """The document in a weights directory's TOML file, its top level checked.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing, no TOML, of another format version, or lacks a table.
+    """
+    file = directory / CONFIG_FILE
+    try:
+        document = tomllib.loads(file.read_text())
+    except FileNotFoundError as exc:
+        raise WeightsError(f"weights {directory}: no file {CONFIG_FILE}") from exc
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
+    if document.get("format_version") != FORMAT_VERSION:
+        raise WeightsError(
+            f"weights {directory}: expected format_version {FORMAT_VERSION}, "
+            f"got {document.get('format_version')!r}"
+        )
+    missing = [key for key in ("pipeline", "tensors_sha256") if key not in document]
+    if missing:
+        raise WeightsError(
+            f"weights {directory}: {CONFIG_FILE} lacks {', '.join(missing)}"
+        )
+    return document
+
+
+def _weights_id(blob: bytes, config: PipelineConfig) -> str:
+    """Names tensors and configuration together: another cut is another id."""
+    digest = hashlib.sha256(blob)
+    digest.update(json.dumps(config_to_dict(config), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _read_tensors(directory: Path) -> bytes:
+    file = directory / TENSOR_FILE
+    try:
+        size = file.stat().st_size
+        if size > MAX_TENSOR_BYTES:
+            raise WeightsError(
+                f"weights {directory}: {TENSOR_FILE} has {size} bytes, "
+                f"more than the {MAX_TENSOR_BYTES} allowed"
+            )
+        return file.read_bytes()
+    except OSError as exc:
+        raise WeightsError(f"weights {directory}: no readable {TENSOR_FILE}") from exc
+
+
+def _fill(pipeline: Pipeline, blob: bytes, directory: Path) -> None:
+    try:
+        tensors = load_tensors(blob)
+    except SafetensorError as exc:
+        raise WeightsError(f"weights {directory}: {TENSOR_FILE}: {exc}") from exc
+    for part, network in pipeline.networks.items():
+        prefix = f"{part}."
+        state = {
+            name.removeprefix(prefix): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith(prefix)
+        }
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as exc:
+            raise WeightsError(
+                f"weights {directory}: {part} does not fit the configured sizes: {exc}"
+            ) from exc
+    if tensors:
+        raise WeightsError(
+            f"weights {directory}: unknown tensors {', '.join(sorted(tensors)[:3])}"
+        )

@@ -1,0 +1,210 @@
+"""The whole chain, from scaled space points to a component number for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from exatrkx_pipeline.config import PipelineConfig
+from exatrkx_pipeline.edge_blocks import EDGES_PER_BLOCK
+from exatrkx_pipeline.edge_filter import EdgeFilter
+from exatrkx_pipeline.embedding import Embedding
+from exatrkx_pipeline.gnn import build_gnn
+from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
+from exatrkx_pipeline.neighbours import radius_graph_chunks
+from exatrkx_pipeline.ordering import outward_order
+from exatrkx_pipeline.stages import StageClock, StageResults
+from exatrkx_pipeline.track_building import build_tracks, number_by_first_appearance
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Three networks and the configuration they were trained for.
+
+    Every call is independent: an instance may serve several threads. Events are
+    computed one by one, so an event's labels do not depend on what it came with.
+    """
+
+    config: PipelineConfig
+    embedding: Embedding
+    edge_filter: EdgeFilter
+    gnn: nn.Module
+    weights_id: str = "untrained"
+
+    @classmethod
+    def untrained(cls, config: PipelineConfig) -> Pipeline:
+        """Networks of the configured sizes with random weights, in evaluation mode."""
+        return cls(
+            config,
+            Embedding(config.embedding).eval(),
+            EdgeFilter(config.filter).eval(),
+            build_gnn(config.gnn).eval(),
+        )
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The three networks by the name that their tensors carry in a checkpoint."""
+        return {
+            "embedding": self.embedding,
+            "edge_filter": self.edge_filter,
+            "gnn": self.gnn,
+        }
+
+    def labels(
+        self, features: NDArray[np.float32], clock: StageClock | None = None
+    ) -> NDArray[np.int64]:
+        """Component number of each space point.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n_space_points, 3), float32
+            r, phi, z over the scales of `config.features`. Not modified.
+        clock : StageClock, optional
+            Receives the time of each stage.
+
+        Returns
+        -------
+        ndarray, shape (n_space_points,), int64
+            Numbers 0, 1, ... in order of first appearance; a point on no track has a
+            number of its own. Zero points give shape (0,). As a partition it does not
+            depend on the order of the points.
+
+        Raises
+        ------
+        ValueError
+            If `features` has another shape, or a value that is not finite.
+        """
+        order, points = self._ordered(features)
+        clock = clock or StageClock()
+        edges = self._filtered_edges(points, clock)
+        components = self._tracks(points, edges, clock)[0]
+        return _in_input_order(components, order)
+
+    def run(self, features: NDArray[np.float32]) -> StageResults:
+        """`labels`, with the edges after each stage: for evaluation, at more memory.
+
+        Raises
+        ------
+        ValueError
+            As `labels` does.
+        """
+        order, points = self._ordered(features)
+        clock = StageClock()
+        chunks = list(self._radius_edges(points, clock))
+        kept = [self._above_cut(points, chunk, clock) for chunk in chunks]
+        edges = _joined(kept)
+        components, scores = self._tracks(points, edges, clock)
+        return StageResults(
+            labels=_in_input_order(components, order),
+            radius_edges=order[_joined(chunks)],
+            filtered_edges=order[edges],
+            edge_scores=scores,
+            seconds=clock.seconds,
+        )
+
+    def _ordered(
+        self, features: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], Cylindrical]:
+        features = np.asarray(features, dtype=np.float32)
+        n_features = len(self.config.features.names)
+        if features.ndim != 2 or features.shape[1] != n_features:
+            raise ValueError(
+                f"features: expected shape (n_space_points, {n_features}), "
+                f"got {features.shape}"
+            )
+        if not np.isfinite(features).all():
+            bad = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+            raise ValueError(f"features: space point {bad} is not finite")
+        order = outward_order(features, self.config.features)
+        scaled = torch.from_numpy(features[order])
+        return order, Cylindrical.of(scaled, self.config.features)
+
+    @torch.inference_mode()
+    def _radius_edges(
+        self, points: Cylindrical, clock: StageClock
+    ) -> Iterator[NDArray[np.int64]]:
+        with clock.measure("embedding"):
+            embedded = self.embedding(
+                node_inputs(points, self.config.embedding.node_inputs)
+            ).numpy()
+        chunks = radius_graph_chunks(embedded, self.config.graph.r_val)
+        while True:
+            with clock.measure("neighbours"):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    def _filtered_edges(
+        self, points: Cylindrical, clock: StageClock
+    ) -> NDArray[np.int64]:
+        # Chunk by chunk: the raw graph, several times larger, is never whole.
+        return _joined(
+            [
+                self._above_cut(points, chunk, clock)
+                for chunk in self._radius_edges(points, clock)
+            ]
+        )
+
+    @torch.inference_mode()
+    def _above_cut(
+        self, points: Cylindrical, edges: NDArray[np.int64], clock: StageClock
+    ) -> NDArray[np.int64]:
+        with clock.measure("filter"):
+            config = self.config.filter
+            nodes = node_inputs(points, config.node_inputs)
+            kept = [
+                apply_filter(
+                    self.edge_filter(
+                        nodes, block, edge_inputs(points, block, config.edge_inputs)
+                    ),
+                    config.filter_cut,
+                )
+                for block in torch.split(
+                    torch.from_numpy(edges), EDGES_PER_BLOCK, dim=1
+                )
+            ]
+            return edges[:, torch.cat(kept).numpy()] if kept else edges
+
+    @torch.inference_mode()
+    def _tracks(
+        self, points: Cylindrical, edges: NDArray[np.int64], clock: StageClock
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        config = self.config.gnn
+        with clock.measure("gnn"):
+            edge_index = torch.from_numpy(edges)
+            logits: Tensor = self.gnn(
+                node_inputs(points, config.node_inputs),
+                edge_index,
+                edge_inputs(points, edge_index, config.edge_inputs),
+            )
+            scores: NDArray[np.float32] = torch.sigmoid(logits).numpy()
+        with clock.measure("track_building"):
+            components = build_tracks(
+                edges, scores, len(points.r), self.config.track_building
+            )
+        return components, scores
+
+
+def apply_filter(logits: Tensor, filter_cut: float) -> Tensor:
+    """Which edges score strictly above the cut: sigmoid(logit) > `filter_cut`."""
+    return torch.sigmoid(logits) > filter_cut
+
+
+def _joined(chunks: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    if not chunks:
+        return np.empty((2, 0), dtype=np.int64)
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks, axis=1)
+
+
+def _in_input_order(
+    components: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    labels = np.empty_like(components)
+    labels[order] = components
+    return number_by_first_appearance(labels)

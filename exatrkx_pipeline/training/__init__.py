@@ -1,0 +1,1 @@
+"""Training of the three networks on events with truth, given as arrays."""

@@ -1,0 +1,112 @@
+"""Graphs with labels: what the filter and the GNN are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from exatrkx_pipeline.config import EdgeInput, NodeInput, PipelineConfig
+from exatrkx_pipeline.edge_filter import EdgeFilter
+from exatrkx_pipeline.embedding import Embedding
+from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
+from exatrkx_pipeline.neighbours import radius_graph
+from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
+
+HARD_PT_GEV = 0.5
+TRUE_WEIGHT_HARD, TRUE_WEIGHT_SOFT = 2.0, 0.5
+"""Weight of true edges above and below `HARD_PT_GEV`; false edges weigh 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledGraph:
+    """Edges of one event with truth and with what each counts in the loss."""
+
+    points: Cylindrical
+    edge_index: Tensor  #: (2, n_edges), int64
+    label: Tensor  #: (n_edges,), float32: 1 = consecutive points of one particle
+    weight: Tensor  #: (n_edges,), float32: 0 = other pair of one particle
+
+
+@torch.no_grad()
+def build_graph(
+    event: TrainingEvent,
+    config: PipelineConfig,
+    embedding: Embedding,
+    edge_filter: EdgeFilter | None = None,
+) -> LabelledGraph:
+    """The radius graph of an event, filtered if there is a filter, with labels."""
+    points = Cylindrical.of(
+        torch.from_numpy(event.scaled(config.features)), config.features
+    )
+    embedded = embedding(node_inputs(points, config.embedding.node_inputs))
+    edges = radius_graph(embedded.numpy(), config.graph.r_val)
+    if edge_filter is not None:
+        edge_index = torch.from_numpy(edges)
+        logits = edge_filter(
+            node_inputs(points, config.filter.node_inputs),
+            edge_index,
+            edge_inputs(points, edge_index, config.filter.edge_inputs),
+        )
+        edges = edges[:, (torch.sigmoid(logits) > config.filter.filter_cut).numpy()]
+    label, weight = _label(event, edges)
+    return LabelledGraph(
+        points,
+        torch.from_numpy(edges),
+        torch.from_numpy(label),
+        torch.from_numpy(weight),
+    )
+
+
+def _label(
+    event: TrainingEvent, edges: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    n = len(event)
+    true = true_edges(event)
+    label = np.isin(edges[0] * n + edges[1], true[0] * n + true[1])
+    particle = event.particle[edges]
+    same = (particle[0] == particle[1]) & (particle[0] != NOISE)
+    hard = event.pt_gev[edges[0]] > HARD_PT_GEV
+    weight = np.where(same, 0.0, 1.0)
+    weight[label] = np.where(hard[label], TRUE_WEIGHT_HARD, TRUE_WEIGHT_SOFT)
+    return label.astype(np.float32), weight.astype(np.float32)
+
+
+def edge_loss(
+    network: nn.Module,
+    graph: LabelledGraph,
+    node_names: tuple[NodeInput, ...],
+    edge_names: tuple[EdgeInput, ...],
+) -> Tensor:
+    """Weighted binary cross-entropy of a network over one graph."""
+    logits = network(
+        node_inputs(graph.points, node_names),
+        graph.edge_index,
+        edge_inputs(graph.points, graph.edge_index, edge_names),
+    )
+    loss = binary_cross_entropy_with_logits(
+        logits, graph.label, weight=graph.weight, reduction="sum"
+    )
+    return loss / graph.weight.sum().clamp_min(1.0)
+
+
+def graphs_ahead(
+    batches: Iterator[list[TrainingEvent]],
+    build: Callable[[TrainingEvent], LabelledGraph],
+) -> Iterator[list[LabelledGraph]]:
+    """Graphs of each batch, the next one built while the last is being trained on.
+
+    The neighbour search runs outside Python's lock, so one thread hides most of it.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead = pool.submit(lambda batch: [build(e) for e in batch], next(batches))
+        for batch in batches:
+            ready = ahead.result()
+            ahead = pool.submit(lambda batch: [build(e) for e in batch], batch)
+            yield ready

@@ -1,0 +1,88 @@
+"""A training recipe: everything that decides the weights, besides the events."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from exatrkx_pipeline.config import (
+    EdgeInput,
+    EmbeddingConfig,
+    FeatureConfig,
+    FilterConfig,
+    GnnConfig,
+    GraphConfig,
+    NodeInput,
+    PipelineConfig,
+    TrackBuildingConfig,
+)
+from exatrkx_pipeline.training.events import Augmentation
+from exatrkx_pipeline.training.schedule import StageSchedule
+
+NODES: tuple[NodeInput, ...] = ("r", "cos_phi", "sin_phi", "z", "eta")
+EDGES: tuple[EdgeInput, ...] = ("dr", "dphi", "dz", "deta", "curvature", "z0")
+
+
+def default_pipeline() -> PipelineConfig:
+    """Networks for the generic detector without pileup, small enough for two cores.
+
+    The radius is that of the training loss; `train` replaces it and the filter cut by
+    those that reach the recipe's efficiencies.
+    """
+    return PipelineConfig(
+        features=FeatureConfig(
+            names=("r", "phi", "z"), scales=(1000.0, math.pi, 1000.0)
+        ),
+        embedding=EmbeddingConfig(
+            node_inputs=NODES,
+            hidden=256,
+            n_layers=4,
+            dim=8,
+            activation="silu",
+            layer_norm=True,
+        ),
+        graph=GraphConfig(r_val=1.0),
+        filter=FilterConfig(
+            node_inputs=NODES, edge_inputs=EDGES, hidden=64, n_layers=4, filter_cut=0.05
+        ),
+        gnn=GnnConfig(
+            architecture="InteractionGNN",
+            node_inputs=NODES,
+            edge_inputs=EDGES,
+            hidden=64,
+            n_graph_iters=8,
+            n_edge_layers=2,
+            n_node_layers=2,
+        ),
+        track_building=TrackBuildingConfig(method="junction_removal", score_cut=0.3),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecipe:
+    """Networks, schedules and operating points; the same recipe gives the same weights.
+
+    (On one machine: sums in other orders, by other libraries or thread counts, differ
+    in the last bits, and training amplifies them.)
+    """
+
+    pipeline: PipelineConfig = field(default_factory=default_pipeline)
+    seed: int = 1
+    n_validation: int = 50
+    """Events, the last of the sample, for operating points and scores."""
+
+    embedding: StageSchedule = field(
+        default_factory=lambda: StageSchedule(n_steps=12_000, learning_rate=1.5e-3)
+    )
+    filter: StageSchedule = field(
+        default_factory=lambda: StageSchedule(n_steps=4_000, learning_rate=2e-3)
+    )
+    gnn: StageSchedule = field(
+        default_factory=lambda: StageSchedule(n_steps=18_000, learning_rate=1e-3)
+    )
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    neighbour_efficiency: float = 0.997
+    """Share of the true edges above 1 GeV that the radius must keep."""
+
+    filter_efficiency: float = 0.998
+    """Share of those that the filter must keep."""
