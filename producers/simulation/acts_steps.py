@@ -1,0 +1,180 @@
+"""Our two steps in an ACTS sequence: particles in, hits out, both as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import acts
+import acts.examples
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.simulation.event import GeneratedParticles, particle_ids
+
+PARTICLES_IN = "particles_generated"
+PARTICLES_OUT = "particles_simulated"
+SIM_HITS = "simhits"
+MEASUREMENTS = "measurements"
+MEASUREMENT_HITS = "measurement_simhits_map"
+
+
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """Measurements and particles of one event as arrays, in ACTS' order."""
+
+    geometry_id: NDArray[np.uint64]
+    local_mm: NDArray[np.float64]  #: (n_measurements, 2)
+    particle_id: NDArray[np.uint64]
+    n_true_hits: NDArray[np.int32]
+    particles: dict[str, NDArray[np.generic]]
+
+
+class ParticleSource(acts.examples.IReader):  # type: ignore[misc]  # pyacts is untyped
+    """Feeds generated particles to Fatras; event `first_event + i` is `events[i]`."""
+
+    def __init__(
+        self,
+        events: Sequence[GeneratedParticles],
+        first_event: int,
+        level: acts.logging.Level,
+    ) -> None:
+        super().__init__("ParticleSource", level)
+        self._events, self._first_event = events, first_event
+        self._particles = acts.examples.WriteDataHandle(
+            self, acts.examples.SimParticleContainer, "Particles"
+        )
+        self._particles.initialize(PARTICLES_IN)
+
+    def availableEvents(self) -> tuple[int, int]:
+        """Range of event numbers, the end excluded; ACTS reads it from 0."""
+        return 0, self._first_event + len(self._events)
+
+    def read(
+        self, context: acts.examples.AlgorithmContext
+    ) -> acts.examples.ProcessCode:
+        """Put one event's particles on the board."""
+        event = self._events[context.eventNumber - self._first_event]
+        container = acts.examples.SimParticleContainer()
+        rows = zip(
+            event.primary_vertex.tolist(),
+            event.pdg.tolist(),
+            event.charge.tolist(),
+            event.mass_gev.tolist(),
+            event.vertex_mm.tolist(),
+            event.momentum_gev.tolist(),
+            strict=True,
+        )
+        unit = acts.UnitConstants
+        for number, (vertex, pdg, charge, mass, position, momentum) in enumerate(
+            rows, 1
+        ):
+            barcode = acts.examples.SimBarcode()
+            barcode.vertexPrimary, barcode.particle = vertex, number
+            particle = acts.examples.SimParticle(
+                barcode, acts.PdgParticle(pdg), charge * unit.e, mass * unit.GeV
+            )
+            particle.fourPosition = acts.Vector4(*(unit.mm * x for x in position), 0.0)
+            particle.direction = acts.Vector3(*momentum)  # normalised by ACTS
+            particle.absoluteMomentum = float(np.linalg.norm(momentum)) * unit.GeV
+            container.insert(particle)
+        self._particles(context, container)
+        return acts.examples.ProcessCode.SUCCESS
+
+
+class HitCollector(acts.examples.IAlgorithm):  # type: ignore[misc]  # pyacts is untyped
+    """Turns measurements, hits and particles of each event into arrays (`events`)."""
+
+    def __init__(self, level: acts.logging.Level) -> None:
+        super().__init__("HitCollector", level)
+        ex = acts.examples
+        self.events: list[RawEvent] = []
+        self._particles = ex.ReadDataHandle(self, ex.SimParticleContainer, "Particles")
+        self._hits = ex.ReadDataHandle(self, ex.SimHitContainer, "Hits")
+        self._measurements = ex.ReadDataHandle(
+            self, ex.MeasurementContainer, "Measurements"
+        )
+        self._origin = ex.ReadDataHandle(self, ex.MeasurementSimHitsMap, "Origin")
+        self._particles.initialize(PARTICLES_OUT)
+        self._hits.initialize(SIM_HITS)
+        self._measurements.initialize(MEASUREMENTS)
+        self._origin.initialize(MEASUREMENT_HITS)
+
+    def execute(
+        self, context: acts.examples.AlgorithmContext
+    ) -> acts.examples.ProcessCode:
+        """Collect one event."""
+        store = context.eventStore
+        hits = [
+            (_barcode(hit.particleId), hit.depositedEnergy) for hit in self._hits(store)
+        ]
+        hit_particle = _pack([barcode for barcode, _ in hits])
+        hit_energy = np.array([energy for _, energy in hits], dtype=np.float64)
+
+        origin = self._origin(store)
+        geometry, local, particle, n_hits = [], [], [], []
+        for measurement in self._measurements(store):
+            sources = origin.valuesFor(measurement.index)
+            parameters = measurement.fullParameters
+            geometry.append(measurement.geometryId.value)
+            local.append((parameters[0], parameters[1]))
+            particle.append(hit_particle[max(sources, key=hit_energy.__getitem__)])
+            n_hits.append(len(sources))
+        self.events.append(
+            RawEvent(
+                geometry_id=np.array(geometry, dtype=np.uint64),
+                local_mm=np.array(local, dtype=np.float64).reshape(-1, 2),
+                particle_id=np.array(particle, dtype=np.uint64),
+                n_true_hits=np.array(n_hits, dtype=np.int32),
+                particles=_particle_columns(self._particles(store)),
+            )
+        )
+        return acts.examples.ProcessCode.SUCCESS
+
+
+Barcode = tuple[int, int, int, int, int]
+
+
+def _barcode(code: acts.examples.SimBarcode) -> Barcode:
+    return (
+        code.vertexPrimary,
+        code.vertexSecondary,
+        code.particle,
+        code.generation,
+        code.subParticle,
+    )
+
+
+def _pack(barcodes: list[Barcode]) -> NDArray[np.uint64]:
+    return particle_ids(*np.array(barcodes, dtype=np.int64).reshape(-1, 5).T)
+
+
+def _particle_columns(
+    container: acts.examples.SimParticleContainer,
+) -> dict[str, NDArray[np.generic]]:
+    rows, barcodes = [], []
+    for particle in container:
+        state = particle.initialState
+        vertex, momentum = state.fourPosition, state.fourMomentum
+        barcode = _barcode(particle.particleId)
+        barcodes.append(barcode)
+        rows.append(
+            (
+                int(particle.pdg.value),
+                particle.charge,
+                *(vertex[i] for i in range(3)),
+                *(momentum[i] for i in range(3)),
+                barcode[0],
+            )
+        )
+    table = np.array(rows, dtype=np.float64).reshape(-1, 9)
+    floats = {
+        name: table[:, i].astype(np.float32)
+        for i, name in enumerate(("q", "vx", "vy", "vz", "px", "py", "pz"), 1)
+    }
+    return {
+        "particle_id": _pack(barcodes),
+        "pdg": table[:, 0].astype(np.int32),
+        **floats,
+        "primary_vertex": table[:, 8].astype(np.int32),
+    }
