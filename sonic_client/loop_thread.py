@@ -45,8 +45,9 @@ class LoopThread:
         self._ready: Future[Session] = Future()
         self._ended: Future[None] = Future()
         # Makes "is it open" and the hand-over to the loop one step, so that what
-        # was handed over runs before the loop stops.
-        self._gate = threading.Lock()
+        # was handed over runs before the loop stops. Reentrant, because the garbage
+        # collector may finalise a generator of `Client.map` while it is held.
+        self._gate = threading.RLock()
         self._is_open = False
         self._thread = threading.Thread(
             target=self._run, name="sonic-client", daemon=True

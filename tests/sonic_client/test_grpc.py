@@ -25,6 +25,7 @@ from sonic_client import (
     ClientConfig,
     DeadlineExceededError,
     Failure,
+    FallbackServer,
     ModelNotFoundError,
     RejectedRequestError,
     Request,
@@ -74,6 +75,10 @@ def config(server):
 def requests_of(sizes):
     for number, n_rows in enumerate(sizes):
         yield Request(number, {"FEATURES": np.full((n_rows, 3), 1.0, np.float32)})
+
+
+def test_the_in_process_server_can_be_a_fallback(server):
+    assert isinstance(server, FallbackServer)
 
 
 def test_metadata_is_what_the_server_declares(config, server):
