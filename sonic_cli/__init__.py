@@ -1,0 +1,3 @@
+"""The command `sonic`: tracks out of files, and what belongs around it."""
+
+__all__: list[str] = []

@@ -1,0 +1,1 @@
+"""What the subcommands run: plain functions, whose imports may be heavy."""
