@@ -1,0 +1,125 @@
+"""`sonic track`: tracks out of files of space points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sonic_cli.command_line import this_command
+from sonic_cli.errors import one_line_errors
+from sonic_cli.tables import print_rows
+
+__all__ = ["register", "track"]
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic track events.root -o tracks.root[/cyan]
+
+[cyan]sonic track events.root -o tracks.root --server grpc://host:8001[/cyan]
+
+[cyan]sonic track run*.root -o tracks.root --layout concat --json summary.json[/cyan]
+
+[cyan]sonic track in_e1000.csv -o tracks.root --csv-scale 3000,3.14159265,400[/cyan]
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(epilog=EXAMPLES)(track)
+
+
+def track(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="ROOT files (TTree or RNTuple) or feature csv files."),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="ROOT file for the tracks.")
+    ],
+    server: Annotated[
+        str | None,
+        typer.Option(help="grpc://host:port of a Triton; none: one in this process."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the served model; exatrkx, or exatrkx_batch for concat."
+        ),
+    ] = None,
+    layout: Annotated[
+        Literal["per_event", "concat"],
+        typer.Option(help="One request an event, or several events in one request."),
+    ] = "per_event",
+    window: Annotated[
+        int, typer.Option(min=1, help="Requests in flight at once.")
+    ] = 16,
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds for a request, all its tries included; 300 for a named "
+            "server, without limit for the one in this process."
+        ),
+    ] = None,
+    max_events: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many events.")
+    ] = None,
+    min_space_points: Annotated[
+        int, typer.Option(min=1, help="A smaller component is no candidate.")
+    ] = 3,
+    columns: Annotated[
+        Path | None,
+        typer.Option(help="TOML file whose table \\[columns] names tree and branches."),
+    ] = None,
+    csv_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R,PHI,Z",
+            help="What csv features were divided by, in mm, rad, mm.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights directory for the server in this process."),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="File for the job summary, rates, times and peak memory."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace outputs that exist.")
+    ] = False,
+) -> None:
+    """Find the tracks of every event, on a server or in this process.
+
+    Writes one entry per event, in the order of the input: a label per space
+    point (-1: on no candidate), the candidates, and where they come from.
+    """
+    with one_line_errors():
+        # Loaded here, for `sonic --help` is to be quick.
+        from sonic_cli.jobs.tracking import (  # noqa: PLC0415
+            TrackingJob,
+            parse_scale,
+            run_tracking,
+        )
+
+        job = TrackingJob(
+            files=tuple(files),
+            output=output,
+            server=server,
+            model=model,
+            layout=layout,
+            window=window,
+            deadline_s=deadline,
+            max_events=max_events,
+            min_space_points=min_space_points,
+            columns=columns,
+            csv_scale=parse_scale(csv_scale),
+            weights=weights,
+            json=json,
+            force=force,
+            command=this_command(),
+        )
+        print_rows("tracked", run_tracking(job).rows())
