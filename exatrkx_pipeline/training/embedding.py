@@ -57,7 +57,8 @@ def embedding_loss(
     pull = (weight * robust).sum() / weight.sum().clamp_min(1.0)
     gap = MARGIN - (_distance2(embedded, false) + TINY).sqrt() / r_val
     push = gap.clamp_min(0.0).square().sum() / max(true.shape[1], 1)
-    return TRUE_WEIGHT * pull + push
+    loss: Tensor = TRUE_WEIGHT * pull + push
+    return loss
 
 
 def _distance2(embedded: Tensor, pairs: NDArray[np.int64]) -> Tensor:

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.training.events import Augmentation, TrainingEvent
 
 MAX_GRADIENT_NORM = 1.0
+MIN_STEPS = 10
 
 
 class Progress(Protocol):
@@ -36,6 +38,19 @@ class StageSchedule:
     events_per_step: int = 1
     warm_up: float = 0.05
     weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.n_steps < MIN_STEPS:
+            raise PipelineConfigError(
+                f"n_steps must be at least {MIN_STEPS}, got {self.n_steps}"
+            )
+        if not (self.learning_rate > 0.0 and self.events_per_step > 0):
+            raise PipelineConfigError(
+                "learning_rate and events_per_step must be positive, "
+                f"got {self.learning_rate} and {self.events_per_step}"
+            )
+        if not 0.0 < self.warm_up < 1.0:
+            raise PipelineConfigError(f"warm_up must be in (0, 1), got {self.warm_up}")
 
 
 @dataclass(slots=True)
@@ -91,7 +106,8 @@ def train_stage(
         optimiser,
         max_lr=schedule.learning_rate,
         total_steps=schedule.n_steps,
-        pct_start=schedule.warm_up,
+        # Two steps at least: torch divides by the length of the warm-up.
+        pct_start=max(schedule.warm_up, 2 / schedule.n_steps),
         cycle_momentum=False,
     )
     curve, recent = LearningCurve(stage), []

@@ -18,6 +18,9 @@ SIM_HITS = "simhits"
 MEASUREMENTS = "measurements"
 MEASUREMENT_HITS = "measurement_simhits_map"
 
+MAX_R_MM, MAX_Z_MM = 1026.0, 2990.0
+"""What is produced beyond the last layers (r 1020, |z| 2955 mm) leaves no hit."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawEvent:
@@ -69,6 +72,8 @@ class ParticleSource(acts.examples.IReader):  # type: ignore[misc]  # pyacts is 
         for number, (vertex, pdg, charge, mass, position, momentum) in enumerate(
             rows, 1
         ):
+            if not _in_tracker(position):
+                continue
             barcode = acts.examples.SimBarcode()
             barcode.vertexPrimary, barcode.particle = vertex, number
             particle = acts.examples.SimParticle(
@@ -80,6 +85,12 @@ class ParticleSource(acts.examples.IReader):  # type: ignore[misc]  # pyacts is 
             container.insert(particle)
         self._particles(context, container)
         return acts.examples.ProcessCode.SUCCESS
+
+
+def _in_tracker(position_mm: list[float]) -> bool:
+    """Whether a production point lies inside the detector; ACTS knows no other."""
+    x, y, z = position_mm
+    return float(np.hypot(x, y)) < MAX_R_MM and abs(z) < MAX_Z_MM
 
 
 class HitCollector(acts.examples.IAlgorithm):  # type: ignore[misc]  # pyacts is untyped

@@ -1,0 +1,110 @@
+import tomllib
+
+import numpy as np
+import pytest
+import tomli_w
+
+from exatrkx_pipeline.checkpoints import (
+    CONFIG_FILE,
+    TENSOR_FILE,
+    bundled_weights,
+    load_weights,
+    read_weights_config,
+    save_weights,
+)
+from exatrkx_pipeline.errors import WeightsError
+
+
+@pytest.fixture
+def weights(tmp_path, small_pipeline):
+    return save_weights(
+        tmp_path / "weights",
+        small_pipeline,
+        training={"seed": 1},
+        scores={"efficiency": 0.5},
+    )
+
+
+def edit(weights, change):
+    file = weights / CONFIG_FILE
+    document = tomllib.loads(file.read_text())
+    change(document)
+    file.write_text(tomli_w.dumps(document))
+
+
+def test_loaded_weights_give_the_same_labels(weights, small_pipeline, features):
+    event = features(200)
+
+    loaded = load_weights(weights)
+
+    np.testing.assert_array_equal(loaded.labels(event), small_pipeline.labels(event))
+    assert loaded.config == small_pipeline.config
+    assert loaded.weights_id == read_weights_config(weights)["weights_id"]
+
+
+def test_another_cut_is_another_weights_id(weights):
+    before = load_weights(weights).weights_id
+
+    edit(weights, lambda d: d["pipeline"]["filter"].update(filter_cut=0.123))
+
+    assert load_weights(weights).weights_id != before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["pipeline"]["features"].pop("scales"), "features.*scales"),
+        (lambda d: d["pipeline"]["features"].update(scales=[1.0, 0.0, 1.0]), "scale"),
+        (lambda d: d["pipeline"]["features"].update(names=["z", "phi", "r"]), "names"),
+        (lambda d: d["pipeline"]["gnn"].update(hidden=32), "gnn does not fit"),
+        (lambda d: d["pipeline"]["gnn"].update(hiden=32), "unknown keys.*hiden"),
+        (lambda d: d["pipeline"]["graph"].update(r_val=-1.0), "r_val"),
+        (lambda d: d.pop("pipeline"), "lacks pipeline"),
+        (lambda d: d.update(format_version=99), "format_version 1, got 99"),
+        (lambda d: d.update(tensors_sha256="0" * 64), "expected sha256 0000"),
+    ],
+    ids=[
+        "no scale", "zero scale", "other columns", "other size", "typo", "radius",
+        "no table", "other format", "other tensors",
+    ],
+)  # fmt: skip
+def test_a_config_that_does_not_fit_is_refused(weights, change, message):
+    edit(weights, change)
+
+    with pytest.raises(WeightsError, match=message) as raised:
+        load_weights(weights)
+    assert str(weights) in str(raised.value)
+
+
+def test_a_missing_directory_is_named(tmp_path):
+    with pytest.raises(WeightsError, match=r"nowhere: no file config\.toml"):
+        load_weights(tmp_path / "nowhere")
+
+
+def test_missing_tensors_are_named(weights):
+    (weights / TENSOR_FILE).unlink()
+
+    with pytest.raises(WeightsError, match=r"no readable model\.safetensors"):
+        load_weights(weights)
+
+
+def test_a_truncated_tensor_file_is_refused(weights):
+    file = weights / TENSOR_FILE
+    file.write_bytes(file.read_bytes()[:-100])
+
+    with pytest.raises(WeightsError, match="expected sha256"):
+        load_weights(weights)
+
+
+def test_bundled_weights_load_and_say_how_they_were_made():
+    document = read_weights_config(bundled_weights())
+
+    assert load_weights(bundled_weights()).weights_id == document["weights_id"]
+    assert document["training"]["seed"] >= 0
+    assert document["scores"]["tracks"]["efficiency"] >= 0.95
+
+
+def test_bundled_weights_are_small_enough_to_commit():
+    size = sum(file.stat().st_size for file in bundled_weights().iterdir())
+
+    assert size < 20e6

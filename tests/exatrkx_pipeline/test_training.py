@@ -1,0 +1,179 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exatrkx_pipeline.training.events import (
+    NOISE,
+    Augmentation,
+    TrainingEvent,
+    true_edges,
+)
+from exatrkx_pipeline.training.graphs import build_graph
+from exatrkx_pipeline.training.operating_point import cut_for_efficiency
+from exatrkx_pipeline.training.recipe import TrainingRecipe
+from exatrkx_pipeline.training.schedule import StageSchedule
+from exatrkx_pipeline.training.train import train
+
+
+def straight_tracks(n_tracks=12, n_layers=8, seed=0):
+    """Particles from the origin that cross cylinders in straight lines."""
+    rng = np.random.default_rng(seed)
+    radius = np.linspace(30.0, 1000.0, n_layers)
+    phi = rng.uniform(-np.pi, np.pi, n_tracks)
+    slope = rng.uniform(-1.5, 1.5, n_tracks)
+    direction = np.column_stack((np.cos(phi), np.sin(phi), slope))
+    xyz = (radius[None, :, None] * direction[:, None]).reshape(-1, 3)
+    return TrainingEvent.from_arrays(
+        xyz + rng.normal(0.0, 0.05, xyz.shape),
+        np.repeat(np.arange(n_tracks), n_layers),
+        momentum_gev=2.0 * direction,
+        vertex_mm=np.zeros((n_tracks, 3)),
+    )
+
+
+def test_true_edges_join_consecutive_points_of_a_particle():
+    # Two particles; the second is produced at r = 100 mm and flies inward.
+    xyz = np.array([[30, 0, 0], [60, 0, 0], [90, 0, 0], [0, 80, 0], [0, 40, 0.0]])
+    event = TrainingEvent.from_arrays(
+        xyz,
+        np.array([0, 0, 0, 1, 1]),
+        momentum_gev=np.array([[1.0, 0, 0], [0, -1.0, 0]]),
+        vertex_mm=np.array([[0.0, 0, 0], [0, 100.0, 0]]),
+    )
+
+    # Sorted outward: r = 30, 40, 60, 80, 90.
+    assert event.r.tolist() == [30.0, 40.0, 60.0, 80.0, 90.0]
+    assert true_edges(event).T.tolist() == [[2, 0], [3, 1], [4, 2]]
+
+
+def test_noise_has_no_true_edge_and_no_momentum():
+    event = TrainingEvent.from_arrays(
+        np.array([[30.0, 0, 0], [60.0, 0, 0]]),
+        np.array([NOISE, NOISE]),
+        momentum_gev=np.empty((0, 3)),
+        vertex_mm=np.empty((0, 3)),
+    )
+
+    assert true_edges(event).shape == (2, 0)
+    assert event.pt_gev.tolist() == [0.0, 0.0]
+
+
+@given(st.integers(0, 2**16))
+def test_augmentation_turns_and_mirrors_but_keeps_what_physics_keeps(seed):
+    event = straight_tracks()
+    still = Augmentation(max_noise=0.0, max_inefficiency=0.0)
+
+    turned = still.apply(event, event, np.random.default_rng(seed))
+
+    assert len(turned) == len(event)
+    np.testing.assert_allclose(np.sort(turned.r), np.sort(event.r))
+    np.testing.assert_allclose(np.sort(abs(turned.z)), np.sort(abs(event.z)))
+    assert (abs(turned.phi) <= np.pi).all()
+    assert true_edges(turned).shape == true_edges(event).shape
+
+
+def test_augmentation_adds_noise_and_loses_points_within_its_limits():
+    event, other = straight_tracks(), straight_tracks(seed=1)
+    rng = np.random.default_rng(4)
+    augmentation = Augmentation(max_noise=0.5, max_inefficiency=0.2)
+
+    results = [augmentation.apply(event, other, rng) for _ in range(30)]
+
+    n_noise = [int((each.particle == NOISE).sum()) for each in results]
+    n_kept = [len(each) - noise for each, noise in zip(results, n_noise, strict=True)]
+    assert 0 < max(n_noise) <= 0.5 * len(event)
+    assert 0.6 * len(event) < min(n_kept) < len(event)
+
+
+def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
+    small_config, small_pipeline
+):
+    event = straight_tracks(3, 5)
+    config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
+
+    graph = build_graph(event, config, small_pipeline.embedding)
+
+    n = len(event)
+    assert graph.edge_index.shape == (2, n * (n - 1) // 2)
+    particle = torch.from_numpy(event.particle)[graph.edge_index]
+    same = particle[0] == particle[1]
+    assert int(graph.label.sum()) == 3 * 4
+    assert (graph.weight[same & (graph.label == 0)] == 0).all()
+    assert (graph.weight[~same] == 1).all()
+
+
+def test_the_cut_keeps_the_wanted_share_of_targets():
+    scores = [np.linspace(0.0, 1.0, 1001, dtype=np.float32)]
+    targets = [np.ones(1001, dtype=bool)]
+
+    cut = cut_for_efficiency(scores, targets, 0.9)
+
+    assert (scores[0] > cut).mean() == pytest.approx(0.9, abs=0.002)
+
+
+def small_recipe(small_config):
+    def steps(n, rate):
+        return StageSchedule(n_steps=n, learning_rate=rate)
+
+    return TrainingRecipe(
+        pipeline=replace(small_config, graph=replace(small_config.graph, r_val=1.0)),
+        n_validation=2,
+        embedding=steps(150, 1e-2),
+        filter=steps(60, 1e-2),
+        gnn=steps(100, 1e-2),
+        filter_efficiency=0.99,
+    )
+
+
+def test_a_short_training_finds_straight_tracks(small_config):
+    events = [straight_tracks(seed=seed) for seed in range(8)]
+    steps_seen = []
+
+    trained = train(
+        events,
+        small_recipe(small_config),
+        lambda stage, step, n_steps, loss: steps_seen.append(stage),
+    )
+
+    assert [steps_seen.count(s) for s in ("embedding", "filter", "gnn")] == [
+        150,
+        60,
+        100,
+    ]
+    assert all(curve.losses[-1] < curve.losses[0] for curve in trained.curves)
+    event = straight_tracks(seed=99)
+    features = event.scaled(small_config.features)
+    labels = trained.pipeline.labels(features)
+    joined = np.mean([labels[row] == labels[col] for row, col in true_edges(event).T])
+    assert joined > 0.7
+
+
+def test_the_same_recipe_gives_the_same_weights(small_config):
+    events = [straight_tracks(seed=seed) for seed in range(4)]
+    recipe = small_recipe(small_config)
+    recipe = replace(
+        recipe,
+        embedding=replace(recipe.embedding, n_steps=20),
+        filter=replace(recipe.filter, n_steps=20),
+        gnn=replace(recipe.gnn, n_steps=20),
+    )
+
+    first, second = (train(events, recipe, lambda *_: None) for _ in range(2))
+
+    for name, network in first.pipeline.networks.items():
+        other = second.pipeline.networks[name].state_dict()
+        for key, tensor in network.state_dict().items():
+            torch.testing.assert_close(tensor, other[key], rtol=0, atol=0)
+
+
+def test_too_few_events_for_validation_are_refused(small_config):
+    with pytest.raises(ValueError, match=r"need more than 2 events.*got 2"):
+        train(
+            [straight_tracks(), straight_tracks()],
+            small_recipe(small_config),
+            lambda *_: None,
+        )
