@@ -1,0 +1,249 @@
+"""ROOT files through uproot: tables, flat lists, and errors that name the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from struct import unpack
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from producers.errors import DataError, SchemaError, UnreadableFileError
+from sonic_client.naming import nearest_names
+
+__all__ = ["Lists", "RootFile", "RootTable", "is_root", "open_root", "step_of"]
+
+MAGIC = b"root"
+TABLE_CLASSES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
+
+
+class Lists(NamedTuple):
+    """A column with one list per entry, flat."""
+
+    values: NDArray[Any]  #: all elements, in order
+    counts: NDArray[np.int64]  #: length of each entry's list
+
+
+def is_root(path: Path) -> bool:
+    """Whether the file starts as a ROOT file does."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RootTable:
+    """A TTree or RNTuple of an open file.
+
+    Attributes
+    ----------
+    path : Path
+    name : str
+    tree : uproot.TTree or uproot.RNTuple
+    """
+
+    path: Path
+    name: str
+    tree: Any  # uproot has no type information
+
+    def __len__(self) -> int:
+        return int(self.tree.num_entries)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names that can be read; members of a split branch also without its path."""
+        names = list(self.tree.keys())
+        short = [name.rpartition("/")[2] for name in names if "/" in name]
+        return list(dict.fromkeys(names + short))
+
+    def require(self, columns: Sequence[str], *, scalars: Sequence[str] = ()) -> None:
+        """Check that the columns are there and hold numbers, reading no entry.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Those that must hold one list of numbers per entry.
+        scalars : sequence of str
+            Those that must hold one integer per entry.
+
+        Raises
+        ------
+        SchemaError
+            If one is not there, with the nearest names, or holds something else.
+        """
+        for name in (*scalars, *columns):
+            if name not in self.columns:
+                raise SchemaError(
+                    self.path,
+                    f"no column {name!r} in {self.name!r}, "
+                    f"{nearest_names(name, self.columns)}",
+                )
+        # No entries give the types. The end, because uproot reads the first basket
+        # for the range 0 to 0.
+        empty = self._arrays((*scalars, *columns), len(self), len(self))
+        for name in scalars:
+            self._require_form(empty, name, 1, "an integer per entry", "iu")
+        for name in columns:
+            self._require_form(empty, name, 2, "a list of numbers per entry", "iuf")
+
+    def _require_form(
+        self, arrays: Any, name: str, ndim: int, wanted: str, kinds: str
+    ) -> None:
+        array = _member(arrays, name)
+        holds = str(array.type.content)
+        is_plain = not array.fields and array.ndim == ndim and "?" not in holds
+        if not is_plain or ak.to_numpy(ak.flatten(array, None)).dtype.kind not in kinds:
+            raise SchemaError(
+                self.path,
+                f"column {name!r} of {self.name!r}: expected {wanted}, got {holds}",
+            )
+
+    def scalars(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Read one number per entry."""
+        return np.asarray(
+            ak.to_numpy(_member(self._arrays((name,), start, stop), name))
+        )
+
+    def lists(self, columns: Sequence[str], start: int, stop: int) -> list[Lists]:
+        """Read columns of lists, for the entries from `start` to before `stop`.
+
+        Raises
+        ------
+        UnreadableFileError
+            If the file is damaged there.
+        """
+        arrays = self._arrays(columns, start, stop)
+        return [_flat(_member(arrays, name)) for name in columns]
+
+    def _arrays(self, columns: Sequence[str], start: int, stop: int) -> Any:
+        with _damage_named(self.path, f"{self.name!r}, entries {start} to {stop}"):
+            return self.tree.arrays(
+                list(columns), entry_start=start, entry_stop=stop, library="ak"
+            )
+
+
+def step_of(table: RootTable, columns: Sequence[str], n_bytes: int) -> int:
+    """Return how many entries hold about `n_bytes` of the columns, at least one."""
+    with _damage_named(table.path, f"{table.name!r}"):
+        return max(1, int(table.tree.num_entries_for(n_bytes, list(columns))))
+
+
+def _member(arrays: Any, name: str) -> Any:
+    if name in arrays.fields:
+        return arrays[name]
+    # An RNTuple gives records; "sp.x" is the field x of sp.
+    for field in name.split("."):
+        arrays = arrays[field]
+    return arrays
+
+
+def _flat(array: Any) -> Lists:
+    counts = np.asarray(ak.to_numpy(ak.num(array, axis=1)), dtype=np.int64)
+    return Lists(np.asarray(ak.to_numpy(ak.flatten(array, axis=1))), counts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RootFile:
+    """An open ROOT file.
+
+    Attributes
+    ----------
+    path : Path
+    file : uproot.ReadOnlyDirectory
+    """
+
+    path: Path
+    file: Any  # uproot has no type information
+
+    @property
+    def table_names(self) -> list[str]:
+        """Names of the TTrees and RNTuples, in the order of the file."""
+        classes = self.file.classnames(cycle=False)
+        return [name for name, kind in classes.items() if kind in TABLE_CLASSES]
+
+    def table(self, name: str) -> RootTable:
+        """Return the TTree or RNTuple of this name; its latest cycle.
+
+        Raises
+        ------
+        SchemaError
+            If there is none, with the nearest names.
+        UnreadableFileError
+            If its header is damaged.
+        """
+        if name not in self.table_names:
+            raise SchemaError(
+                self.path,
+                f"no TTree or RNTuple {name!r}, "
+                f"{nearest_names(name, self.table_names) or 'it has none at all'}",
+            )
+        with _damage_named(self.path, repr(name)):
+            return RootTable(self.path, name, self.file[name])
+
+    def text(self, name: str) -> str | None:
+        """Return the text stored under a name (TObjString), or None."""
+        if name not in self.file.keys(cycle=False):
+            return None
+        with _damage_named(self.path, repr(name)):
+            return str(self.file[name])
+
+
+@contextmanager
+def open_root(path: Path) -> Iterator[RootFile]:
+    """Open a ROOT file for reading; closed at the end of the block.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is of another kind, truncated or damaged.
+    """
+    _require_whole(path)
+    with _damage_named(path, "its directory"):
+        file = uproot.open(path)
+    with file:
+        yield RootFile(path, file)
+
+
+def _require_whole(path: Path) -> None:
+    # Checked before uproot, which reads lazily: a truncated file would be found in
+    # the middle of a job. Layout of the header: class reference of TFile in ROOT.
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+        size = path.stat().st_size
+    except OSError as error:
+        raise UnreadableFileError(path, f"cannot read: {error.strerror}") from error
+    if not header.startswith(MAGIC):
+        raise UnreadableFileError(path, "not a ROOT file")
+    if len(header) < 20:
+        raise UnreadableFileError(path, f"truncated ROOT file of {size} bytes")
+    # Files above 2 GB have a version from 1000000 on, and 8 bytes for the end.
+    (version,) = unpack(">i", header[4:8])
+    is_large = version >= 1_000_000
+    (end,) = unpack(">q", header[12:20]) if is_large else unpack(">i", header[12:16])
+    if end > size:
+        raise UnreadableFileError(
+            path, f"truncated ROOT file: {size} bytes of {end} are there"
+        )
+
+
+@contextmanager
+def _damage_named(path: Path, part: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    # What uproot and the decompressors raise on damaged bytes is open-ended: their
+    # own errors, ValueError, IndexError, struct.error, AssertionError, ...
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        raise UnreadableFileError(
+            path,
+            f"damaged ROOT file: cannot read {part} "
+            f"({type(error).__name__}: {lines[0] if lines else 'no details'})",
+        ) from error

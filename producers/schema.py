@@ -1,0 +1,111 @@
+"""Which columns of a file are the space points: configured, or recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from sonic_client.errors import ConfigError
+from sonic_client.toml import config_from_mapping, config_from_toml
+
+__all__ = ["RECOGNISED_LAYOUTS", "ColumnMapping", "recognised"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnMapping:
+    """Names of the columns that hold space points, one list per event each.
+
+    Columns of an RNTuple's records are written with a dot: ``sp.x``.
+
+    Raises
+    ------
+    ConfigError
+        If a name is empty, or two coordinates have the same.
+    """
+
+    tree: str
+    """Name of the TTree or RNTuple, with its folder if it is in one."""
+
+    x: str
+    y: str
+    z: str
+    """Cartesian coordinates in mm, beam along z."""
+
+    event: str | None = None
+    """Number of the event, an integer per entry. Without it, events are numbered
+    by their entry in the file."""
+
+    volume: str | None = None
+    layer: str | None = None
+    module: str | None = None
+    """Detector element of each space point; read only if named."""
+
+    def __post_init__(self) -> None:
+        names = (self.tree, self.x, self.y, self.z)
+        optional = (self.event, self.volume, self.layer, self.module)
+        if not all(names) or "" in optional:
+            raise ConfigError("the names of a tree and of columns must not be empty")
+        if len({self.x, self.y, self.z}) < 3:
+            raise ConfigError(
+                "x, y and z must be three columns, "
+                f"got {self.x!r}, {self.y!r} and {self.z!r}"
+            )
+
+    @property
+    def coordinates(self) -> tuple[str, str, str]:
+        """Columns of x, y and z."""
+        return (self.x, self.y, self.z)
+
+    @property
+    def detector(self) -> dict[str, str]:
+        """Columns of the detector elements that are named, by kind."""
+        named = {"volume": self.volume, "layer": self.layer, "module": self.module}
+        return {kind: column for kind, column in named.items() if column is not None}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns to be read."""
+        event = () if self.event is None else (self.event,)
+        return (*event, *self.coordinates, *self.detector.values())
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
+        """Build the mapping from plain values.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown or missing, or its value is wrong.
+        """
+        return config_from_mapping(cls, values, where="columns")
+
+    @classmethod
+    def from_toml(cls, path: Path | str, *, table: str = "columns") -> Self:
+        """Read the mapping from one table of a TOML file.
+
+        Raises
+        ------
+        ConfigError
+            If the file or an entry is wrong; unknown keys come with the nearest.
+        """
+        return config_from_toml(cls, path, table=table)
+
+
+RECOGNISED_LAYOUTS = (
+    ColumnMapping(tree="events", event="event", x="sp_x", y="sp_y", z="sp_z"),
+    ColumnMapping(tree="events", event="event", x="sp.x", y="sp.y", z="sp.z"),
+)
+"""Columns that are found without being told: as a TTree, and as an RNTuple."""
+
+
+def recognised(tree: str, columns: Collection[str]) -> ColumnMapping | None:
+    """Return the layout whose columns a tree has, or None.
+
+    The tree may have any name, and further columns.
+    """
+    for layout in RECOGNISED_LAYOUTS:
+        if set(layout.columns) <= set(columns):
+            return replace(layout, tree=tree)
+    return None
