@@ -2,6 +2,7 @@
 
 from producers.writers.space_points import MeasuredEvent, SpacePointWriter
 from producers.writers.table import RootForm
+from producers.writers.tracks import TrackWriter
 from producers.writers.truth import EventWithTruth, TruthWriter
 from producers.writers.whole_file import check_output
 
@@ -10,6 +11,7 @@ __all__ = [
     "MeasuredEvent",
     "RootForm",
     "SpacePointWriter",
+    "TrackWriter",
     "TruthWriter",
     "check_output",
 ]

@@ -1,0 +1,89 @@
+"""Track finding: space points out, a label per space point back, candidates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from producers.base import Event, EventChunk
+from producers.candidates import TrackCandidates
+from producers.features import FeatureScale, node_features
+from sonic_client.errors import ConfigError, InvalidAnswerError, Mismatch
+from sonic_client.types import ModelMetadata, Tensors, TensorSpec
+
+__all__ = ["TrackCandidates", "TrackFindingProducer"]
+
+_FEATURES = TensorSpec("FEATURES", "FP32", (-1, 3))
+_LABELS = TensorSpec("LABELS", "INT64", (-1,))
+
+
+class TrackFindingProducer:
+    """Finds tracks with a model that labels space points.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+        What the server says of the model: it must take ``FEATURES FP32[-1,3]``,
+        give ``LABELS INT64[-1]``, and declare how its features are scaled.
+    min_space_points : int
+        Components with fewer space points are no candidates.
+
+    Raises
+    ------
+    ConfigError
+        If the model has other tensors or declares no scale, or the number is
+        below one.
+    """
+
+    def __init__(self, metadata: ModelMetadata, *, min_space_points: int = 3) -> None:
+        if min_space_points < 1:
+            raise ConfigError(
+                f"min_space_points must be at least 1, got {min_space_points}"
+            )
+        _require_tensor(metadata, "input", metadata.inputs, _FEATURES)
+        _require_tensor(metadata, "output", metadata.outputs, _LABELS)
+        self.model_name = metadata.name
+        self.scale = FeatureScale.from_parameters(metadata.name, metadata.parameters)
+        self.min_space_points = min_space_points
+
+    def prepare(self, chunk: EventChunk) -> EventChunk:
+        """Return the chunk with the features of all its events."""
+        return replace(chunk, features=node_features(chunk.xyz, self.scale))
+
+    def acquire(self, event: Event) -> Tensors:
+        """Return the features of the event, as prepared or made now."""
+        features = event.features
+        if features is None:
+            features = node_features(event.xyz, self.scale)
+        return {_FEATURES.name: features}
+
+    def produce(self, event: Event, outputs: Tensors) -> TrackCandidates:
+        """Return the candidates; zero space points give none.
+
+        Raises
+        ------
+        InvalidAnswerError
+            If the model labelled more or fewer space points than there are.
+        """
+        labels = outputs[_LABELS.name]
+        if labels.shape != (len(event),):
+            expected = replace(_LABELS, shape=(len(event),)).form
+            got = replace(_LABELS, shape=labels.shape).form
+            raise InvalidAnswerError(
+                model=self.model_name,
+                server="the server",
+                mismatches=[Mismatch(_LABELS.name, expected, got)],
+            )
+        return TrackCandidates.from_components(
+            labels, event.xyz, min_space_points=self.min_space_points
+        )
+
+
+def _require_tensor(
+    metadata: ModelMetadata, kind: str, has: tuple[TensorSpec, ...], wanted: TensorSpec
+) -> None:
+    if not any(spec.name == wanted.name and spec.form == wanted.form for spec in has):
+        listed = ", ".join(map(str, has)) or "none"
+        raise ConfigError(
+            f"model {metadata.name!r} cannot find tracks: expected {kind} {wanted}, "
+            f"its {kind}s are {listed}"
+        )

@@ -1,0 +1,222 @@
+"""Every wrong input is found with one clear line that names the file."""
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from producers import (
+    ColumnMapping,
+    FeatureScale,
+    InputNotFoundError,
+    InvalidEventError,
+    NoEventsError,
+    SchemaError,
+    TruthEvents,
+    UnequalEventsError,
+    UnreadableFileError,
+    open_events,
+)
+from sonic_client import ConfigError, SonicError
+
+SCALE = FeatureScale(r_mm=1000.0, phi_rad=np.pi, z_mm=1000.0)
+
+
+def read_all(path, **options):
+    return list(open_events(path, **options))
+
+
+def test_a_missing_file_is_found_before_any_is_opened(write_tree, tmp_path):
+    paths = [tmp_path / "a.root", write_tree(), tmp_path / "b.root"]
+
+    with pytest.raises(InputNotFoundError, match=r"a\.root: no such file \(and 1 more"):
+        open_events(paths)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\x89HDF\r\n\x1a\n"])
+def test_a_file_of_another_kind_is_refused(tmp_path, content):
+    path = tmp_path / "events.root"
+    path.write_bytes(content)
+
+    with pytest.raises(UnreadableFileError, match=r"events\.root: neither a ROOT"):
+        open_events(path)
+
+
+@pytest.mark.parametrize("kept", [4, 19, 200, 0.5, 0.999])
+def test_a_truncated_file_is_refused_before_any_event_is_read(write_tree, kept):
+    path = write_tree()
+    content = path.read_bytes()
+    size = kept if kept > 1 else int(kept * len(content))
+    path.write_bytes(content[:size])
+
+    with pytest.raises(UnreadableFileError, match=r"events\.root: truncated ROOT file"):
+        open_events(path)
+
+
+def test_damage_inside_a_file_is_named_where_it_is_met(write_tree):
+    path = write_tree()
+    with uproot.open(path) as file:
+        seek = int(file["events"]["sp_y"].member("fBasketSeek")[0])
+    content = bytearray(path.read_bytes())
+    content[seek : seek + 100] = b"\xff" * 100
+    path.write_bytes(bytes(content))
+
+    source = open_events(path)
+
+    with pytest.raises(UnreadableFileError, match=r"damaged ROOT file.*'events'"):
+        list(source)
+
+
+def test_a_wrong_tree_lists_the_nearest(write_tree):
+    columns = ColumnMapping(tree="event", x="sp_x", y="sp_y", z="sp_z")
+
+    with pytest.raises(SchemaError, match=r"no TTree or RNTuple 'event', .*'events'"):
+        open_events(write_tree(), columns=columns)
+
+
+@pytest.mark.parametrize("form", ["tree", "ntuple"])
+def test_a_wrong_column_lists_the_nearest(write_tree, write_ntuple, form):
+    path = write_tree() if form == "tree" else write_ntuple()
+    prefix = "sp_" if form == "tree" else "sp."
+    columns = ColumnMapping(
+        tree="events", x=f"{prefix}xx", y=f"{prefix}y", z=f"{prefix}z"
+    )
+
+    with pytest.raises(SchemaError, match=f"no column '{prefix}xx' .*'{prefix}x'"):
+        open_events(path, columns=columns)
+
+
+def test_an_unknown_layout_says_what_was_looked_for(write_tree):
+    path = write_tree()
+    with uproot.recreate(path) as file:
+        file["hits"] = {"x": np.zeros(3)}
+
+    with pytest.raises(SchemaError, match=r"sp_x, .*\(trees: 'hits'\)"):
+        open_events(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "expected"),
+    [
+        ("sp_x", np.zeros(3), "a list of numbers per entry, got float64"),
+        ("event", ak.Array([[1], [2], [3]]), "an integer per entry, got var"),
+        ("event", np.zeros(3), "an integer per entry, got float64"),
+        ("sp_x", np.zeros((3, 4), dtype=bool), "a list of numbers per entry, got 4"),
+    ],
+    ids=["flat", "listed-event", "float-event", "boolean"],
+)
+def test_a_column_of_the_wrong_form_is_refused(write_tree, column, values, expected):
+    path = write_tree(**{column: values})
+
+    with pytest.raises(SchemaError, match=f"column '{column}' .*expected {expected}"):
+        open_events(path)
+
+
+def test_coordinates_of_unequal_length_name_the_event(write_tree, sample):
+    y = ak.Array([[0.0] * 3, [], [0.0] * 5])
+
+    with pytest.raises(
+        InvalidEventError, match=r"event 2 \(entry 2\): .*sp_x 4, sp_y 5, sp_z 4"
+    ):
+        read_all(write_tree(sp_y=y))
+
+
+def test_shifted_coordinates_of_equal_total_length_are_refused(write_tree):
+    y = ak.Array([[0.0] * 2, [0.0], [0.0] * 4])
+
+    with pytest.raises(InvalidEventError, match=r"event 5 .*sp_x 3, sp_y 2"):
+        read_all(write_tree(sp_y=y))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(np.nan, "nan"), (-np.inf, "-inf"), (1e300, "inf")]
+)
+@pytest.mark.parametrize("chunk_size", [None, 1])
+def test_a_coordinate_that_is_not_finite_names_event_and_file(
+    write_tree, value, shown, chunk_size
+):
+    z = ak.Array([[0.0] * 3, [], [0.0, 0.0, value, 0.0]])
+    path = write_tree(sp_z=z)
+
+    with pytest.raises(InvalidEventError) as caught:
+        read_all(path, chunk_size=chunk_size)
+
+    expected = f"event 2 (entry 2): z of space point 2 is {shown}"
+    assert str(caught.value).startswith(f"{path}: {expected}")
+    assert (caught.value.event_id, caught.value.entry) == (2, 2)
+
+
+def test_an_event_number_beyond_int64_is_refused(write_tree):
+    ids = np.array([1, 2**63, 3], dtype=np.uint64)
+
+    with pytest.raises(InvalidEventError, match="does not fit a signed 64-bit"):
+        read_all(write_tree(event=ids))
+
+
+def test_a_file_given_twice_is_refused(write_tree):
+    path = write_tree()
+
+    with pytest.raises(ConfigError, match="given twice"):
+        open_events([path, path.parent / ".." / path.parent.name / path.name])
+
+
+def test_no_files_are_no_events():
+    with pytest.raises(NoEventsError, match="no input files"):
+        open_events([])
+
+
+@pytest.mark.parametrize("option", ["max_events", "chunk_size"])
+def test_numbers_below_one_are_refused(write_tree, option):
+    with pytest.raises(ConfigError, match=f"{option} must be at least 1, got 0"):
+        open_events(write_tree(), **{option: 0})
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(UnreadableFileError, match="is a folder"):
+        open_events(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.1,0.2\n", "expected 3 columns"),
+        ("0.1,0.2,0.3\n0.1,oops,0.3\n", "not a feature csv: could not convert"),
+        ("0.1,0.2,0.3\n0.1,0.2\n", "not a feature csv"),
+        ("0.1,0.2,0.3\n0.1,nan,0.3\n", r"event 4 \(entry 0\): phi of space point 1"),
+    ],
+    ids=["columns", "text", "ragged", "nan"],
+)
+def test_a_csv_that_is_no_feature_csv_is_refused(tmp_path, text, expected):
+    path = tmp_path / "evt_4.csv"
+    path.write_text(text)
+
+    with pytest.raises(SonicError, match=rf"evt_4\.csv: {expected}"):
+        read_all(path, csv_scale=SCALE)
+
+
+def test_a_csv_without_a_scale_is_refused(tmp_path):
+    path = tmp_path / "evt_4.csv"
+    path.write_text("0.1,0.2,0.3\n")
+
+    with pytest.raises(ConfigError, match="does not say its scale"):
+        open_events(path)
+
+
+def test_truth_whose_trees_disagree_is_refused(tmp_path):
+    columns = [f"part_{name}" for name in ("vx", "vy", "vz", "px", "py", "pz", "q")]
+    ids = ak.Array(np.ones((2, 1), dtype=np.uint64))
+    with uproot.recreate(tmp_path / "truth.root") as file:
+        file.mktree("sp_truth", {"event": "int64", "sp_particle_id": "var * uint64"})
+        file["sp_truth"].extend(
+            {"event": np.array([1, 2]), "sp_particle_id": ak.from_regular(ids)}
+        )
+        types = {"event": "int64", "part_particle_id": "var * uint64"}
+        file.mktree("particles", types | dict.fromkeys(columns, "var * float32"))
+        zeros = ak.from_regular(ak.Array(np.zeros((2, 1), dtype=np.float32)))
+        file["particles"].extend(
+            {"event": np.array([1, 3]), "part_particle_id": ak.from_regular(ids)}
+            | dict.fromkeys(columns, zeros)
+        )
+
+    with pytest.raises(UnequalEventsError, match=r"entry 1 is event 2 .*event 3"):
+        list(TruthEvents(tmp_path / "truth.root"))
