@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,11 @@ class TrackingJob:
             server=server.url,
             model_name=self.model or DEFAULT_MODELS[self.layout],
             layout=self.layout,
-            deadline_s=self.deadline_s
-            or (OWN_SERVER_DEADLINE_S if server.is_own else ClientConfig.deadline_s),
             window=WindowConfig(max_requests=self.window),
         )
-        return config
+        default_s = OWN_SERVER_DEADLINE_S if server.is_own else config.deadline_s
+        deadline_s = default_s if self.deadline_s is None else self.deadline_s
+        return replace(config, deadline_s=deadline_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
