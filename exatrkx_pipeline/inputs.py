@@ -71,21 +71,25 @@ def edge_inputs(
     too close to define a direction.
     """
     outer, inner = edge_index
-    dr = points.r[outer] - points.r[inner]
-    dz = points.z[outer] - points.z[inner]
-    dphi = points.phi[outer] - points.phi[inner]
+    dr = _difference(points.r, outer, inner)
+    dz = _difference(points.z, outer, inner)
+    dphi = _difference(points.phi, outer, inner)
     dphi = torch.remainder(dphi + torch.pi, 2 * torch.pi) - torch.pi
     columns = {
         "dr": lambda: dr,
         "dphi": lambda: dphi,
         "dz": lambda: dz,
-        "deta": lambda: _eta(points)[outer] - _eta(points)[inner],
+        "deta": lambda: _difference(_eta(points), outer, inner),
         "curvature": lambda: _curvature(points.r[outer], points.r[inner], dphi),
         "z0": lambda: _z0(points.r[inner], points.z[inner], dr, dz),
     }
     if not names:
         return points.r.new_empty((edge_index.shape[1], 0))
     return torch.stack([columns[name]() for name in names], dim=1)
+
+
+def _difference(values: Tensor, outer: Tensor, inner: Tensor) -> Tensor:
+    return values[outer] - values[inner]
 
 
 def _eta(points: Cylindrical) -> Tensor:

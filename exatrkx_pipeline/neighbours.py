@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 LEAF_SIZE = 16
-POINTS_PER_CHUNK = 16_384
+POINTS_PER_CHUNK = 8_192
 """Points searched at once; with some tens of neighbours each, a few MB of edges."""
 
 
