@@ -11,6 +11,7 @@ import numpy as np
 
 from producers.candidates import TrackCandidates
 from producers.errors import InvalidEventError, UnequalEventsError, UnreadableFileError
+from producers.iteration import iterating
 from producers.readers.opening import PathLike, existing_files
 from producers.readers.prefetch import prefetched
 from producers.readers.root_file import RootFile, RootTable, open_root, step_of
@@ -72,8 +73,9 @@ class TrackEvents:
         return self._n_events
 
     def __iter__(self) -> Iterator[TrackEvent]:
-        for block in prefetched(self._blocks()):
-            yield from block
+        with iterating(prefetched(self._blocks())) as blocks:
+            for block in blocks:
+                yield from block
 
     def _blocks(self) -> Iterator[list[TrackEvent]]:
         with open_root(self.path) as file:

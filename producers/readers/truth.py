@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.errors import SchemaError, UnequalEventsError
+from producers.iteration import iterating
 from producers.readers.opening import PathLike, existing_files
 from producers.readers.prefetch import prefetched
 from producers.readers.root_file import Lists, RootFile, RootTable, open_root, step_of
@@ -116,8 +117,9 @@ class TruthEvents:
         return self._n_events
 
     def __iter__(self) -> Iterator[TruthEvent]:
-        for block in prefetched(self._blocks()):
-            yield from block
+        with iterating(prefetched(self._blocks())) as blocks:
+            for block in blocks:
+                yield from block
 
     def _blocks(self) -> Iterator[list[TruthEvent]]:
         for path in self.paths:

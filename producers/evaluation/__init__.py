@@ -1,0 +1,44 @@
+"""Tracks against the truth: matching, efficiencies with intervals, reports, plots.
+
+Not imported with `producers`: it needs the extra ``plot`` (hist, scipy, matplotlib,
+mplhep), which is loaded when the first interval or plot is made.
+"""
+
+from producers.evaluation.counts import BinnedCounts, EvaluationCounts, count_event
+from producers.evaluation.criteria import Criteria
+from producers.evaluation.display import EventDisplay, first_display
+from producers.evaluation.edges import (
+    EdgeCounts,
+    count_edges,
+    production_vertices,
+    true_edges,
+)
+from producers.evaluation.matching import (
+    CandidateMatches,
+    match_candidates,
+    points_of_particles,
+)
+from producers.evaluation.plot import evaluation_page, write_page
+from producers.evaluation.ratio import Ratio
+from producers.evaluation.report import EvaluationReport, evaluate
+
+__all__ = [
+    "BinnedCounts",
+    "CandidateMatches",
+    "Criteria",
+    "EdgeCounts",
+    "EvaluationCounts",
+    "EvaluationReport",
+    "EventDisplay",
+    "Ratio",
+    "count_edges",
+    "count_event",
+    "evaluate",
+    "evaluation_page",
+    "first_display",
+    "match_candidates",
+    "points_of_particles",
+    "production_vertices",
+    "true_edges",
+    "write_page",
+]

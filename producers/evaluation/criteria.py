@@ -1,0 +1,86 @@
+"""Which particles and candidates an evaluation counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.readers.truth import Particles
+from sonic_client.errors import ConfigError
+
+__all__ = ["Criteria", "Variable"]
+
+Variable: TypeAlias = Literal["pt_gev", "eta", "production_radius_mm"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """Cuts on particles (fiducial: charged, and all of these) and on candidates.
+
+    Raises
+    ------
+    ConfigError
+        If a cut can be passed by nothing.
+    """
+
+    min_pt_gev: float = 1.0
+    """Transverse momentum above this."""
+
+    max_abs_eta: float = 2.5
+    """Pseudorapidity below this, either way."""
+
+    max_production_radius_mm: float = 10.0
+    """Produced closer than this to the beam line."""
+
+    min_particle_space_points: int = 7
+    """Space points in the event, at least."""
+
+    min_candidate_space_points: int = 5
+    """Smaller candidates count neither as found nor as fake."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_abs_eta", "max_production_radius_mm"):
+            if not getattr(self, name) > 0.0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def passes(
+        self,
+        particles: Particles,
+        n_points: NDArray[np.int64],
+        *,
+        but: Variable | None = None,
+        min_space_points: int | None = None,
+    ) -> NDArray[np.bool_]:
+        """Return which particles are fiducial.
+
+        Parameters
+        ----------
+        particles : Particles
+        n_points : ndarray, shape (n_particles,), int64
+            Space points of each in the event.
+        but : {"pt_gev", "eta", "production_radius_mm"}, optional
+            Leave this cut out, to show what depends on the variable.
+        min_space_points : int, optional
+            Instead of `min_particle_space_points`.
+        """
+        least = self.min_particle_space_points
+        least = least if min_space_points is None else min_space_points
+        passes: NDArray[np.bool_] = n_points >= least
+        passes &= (particles.particle_id != 0) & (particles.charge != 0)
+        if but != "pt_gev":
+            passes &= particles.pt_gev > self.min_pt_gev
+        if but != "eta":
+            passes &= np.abs(particles.eta) < self.max_abs_eta
+        if but != "production_radius_mm":
+            passes &= particles.production_radius_mm < self.max_production_radius_mm
+        return passes
+
+    def __str__(self) -> str:
+        return (
+            f"charged, pT > {self.min_pt_gev:g} GeV, |eta| < {self.max_abs_eta:g}, "
+            f"at least {self.min_particle_space_points} space points, produced "
+            f"within {self.max_production_radius_mm:g} mm of the beam line"
+        )

@@ -1,0 +1,192 @@
+"""Efficiency and purity of the edges that a stage of the pipeline keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.evaluation.ratio import Ratio
+from producers.readers.truth import Particles
+
+__all__ = ["EdgeCounts", "count_edges", "production_vertices", "true_edges"]
+
+
+def true_edges(
+    particle_id: NDArray[np.uint64],
+    xyz: NDArray[np.floating],
+    vertices: NDArray[np.floating],
+) -> NDArray[np.int64]:
+    """Pairs of space points that follow each other on a particle.
+
+    Parameters
+    ----------
+    particle_id : ndarray, shape (n_space_points,), uint64
+        0 where a space point is on no particle: no edge leads there.
+    xyz : ndarray, shape (n_space_points, 3), floating
+        Positions in mm.
+    vertices : ndarray, shape (n_space_points, 3), floating
+        Production vertex of each space point's particle, in mm; not looked at
+        where it is on none.
+
+    Returns
+    -------
+    ndarray, shape (2, n_edges), int64
+        From the inner to the outer one, by distance from the production vertex.
+
+    Notes
+    -----
+    ACTS, ``Plugins/Gnn``, ``TruthGraphBuilder``: consecutive hits by distance from
+    the production vertex.
+    """
+    on_particle = np.flatnonzero(particle_id != 0)
+    offset = xyz[on_particle].astype(np.float64) - vertices[on_particle]
+    distance = np.linalg.norm(offset, axis=1)
+    order = on_particle[np.lexsort((distance, particle_id[on_particle]))]
+    inner, outer = order[:-1], order[1:]
+    same = particle_id[inner] == particle_id[outer]
+    return np.stack((inner[same], outer[same])).astype(np.int64)
+
+
+def production_vertices(
+    particle_id: NDArray[np.uint64], particles: Particles
+) -> NDArray[np.float32]:
+    """Production vertex of each space point's particle.
+
+    Parameters
+    ----------
+    particle_id : ndarray, shape (n_space_points,), uint64
+    particles : Particles
+
+    Returns
+    -------
+    ndarray, shape (n_space_points, 3), float32
+        In mm; NaN where a space point is on no particle.
+
+    Raises
+    ------
+    ValueError
+        If a space point is on a particle that is not listed.
+    """
+    vertices = np.full((len(particle_id), 3), np.nan, dtype=np.float32)
+    by_id = np.argsort(particles.particle_id)
+    on_particle = np.flatnonzero(particle_id != 0)
+    ids = particle_id[on_particle]
+    unknown = ids[~np.isin(ids, particles.particle_id)]
+    if unknown.size:
+        raise ValueError(f"particle {unknown[0]} of a space point is not listed")
+    rows = by_id[np.searchsorted(particles.particle_id, ids, sorter=by_id)]
+    vertices[on_particle] = particles.vertex_mm[rows]
+    return vertices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeCounts:
+    """Edges kept by a stage, against the true ones; adds up over events.
+
+    Attributes
+    ----------
+    n_true : int
+        True edges, of the particles of interest.
+    n_found : int
+        Of these, kept.
+    n_edges : int
+        Edges kept; a pair counts once, whichever way.
+    n_edges_true : int
+        Of these, true edges of any particle.
+    n_edges_same_particle : int
+        Of these, pairs on one particle, followers or not.
+    """
+
+    n_true: int = 0
+    n_found: int = 0
+    n_edges: int = 0
+    n_edges_true: int = 0
+    n_edges_same_particle: int = 0
+
+    def __add__(self, other: EdgeCounts) -> EdgeCounts:
+        return EdgeCounts(
+            n_true=self.n_true + other.n_true,
+            n_found=self.n_found + other.n_found,
+            n_edges=self.n_edges + other.n_edges,
+            n_edges_true=self.n_edges_true + other.n_edges_true,
+            n_edges_same_particle=(
+                self.n_edges_same_particle + other.n_edges_same_particle
+            ),
+        )
+
+    @property
+    def efficiency(self) -> Ratio:
+        """True edges kept / true edges, cumulative over the stages before."""
+        return Ratio(self.n_found, self.n_true)
+
+    @property
+    def purity(self) -> Ratio:
+        """True edges / edges kept (acorn's total purity)."""
+        return Ratio(self.n_edges_true, self.n_edges)
+
+    @property
+    def same_particle_purity(self) -> Ratio:
+        """Pairs on one particle / edges kept (HSF's, for its GNN)."""
+        return Ratio(self.n_edges_same_particle, self.n_edges)
+
+    # Any: counts and fractions.
+    def to_dict(self) -> Mapping[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "efficiency": self.efficiency.to_dict(),
+            "purity": self.purity.to_dict(),
+            "same_particle_purity": self.same_particle_purity.to_dict(),
+        }
+
+
+def count_edges(
+    edge_index: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    particle_id: NDArray[np.uint64],
+    *,
+    of_interest: NDArray[np.bool_] | None = None,
+) -> EdgeCounts:
+    """Count the edges of one event.
+
+    Parameters
+    ----------
+    edge_index : ndarray, shape (2, n_edges), integer
+        Edges kept, in either direction or both.
+    truth : ndarray, shape (2, n_true_edges), integer
+        As `true_edges` gives them.
+    particle_id : ndarray, shape (n_space_points,), uint64
+    of_interest : ndarray, shape (n_space_points,), bool, optional
+        Space points of the particles whose edges make the efficiency; by default
+        all. Edges of the others do not make the purity worse.
+
+    Notes
+    -----
+    acorn, ``edge_classifier_stage.py``: efficiency TP_target / true_target,
+    total purity TP_all / P.
+    """
+    n_points = len(particle_id)
+    kept, wanted = np.unique(_codes(edge_index, n_points)), _codes(truth, n_points)
+    is_found = np.isin(wanted, kept)
+    counts = np.ones(len(wanted), dtype=np.bool_)
+    if of_interest is not None:
+        counts = of_interest[truth[0]]
+    first, second = np.divmod(kept, max(n_points, 1))
+    same = (particle_id[first] == particle_id[second]) & (particle_id[first] != 0)
+    return EdgeCounts(
+        n_true=int(counts.sum()),
+        n_found=int((is_found & counts).sum()),
+        n_edges=len(kept),
+        n_edges_true=int(is_found.sum()),
+        n_edges_same_particle=int(same.sum()),
+    )
+
+
+def _codes(edges: NDArray[np.integer], n_points: int) -> NDArray[np.int64]:
+    """One number per pair, the same in both directions."""
+    ends = np.sort(edges.astype(np.int64), axis=0)
+    codes: NDArray[np.int64] = ends[0] * n_points + ends[1]
+    return codes
