@@ -81,14 +81,19 @@ class TrackCandidates:
             raise ValueError(
                 f"expected {len(xyz)} components, got shape {components.shape}"
             )
-        numbers, first, inverse, counts = np.unique(
-            components, return_index=True, return_inverse=True, return_counts=True
-        )
-        kept = np.flatnonzero((counts >= min_space_points) & (numbers >= 0))
+        on_any = np.flatnonzero(components >= 0)
+        numbers = components[on_any]
+        if numbers.size and numbers.max() >= 4 * len(xyz):
+            _, numbers = np.unique(numbers, return_inverse=True)
+        counts = np.bincount(numbers)
+        first = np.zeros(len(counts), dtype=np.int64)
+        first[numbers[::-1]] = on_any[::-1]  # of equal indices the last one stays
+        kept = np.flatnonzero(counts >= max(min_space_points, 1))
         kept = kept[np.argsort(first[kept])]
-        renumbered = np.full(len(numbers), -1, dtype=np.int64)
+        renumbered = np.full(len(counts), -1, dtype=np.int64)
         renumbered[kept] = np.arange(len(kept))
-        labels = renumbered[inverse]
+        labels = np.full(len(xyz), -1, dtype=np.int64)
+        labels[on_any] = renumbered[numbers]
 
         on_candidate = np.flatnonzero(labels >= 0)
         distance = np.linalg.norm(xyz[on_candidate].astype(np.float64), axis=1)

@@ -176,11 +176,13 @@ def test_a_label_too_few_is_refused():
 
 @given(
     components=stn.arrays(np.int64, st.integers(0, 40), elements=st.integers(-1, 8)),
+    spread=st.sampled_from([1, 2**40]),
     min_space_points=st.integers(1, 4),
 )
 def test_candidates_are_the_components_that_are_large_enough(
-    components, min_space_points
+    components, spread, min_space_points
 ):
+    components = np.where(components > 0, components * spread, components)
     xyz = np.random.default_rng(1).normal(size=(len(components), 3))
 
     found = TrackCandidates.from_components(
