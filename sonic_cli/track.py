@@ -99,6 +99,7 @@ def track(
     """
     with one_line_errors():
         # Loaded here, for `sonic --help` is to be quick.
+        from producers import ColumnMapping  # noqa: PLC0415
         from sonic_cli.jobs.tracking import (  # noqa: PLC0415
             TrackingJob,
             parse_scale,
@@ -115,7 +116,7 @@ def track(
             deadline_s=deadline,
             max_events=max_events,
             min_space_points=min_space_points,
-            columns=columns,
+            columns=None if columns is None else ColumnMapping.from_toml(columns),
             csv_scale=parse_scale(csv_scale),
             weights=weights,
             json=json,

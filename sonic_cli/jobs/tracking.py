@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class TrackingJob:
     deadline_s: float | None = None
     max_events: int | None = None
     min_space_points: int = 3
-    columns: Path | None = None
+    columns: ColumnMapping | None = None
     csv_scale: FeatureScale | None = None
     weights: Path | None = None
     json: Path | None = None
@@ -202,9 +202,11 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
     check_outputs(
         {"--output": job.output, "--json": job.json}, inputs=job.files, force=job.force
     )
-    columns = None if job.columns is None else ColumnMapping.from_toml(job.columns)
     source = open_events(
-        job.files, columns=columns, csv_scale=job.csv_scale, max_events=job.max_events
+        job.files,
+        columns=job.columns,
+        csv_scale=job.csv_scale,
+        max_events=job.max_events,
     )
     with ExitStack() as stack:
         server = stack.enter_context(tracking_server(job.server, job.weights))
@@ -262,6 +264,12 @@ def _provenance(
         },
         "weights_id": model.parameters.get("weights_id"),
         "layout": job.layout,
+        "columns": job.columns and _given(asdict(job.columns)),
+        "csv_scale": job.csv_scale and asdict(job.csv_scale),
         "min_space_points": job.min_space_points,
         "versions": {package: version(package) for package in packages},
     }
+
+
+def _given(columns: Mapping[str, str | None]) -> dict[str, str]:
+    return {kind: name for kind, name in columns.items() if name is not None}

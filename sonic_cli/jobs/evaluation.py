@@ -1,0 +1,170 @@
+"""Tracks of a file against the truth, and the edges behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from producers import (
+    ColumnMapping,
+    DataError,
+    Event,
+    EventSource,
+    FeatureScale,
+    TrackCandidates,
+    TrackEvents,
+    TruthEvents,
+    open_events,
+)
+from producers.evaluation import (
+    Criteria,
+    EdgeCounts,
+    EvaluationReport,
+    evaluate,
+    first_display,
+    write_page,
+)
+from producers.iteration import iterating
+from producers.readers import TruthEvent
+from sonic_cli.errors import MissingExtraError, needs_extra
+from sonic_cli.jobs.pairing import events_with_truth
+from sonic_cli.outputs import check_outputs, write_json
+from sonic_cli.progress import progress
+from sonic_client import SonicError
+
+if TYPE_CHECKING:
+    from exatrkx_pipeline import Pipeline
+
+__all__ = ["EvaluationJob", "EvaluationResult", "run_evaluation"]
+
+
+class EdgesNotCountedError(SonicError):
+    """The edges behind the tracks cannot be found again; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationJob:
+    """What `sonic evaluate` was asked for; see its options."""
+
+    tracks: Path
+    truth: tuple[Path, ...]
+    events: tuple[Path, ...] = ()
+    weights: Path | None = None
+    json: Path | None = None
+    plot: Path | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationResult:
+    """The report, and why it lacks the edges, if it does."""
+
+    report: EvaluationReport
+    edges_not_counted: str | None = None
+
+
+def run_evaluation(job: EvaluationJob) -> EvaluationResult:
+    """Compare tracks with the truth; run the pipeline for the edges, if possible.
+
+    Raises
+    ------
+    DataError
+        If an input is wrong, or an output must not or cannot be written.
+    ConfigError
+        If an output is an input.
+    """
+    check_outputs(
+        {"--json": job.json, "--plot": job.plot},
+        inputs=(job.tracks, *job.truth, *job.events),
+        force=job.force,
+    )
+    tracks, truth = TrackEvents(job.tracks), TruthEvents(job.truth)
+    with progress("evaluate", len(tracks), unit="events") as progressed:
+        report = evaluate(tracks, truth, on_event=progressed)
+    display, reason = None, None
+    try:
+        source = _input_events(job, tracks)
+        if job.plot is not None:
+            display = first_display(source, tracks, truth)
+        report = replace(report, edges=_stage_edges(job, source, tracks, truth))
+    except EdgesNotCountedError as error:
+        reason = str(error)
+    if job.json is not None:
+        write_json(job.json, {**report.to_dict(), "edges_not_counted": reason})
+    if job.plot is not None:
+        write_page(report, job.plot, display)
+    return EvaluationResult(report=report, edges_not_counted=reason)
+
+
+def _stage_edges(
+    job: EvaluationJob, source: EventSource, tracks: TrackEvents, truth: TruthEvents
+) -> dict[str, EdgeCounts]:
+    pipeline = _pipeline(job, tracks)
+    from sonic_cli.jobs.stage_edges import count_stage_edges  # noqa: PLC0415 - torch
+
+    with progress("count edges", len(source), unit="events") as progressed:
+        return count_stage_edges(
+            pipeline, _triples(source, tracks, truth), Criteria(), progressed
+        )
+
+
+def _triples(
+    source: EventSource, tracks: TrackEvents, truth: TruthEvents
+) -> Iterator[tuple[Event, TrackCandidates, TruthEvent]]:
+    with (
+        iterating(events_with_truth(source, truth)) as events,
+        iterating(tracks) as found,
+    ):
+        for (event, true), track in zip(events, found, strict=True):
+            yield event, track.candidates, true
+
+
+def _input_events(job: EvaluationJob, tracks: TrackEvents) -> EventSource:
+    provenance = tracks.provenance
+    paths = job.events or tuple(map(Path, provenance.get("inputs", ())))
+    if not paths:
+        raise EdgesNotCountedError("the tracks do not name their input: give --events")
+    columns, scale = provenance.get("columns"), provenance.get("csv_scale")
+    try:
+        source = open_events(
+            paths,
+            columns=ColumnMapping.from_dict(columns) if columns else None,
+            csv_scale=FeatureScale(**scale) if scale else None,
+            max_events=len(tracks),
+        )
+    except DataError as error:
+        if job.events:
+            raise
+        raise EdgesNotCountedError(str(error)) from error
+    if len(source) < len(tracks):
+        raise EdgesNotCountedError(
+            f"{len(tracks)} events with tracks, {len(source)} in the events' files"
+        )
+    return source
+
+
+def _pipeline(job: EvaluationJob, tracks: TrackEvents) -> Pipeline:
+    try:
+        with needs_extra("pipeline"):
+            from exatrkx_pipeline import (  # noqa: PLC0415 - loads torch
+                WeightsError,
+                bundled_weights,
+                load_weights,
+            )
+    except MissingExtraError as error:
+        raise EdgesNotCountedError(str(error)) from error
+    try:
+        pipeline = load_weights(job.weights or bundled_weights())
+    except WeightsError as error:
+        if job.weights is not None:
+            raise
+        raise EdgesNotCountedError(str(error)) from error
+    used = tracks.provenance.get("weights_id")
+    if pipeline.weights_id != used:
+        raise EdgesNotCountedError(
+            f"the tracks were found with the weights {used}, not with "
+            f"{pipeline.weights_id}: give --weights"
+        )
+    return pipeline

@@ -1,0 +1,84 @@
+"""`sonic train`: weights from events with truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sonic_cli.errors import needs_extra, one_line_errors
+from sonic_cli.tables import print_rows
+
+__all__ = ["register", "train"]
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic train --events events.root --truth truth.root -o weights/[/cyan]
+
+[cyan]sonic train --events a.root --events b.root --truth ta.root --truth tb.root -o weights/ --recipe recipe.toml --plot curves.png[/cyan]
+"""  # noqa: E501 - the terminal folds it
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(epilog=EXAMPLES)(train)
+
+
+def train(
+    events: Annotated[
+        list[Path],
+        typer.Option(help="ROOT file of space points; may be given several times."),
+    ],
+    truth: Annotated[
+        list[Path],
+        typer.Option(help="ROOT file of their truth, in the same order."),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the weights.")
+    ],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of networks and schedules; else the built-in."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Instead of the recipe's.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of torch; all cores unless given.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture of the learning curves (png, pdf).")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace outputs that exist.")
+    ] = False,
+) -> None:
+    """Train embedding, edge filter and GNN, and write a weights folder.
+
+    The last events of the sample (50 in the built-in recipe) are not trained
+    on: they choose the cuts and give the scores that the folder records.
+    """
+    with one_line_errors():
+        # Loaded here, for `sonic --help` is to be quick; and before the hours of
+        # work, because the scores at its end need hist.
+        with needs_extra("plot"):
+            import hist.intervals  # noqa: F401, PLC0415
+        with needs_extra("pipeline"):
+            from sonic_cli.jobs.training import (  # noqa: PLC0415
+                TrainingJob,
+                run_training,
+            )
+
+        job = TrainingJob(
+            events=tuple(events),
+            truth=tuple(truth),
+            output=output,
+            recipe=recipe,
+            seed=seed,
+            threads=threads,
+            plot=plot,
+            force=force,
+        )
+        print_rows("trained", run_training(job).rows())
