@@ -17,7 +17,7 @@ EXAMPLES = """\
 
 [cyan]sonic evaluate tracks.root --truth truth.root[/cyan]
 
-[cyan]sonic evaluate tracks.root --truth truth.root --json eval.json --plot eval.png[/cyan]
+[cyan]sonic evaluate tracks.root --truth truth.root --plot eval.png[/cyan]
 """
 
 
@@ -27,10 +27,13 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
+    *,
     tracks: Annotated[Path, typer.Argument(help="ROOT file that sonic track wrote.")],
     truth: Annotated[
         list[Path],
-        typer.Option(help="ROOT file of the truth; one for each input, in their order."),
+        typer.Option(
+            help="ROOT file of the truth; one for each input, in their order."
+        ),
     ],
     events: Annotated[
         list[Path] | None,
@@ -43,7 +46,9 @@ def evaluate(
     json: Annotated[
         Path | None, typer.Option(help="File for all numbers, also in bins.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file for a page of plots.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG file for a page of plots.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace outputs that exist.")
     ] = False,

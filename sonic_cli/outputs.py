@@ -1,4 +1,4 @@
-"""Files beside the ROOT output: checked before the work, written whole or not at all."""
+"""Outputs: checked before the work, written whole or not at all."""
 
 from __future__ import annotations
 

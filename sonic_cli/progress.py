@@ -139,4 +139,4 @@ class _PlainLines:
             parts.append(f"{(self._total - self._done) / rate:.0f} s left")
         if self._note:
             parts.append(self._note)
-        print(", ".join(parts), file=self._stream, flush=True)  # noqa: T201
+        print(", ".join(parts), file=self._stream, flush=True)

@@ -17,9 +17,9 @@ EXAMPLES = """\
 
 [cyan]sonic simulate -n 100 -o events.root --truth truth.root[/cyan]
 
-[cyan]sonic simulate -n 20 --pileup 40 -o pu40.root --truth pu40_truth.root --jobs 4[/cyan]
+[cyan]sonic simulate -n 5 --pileup 40 -o pu40.root --truth truth40.root --jobs 2[/cyan]
 
-[cyan]sonic simulate -n 10 --generator hepmc3 --hepmc3 run.hepmc3.gz -o e.root --truth t.root[/cyan]
+[cyan]sonic simulate --generator hepmc3 --hepmc3 a.hepmc -o e.root --truth t.root[/cyan]
 """
 
 
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
+    *,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="ROOT file for the space points.")
     ],

@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def track(
+    *,
     files: Annotated[
         list[Path],
         typer.Argument(help="ROOT files (TTree or RNTuple) or feature csv files."),

@@ -17,8 +17,8 @@ EXAMPLES = """\
 
 [cyan]sonic train --events events.root --truth truth.root -o weights/[/cyan]
 
-[cyan]sonic train --events a.root --events b.root --truth ta.root --truth tb.root -o weights/ --recipe recipe.toml --plot curves.png[/cyan]
-"""  # noqa: E501 - the terminal folds it
+[cyan]sonic train --events e.root --truth t.root -o w/ --recipe recipe.toml[/cyan]
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    *,
     events: Annotated[
         list[Path],
         typer.Option(help="ROOT file of space points; may be given several times."),
@@ -46,7 +47,8 @@ def train(
         int | None, typer.Option(min=0, help="Instead of the recipe's.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of torch; all cores unless given.")
+        int | None,
+        typer.Option(min=1, help="Threads of torch; all cores unless given."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Picture of the learning curves (png, pdf).")

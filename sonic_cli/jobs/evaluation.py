@@ -81,27 +81,28 @@ def run_evaluation(job: EvaluationJob) -> EvaluationResult:
         force=job.force,
     )
     tracks, truth = TrackEvents(job.tracks), TruthEvents(job.truth)
-    with progress("evaluate", len(tracks), unit="events") as progressed:
-        report = evaluate(tracks, truth, on_event=progressed)
-    display, reason = None, None
+    source, pipeline, reason = None, None, None
     try:
         source = _input_events(job, tracks)
-        if job.plot is not None:
-            display = first_display(source, tracks, truth)
-        report = replace(report, edges=_stage_edges(job, source, tracks, truth))
+        pipeline = _pipeline(job, tracks)
     except EdgesNotCountedError as error:
         reason = str(error)
+    with progress("evaluate", len(tracks), unit="events") as progressed:
+        report = evaluate(tracks, truth, on_event=progressed)
+    if source is not None and pipeline is not None:
+        edges = _stage_edges(pipeline, source, tracks, truth)
+        report = replace(report, edges=edges)
     if job.json is not None:
         write_json(job.json, {**report.to_dict(), "edges_not_counted": reason})
     if job.plot is not None:
+        display = None if source is None else first_display(source, tracks, truth)
         write_page(report, job.plot, display)
     return EvaluationResult(report=report, edges_not_counted=reason)
 
 
 def _stage_edges(
-    job: EvaluationJob, source: EventSource, tracks: TrackEvents, truth: TruthEvents
+    pipeline: Pipeline, source: EventSource, tracks: TrackEvents, truth: TruthEvents
 ) -> dict[str, EdgeCounts]:
-    pipeline = _pipeline(job, tracks)
     from sonic_cli.jobs.stage_edges import count_stage_edges  # noqa: PLC0415 - torch
 
     with progress("count edges", len(source), unit="events") as progressed:

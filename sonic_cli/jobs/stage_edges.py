@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from exatrkx_pipeline import Pipeline
 from producers import Event, FeatureScale, TrackCandidates, UnequalEventsError
-from producers.evaluation import Criteria
 from producers.evaluation import (
+    Criteria,
     EdgeCounts,
     count_edges,
+    points_of_particles,
     production_vertices,
     true_edges,
 )
-from producers.evaluation import points_of_particles
 from producers.features import node_features
 from producers.readers import TruthEvent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,26 @@ from producers import (
     EventLoop,
     EventSource,
     FeatureScale,
-    LoopTimes,
+    TrackCandidates,
     TrackFindingProducer,
     TrackWriter,
     open_events,
 )
 from sonic_cli.jobs.memory import peak_memory_bytes
 from sonic_cli.jobs.server import ServerInUse, tracking_server
+from sonic_cli.jobs.tracking_report import TrackingReport
 from sonic_cli.outputs import check_outputs, write_json
 from sonic_cli.progress import progress
 from sonic_client import (
     Client,
     ClientConfig,
     ConfigError,
-    JobSummary,
     ModelMetadata,
     WindowConfig,
 )
 from sonic_client.config import Layout
 
-__all__ = ["TrackingJob", "TrackingReport", "parse_scale", "run_tracking"]
+__all__ = ["TrackingJob", "parse_scale", "run_tracking"]
 
 DEFAULT_MODELS: dict[Layout, str] = {"per_event": "exatrkx", "concat": "exatrkx_batch"}
 OWN_SERVER_DEADLINE_S = 7 * 86_400.0
@@ -72,96 +72,6 @@ class TrackingJob:
         default_s = OWN_SERVER_DEADLINE_S if server.is_own else config.deadline_s
         deadline_s = default_s if self.deadline_s is None else self.deadline_s
         return replace(config, deadline_s=deadline_s)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackingReport:
-    """What a job found, and where its time and memory went."""
-
-    output: Path
-    n_candidates: int
-    summary: JobSummary
-    times: LoopTimes
-    start_s: float
-    """Until the server was up and the client connected."""
-
-    close_s: float
-    """For the last block of the output."""
-
-    stage_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds in each stage of the pipeline, summed over its threads; empty if the
-    server was elsewhere."""
-
-    peak_memory_bytes: int
-
-    @property
-    def loop_s(self) -> float:
-        """Seconds from the first read to the end of the last write."""
-        times = self.times
-        spent = times.read_s + times.acquire_s + times.wait_s + times.produce_s
-        return spent + self.write_s
-
-    @property
-    def write_s(self) -> float:
-        """Seconds in the writer."""
-        return self.times.write_s + self.close_s
-
-    @property
-    def events_per_s(self) -> float:
-        """Events per second of the loop, the server's start left out."""
-        return self.times.events / self.loop_s if self.loop_s > 0.0 else 0.0
-
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        times = self.times
-        return {
-            "output": str(self.output),
-            "events": times.events,
-            "failed_events": times.failed_events,
-            "space_points": times.space_points,
-            "candidates": self.n_candidates,
-            "events_per_s": self.events_per_s,
-            "time_s": {
-                "start": self.start_s,
-                "read": times.read_s,
-                "acquire": times.acquire_s,
-                "wait": times.wait_s,
-                "produce": times.produce_s,
-                "write": self.write_s,
-            },
-            "compute_s": dict(self.stage_s) or None,
-            "peak_memory_bytes": self.peak_memory_bytes,
-            "summary": self.summary.to_dict(),
-        }
-
-    def rows(self) -> list[tuple[str, str]]:
-        """Names and values, ready for a table."""
-        times = self.times
-        parts = {
-            "read": times.read_s,
-            "acquire": times.acquire_s,
-            "wait": times.wait_s,
-            "produce": times.produce_s,
-            "write": self.write_s,
-        }
-        rows = [
-            ("track candidates", f"{self.n_candidates} in {times.events} events"),
-            *self.summary.rows(),
-            ("events per second", f"{self.events_per_s:.3g}, start-up left out"),
-            ("time", _shares(parts)),
-        ]
-        if self.stage_s:
-            rows.append(("compute", _shares(self.stage_s)))
-        rows += [
-            ("peak memory", f"{self.peak_memory_bytes / 1e6:.0f} MB"),
-            ("written", str(self.output)),
-        ]
-        return rows
-
-
-def _shares(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
 
 
 def parse_scale(text: str | None) -> FeatureScale | None:
@@ -235,13 +145,14 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
     return report
 
 
-# Any: the loop's producer decides the type of its products.
-def _write_all(loop: EventLoop[Any], writer: TrackWriter, n_events: int) -> int:
+def _write_all(
+    loop: EventLoop[TrackCandidates], writer: TrackWriter, n_events: int
+) -> int:
     n_candidates = 0
     with progress("track", n_events, unit="events") as report:
         for done, (event, candidates) in enumerate(loop.run(), start=1):
             writer.write(event, candidates)
-            n_candidates += len(candidates)
+            n_candidates += 0 if candidates is None else len(candidates)
             report(done)
     return n_candidates
 

@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import tomllib
-from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from exatrkx_pipeline.checkpoints import (
-    CONFIG_FILE,
-    TENSOR_FILE,
-    read_weights_config,
-    save_weights,
-)
+from exatrkx_pipeline.checkpoints import read_weights_config
 from exatrkx_pipeline.config import config_from_dict, config_to_dict
 from exatrkx_pipeline.training.events import TrainingEvent
 from exatrkx_pipeline.training.recipe import TrainingRecipe
 from exatrkx_pipeline.training.schedule import LearningCurve
 from exatrkx_pipeline.training.train import TrainedPipeline, train
-from producers import (
-    Event,
-    EventSource,
-    TruthEvents,
-    UnequalEventsError,
-    open_events,
-)
-from producers.errors import OutputError
+from producers import TruthEvents, open_events
 from producers.evaluation import EvaluationReport
-from producers.readers import TruthEvent
 from sonic_cli.jobs.learning_plot import plot_learning_curves
-from sonic_cli.jobs.pairing import events_with_truth
+from sonic_cli.jobs.training_events import read_events
 from sonic_cli.jobs.validation import score_tracks, scores_to_dict
-from sonic_cli.outputs import RefusedOutputError, check_outputs, whole_path
+from sonic_cli.jobs.weights_folder import check_folder, write_weights
+from sonic_cli.outputs import check_outputs, whole_path
 from sonic_cli.progress import Report, progress
 from sonic_client import ConfigError, SonicError
 
 __all__ = ["TrainingJob", "TrainingResult", "run_training"]
-
-FILES = (TENSOR_FILE, CONFIG_FILE)
-"""In the order in which they are put in place: without the second nothing loads."""
 
 
 class TrainingFailedError(SonicError):
@@ -85,7 +67,10 @@ class TrainingResult:
             if curve.losses
         ]
         return [
-            ("events", f"{self.n_events}, for validation {self.scores.counts.n_events}"),
+            (
+                "events",
+                f"{self.n_events}, for validation {self.scores.counts.n_events}",
+            ),
             *rows,
             ("efficiency", str(self.scores.efficiency())),
             ("fake rate", str(self.scores.fake_rate())),
@@ -107,7 +92,7 @@ def run_training(job: TrainingJob) -> TrainingResult:
         If a loss is not finite.
     """
     started = time.perf_counter()
-    _check_directory(job.output, force=job.force)
+    check_folder(job.output, force=job.force)
     check_outputs(
         {"--plot": job.plot}, inputs=(*job.events, *job.truth), force=job.force
     )
@@ -120,13 +105,13 @@ def run_training(job: TrainingJob) -> TrainingResult:
         )
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    events, validation = _read_events(source, truth, recipe.n_validation)
+    events, validation = read_events(source, truth, recipe.n_validation)
     trained = _train(events, recipe)
     scores = score_tracks(trained.pipeline, validation)
     elapsed_s = time.perf_counter() - started
-    _save(
-        job,
-        trained,
+    write_weights(
+        job.output,
+        trained.pipeline,
         training=_how(job, recipe, len(source), trained, elapsed_s),
         scores=scores_to_dict(scores),
     )
@@ -143,15 +128,6 @@ def run_training(job: TrainingJob) -> TrainingResult:
     )
 
 
-def _check_directory(output: Path, *, force: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise OutputError(output, "is a file, expected a folder for the weights")
-    if not output.resolve().parent.is_dir():
-        raise OutputError(output, f"folder {str(output.parent)!r} does not exist")
-    if not force and any((output / name).exists() for name in FILES):
-        raise RefusedOutputError(f"{output}: has weights already; --force replaces them")
-
-
 def _read_recipe(job: TrainingJob) -> TrainingRecipe:
     recipe = TrainingRecipe()
     if job.recipe is not None:
@@ -163,38 +139,6 @@ def _read_recipe(job: TrainingJob) -> TrainingRecipe:
             raise ConfigError(f"{job.recipe}: not a TOML file: {error}") from error
         recipe = config_from_dict(TrainingRecipe, table)
     return recipe if job.seed is None else replace(recipe, seed=job.seed)
-
-
-def _read_events(
-    source: EventSource, truth: TruthEvents, n_validation: int
-) -> tuple[list[TrainingEvent], list[tuple[Event, TruthEvent]]]:
-    events: list[TrainingEvent] = []
-    last: deque[tuple[Event, TruthEvent]] = deque(maxlen=n_validation)
-    with progress("read", len(source), unit="events") as report:
-        for event, true in events_with_truth(source, truth):
-            events.append(_training_event(event, true))
-            last.append((event, true))
-            report(len(events))
-    return events, list(last)
-
-
-def _training_event(event: Event, truth: TruthEvent) -> TrainingEvent:
-    particles, of_point = truth.particles, truth.particle_id
-    by_id = np.argsort(particles.particle_id)
-    known = np.isin(of_point, particles.particle_id)
-    if (~known & (of_point != 0)).any():
-        unknown = of_point[~known & (of_point != 0)][0]
-        raise UnequalEventsError(
-            f"truth of event {truth.event_id}: particle {unknown} of a space point "
-            "is not listed"
-        )
-    row = np.full(len(event), -1, dtype=np.int64)
-    row[known] = by_id[
-        np.searchsorted(particles.particle_id, of_point[known], sorter=by_id)
-    ]
-    return TrainingEvent.from_arrays(
-        event.xyz, row, particles.momentum_gev, particles.vertex_mm
-    )
 
 
 def _train(events: list[TrainingEvent], recipe: TrainingRecipe) -> TrainedPipeline:
@@ -253,23 +197,3 @@ def _how(
             for curve in trained.curves
         },
     }
-
-
-def _save(
-    job: TrainingJob,
-    trained: TrainedPipeline,
-    *,
-    training: dict[str, Any],
-    scores: dict[str, Any],
-) -> None:
-    parent = job.output.resolve().parent
-    try:
-        with tempfile.TemporaryDirectory(prefix=".weights-", dir=parent) as folder:
-            made = save_weights(
-                Path(folder), trained.pipeline, training=training, scores=scores
-            )
-            job.output.mkdir(exist_ok=True)
-            for name in FILES:
-                (made / name).replace(job.output / name)
-    except OSError as error:
-        raise OutputError(job.output, f"cannot write: {error.strerror}") from error

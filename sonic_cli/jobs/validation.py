@@ -7,10 +7,13 @@ from typing import Any
 
 from exatrkx_pipeline import Pipeline
 from producers import Event, TrackCandidates
-from producers.evaluation import EvaluationCounts, count_event
-from producers.evaluation import Criteria
-from producers.evaluation import Ratio
-from producers.evaluation import EvaluationReport
+from producers.evaluation import (
+    Criteria,
+    EvaluationCounts,
+    EvaluationReport,
+    Ratio,
+    count_event,
+)
 from producers.features import node_features
 from producers.readers import TruthEvent
 from sonic_cli.jobs.stage_edges import count_stage_edges, feature_scale

@@ -39,7 +39,13 @@ def events(tmp_path):
 def track(refused, weights):
     def run(*arguments, status=1):
         return refused(
-            "track", *arguments, "-o", "tracks.root", "--weights", weights, status=status
+            "track",
+            *arguments,
+            "-o",
+            "tracks.root",
+            "--weights",
+            weights,
+            status=status,
         )
 
     return run
@@ -168,7 +174,9 @@ def test_model_with_other_tensors_is_refused(refused, events):
     other = Model("exatrkx", [x], [y], lambda tensors: {"Y": tensors["X"]})
 
     with MockServer([other]) as server:
-        line = refused("track", events, "-o", "t.root", "--server", server.url, status=2)
+        line = refused(
+            "track", events, "-o", "t.root", "--server", server.url, status=2
+        )
 
     assert "expected input FEATURES FP32[-1,3]" in line
     assert "X FP32[-1]" in line

@@ -29,7 +29,7 @@ def test_help_of_a_command_has_an_example(sonic, command):
 
     assert result.exit_code == 0
     plain = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
-    assert f"Examples\n" in re.sub(r" +\n", "\n", plain)
+    assert "Examples\n" in re.sub(r" +\n", "\n", plain)
     assert f" sonic {command}" in plain.partition("Examples")[2]
 
 
