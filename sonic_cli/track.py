@@ -60,8 +60,8 @@ def track(
     deadline: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for a request, all its tries included; 300 for a named "
-            "server, without limit for the one in this process."
+            help="Seconds for a request, all its tries included; else 300 at a named "
+            "server, a week in this process."
         ),
     ] = None,
     max_events: Annotated[
