@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-
 WITHOUT = """
 import sys
 
