@@ -31,7 +31,7 @@ from producers.simulation.digitization import digitization_config
 from producers.simulation.event import GeneratedParticles
 
 FIELD_TESLA = 2.0
-QUIET = acts.logging.ERROR
+QUIET = acts.logging.FATAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
