@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
 from sonic_client.errors import ConfigError
 from sonic_client.toml import config_from_mapping, config_from_toml
 
-__all__ = ["RECOGNISED_LAYOUTS", "ColumnMapping", "recognised"]
+__all__ = ["RECOGNISED_LAYOUTS", "ColumnMapping", "nearly_recognised", "recognised"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +110,32 @@ def recognised(tree: str, columns: Collection[str]) -> ColumnMapping | None:
         if set(layout.columns) <= set(columns):
             return replace(layout, tree=tree)
     return None
+
+
+def nearly_recognised(tables: Mapping[str, Collection[str]]) -> ColumnMapping | None:
+    """Return the layout that one of the trees was probably meant to have, or None.
+
+    Most coordinates of a layout win, then most names like them, then a tree that is
+    called nearly as the layout's.
+
+    Parameters
+    ----------
+    tables : mapping of str to collection of str
+        Columns of each tree.
+    """
+    best, nearest = (0, 0, 0), None
+    for known in RECOGNISED_LAYOUTS:
+        for tree, columns in tables.items():
+            likeness = (
+                sum(name in columns for name in known.coordinates),
+                sum(_is_like_one_of(name, columns) for name in known.coordinates),
+                int(_is_like_one_of(known.tree, [tree])),
+            )
+            if likeness > best:
+                best, nearest = likeness, replace(known, tree=tree)
+    return nearest
+
+
+def _is_like_one_of(name: str, names: Collection[str]) -> bool:
+    # One letter of four may differ: sp_q is like sp_x, but sp_index and px are not.
+    return bool(get_close_matches(name, names, n=1, cutoff=0.7))

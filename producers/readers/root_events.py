@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,13 @@ from producers.readers.root_file import (
     open_root,
     step_of,
 )
-from producers.schema import RECOGNISED_LAYOUTS, ColumnMapping, recognised
+from producers.schema import (
+    RECOGNISED_LAYOUTS,
+    ColumnMapping,
+    nearly_recognised,
+    recognised,
+)
+from sonic_client.naming import nearest_names
 
 __all__ = ["RootEventFile"]
 
@@ -51,8 +57,9 @@ class RootEventFile:
         UnreadableFileError
             If it is not a ROOT file, truncated or damaged.
         SchemaError
-            If the tree or a column of the mapping is not there, with the nearest
-            names; or, without a mapping, if no layout is recognised.
+            If the tree or a column of the mapping is not there, or without a
+            mapping of the layout that fits nearly, with the nearest names; or if no
+            layout fits at all, with the trees.
         """
         with open_root(path) as file:
             found = _recognise(file) if columns is None else columns
@@ -79,16 +86,27 @@ class RootEventFile:
 
 
 def _recognise(file: RootFile) -> ColumnMapping:
-    for name in file.table_names:
-        layout = recognised(name, file.table(name).columns)
+    tables = {name: file.table(name).columns for name in file.table_names}
+    for name, columns in tables.items():
+        layout = recognised(name, columns)
         if layout is not None:
             return layout
-    known = " or ".join(", ".join(layout.columns) for layout in RECOGNISED_LAYOUTS)
-    has = ", ".join(map(repr, file.table_names)) or "none"
-    raise SchemaError(
-        file.path,
-        f"no tree with the columns {known} (trees: {has}); name the tree and columns",
+    raise SchemaError(file.path, f"{_difference(tables)}; name the tree and columns")
+
+
+def _difference(tables: Mapping[str, Collection[str]]) -> str:
+    nearest = nearly_recognised(tables)
+    if nearest is None:
+        known = " or ".join(", ".join(layout.columns) for layout in RECOGNISED_LAYOUTS)
+        has = ", ".join(map(repr, tables)) or "none"
+        return f"no tree with the columns {known} (trees: {has})"
+    columns = tables[nearest.tree]
+    missing = ", ".join(
+        f"no column {name!r} ({nearest_names(name, columns) or 'it has none at all'})"
+        for name in nearest.columns
+        if name not in columns
     )
+    return f"tree {nearest.tree!r} has {missing}"
 
 
 def _read(

@@ -86,6 +86,57 @@ def test_a_wrong_column_lists_the_nearest(write_tree, write_ntuple, form):
         open_events(path, columns=columns)
 
 
+@pytest.mark.parametrize("tree", ["events", "hits"])
+def test_a_misspelt_column_is_found_without_a_mapping(tmp_path, sample, tree):
+    path = tmp_path / "events.root"
+    axes = {name: sample.column(i) for i, name in enumerate(["sp_xx", "sp_y", "sp_z"])}
+    with uproot.recreate(path) as file:
+        file["other"] = {"event": np.arange(3)}
+        file.mktree(tree, {"event": "int64"} | dict.fromkeys(axes, "var * float32"))
+        file[tree].extend({"event": np.arange(3)} | axes)
+
+    with pytest.raises(SchemaError) as caught:
+        open_events(path)
+
+    assert str(caught.value) == (
+        f"{path}: tree {tree!r} has no column 'sp_x' (nearest: 'sp_xx', 'nsp_xx', "
+        "'sp_z'); name the tree and columns"
+    )
+
+
+def test_a_misspelt_column_of_records_is_found_without_a_mapping(tmp_path, sample):
+    path = tmp_path / "events.root"
+    axes = {name: sample.column(i) for i, name in enumerate(["x", "y", "zz"])}
+    with uproot.recreate(path) as file:
+        file["events"] = {"event": np.arange(3), "sp": ak.zip(axes)}
+
+    with pytest.raises(SchemaError, match=r"'events' has no column 'sp\.z' .*'sp\.zz'"):
+        open_events(path)
+
+
+def test_a_missing_column_is_named_without_a_mapping(tmp_path, sample):
+    path = tmp_path / "events.root"
+    with uproot.recreate(path) as file:
+        file.mktree("events", {"sp_x": "var * float32", "sp_y": "var * float32"})
+        file["events"].extend({"sp_x": sample.column(0), "sp_y": sample.column(1)})
+
+    with pytest.raises(
+        SchemaError, match=r"no column 'event' .*, no column 'sp_z' .*'sp_y', 'sp_x'"
+    ):
+        open_events(path)
+
+
+def test_a_tree_of_nearly_the_known_name_is_compared(tmp_path):
+    path = tmp_path / "events.root"
+    with uproot.recreate(path) as file:
+        file["event"] = {"x": np.zeros(3), "y": np.zeros(3), "z": np.zeros(3)}
+
+    with pytest.raises(
+        SchemaError, match=r"'event' has .*no column 'sp_x' \(nearest: 'x', 'y', 'z'"
+    ):
+        open_events(path)
+
+
 def test_an_unknown_layout_says_what_was_looked_for(write_tree):
     path = write_tree()
     with uproot.recreate(path) as file:
