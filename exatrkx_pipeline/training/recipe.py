@@ -16,6 +16,7 @@ from exatrkx_pipeline.config import (
     PipelineConfig,
     TrackBuildingConfig,
 )
+from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.training.events import Augmentation
 from exatrkx_pipeline.training.schedule import StageSchedule
 
@@ -59,6 +60,24 @@ def default_pipeline() -> PipelineConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """Shares of the true edges above 1 GeV that the graph's two cuts must keep."""
+
+    neighbours: float
+    """Share within the radius."""
+
+    filter: float
+    """Share of those above the filter's cut."""
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.neighbours <= 1.0 and 0.0 < self.filter <= 1.0):
+            raise PipelineConfigError(
+                "operating points must be in (0, 1], "
+                f"got {self.neighbours} and {self.filter}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecipe:
     """Networks, schedules and operating points; the same recipe gives the same weights.
 
@@ -81,8 +100,13 @@ class TrainingRecipe:
         default_factory=lambda: StageSchedule(n_steps=18_000, learning_rate=1e-3)
     )
     augmentation: Augmentation = field(default_factory=Augmentation)
-    neighbour_efficiency: float = 0.997
-    """Share of the true edges above 1 GeV that the radius must keep."""
+    training_point: OperatingPoint = field(
+        default_factory=lambda: OperatingPoint(neighbours=0.997, filter=0.998)
+    )
+    """Graphs that the filter and the GNN are trained on: small ones train fast."""
 
-    filter_efficiency: float = 0.998
-    """Share of those that the filter must keep."""
+    serving_point: OperatingPoint = field(
+        default_factory=lambda: OperatingPoint(neighbours=0.999, filter=0.9995)
+    )
+    """Graphs in use. Wider than in training: the trained GNN rejects what comes in with
+    them, and soft particles, whose edges the target does not count, gain most."""

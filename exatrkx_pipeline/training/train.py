@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,20 +11,11 @@ import torch
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.training.embedding import embedding_loss
 from exatrkx_pipeline.training.events import TrainingEvent
-from exatrkx_pipeline.training.graphs import (
-    LabelledGraph,
-    build_graph,
-    edge_loss,
-    graphs_ahead,
-)
+from exatrkx_pipeline.training.graphs import build_graph, edge_loss, graphs_ahead
 from exatrkx_pipeline.training.operating_point import (
-    count_edges,
-    cut_for_efficiency,
-    filter_scores,
-    is_target,
-    radius_for_efficiency,
-    with_filter_cut,
-    with_radius,
+    with_cut_for,
+    with_operating_point,
+    with_radius_for,
 )
 from exatrkx_pipeline.training.recipe import TrainingRecipe
 from exatrkx_pipeline.training.schedule import (
@@ -37,12 +28,10 @@ from exatrkx_pipeline.training.schedule import (
 
 @dataclass(frozen=True, slots=True)
 class TrainedPipeline:
-    """A pipeline with how it learned and how well it selects edges."""
+    """A pipeline, at its operating point in use, with how it learned."""
 
     pipeline: Pipeline
     curves: tuple[LearningCurve, ...]
-    edge_scores: dict[str, dict[str, float]]
-    """Stage (``neighbours``, ``filter``) to efficiency and purity in validation."""
 
 
 def train(
@@ -77,32 +66,12 @@ def train(
     pipeline = Pipeline.untrained(recipe.pipeline)
 
     first = _train_embedding(pipeline, training, recipe, progress)
-    radius = radius_for_efficiency(
-        pipeline.embedding, validation, pipeline.config, recipe.neighbour_efficiency
-    )
-    pipeline = replace(pipeline, config=with_radius(pipeline.config, radius))
-    raw = [_graph(pipeline, event) for event in validation]
-
+    pipeline = with_radius_for(pipeline, validation, recipe.training_point)
     second = _train_filter(pipeline, training, recipe, progress)
-    scores = [filter_scores(pipeline.edge_filter, g, pipeline.config) for g in raw]
-    targets = [is_target(g, e) for g, e in zip(raw, validation, strict=True)]
-    cut = cut_for_efficiency(scores, targets, recipe.filter_efficiency)
-    pipeline = replace(pipeline, config=with_filter_cut(pipeline.config, cut))
-    kept = [_graph(pipeline, event, filtered=True) for event in validation]
-
+    pipeline = with_cut_for(pipeline, validation, recipe.training_point)
     third = _train_gnn(pipeline, training, recipe, progress)
-    edge_scores = {
-        "neighbours": count_edges(raw, validation).as_scores(),
-        "filter": count_edges(kept, validation).as_scores(),
-    }
-    return TrainedPipeline(pipeline, (first, second, third), edge_scores)
-
-
-def _graph(
-    pipeline: Pipeline, event: TrainingEvent, *, filtered: bool = False
-) -> LabelledGraph:
-    edge_filter = pipeline.edge_filter if filtered else None
-    return build_graph(event, pipeline.config, pipeline.embedding, edge_filter)
+    pipeline = with_operating_point(pipeline, validation, recipe.serving_point)
+    return TrainedPipeline(pipeline, (first, second, third))
 
 
 def _train_embedding(
@@ -137,7 +106,7 @@ def _train_filter(
     config = pipeline.config.filter
     graphs = graphs_ahead(
         augmented_batches(events, recipe.augmentation, recipe.filter, recipe.seed + 1),
-        lambda event: _graph(pipeline, event),
+        lambda event: build_graph(event, pipeline.config, pipeline.embedding),
     )
 
     def loss_of() -> torch.Tensor:
@@ -159,7 +128,9 @@ def _train_gnn(
     config = pipeline.config.gnn
     graphs = graphs_ahead(
         augmented_batches(events, recipe.augmentation, recipe.gnn, recipe.seed + 2),
-        lambda event: _graph(pipeline, event, filtered=True),
+        lambda event: build_graph(
+            event, pipeline.config, pipeline.embedding, pipeline.edge_filter
+        ),
     )
 
     def loss_of() -> torch.Tensor:

@@ -13,8 +13,8 @@ from exatrkx_pipeline.training.events import (
     true_edges,
 )
 from exatrkx_pipeline.training.graphs import build_graph
-from exatrkx_pipeline.training.operating_point import cut_for_efficiency
-from exatrkx_pipeline.training.recipe import TrainingRecipe
+from exatrkx_pipeline.training.operating_point import with_operating_point
+from exatrkx_pipeline.training.recipe import OperatingPoint, TrainingRecipe
 from exatrkx_pipeline.training.schedule import StageSchedule
 from exatrkx_pipeline.training.train import train
 
@@ -106,13 +106,23 @@ def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
     assert (graph.weight[~same] == 1).all()
 
 
-def test_the_cut_keeps_the_wanted_share_of_targets():
-    scores = [np.linspace(0.0, 1.0, 1001, dtype=np.float32)]
-    targets = [np.ones(1001, dtype=bool)]
+def test_an_operating_point_keeps_the_wanted_shares(small_pipeline):
+    events = [straight_tracks(seed=seed) for seed in range(6)]
 
-    cut = cut_for_efficiency(scores, targets, 0.9)
+    cut = with_operating_point(
+        small_pipeline, events, OperatingPoint(neighbours=0.9, filter=0.8)
+    )
 
-    assert (scores[0] > cut).mean() == pytest.approx(0.9, abs=0.002)
+    def n_true(edge_filter):
+        graphs = [
+            build_graph(event, cut.config, cut.embedding, edge_filter)
+            for event in events
+        ]
+        return sum(float(graph.label.sum()) for graph in graphs)
+
+    all_true = sum(true_edges(event).shape[1] for event in events)
+    assert n_true(None) / all_true == pytest.approx(0.9, abs=0.01)
+    assert n_true(cut.edge_filter) / n_true(None) == pytest.approx(0.8, abs=0.01)
 
 
 def small_recipe(small_config):
@@ -125,7 +135,8 @@ def small_recipe(small_config):
         embedding=steps(150, 1e-2),
         filter=steps(60, 1e-2),
         gnn=steps(100, 1e-2),
-        filter_efficiency=0.99,
+        training_point=OperatingPoint(neighbours=0.997, filter=0.99),
+        serving_point=OperatingPoint(neighbours=0.997, filter=0.99),
     )
 
 
