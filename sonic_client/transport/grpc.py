@@ -149,9 +149,12 @@ class GrpcTransport:
         try:
             return await call
         except grpc.aio.AioRpcError as error:
+            # A call that an error's traceback keeps alive holds its connection, even
+            # after the channel is closed.
+            del call
             raise error_of_status(
                 error.code().name, error.details() or "", server=self._server
-            ) from error
+            ) from error.with_traceback(None)
 
 
 # Any, here and below: the generated message classes have no types.

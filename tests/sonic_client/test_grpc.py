@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import grpc
 import ml_dtypes
 import numpy as np
 import pytest
+from grpc.aio import Call
 
 from mock_server import FaultPlan, MockServer, Model, ModelError
 from mock_server import TensorSpec as Served
@@ -257,6 +259,27 @@ def test_a_server_that_never_answers_is_given_up_in_the_set_time(config):
 def test_an_unknown_model_is_named(config):
     with pytest.raises(ModelNotFoundError, match="'exatrkk' is not found"):
         Client(replace(config, model_name="exatrkk")).__enter__()
+
+
+def live_calls():
+    gc.collect()
+    return [found for found in gc.get_objects() if issubclass(type(found), Call)]
+
+
+@pytest.mark.parametrize("fails", ["opening", "inferring"])
+def test_an_error_that_is_kept_keeps_no_call_and_so_no_connection(config, fails):
+    earlier = len(live_calls())
+    model_name = "exatrkk" if fails == "opening" else "label"
+    features = np.full((1, 3), np.nan, np.float32)
+
+    with (
+        pytest.raises(RejectedRequestError) as kept,
+        Client(replace(config, model_name=model_name)) as client,
+    ):
+        client.infer({"FEATURES": features})
+
+    assert kept.value.__cause__ is not None
+    assert len(live_calls()) == earlier
 
 
 @pytest.fixture
