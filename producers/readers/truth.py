@@ -201,10 +201,6 @@ def _as_ids(path: Path, column: Lists) -> Lists:
     return column._replace(values=column.values.astype(np.uint64, copy=False))
 
 
-def _vectors(columns: Sequence[Lists]) -> NDArray[np.float32]:
-    return np.column_stack([column.values for column in columns]).astype(np.float32)
-
-
 def _split(column: Lists) -> list[NDArray[np.uint64]]:
     return np.split(column.values, np.cumsum(column.counts)[:-1])
 
