@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,19 +41,29 @@ class InteractionGNN(nn.Module):
         """Logits, shape (n_edges,); `edges` has shape (n_edges, n_edge_inputs)."""
         ends = list(zip(*map(edge_blocks, edge_index), strict=True))
         x = self.node_encoder(nodes)
-        states = self.edge_encoder(x, edge_blocks(edges), ends)
+        # Block by block throughout: one copy of the states is the most that is held.
+        states = list(self.edge_encoder(x, edge_blocks(edges), ends))
         for update_edges, update_nodes in zip(
             self.edge_updates, self.node_updates, strict=True
         ):
-            updates = update_edges(x, states, ends)
-            states = [e + update for e, update in zip(states, updates, strict=True)]
             outward, inward = torch.zeros_like(x), torch.zeros_like(x)
-            for e, (row, col) in zip(states, ends, strict=True):
-                outward.index_add_(0, row, e)
-                inward.index_add_(0, col, e)
+            for i, update in enumerate(update_edges(x, states, ends)):
+                states[i] = _advanced(states[i], update)
+                row, col = ends[i]
+                outward.index_add_(0, row, states[i])
+                inward.index_add_(0, col, states[i])
             x = x + update_nodes(torch.cat((x, outward, inward), dim=1))
         final = self.classifier(x, states, ends)
         return torch.cat([self.output_layer(e).squeeze(1) for e in final])
+
+
+def _advanced(state: Tensor, update: Tensor) -> Tensor:
+    """Their sum; in place where no gradient needs the old state.
+
+    New arrays for the states of each iteration would leave the heap in pieces: three
+    times the memory for a large event.
+    """
+    return state + update if torch.is_grad_enabled() else state.add_(update)
 
 
 class _EdgeBlock(nn.Module):
@@ -68,17 +78,15 @@ class _EdgeBlock(nn.Module):
 
     def forward(
         self, x: Tensor, states: Sequence[Tensor], ends: Sequence[tuple[Tensor, Tensor]]
-    ) -> list[Tensor]:
-        """New states, block by block."""
+    ) -> Iterator[Tensor]:
+        """New states, one block at a time."""
         at_row, at_col = self.from_row(x), self.from_col(x)
-        return [
-            self.rest(
+        for e, (row, col) in zip(states, ends, strict=True):
+            yield self.rest(
                 at_row.index_select(0, row)
                 + at_col.index_select(0, col)
                 + self.from_edge(e)
             )
-            for e, (row, col) in zip(states, ends, strict=True)
-        ]
 
 
 def _block(sizes: tuple[int, ...]) -> nn.Sequential:

@@ -35,6 +35,8 @@ class Pipeline:
     edge_filter: EdgeFilter
     gnn: nn.Module
     weights_id: str = "untrained"
+    max_edges: int = 40_000_000
+    """Most edges after the filter: at 64 floats each, 10 GB of states in the GNN."""
 
     @classmethod
     def untrained(cls, config: PipelineConfig) -> Pipeline:
@@ -77,7 +79,8 @@ class Pipeline:
         Raises
         ------
         ValueError
-            If `features` has another shape, or a value that is not finite.
+            If `features` has another shape or a value that is not finite, or if more
+            than `max_edges` edges pass the filter.
         """
         order, points = self._ordered(features)
         clock = clock or StageClock()
@@ -144,12 +147,17 @@ class Pipeline:
         self, points: Cylindrical, clock: StageClock
     ) -> NDArray[np.int64]:
         # Chunk by chunk: the raw graph, several times larger, is never whole.
-        return _joined(
-            [
-                self._above_cut(points, chunk, clock)
-                for chunk in self._radius_edges(points, clock)
-            ]
-        )
+        kept, n_edges = [], 0
+        for chunk in self._radius_edges(points, clock):
+            kept.append(self._above_cut(points, chunk, clock))
+            n_edges += kept[-1].shape[1]
+            if n_edges > self.max_edges:
+                raise ValueError(
+                    f"event of {len(points.r)} space points is too dense for these "
+                    f"weights: more than {self.max_edges} edges pass the filter; use "
+                    "weights that were trained for such events"
+                )
+        return _joined(kept)
 
     @torch.inference_mode()
     def _above_cut(

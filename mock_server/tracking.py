@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from exatrkx_pipeline.stages import StageClock
 
 
-def tracking_models(weights: Path, clock: StageClock | None = None) -> list[Model]:
+def tracking_models(
+    weights: Path, clock: StageClock | None = None, *, instances: int = 1
+) -> list[Model]:
     """`exatrkx` and `exatrkx_batch`, running the weights of a directory.
 
     Loads torch, which nothing else in this package does. A `clock` receives the time
-    that each stage of the pipeline takes.
+    that each stage of the pipeline takes; `instances` events are computed at once.
 
     Raises
     ------
@@ -34,6 +36,7 @@ def tracking_models(weights: Path, clock: StageClock | None = None) -> list[Mode
             outputs=[TensorSpec(*spec) for spec in served.outputs],
             function=served.function,
             parameters=served.parameters,
+            instances=instances,
         )
         for served in served_models(load_weights(weights), clock)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +72,9 @@ def tracking_server(
         from mock_server.tracking import tracking_models  # noqa: PLC0415
 
         clock = StageClock()
-        models = tracking_models(weights or bundled_weights(), clock)
+        # An event of a few thousand points is too small to keep two cores busy.
+        models = tracking_models(
+            weights or bundled_weights(), clock, instances=os.cpu_count() or 1
+        )
     with MockServer(models) as own:
         yield ServerInUse(url=own.url, clock=clock)

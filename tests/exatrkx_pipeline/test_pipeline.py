@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,6 +63,15 @@ def test_the_input_is_left_as_it_was(small_pipeline, features):
 def test_wrong_input_is_refused(small_pipeline, event, message):
     with pytest.raises(ValueError, match=message):
         small_pipeline.labels(event)
+
+
+def test_an_event_with_too_many_edges_is_refused_not_attempted(
+    small_pipeline, features
+):
+    limited = replace(small_pipeline, max_edges=10)
+
+    with pytest.raises(ValueError, match=r"200 space points is too dense.*than 10"):
+        limited.labels(features(200))
 
 
 def test_run_reports_the_edges_of_every_stage_in_input_indices(
