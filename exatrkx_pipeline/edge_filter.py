@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import FilterConfig
+from exatrkx_pipeline.edge_blocks import edge_blocks
 
 
 class EdgeFilter(nn.Module):
@@ -30,7 +31,6 @@ class EdgeFilter(nn.Module):
 
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
         """Logits, shape (n_edges,); `edges` has shape (n_edges, n_edge_inputs)."""
-        row, col = edge_index
         # The input layer is linear: apply it to every node once and gather, instead of
         # once for each of a node's edges.
         w_row, w_col, w_edge = torch.split(
@@ -38,10 +38,20 @@ class EdgeFilter(nn.Module):
             [self.n_nodes_in, self.n_nodes_in, edges.shape[1]],
             dim=1,
         )
-        h = (nodes @ w_row.T + self.input_layer.bias).index_select(0, row)
-        h = h + (nodes @ w_col.T).index_select(0, col)
-        if edges.shape[1]:
-            h = torch.addmm(h, edges, w_edge.T)
+        at_row, at_col = nodes @ w_row.T + self.input_layer.bias, nodes @ w_col.T
+        blocks = zip(*map(edge_blocks, (*edge_index, edges)), strict=True)
+        return torch.cat(
+            [
+                self._logits(
+                    at_row.index_select(0, row)
+                    + at_col.index_select(0, col)
+                    + e @ w_edge.T
+                )
+                for row, col, e in blocks
+            ]
+        )
+
+    def _logits(self, h: Tensor) -> Tensor:
         for layer in self.layers:
             h = self.norm(torch.tanh(layer(h)))
         logits: Tensor = self.output_layer(h).squeeze(1)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import PipelineConfig
-from exatrkx_pipeline.edge_blocks import EDGES_PER_BLOCK
 from exatrkx_pipeline.edge_filter import EdgeFilter
 from exatrkx_pipeline.embedding import Embedding
 from exatrkx_pipeline.gnn import build_gnn
@@ -165,19 +164,13 @@ class Pipeline:
     ) -> NDArray[np.int64]:
         with clock.measure("filter"):
             config = self.config.filter
-            nodes = node_inputs(points, config.node_inputs)
-            kept = [
-                apply_filter(
-                    self.edge_filter(
-                        nodes, block, edge_inputs(points, block, config.edge_inputs)
-                    ),
-                    config.filter_cut,
-                )
-                for block in torch.split(
-                    torch.from_numpy(edges), EDGES_PER_BLOCK, dim=1
-                )
-            ]
-            return edges[:, torch.cat(kept).numpy()] if kept else edges
+            edge_index = torch.from_numpy(edges)
+            logits = self.edge_filter(
+                node_inputs(points, config.node_inputs),
+                edge_index,
+                edge_inputs(points, edge_index, config.edge_inputs),
+            )
+            return edges[:, apply_filter(logits, config.filter_cut).numpy()]
 
     @torch.inference_mode()
     def _tracks(

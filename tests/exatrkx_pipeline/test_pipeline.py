@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exatrkx_pipeline import edge_blocks, neighbours, pipeline
+from exatrkx_pipeline import edge_blocks, neighbours
 from exatrkx_pipeline.serving import served_models, split_rows
 from exatrkx_pipeline.stages import STAGES, StageClock
 from exatrkx_pipeline.track_building import number_by_first_appearance
@@ -101,7 +101,6 @@ def test_a_large_event_in_chunks_and_blocks_has_the_same_labels(
 
     monkeypatch.setattr(neighbours, "POINTS_PER_CHUNK", 100)
     monkeypatch.setattr(edge_blocks, "EDGES_PER_BLOCK", 50)
-    monkeypatch.setattr(pipeline, "EDGES_PER_BLOCK", 50)
 
     np.testing.assert_array_equal(small_pipeline.labels(event), whole)
 
