@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -15,8 +18,12 @@ from sonic_client.errors import ConfigError, SonicError
 
 __all__ = ["MissingExtraError", "needs_extra", "one_line_errors"]
 
-FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
-"""Exit statuses; 130 is what shells give a command that Ctrl-C ended."""
+FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+"""Exit statuses; the last two are what shells give after SIGINT and SIGTERM."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it; cleaned up after like Ctrl-C."""
 
 
 class MissingExtraError(SonicError):
@@ -54,8 +61,8 @@ def needs_extra(extra: str) -> Iterator[None]:
 def one_line_errors() -> Iterator[None]:
     """Turn what a user can cause into one line on stderr and an exit status.
 
-    1: the job failed; 2: the settings are wrong; 130: Ctrl-C. Everything else is a
-    defect of this program and passes through. With ``SONIC_DEBUG`` set in the
+    1: the job failed; 2: the settings are wrong; 130: Ctrl-C; 143: SIGTERM. Everything
+    else is a defect of this program and passes through. With ``SONIC_DEBUG`` set in the
     environment, the traceback comes before the line.
 
     Raises
@@ -64,16 +71,36 @@ def one_line_errors() -> Iterator[None]:
         With the status.
     """
     try:
-        yield
+        with _sigterm_interrupts():
+            yield
     except (ConfigError, PipelineConfigError) as error:
         _say(error)
         raise typer.Exit(BAD_USAGE) from error
     except (SonicError, WeightsError) as error:
         _say(error)
         raise typer.Exit(FAILED) from error
+    except _Terminated as terminated:
+        _say("terminated")
+        raise typer.Exit(TERMINATED) from terminated
     except KeyboardInterrupt as interrupt:
         _say("interrupted")
         raise typer.Exit(INTERRUPTED) from interrupt
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(message: object) -> None:

@@ -1,16 +1,26 @@
-"""Ctrl-C ends a job with one line, status 130 and no file."""
+"""Ctrl-C and SIGTERM end a job with one line, their status and no file."""
 
 import signal
 import subprocess
 import sys
 import threading
 
+import pytest
+
 from mock_server import MockServer, Model, TensorSpec
 
 SCALES = {"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"}
 
 
-def test_ctrl_c_leaves_one_line_and_no_file(sample, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (signal.SIGINT, 130, "sonic: interrupted\n"),
+        (signal.SIGTERM, 143, "sonic: terminated\n"),
+    ],
+    ids=["ctrl-c", "sigterm"],
+)
+def test_a_signal_leaves_one_line_and_no_file(sample, tmp_path, number, status, line):
     arrived, interrupted = threading.Event(), threading.Event()
 
     def never_in_time(tensors):
@@ -34,10 +44,10 @@ def test_ctrl_c_leaves_one_line_and_no_file(sample, tmp_path):
         )
         assert arrived.wait(30.0)
 
-        job.send_signal(signal.SIGINT)
+        job.send_signal(number)
         _, stderr = job.communicate(timeout=30.0)
         interrupted.set()
 
-    assert job.returncode == 130
-    assert stderr == "sonic: interrupted\n"
+    assert job.returncode == status
+    assert stderr == line
     assert list(tmp_path.iterdir()) == []
