@@ -163,7 +163,7 @@ class TrackBuildingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
-    """The whole chain. `filter` is None where edges go straight to the GNN."""
+    """The whole chain."""
 
     features: FeatureConfig
     embedding: EmbeddingConfig
@@ -189,7 +189,11 @@ def config_from_dict(
     """
     hints = get_type_hints(cls)
     unknown = sorted(set(table) - set(hints))
-    _require(not unknown, f"unknown keys in [{where}]: {', '.join(unknown)}")
+    _require(
+        not unknown,
+        f"unknown keys in [{where or 'top level'}]: {', '.join(unknown)}; "
+        f"known are {', '.join(hints)}",
+    )
     values: dict[str, Any] = {}
     for name, kind in hints.items():
         path = f"{where}.{name}" if where else name

@@ -145,3 +145,13 @@ def test_a_simple_chain_is_one_track_even_with_low_scores():
     labels = build_tracks(edge_index, scores, 5, building("cc_and_walk", 0.01))
 
     assert labels.tolist() == [0, 0, 0, 0, 1]
+
+
+def test_a_walk_ends_where_even_the_best_edge_is_poor():
+    # 0 -> 1, then 1 -> 2 and 1 -> 3, both below walk_min.
+    edge_index = np.array([[1, 2, 3], [0, 1, 1]])
+    scores = np.array([0.9, 0.05, 0.04], dtype=np.float32)
+
+    labels = build_tracks(edge_index, scores, 4, building("cc_and_walk", 0.01))
+
+    assert labels.tolist() == [0, 0, 1, 2]
