@@ -17,6 +17,7 @@ __all__ = [
     "Answer",
     "Failure",
     "ModelMetadata",
+    "ModelState",
     "Outcome",
     "Request",
     "TensorSpec",
@@ -171,6 +172,32 @@ class ModelMetadata:
     outputs: tuple[TensorSpec, ...]
     max_batch_size: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """One row of a server's repository index.
+
+    Attributes
+    ----------
+    name : str
+    version : str
+        Empty for a model that was never loaded.
+    state : str
+        ``READY``, ``UNAVAILABLE``, ``LOADING``, ``UNLOADING``, or empty.
+    reason : str
+        Why it is not ready; may be empty.
+    """
+
+    name: str
+    version: str = ""
+    state: str = ""
+    reason: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this version takes requests."""
+        return self.state == "READY"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,5 +1,11 @@
 """How a request reaches a server: policy lives above this package, I/O within it."""
 
-from sonic_client.transport.base import InferCall, InferReply, Transport
+from sonic_client.transport.base import (
+    InferCall,
+    InferReply,
+    ParameterValue,
+    SequenceStep,
+    Transport,
+)
 
-__all__ = ["InferCall", "InferReply", "Transport"]
+__all__ = ["InferCall", "InferReply", "ParameterValue", "SequenceStep", "Transport"]

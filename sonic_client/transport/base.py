@@ -1,22 +1,55 @@
 """The narrow waist between the client's policy and the wire."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 from sonic_client.summary import ServerCounters
-from sonic_client.types import ModelMetadata, Tensors
+from sonic_client.types import ModelMetadata, ModelState, Tensors
 
-__all__ = ["InferCall", "InferReply", "Transport"]
+__all__ = ["InferCall", "InferReply", "ParameterValue", "SequenceStep", "Transport"]
+
+ParameterValue: TypeAlias = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceStep:
+    """The place of a call in a sequence: calls that one model instance must see.
+
+    Attributes
+    ----------
+    sequence_id : int or str
+        Not 0 and not empty, which mean "no sequence" on the wire.
+    is_start, is_end : bool
+        Whether it is the sequence's first or last call.
+    """
+
+    sequence_id: int | str
+    is_start: bool = False
+    is_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class InferCall:
-    """One message to a model; the tensors were checked against its metadata."""
+    """One message to a model; the tensors were checked against its metadata.
+
+    Attributes
+    ----------
+    parameters : mapping of str to bool, int, float or str
+        For the model.
+    headers : mapping of str to str
+        For what is on the way, such as ``traceparent``; keys in lower case. Come
+        before the server's own headers of the same name.
+    sequence : SequenceStep or None
+    """
 
     model_name: str
     model_version: str
     request_id: str
     inputs: Tensors
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    sequence: SequenceStep | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,6 +81,18 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Release it; calls in flight are cancelled."""
+        ...
+
+    async def probe(self, *, timeout_s: float) -> None:
+        """Ask whether the server is live and ready; raise `ServerError` if not."""
+        ...
+
+    async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
+        """Ask for the state of every model version.
+
+        Servers behind an admission control refuse this call, and only this one,
+        when they are saturated: status ``CANCELLED`` without a text.
+        """
         ...
 
     async def describe(

@@ -15,13 +15,20 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
-from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.base import InferCall, InferReply, ParameterValue
 from sonic_client.types import TensorSpec, datatype_of
 
 __all__ = ["decode_reply", "encode_call"]
 
 # Field 7, `raw_input_contents`, of `ModelInferRequest`; wire type 2 is bytes.
 _RAW_INPUT_TAG = bytes([7 << 3 | 2])
+
+_PARAMETER_FIELDS = {
+    bool: "bool_param",
+    int: "int64_param",
+    float: "double_param",
+    str: "string_param",
+}
 
 
 def encode_call(call: InferCall) -> list[bytes | memoryview]:
@@ -35,6 +42,8 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
         model_version=call.model_version,
         id=call.request_id,
     )
+    for name, value in (*call.parameters.items(), *_sequence_parameters(call)):
+        setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
     values: list[bytes | memoryview] = []
     for name, array in call.inputs.items():
         datatype = datatype_of(array.dtype)
@@ -42,6 +51,17 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
         content = _encode_strings(array) if datatype == "BYTES" else _memory(array)
         values += (_RAW_INPUT_TAG + _varint(len(content)), content)
     return [header.SerializeToString(), *values]
+
+
+def _sequence_parameters(call: InferCall) -> list[tuple[str, ParameterValue]]:
+    step = call.sequence
+    if step is None:
+        return []
+    return [
+        ("sequence_id", step.sequence_id),
+        ("sequence_start", step.is_start),
+        ("sequence_end", step.is_end),
+    ]
 
 
 def _memory(array: NDArray[Any]) -> memoryview:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import InferCall, InferReply
-from sonic_client.types import ModelMetadata, Tensors
+from sonic_client.types import ModelMetadata, ModelState, Tensors
 
 __all__ = ["FakeTransport"]
 
@@ -55,6 +55,14 @@ class FakeTransport:
     async def close(self) -> None:
         """Note that it is closed."""
         self.is_open = False
+
+    async def probe(self, *, timeout_s: float) -> None:
+        """Find it ready."""
+
+    async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
+        """Return its one model, ready."""
+        model = self._metadata
+        return (ModelState(name=model.name, version=model.version, state="READY"),)
 
     async def describe(
         self, model_name: str, model_version: str, *, timeout_s: float

@@ -18,12 +18,13 @@ from sonic_client.errors import (
     InvalidAnswerError,
     Mismatch,
     RequestTooLargeError,
+    TransientError,
 )
 from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.transport.codec import decode_reply, encode_call
 from sonic_client.transport.status import error_of_status
-from sonic_client.types import ModelMetadata, TensorSpec
+from sonic_client.types import ModelMetadata, ModelState, TensorSpec
 
 __all__ = ["MAX_MESSAGE_BYTES", "GrpcTransport"]
 
@@ -81,17 +82,36 @@ class GrpcTransport:
         if channel is not None:
             await channel.close()
 
+    async def probe(self, *, timeout_s: float) -> None:
+        """Ask whether it is ready, which implies that it is live."""
+        if not (await self._ask("ServerReady", timeout_s=timeout_s)).ready:
+            raise TransientError(
+                server=self._server, status="UNAVAILABLE", details="not ready"
+            )
+
+    async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
+        """Ask for the state of every model version."""
+        reply = await self._ask("RepositoryIndex", timeout_s=timeout_s)
+        return tuple(
+            ModelState(
+                name=model.name,
+                version=model.version,
+                state=model.state,
+                reason=model.reason,
+            )
+            for model in reply.models
+        )
+
     async def describe(
         self, model_name: str, model_version: str, *, timeout_s: float
     ) -> ModelMetadata:
         """Ask for the model's metadata and configuration."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
-        metadata = await self._ask(
-            "ModelMetadata", model_name, model_version, timeout_s=timeout_s
-        )
+        model = {"name": model_name, "version": model_version}
+        metadata = await self._ask("ModelMetadata", **model, timeout_s=timeout_s)
         config = await self._ask(
-            "ModelConfig", model_name, model_version, timeout_s=deadline - loop.time()
+            "ModelConfig", **model, timeout_s=deadline - loop.time()
         )
         return _model_metadata(metadata, config.config, asked_version=model_version)
 
@@ -100,7 +120,10 @@ class GrpcTransport:
     ) -> ServerCounters:
         """Ask for the model's statistics, summed over its versions."""
         reply = await self._ask(
-            "ModelStatistics", model_name, model_version, timeout_s=timeout_s
+            "ModelStatistics",
+            name=model_name,
+            version=model_version,
+            timeout_s=timeout_s,
         )
         return _server_counters(reply.model_stats)
 
@@ -130,20 +153,17 @@ class GrpcTransport:
             ) from error
 
     # Any: the generated message classes have no types.
-    async def _ask(
-        self, method: str, model_name: str, model_version: str, *, timeout_s: float
-    ) -> Any:
+    async def _ask(self, method: str, *, timeout_s: float, **question: str) -> Any:
         if self._channel is None:
             raise ClientClosedError(f"the channel to {self._server} is not open")
-        question = getattr(service_pb2, f"{method}Request")
+        asked = getattr(service_pb2, f"{method}Request")
         answer = getattr(service_pb2, f"{method}Response")
         call = self._channel.unary_unary(
             _SERVICE + method,
-            request_serializer=question.SerializeToString,
+            request_serializer=asked.SerializeToString,
             response_deserializer=answer.FromString,
         )
-        request = question(name=model_name, version=model_version)
-        return await self._translated(call(request, timeout=timeout_s))
+        return await self._translated(call(asked(**question), timeout=timeout_s))
 
     async def _translated(self, call: Awaitable[ReplyT]) -> ReplyT:
         try:
