@@ -58,7 +58,7 @@ class RawTensor(NamedTuple):
     name: str
     datatype: str  #: KServe's name; of a request it may be any text
     shape: tuple[int, ...]  #: as sent, batch dimension included
-    data: bytes  #: wire form
+    data: bytes  #: wire form; of an answer empty if it went to shared memory
 
 
 def element_count(shape: Iterable[int]) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mock_server.codec import DATATYPES
+from mock_server.scheduling.settings import DynamicBatching, SequenceBatching
 
 Tensors = Mapping[str, NDArray[Any]]
 ModelFunction = Callable[[Tensors], Tensors]
@@ -37,6 +38,12 @@ class TensorSpec:
 
     shape: tuple[int, ...]
     """Without the batch dimension; -1 is a free dimension."""
+
+    is_optional: bool = False
+    """Of an input: a request may leave it out."""
+
+    labels: tuple[str, ...] = ()
+    """Of an output: names of its classes, for the classification extension."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -93,6 +100,15 @@ class Model:
 
     instances: int = 1
     """How many requests run at once; further ones wait for their turn."""
+
+    dynamic_batching: DynamicBatching | None = None
+    """Join waiting requests up to `max_batch_size`; None: each runs by itself."""
+
+    sequence_batching: SequenceBatching | None = None
+    """Requests belong to sequences, which keep to one instance."""
+
+    is_decoupled: bool = False
+    """Any number of responses a request: the function is a generator of them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))

@@ -1,0 +1,1 @@
+"""Who runs when: queues, joined batches, sequences, instances."""
