@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -14,6 +14,7 @@ from sonic_client.client import transport_for
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
 from sonic_client.loop_thread import LoopThread
+from sonic_client.observer import Observer
 from sonic_client.retry import Timing
 from sonic_client.session import Session, open_session
 from sonic_client.statistics import ClientStatistics
@@ -38,9 +39,11 @@ class Client:
     ----------
     config : ClientConfig
     transport : Transport, optional
-        Instead of the one that `config.server` asks for.
+        Instead of the one that `config.servers` asks for.
     timing : Timing, optional
         Clock, sleep and jitter of the retries.
+    observers : sequence of Observer
+        Are told what happens, beside the client's own statistics.
 
     Notes
     -----
@@ -62,10 +65,12 @@ class Client:
         *,
         transport: Transport | None = None,
         timing: Timing | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.config = config
         self._transport = transport
         self._timing = timing or Timing()
+        self._observers = tuple(observers)
         self._thread: LoopThread | None = None
 
     def __enter__(self) -> Self:
@@ -83,7 +88,9 @@ class Client:
         if self._thread is not None:
             raise ClientClosedError("a client is opened once; make another one")
         transport = self._transport or transport_for(self.config)
-        thread = LoopThread(partial(open_session, self.config, transport, self._timing))
+        thread = LoopThread(
+            partial(open_session, self.config, transport, self._timing, self._observers)
+        )
         thread.open()
         self._thread = thread
         return self

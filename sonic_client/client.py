@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Self
 from sonic_client.batching import BatchPlanner, CheckedRequest
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
+from sonic_client.observer import Observer
 from sonic_client.retry import Timing
 from sonic_client.session import Session, open_session
 from sonic_client.statistics import ClientStatistics
@@ -28,7 +29,7 @@ def transport_for(config: ClientConfig) -> Transport:
     # Imported here, so that `import sonic_client` does not load gRPC.
     from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
 
-    return GrpcTransport(config.address)
+    return GrpcTransport(config.servers[0].address)
 
 
 class AsyncClient:
@@ -41,9 +42,11 @@ class AsyncClient:
     ----------
     config : ClientConfig
     transport : Transport, optional
-        Instead of the one that `config.server` asks for.
+        Instead of the one that `config.servers` asks for.
     timing : Timing, optional
         Clock, sleep and jitter of the retries.
+    observers : sequence of Observer
+        Are told what happens, beside the client's own statistics.
 
     Examples
     --------
@@ -59,10 +62,12 @@ class AsyncClient:
         *,
         transport: Transport | None = None,
         timing: Timing | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.config = config
         self._transport = transport
         self._timing = timing or Timing()
+        self._observers = tuple(observers)
         self._context: AbstractAsyncContextManager[Session] | None = None
         self._session: Session | None = None
 
@@ -81,7 +86,7 @@ class AsyncClient:
         if self._context is not None:
             raise ClientClosedError("a client is opened once; make another one")
         transport = self._transport or transport_for(self.config)
-        context = open_session(self.config, transport, self._timing)
+        context = open_session(self.config, transport, self._timing, self._observers)
         self._session = await context.__aenter__()
         self._context = context
         return self

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 
 from sonic_client.batching import BatchingLayout, CheckedRequest
 from sonic_client.config import ClientConfig
@@ -16,8 +18,15 @@ from sonic_client.errors import (
     ServerError,
     SonicError,
 )
+from sonic_client.observer import (
+    EventsFinished,
+    MessageAnswered,
+    MessageEnded,
+    MessageSent,
+    Observer,
+    TryEnded,
+)
 from sonic_client.retry import Timing, call_with_retry
-from sonic_client.statistics import StatisticsRecorder
 from sonic_client.tensor_checks import find_output_mismatches
 from sonic_client.transport.base import InferCall, InferReply, Transport
 from sonic_client.types import (
@@ -45,8 +54,8 @@ class Dispatcher:
     layout : BatchingLayout
     transport : Transport
         Open.
-    recorder : StatisticsRecorder
-        Counts tries, answers and outcomes.
+    observer : Observer
+        Is told of tries, answers and outcomes.
     timing : Timing
     """
 
@@ -57,15 +66,16 @@ class Dispatcher:
         layout: BatchingLayout,
         *,
         transport: Transport,
-        recorder: StatisticsRecorder,
+        observer: Observer,
         timing: Timing,
     ) -> None:
         self._config = config
         self._metadata = metadata
         self._layout = layout
         self._transport = transport
-        self._recorder = recorder
+        self._observer = observer
         self._timing = timing
+        self._numbers = count(1)
 
     async def send(self, batch: Sequence[CheckedRequest]) -> list[Outcome]:
         """Return the outcomes of a batch's requests, in order.
@@ -80,47 +90,60 @@ class Dispatcher:
             next(sent) if item.error is None else _failures([item], item.error)[0]
             for item in batch
         ]
-        answered = [isinstance(outcome, Answer) for outcome in outcomes]
-        self._recorder.finished(
-            events=len(batch),
-            failed_events=answered.count(False),
-            points=sum(
-                item.n_rows for item, ok in zip(batch, answered, strict=True) if ok
-            ),
+        self._observer.events_finished(
+            EventsFinished(
+                events=len(batch),
+                failed_ids=tuple(
+                    each.request_id for each in outcomes if isinstance(each, Failure)
+                ),
+                points=sum(
+                    item.n_rows
+                    for item, outcome in zip(batch, outcomes, strict=True)
+                    if isinstance(outcome, Answer)
+                ),
+            )
         )
         return outcomes
 
     async def _send_joined(
         self, batch: Sequence[CheckedRequest], deadline: float
     ) -> list[Outcome]:
-        flight = _Flight(self._transport, self._recorder)
+        call = InferCall(
+            model_name=self._config.model_name,
+            model_version=self._config.model_version,
+            request_id=_wire_id(batch),
+            inputs=self._layout.join(batch),
+        )
+        flight = _Flight(
+            next(self._numbers), self._transport, self._observer, self._timing
+        )
         started = self._timing.clock()
+        n_bytes = sum(item.n_bytes for item in batch)
         try:
-            call = InferCall(
-                model_name=self._config.model_name,
-                model_version=self._config.model_version,
-                request_id=_wire_id(batch),
-                inputs=self._layout.join(batch),
-            )
-            reply = await call_with_retry(
-                lambda timeout_s: flight.infer(call, timeout_s=timeout_s),
-                retry=self._config.retry,
-                deadline_s=deadline - started,
-                timing=self._timing,
-            )
-            outputs = self._take_apart(reply, batch)
+            with flight.announced(call, events=len(batch), n_bytes=n_bytes):
+                reply = await call_with_retry(
+                    lambda timeout_s: flight.infer(call, timeout_s=timeout_s),
+                    retry=self._config.retry,
+                    deadline_s=deadline - started,
+                    timing=self._timing,
+                )
+                outputs = self._take_apart(reply, batch)
+                latency_s = self._timing.clock() - started
+                self._observer.message_answered(
+                    MessageAnswered(
+                        message=flight.message,
+                        server=self._transport.server,
+                        latency_s=latency_s,
+                        bytes_sent=n_bytes,
+                        bytes_received=payload_bytes(reply.outputs),
+                        event_ids=tuple(item.request.request_id for item in batch),
+                    )
+                )
         except SonicError as error:
             if len(batch) > 1 and _may_be_one_request(error):
                 return await self._bisect(batch, deadline, error)
             servers = (self._transport.server,)
             return _failures(batch, error, servers=servers, tries=flight.tries)
-        latency_s = self._timing.clock() - started
-        self._recorder.answered(
-            server=self._transport.server,
-            latency_s=latency_s,
-            bytes_sent=sum(item.n_bytes for item in batch),
-            bytes_received=payload_bytes(reply.outputs),
-        )
         return [
             Answer(
                 request_id=item.request.request_id,
@@ -165,16 +188,45 @@ class Dispatcher:
 
 
 class _Flight:
-    """The tries of one message, counted by their status."""
+    """The tries of one message, each told to the observer."""
 
-    def __init__(self, transport: Transport, recorder: StatisticsRecorder) -> None:
-        self._transport, self._recorder = transport, recorder
+    def __init__(
+        self, message: int, transport: Transport, observer: Observer, timing: Timing
+    ) -> None:
+        self.message = message
+        self._transport, self._observer = transport, observer
+        self._timing = timing
         self.tries = 0
+
+    @contextmanager
+    def announced(
+        self, call: InferCall, *, events: int, n_bytes: int
+    ) -> Iterator[None]:
+        """Tell that the message is sent, and in the end how it ended."""
+        sent = MessageSent(
+            message=self.message,
+            request_id=call.request_id,
+            model=call.model_name,
+            events=events,
+            n_bytes=n_bytes,
+        )
+        self._observer.message_sent(sent)
+        error = ""
+        try:
+            yield
+        except BaseException as exc:
+            error = type(exc).__name__
+            raise
+        finally:
+            self._observer.message_ended(
+                MessageEnded(message=self.message, error=error)
+            )
 
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Try once."""
         self.tries += 1
         status = "OK"
+        started = self._timing.clock()
         try:
             return await self._transport.infer(call, timeout_s=timeout_s)
         except ServerError as error:
@@ -184,7 +236,16 @@ class _Flight:
             status = "LOCALLY_CANCELLED"
             raise
         finally:
-            self._recorder.tried(status)
+            self._observer.try_ended(
+                TryEnded(
+                    server=self._transport.server,
+                    status=status,
+                    duration_s=self._timing.clock() - started,
+                    message=self.message,
+                    request_id=call.request_id,
+                    number=self.tries,
+                )
+            )
 
 
 def _may_be_one_request(error: SonicError) -> bool:

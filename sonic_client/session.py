@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from sonic_client.batching import BatchingLayout, layout_of
@@ -18,6 +18,7 @@ from sonic_client.errors import (
     TryTimedOutError,
 )
 from sonic_client.flights import Flights
+from sonic_client.observer import Observer, Observers
 from sonic_client.retry import Timing, call_with_retry
 from sonic_client.statistics import StatisticsRecorder
 from sonic_client.summary import JobSummary, ServerCounters, ServerInterval
@@ -51,7 +52,9 @@ class Session:
         metadata: ModelMetadata,
         transport: Transport,
         tasks: asyncio.TaskGroup,
+        *,
         timing: Timing,
+        observers: Sequence[Observer],
     ) -> None:
         self.config, self.metadata = config, metadata
         self.layout: BatchingLayout = layout_of(config, metadata)
@@ -61,7 +64,7 @@ class Session:
             metadata,
             self.layout,
             transport=transport,
-            recorder=self.recorder,
+            observer=Observers((self.recorder, *observers)),
             timing=timing,
         )
         self._transport = transport
@@ -134,7 +137,10 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    config: ClientConfig, transport: Transport, timing: Timing
+    config: ClientConfig,
+    transport: Transport,
+    timing: Timing,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Session]:
     """Open the transport, read the model's metadata once, and close in order.
 
@@ -151,7 +157,9 @@ async def open_session(
     try:
         metadata = await _describe(config, transport, timing)
         tasks = asyncio.TaskGroup()
-        session = Session(config, metadata, transport, tasks, timing)
+        session = Session(
+            config, metadata, transport, tasks, timing=timing, observers=observers
+        )
         await session.count_first()
         logger.info("opened model %s at %s", metadata.name, transport.server)
         # Entered by hand: `async with` would wrap the caller's own exceptions in

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sonic_client.latency import LatencyHistogram, bin_of
+from sonic_client.observer import EventsFinished, MessageAnswered, Observer, TryEnded
 
 __all__ = ["ClientStatistics", "StatisticsRecorder"]
 
@@ -63,8 +64,8 @@ class ClientStatistics:
         )
 
 
-class StatisticsRecorder:
-    """The counters behind the snapshots.
+class StatisticsRecorder(Observer):
+    """The counters behind the snapshots: one observer.
 
     Safe to record into and to read from several threads.
     """
@@ -78,31 +79,30 @@ class StatisticsRecorder:
         self._latencies: Counter[int] = Counter()
         self._total_s, self._min_s, self._max_s = 0.0, math.inf, 0.0
 
-    def tried(self, status: str) -> None:
-        """Count a call to a server that ended with this status."""
+    def try_ended(self, event: TryEnded) -> None:
+        """Count a call by its status."""
         with self._lock:
-            self._tries[status] += 1
+            self._tries[event.status] += 1
 
-    def answered(
-        self, *, server: str, latency_s: float, bytes_sent: int, bytes_received: int
-    ) -> None:
-        """Count a message that was answered."""
+    def message_answered(self, event: MessageAnswered) -> None:
+        """Count a message by its server, with its latency and its bytes."""
+        latency_s = event.latency_s
         with self._lock:
             self._requests += 1
-            self._servers[server] += 1
-            self._bytes_sent += bytes_sent
-            self._bytes_received += bytes_received
+            self._servers[event.server] += 1
+            self._bytes_sent += event.bytes_sent
+            self._bytes_received += event.bytes_received
             self._latencies[bin_of(latency_s)] += 1
             self._total_s += latency_s
             self._min_s = min(self._min_s, latency_s)
             self._max_s = max(self._max_s, latency_s)
 
-    def finished(self, *, events: int, failed_events: int, points: int) -> None:
+    def events_finished(self, event: EventsFinished) -> None:
         """Count requests of the caller that now have their outcome."""
         with self._lock:
-            self._events += events
-            self._failed_events += failed_events
-            self._points += points
+            self._events += event.events
+            self._failed_events += event.failed_events
+            self._points += event.points
 
     def snapshot(self) -> ClientStatistics:
         """Return the counters as they are now."""

@@ -14,6 +14,7 @@ from sonic_client import (
     ServerCounters,
     ServerInterval,
 )
+from sonic_client.observer import EventsFinished, MessageAnswered, TryEnded
 from sonic_client.statistics import StatisticsRecorder
 
 SERVER = "grpc://h:1"
@@ -22,8 +23,15 @@ SERVER = "grpc://h:1"
 def histogram(durations_s):
     recorder = StatisticsRecorder()
     for duration_s in durations_s:
-        recorder.answered(
-            server=SERVER, latency_s=duration_s, bytes_sent=0, bytes_received=0
+        recorder.message_answered(
+            MessageAnswered(
+                message=1,
+                server=SERVER,
+                latency_s=duration_s,
+                bytes_sent=0,
+                bytes_received=0,
+                event_ids=(0,),
+            )
         )
     return recorder.snapshot().latency
 
@@ -57,11 +65,19 @@ def test_an_empty_histogram_has_no_quantiles():
 
 def test_a_snapshot_does_not_change_afterwards():
     recorder = StatisticsRecorder()
-    recorder.tried("OK")
+    ok = TryEnded(
+        server=SERVER,
+        status="OK",
+        duration_s=0.1,
+        message=1,
+        request_id="1",
+        number=1,
+    )
+    recorder.try_ended(ok)
     before = recorder.snapshot()
 
-    recorder.tried("OK")
-    recorder.finished(events=1, failed_events=0, points=5)
+    recorder.try_ended(ok)
+    recorder.events_finished(EventsFinished(events=1, points=5))
 
     assert (before.tries, before.events) == ({"OK": 1}, 0)
     assert recorder.snapshot().tries == {"OK": 2}

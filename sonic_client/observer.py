@@ -1,0 +1,264 @@
+"""What happens in a client, as values, and the base of those who are told.
+
+The dispatcher and the servers' health emit these events and know no sink: the
+statistics are one `Observer`, those in `sonic_client.observers` are others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "EventsFinished",
+    "MessageAnswered",
+    "MessageEnded",
+    "MessageSent",
+    "Observer",
+    "Observers",
+    "ServerChanged",
+    "ServerState",
+    "TryEnded",
+]
+
+logger = logging.getLogger(__name__)
+
+ServerState: TypeAlias = Literal[
+    "healthy", "degraded", "saturated", "open", "half_open", "fallback"
+]
+"""Of a server, in the words of circuit breakers: ``open`` is not asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent:
+    """A message is about to be tried for the first time.
+
+    Attributes
+    ----------
+    message : int
+        Number of the message in this client, unlike `request_id` unique.
+    request_id : str
+        As the server's log has it.
+    model : str
+        Name of the model.
+    events, n_bytes : int
+        Requests of the caller in it, and the bytes of their tensors.
+    """
+
+    message: int
+    request_id: str
+    model: str
+    events: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryEnded:
+    """A call to a server ended, well or not.
+
+    Attributes
+    ----------
+    server : str
+        Address that was called.
+    status : str
+        ``OK``, the name of a gRPC code, or ``LOCALLY_CANCELLED``.
+    duration_s : float
+        Seconds that it took.
+    message, request_id
+        As in `MessageSent`.
+    number : int
+        1 for the first try of the message.
+    """
+
+    server: str
+    status: str
+    duration_s: float
+    message: int
+    request_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAnswered:
+    """A server answered a message.
+
+    Attributes
+    ----------
+    message : int
+        As in `MessageSent`.
+    server : str
+        Address that answered.
+    latency_s : float
+        Seconds from the first try, waits between tries included.
+    bytes_sent, bytes_received : int
+        Tensor values, counted once however often the message was tried.
+    event_ids : tuple of str or int
+        Of the caller's requests in it.
+    is_fallback : bool
+        Whether the server is the fallback.
+    """
+
+    message: int
+    server: str
+    latency_s: float
+    bytes_sent: int
+    bytes_received: int
+    event_ids: tuple[str | int, ...]
+    is_fallback: bool = False
+
+    @property
+    def events(self) -> int:
+        """How many of the caller's requests it answers."""
+        return len(self.event_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageEnded:
+    """A message will not be tried again: answered, failed, cut or cancelled.
+
+    Follows every `MessageSent`, exactly once.
+
+    Attributes
+    ----------
+    message : int
+        As in `MessageSent`.
+    error : str
+        Name of the error's class, or empty if the message was answered.
+    """
+
+    message: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsFinished:
+    """Requests of the caller have their outcome.
+
+    Attributes
+    ----------
+    events : int
+        How many.
+    failed_ids : tuple of str or int
+        Of those without an answer.
+    points : int
+        Rows of the first input, over those that were answered.
+    """
+
+    events: int
+    failed_ids: tuple[str | int, ...] = ()
+    points: int = 0
+
+    @property
+    def failed_events(self) -> int:
+        """How many have no answer."""
+        return len(self.failed_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerChanged:
+    """The client thinks otherwise of a server than before.
+
+    Attributes
+    ----------
+    server : str
+        Its address.
+    state : str
+        What the client thinks now.
+    reason : str
+        Why, for people.
+    """
+
+    server: str
+    state: ServerState
+    reason: str
+
+
+class Observer:
+    """Is told what happens; inherit from it and override what you need.
+
+    The methods are called in the client's event loop, so they must not block.
+    One that raises is logged and not called again: watching must not end a job.
+    """
+
+    def message_sent(self, event: MessageSent) -> None:
+        """Note that a message is about to be tried for the first time."""
+
+    def try_ended(self, event: TryEnded) -> None:
+        """Note that a call to a server ended."""
+
+    def message_answered(self, event: MessageAnswered) -> None:
+        """Note that a message was answered."""
+
+    def message_ended(self, event: MessageEnded) -> None:
+        """Note that a message will not be tried again."""
+
+    def events_finished(self, event: EventsFinished) -> None:
+        """Note that requests of the caller have their outcome."""
+
+    def server_changed(self, event: ServerChanged) -> None:
+        """Note what the client now thinks of a server."""
+
+    def headers(self, message: int) -> Mapping[str, str]:
+        """Return headers for the calls of a message, such as ``traceparent``."""
+        return {}
+
+
+class Observers(Observer):
+    """Several observers, told one after the other.
+
+    Parameters
+    ----------
+    observers : iterable of Observer
+    """
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = list(observers)
+
+    def message_sent(self, event: MessageSent) -> None:
+        """Tell all."""
+        self._tell("message_sent", event)
+
+    def try_ended(self, event: TryEnded) -> None:
+        """Tell all."""
+        self._tell("try_ended", event)
+
+    def message_answered(self, event: MessageAnswered) -> None:
+        """Tell all."""
+        self._tell("message_answered", event)
+
+    def message_ended(self, event: MessageEnded) -> None:
+        """Tell all."""
+        self._tell("message_ended", event)
+
+    def events_finished(self, event: EventsFinished) -> None:
+        """Tell all."""
+        self._tell("events_finished", event)
+
+    def server_changed(self, event: ServerChanged) -> None:
+        """Tell all."""
+        self._tell("server_changed", event)
+
+    def headers(self, message: int) -> Mapping[str, str]:
+        """Return the headers of all; the last one wins."""
+        merged: dict[str, str] = {}
+        for observer in tuple(self._observers):
+            try:
+                merged |= observer.headers(message)
+            except Exception as error:
+                self._dismiss(observer, error)
+        return merged
+
+    def _tell(self, method: str, event: object) -> None:
+        for observer in tuple(self._observers):
+            try:
+                getattr(observer, method)(event)
+            except Exception as error:
+                self._dismiss(observer, error)
+
+    def _dismiss(self, observer: Observer, error: Exception) -> None:
+        logger.warning(
+            "observer %r raised and is not called again", observer, exc_info=error
+        )
+        self._observers.remove(observer)
