@@ -30,7 +30,7 @@ def find_tracks(
 ) -> Iterator[tuple[Event, TrackCandidates]]:
     """Yield each event of the file with its track candidates."""
     with MockServer(tracking_models(weights or bundled_weights())) as server:
-        config = ClientConfig(server=server.url, model_name="exatrkx")
+        config = ClientConfig(servers=server.url, model_name="exatrkx")
         with Client(config) as client:
             producer = TrackFindingProducer(client.metadata)
             loop = EventLoop(open_events(path), producer, client)

@@ -16,7 +16,7 @@ class FallbackServer(Protocol):
 
     @property
     def url(self) -> str:
-        """Address as `ClientConfig.server` takes it; valid once started."""
+        """Address as `ClientConfig.servers` takes it; valid once started."""
         ...
 
     def start(self) -> None:

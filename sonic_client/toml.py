@@ -24,7 +24,8 @@ def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> Co
     ----------
     kind : type
         A dataclass whose fields are str, int, float, bool, Literal, Path, tuples
-        or optionals of these, or such dataclasses (sub-tables).
+        or optionals of these, or such dataclasses (sub-tables). A list of one may
+        be given as its item, and a table with one required key as its value.
     path : path
         The file. Its other tables are not looked at.
     table : str
@@ -75,7 +76,12 @@ def config_from_mapping(
         if required and name not in values:
             raise ConfigError(f"{where}: key {name!r} is missing")
     converted = {
-        name: _convert(types[name], value, where=f"{where} {name}")
+        # A field that converts what it is given says what a file may give it.
+        name: _convert(
+            getattr(types[name], "toml_type", types[name]),
+            value,
+            where=f"{where} {name}",
+        )
         for name, value in values.items()
     }
     try:
@@ -89,7 +95,7 @@ def _convert(  # noqa: PLR0911 - one return per kind of type
     kind: Any, value: object, *, where: str
 ) -> object:
     if is_dataclass(kind):
-        return config_from_mapping(kind, value, where=where)  # type: ignore[arg-type]
+        return config_from_mapping(kind, _as_table(kind, value), where=where)  # type: ignore[arg-type]
     origin, choices = get_origin(kind), get_args(kind)
     if origin is Literal:
         if value not in choices:
@@ -99,9 +105,8 @@ def _convert(  # noqa: PLR0911 - one return per kind of type
         (inner,) = (choice for choice in choices if choice is not NoneType)
         return _convert(inner, value, where=where)
     if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{where}: expected a list, got {value!r}")
-        return tuple(_convert(choices[0], item, where=where) for item in value)
+        items = value if isinstance(value, list) else [value]
+        return tuple(_convert(choices[0], item, where=where) for item in items)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and type(value) is int:
@@ -110,3 +115,15 @@ def _convert(  # noqa: PLR0911 - one return per kind of type
     if type(value) is not kind:
         raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
     return value
+
+
+def _as_table(kind: Any, value: object) -> object:
+    """Read a bare value as the only required key of the table that is meant."""
+    required = [
+        entry.name
+        for entry in fields(kind)
+        if entry.default is MISSING and entry.default_factory is MISSING
+    ]
+    if isinstance(value, Mapping) or len(required) != 1:
+        return value
+    return {required[0]: value}

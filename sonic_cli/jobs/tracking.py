@@ -64,7 +64,7 @@ class TrackingJob:
     def client_config(self, server: ServerInUse) -> ClientConfig:
         """Settings of the client for this job at a server."""
         config = ClientConfig(
-            server=server.url,
+            servers=server.url,
             model_name=self.model or DEFAULT_MODELS[self.layout],
             layout=self.layout,
             window=WindowConfig(max_requests=self.window),

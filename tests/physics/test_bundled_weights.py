@@ -61,7 +61,7 @@ def server():
 
 def labels_through(server, features, **config):
     requests = (Request(i, {"FEATURES": event}) for i, event in enumerate(features))
-    with Client(ClientConfig(server=server.url, **config)) as client:
+    with Client(ClientConfig(servers=server.url, **config)) as client:
         return [answer.outputs["LABELS"] for answer in client.map(requests)]
 
 

@@ -57,7 +57,7 @@ def make_request():
 def config():
     """Without waits between tries, so that no test takes long."""
     return ClientConfig(
-        server="fake:8001",
+        servers="fake:8001",
         model_name="label",
         retry=RetryConfig(allowed_tries=3, first_wait_s=0.0),
     )

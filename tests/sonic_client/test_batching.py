@@ -148,7 +148,7 @@ def test_outputs_without_one_row_per_input_row_are_named():
     ids=["no row splits", "batched", "fixed output"],
 )
 def test_concat_refuses_models_that_cannot_take_it(model, message):
-    config = ClientConfig(server="h:1", model_name="m", layout="concat")
+    config = ClientConfig(servers="h:1", model_name="m", layout="concat")
 
     with pytest.raises(ConfigError, match=message):
         layout_of(config, model)
@@ -156,7 +156,7 @@ def test_concat_refuses_models_that_cannot_take_it(model, message):
 
 def test_per_event_sends_the_callers_own_arrays():
     model = replace(MODEL, inputs=(X, WEIGHTS))
-    layout = layout_of(ClientConfig(server="h:1", model_name="m"), model)
+    layout = layout_of(ClientConfig(servers="h:1", model_name="m"), model)
     request = request_of(3)
     checked = layout.check(request)
 

@@ -149,7 +149,7 @@ def test_every_request_has_one_outcome_whatever_order_answers_come_in(
                 yield request
 
         config = ClientConfig(
-            server="fake:1",
+            servers="fake:1",
             model_name="label",
             window=WindowConfig(max_requests=max_requests),
         )

@@ -8,39 +8,86 @@ from sonic_client import (
     ClientConfig,
     ConfigError,
     RetryConfig,
+    ServerConfig,
     WindowConfig,
 )
 
 
 @pytest.mark.parametrize(
-    ("server", "address"),
+    ("url", "full"),
     [
-        ("grpc://localhost:8001", "localhost:8001"),
-        ("localhost:8001", "localhost:8001"),
-        ("[::1]:8001", "[::1]:8001"),
-        ("grpc://10.0.0.1:8001/", "10.0.0.1:8001"),
+        ("grpc://localhost:8001", "grpc://localhost:8001"),
+        ("localhost:8001", "grpc://localhost:8001"),
+        ("[::1]:8001", "grpc://[::1]:8001"),
+        ("grpc://10.0.0.1:8001/", "grpc://10.0.0.1:8001"),
+        ("triton.example.org:443", "grpcs://triton.example.org:443"),
+        ("grpcs://triton.example.org", "grpcs://triton.example.org:443"),
+        ("http://localhost:8000", "http://localhost:8000"),
     ],
 )
-def test_server_may_be_written_with_or_without_scheme(server, address):
-    assert ClientConfig(server=server, model_name="m").address == address
+def test_a_server_is_kept_by_its_full_url(url, full):
+    assert ServerConfig(url=url).url == full
+
+
+def test_the_scheme_says_how_a_server_is_spoken_to():
+    server = ServerConfig(url="grpcs://triton.example.org")
+
+    assert (server.scheme, server.uses_tls) == ("grpcs", True)
+    assert server.address == "triton.example.org:443"
 
 
 @pytest.mark.parametrize(
-    "server",
+    "url",
     [
         "",
         "localhost",
         ":8001",
-        "http://localhost:8000",
+        "ftp://localhost:8000",
         "grpc://localhost:port",
         "grpc://localhost:99999",
+        "localhost:99999",
         "grpc://localhost:8001/v2",
         "grpc://user@localhost:8001",
     ],
 )
-def test_what_is_no_address_is_refused_with_an_example(server):
+def test_what_is_no_address_is_refused_with_an_example(url):
     with pytest.raises(ConfigError, match=r"grpc://localhost:8001"):
-        ClientConfig(server=server, model_name="m")
+        ServerConfig(url=url)
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        "a:1",
+        ["a:1"],
+        ServerConfig(url="a:1"),
+        (ServerConfig(url="a:1"),),
+    ],
+)
+def test_one_server_may_be_given_in_many_ways(servers):
+    config = ClientConfig(servers=servers, model_name="m")
+
+    assert config.servers == (ServerConfig(url="a:1"),)
+
+
+def test_a_server_is_called_by_its_url_unless_it_is_named():
+    config = ClientConfig(
+        servers=["a:1", ServerConfig(url="b:1", name="farm")], model_name="m"
+    )
+
+    assert [server.name for server in config.servers] == ["grpc://a:1", "farm"]
+
+
+@pytest.mark.parametrize(
+    ("servers", "message"),
+    [
+        ([], "at least one server"),
+        (["a:1", "grpc://a:1"], "'grpc://a:1' is named twice"),
+    ],
+)
+def test_servers_that_cannot_be_told_apart_are_refused(servers, message):
+    with pytest.raises(ConfigError, match=message):
+        ClientConfig(servers=servers, model_name="m")
 
 
 @pytest.mark.parametrize(
@@ -72,14 +119,14 @@ def test_values_out_of_range_are_refused(kind, values, message):
 )
 def test_client_values_out_of_range_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
-        ClientConfig(**{"server": "host:1", "model_name": "m", **values})
+        ClientConfig(**{"servers": "host:1", "model_name": "m", **values})
 
 
 def test_config_is_frozen_and_pickles():
-    config = ClientConfig(server="host:1", model_name="m")
+    config = ClientConfig(servers="host:1", model_name="m")
 
     with pytest.raises(FrozenInstanceError):
-        config.server = "other:1"
+        config.servers = "other:1"
     assert pickle.loads(pickle.dumps(config)) == config
 
 
@@ -88,7 +135,7 @@ def test_toml_file_gives_the_same_as_the_constructor(tmp_path):
     path.write_text(
         """
         [client]
-        server = "grpc://host:8001"
+        servers = "grpc://host:8001"
         model_name = "exatrkx_batch"
         layout = "concat"
         deadline_s = 60
@@ -102,7 +149,7 @@ def test_toml_file_gives_the_same_as_the_constructor(tmp_path):
     )
 
     assert ClientConfig.from_toml(path) == ClientConfig(
-        server="grpc://host:8001",
+        servers="grpc://host:8001",
         model_name="exatrkx_batch",
         layout="concat",
         deadline_s=60.0,
@@ -112,27 +159,48 @@ def test_toml_file_gives_the_same_as_the_constructor(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "servers = ['a:1', 'b:1']\nmodel_name = 'm'",
+        "model_name = 'm'\nservers = [{ url = 'a:1' }, 'b:1']",
+        "model_name = 'm'\n[[client.servers]]\nurl = 'a:1'\n"
+        "[[client.servers]]\nurl = 'b:1'",
+    ],
+)
+def test_servers_in_a_file_are_texts_or_tables(tmp_path, text):
+    path = tmp_path / "job.toml"
+    path.write_text(f"[client]\n{text}")
+
+    assert ClientConfig.from_toml(path) == ClientConfig(
+        servers=["a:1", "b:1"], model_name="m"
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[client", "not a TOML file"),
         ("[other]", r"no table \[client\]"),
         ("client = 1", "expected a table, got 1"),
-        ("[client]\nmodel_name = 'm'", "key 'server' is missing"),
+        ("[client]\nmodel_name = 'm'", "key 'servers' is missing"),
         (
-            "[client]\nserver = 'h:1'\nmodel_nam = 'm'",
+            "[client]\nservers = 'h:1'\nmodel_nam = 'm'",
             "unknown key 'model_nam', nearest: 'model_name', 'model_version'",
         ),
-        ("[client]\nserver = 'h:1'\nmodel_name = 3", "model_name: expected str, got 3"),
         (
-            "[client]\nserver = 'h:1'\nmodel_name = 'm'\nlayout = 'rows'",
+            "[client]\nservers = 'h:1'\nmodel_name = 3",
+            "model_name: expected str, got 3",
+        ),
+        (
+            "[client]\nservers = 'h:1'\nmodel_name = 'm'\nlayout = 'rows'",
             "layout: expected one of",
         ),
         (
-            "[client]\nserver = 'h:1'\nmodel_name = 'm'\nretry.allowed_tries = true",
+            "[client]\nservers = 'h:1'\nmodel_name = 'm'\nretry.allowed_tries = true",
             "retry allowed_tries: expected int, got True",
         ),
         (
-            "[client]\nserver = 'h:1'\nmodel_name = 'm'\nretry.allowed_tries = 0",
+            "[client]\nservers = 'h:1'\nmodel_name = 'm'\nretry.allowed_tries = 0",
             "retry: allowed_tries must be at least 1, got 0",
         ),
     ],

@@ -68,7 +68,7 @@ def server():
 @pytest.fixture
 def config(server):
     return ClientConfig(
-        server=server.url,
+        servers=server.url,
         model_name="label",
         retry=RetryConfig(first_wait_s=0.0),
     )
@@ -111,7 +111,7 @@ def test_every_event_comes_back_whole_and_in_order(config, layout, max_requests)
     assert [outcome.request_id for outcome in outcomes] == list(range(len(sizes)))
     for outcome, n_rows in zip(outcomes, sizes, strict=True):
         np.testing.assert_array_equal(outcome.outputs["LABELS"], np.arange(n_rows))
-        assert outcome.server == config.server
+        assert outcome.server == config.servers[0].url
 
 
 async def test_the_asynchronous_client_speaks_the_same(config):
@@ -141,7 +141,7 @@ def test_tensors_of_any_type_come_back_as_they_were_sent(datatype, array):
 
     with (
         MockServer([model]) as server,
-        Client(ClientConfig(server=server.url, model_name="echo")) as client,
+        Client(ClientConfig(servers=server.url, model_name="echo")) as client,
     ):
         copy = client.infer({"X": array})["X"]
 
@@ -184,7 +184,7 @@ def test_transient_refusals_are_repeated(config):
     )
     with (
         MockServer(MODELS, faults=faults) as faulty,
-        Client(replace(config, server=faulty.url)) as client,
+        Client(replace(config, servers=faulty.url)) as client,
     ):
         (answer,) = client.map(requests_of([4]))
 
@@ -202,7 +202,7 @@ def test_rejected_requests_are_sent_once():
 
     with (
         MockServer(MODELS, faults=refuse) as server,
-        Client(ClientConfig(server=server.url, model_name="label")) as client,
+        Client(ClientConfig(servers=server.url, model_name="label")) as client,
     ):
         (failure,) = client.map(requests_of([4]))
 
@@ -214,7 +214,7 @@ def test_a_server_that_comes_back_is_used_again(config):
     with MockServer(MODELS) as first:
         port = int(first.url.rpartition(":")[2])
         client = Client(
-            replace(config, server=first.url, retry=RetryConfig(allowed_tries=20))
+            replace(config, servers=first.url, retry=RetryConfig(allowed_tries=20))
         )
         client.__enter__()
         list(client.map(requests_of([4])))
@@ -243,14 +243,14 @@ def test_an_unreachable_server_is_named_soon(config, free_port):
     started = time.monotonic()
 
     with pytest.raises(ServerUnreachableError, match=f"127.0.0.1:{free_port}"):
-        Client(replace(config, server=f"127.0.0.1:{free_port}")).__enter__()
+        Client(replace(config, servers=f"127.0.0.1:{free_port}")).__enter__()
     assert time.monotonic() - started < config.startup_timeout_s / 2
 
 
 def test_a_server_that_never_answers_is_given_up_in_the_set_time(config):
     with socket.create_server(("127.0.0.1", 0)) as black_hole:
         address = f"127.0.0.1:{black_hole.getsockname()[1]}"
-        client = Client(replace(config, server=address, startup_timeout_s=0.2))
+        client = Client(replace(config, servers=address, startup_timeout_s=0.2))
 
         with pytest.raises(ServerUnreachableError, match=r"no answer within 0\.2 s"):
             client.__enter__()
@@ -300,7 +300,7 @@ def stalling_server():
 
 def test_the_deadline_ends_a_request_that_stalls(config, stalling_server):
     server, _ = stalling_server
-    config = replace(config, server=server.url, deadline_s=0.2)
+    config = replace(config, servers=server.url, deadline_s=0.2)
 
     with Client(config) as client:
         (failure,) = client.map(requests_of([4]))
@@ -312,7 +312,7 @@ def test_the_deadline_ends_a_request_that_stalls(config, stalling_server):
 async def test_cancelling_infer_cancels_the_call(config, stalling_server):
     server, entered = stalling_server
 
-    async with AsyncClient(replace(config, server=server.url)) as client:
+    async with AsyncClient(replace(config, servers=server.url)) as client:
         task = asyncio.create_task(
             client.infer({"FEATURES": np.zeros((1, 3), np.float32)})
         )
@@ -328,7 +328,7 @@ INTERRUPTED = """
 import sys
 import numpy as np
 from sonic_client import Client, ClientConfig, Request
-with Client(ClientConfig(server=sys.argv[1], model_name="label")) as client:
+with Client(ClientConfig(servers=sys.argv[1], model_name="label")) as client:
     features = np.zeros((2, 3), np.float32)
     try:
         list(client.map(Request(n, {"FEATURES": features}) for n in range(100)))
@@ -369,7 +369,7 @@ def test_several_clients_live_in_one_process(config):
 def test_messages_above_the_servers_limit_are_too_large(config):
     with (
         MockServer(MODELS, max_message_bytes=1000) as small,
-        Client(replace(config, server=small.url)) as client,
+        Client(replace(config, servers=small.url)) as client,
     ):
         (failure,) = client.map(requests_of([100]))
 

@@ -26,7 +26,7 @@ def test_importing_the_client_loads_nothing_heavy():
 def test_making_a_client_that_is_not_opened_loads_no_grpc():
     statement = (
         "from sonic_client import Client, ClientConfig\n"
-        "Client(ClientConfig(server='h:1', model_name='m'))"
+        "Client(ClientConfig(servers='h:1', model_name='m'))"
     )
 
     assert "grpc" not in modules_after(statement)

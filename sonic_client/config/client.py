@@ -1,0 +1,79 @@
+"""All that a client needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, get_args
+
+from sonic_client.config.batching import BatchingConfig, Layout
+from sonic_client.config.bounds import check_seconds
+from sonic_client.config.retry import RetryConfig
+from sonic_client.config.server import ServersField
+from sonic_client.config.window import WindowConfig
+from sonic_client.errors import ConfigError
+from sonic_client.naming import nearest_names
+from sonic_client.toml import config_from_toml
+
+__all__ = ["ClientConfig"]
+
+
+# Not slotted: `servers` converts what it is given, which only a class attribute can.
+@dataclass(frozen=True, kw_only=True)
+class ClientConfig:
+    """All that a client needs to know; picklable, so a worker can be given it.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range, or a server is not an address.
+    """
+
+    servers: ServersField = ServersField()  # noqa: RUF009 - it holds no value
+    """Servers that have the model: a URL, a `ServerConfig`, or several of them.
+
+    Always read as a tuple of `ServerConfig`. With several, a request that one of
+    them fails goes to another."""
+
+    model_name: str
+
+    model_version: str = ""
+    """Empty asks for the version that the server thinks is the latest."""
+
+    layout: Layout = "per_event"
+    """``per_event`` sends each request as it is. ``concat`` joins several along
+    their first axis, for models that take the offsets as an extra input."""
+
+    deadline_s: float = 300.0
+    """Seconds for a request, all its tries and the waits between them."""
+
+    startup_timeout_s: float = 10.0
+    """Seconds within which a server must have described its model."""
+
+    retry: RetryConfig = field(default_factory=RetryConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+
+    def __post_init__(self) -> None:
+        if not self.model_name:
+            raise ConfigError("model_name must not be empty")
+        if self.layout not in get_args(Layout):
+            raise ConfigError(
+                f"unknown layout {self.layout!r}, "
+                f"{nearest_names(self.layout, get_args(Layout))}"
+            )
+        check_seconds(self.deadline_s, "deadline_s")
+        check_seconds(self.startup_timeout_s, "startup_timeout_s")
+
+    @classmethod
+    def from_toml(cls, path: Path | str, *, table: str = "client") -> Self:
+        """Read the configuration from one table of a TOML file.
+
+        `servers` may be a URL, a list of them, or an array of tables.
+
+        Raises
+        ------
+        ConfigError
+            If the file or an entry is wrong; unknown keys come with the nearest.
+        """
+        return config_from_toml(cls, path, table=table)
