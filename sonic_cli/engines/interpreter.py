@@ -1,0 +1,39 @@
+"""What a Python interpreter has to offer a Triton server. Also run as a script.
+
+A script, because the interpreter may be another one: the extra ``triton`` needs numpy
+below 2, so it often lives in an environment of its own, where nothing of ours need be
+installed. Standard library only, for the same reason.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+
+# Any: what becomes JSON.
+def interpreter_facts() -> dict[str, Any]:
+    """Facts of the running interpreter, as plain values.
+
+    Returns
+    -------
+    dict
+        ``version`` ("3.11"), ``bindir`` (folder of its executable), ``libdir`` (of its
+        shared library), ``pytriton`` (folder of that package, or None).
+    """
+    spec = importlib.util.find_spec("pytriton")
+    folders = (spec.submodule_search_locations if spec is not None else None) or []
+    return {
+        "version": "{}.{}".format(*sys.version_info),
+        "bindir": str(Path(sys.executable).absolute().parent),
+        "libdir": sysconfig.get_config_var("LIBDIR") or "",
+        "pytriton": next(iter(folders), None),
+    }
+
+
+if __name__ == "__main__":
+    json.dump(interpreter_facts(), sys.stdout)

@@ -1,0 +1,55 @@
+"""Fixtures of the engines: a repository of one small model, a real Triton."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sonic_cli.engines.triton_installation import TritonNotFoundError, find_triton
+
+CONFIG = """\
+name: "double"
+backend: "python"
+input [ { name: "X" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "Y" data_type: TYPE_FP32 dims: [ -1 ] } ]
+instance_group [ { count: 1 kind: KIND_CPU } ]
+"""
+MODEL = """\
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        responses = []
+        for request in requests:
+            x = pb_utils.get_input_tensor_by_name(request, "X").as_numpy()
+            responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("Y", 2 * x)]))
+        return responses
+"""
+
+
+def write_model(repository: Path, name: str, config: str, source: str) -> None:
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(config)
+    (folder / "1" / "model.py").write_text(source)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """Model `double`: Y = 2 X."""
+    folder = tmp_path / "repository"
+    write_model(folder, "double", CONFIG, MODEL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def triton_python() -> Path | None:
+    """Interpreter that has a tritonserver; None is this one. Skips if there is none."""
+    named = os.environ.get("SONIC_TRITON_PYTHON")
+    python = Path(named) if named else None
+    try:
+        find_triton(python)
+    except TritonNotFoundError as error:
+        pytest.skip(str(error))
+    return python
