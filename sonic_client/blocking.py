@@ -213,7 +213,7 @@ def _batches(
     session: Session, requests: Iterable[Request]
 ) -> Iterator[list[CheckedRequest]]:
     layout = session.layout
-    planner = BatchPlanner(max_events=layout.max_events, max_bytes=layout.max_bytes)
+    planner = BatchPlanner(session.limits)
     for request in requests:
         yield from planner.add(layout.check(request))
     yield from planner.flush()

@@ -211,7 +211,7 @@ async def _batches(
     session: Session, requests: Iterable[Request] | AsyncIterable[Request]
 ) -> AsyncIterator[list[CheckedRequest]]:
     layout = session.layout
-    planner = BatchPlanner(max_events=layout.max_events, max_bytes=layout.max_bytes)
+    planner = BatchPlanner(session.limits)
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             for batch in planner.add(layout.check(request)):

@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
-from sonic_client.batching import BatchingLayout, CheckedRequest
+from sonic_client.batching import (
+    BatchingLayout,
+    CheckedRequest,
+    Load,
+    MessageLimits,
+    plan_messages,
+)
 from sonic_client.config import ClientConfig
 from sonic_client.errors import (
     AccessDeniedError,
@@ -26,6 +32,7 @@ from sonic_client.observer import (
     Observer,
     TryEnded,
 )
+from sonic_client.parts import outcome_of_parts
 from sonic_client.retry import Timing, call_with_retry
 from sonic_client.tensor_checks import find_output_mismatches
 from sonic_client.transport.base import InferCall, InferReply, Transport
@@ -52,6 +59,8 @@ class Dispatcher:
     metadata : ModelMetadata
         Of the model; answers are compared with it.
     layout : BatchingLayout
+    limits : MessageLimits
+        Of its messages; what a refusal says about them is added.
     transport : Transport
         Open.
     observer : Observer
@@ -64,6 +73,7 @@ class Dispatcher:
         config: ClientConfig,
         metadata: ModelMetadata,
         layout: BatchingLayout,
+        limits: MessageLimits,
         *,
         transport: Transport,
         observer: Observer,
@@ -71,7 +81,7 @@ class Dispatcher:
     ) -> None:
         self._config = config
         self._metadata = metadata
-        self._layout = layout
+        self._layout, self._limits = layout, limits
         self._transport = transport
         self._observer = observer
         self._timing = timing
@@ -85,7 +95,7 @@ class Dispatcher:
         """
         deadline = self._timing.clock() + self._config.deadline_s
         sound = [item for item in batch if item.error is None]
-        sent = iter(await self._send_joined(sound, deadline) if sound else ())
+        sent = iter(await self._send_planned(sound, deadline))
         outcomes: list[Outcome] = [
             next(sent) if item.error is None else _failures([item], item.error)[0]
             for item in batch
@@ -104,6 +114,30 @@ class Dispatcher:
             )
         )
         return outcomes
+
+    async def _send_planned(
+        self, batch: Sequence[CheckedRequest], deadline: float
+    ) -> list[Outcome]:
+        """Send a batch in the messages that the bounds allow, one after the other.
+
+        In sequence, because the window counts this batch as one message.
+        """
+        outcomes: dict[int, Outcome] = {}
+        for places in plan_messages(batch, self._limits):
+            message = [batch[place] for place in places]
+            sent = await self._send_message(message, deadline)
+            outcomes.update(zip(places, sent, strict=True))
+        return [outcomes[place] for place in range(len(batch))]
+
+    async def _send_message(
+        self, message: Sequence[CheckedRequest], deadline: float
+    ) -> list[Outcome]:
+        if self._limits.is_over_batch_size(Load.of(message)):
+            (item,) = message  # several would have been planned apart
+            parts = self._layout.cut(item, self._limits.max_batch_size)
+            if len(parts) > 1:
+                return [outcome_of_parts(await self._send_planned(parts, deadline))]
+        return await self._send_joined(message, deadline)
 
     async def _send_joined(
         self, batch: Sequence[CheckedRequest], deadline: float
@@ -140,8 +174,11 @@ class Dispatcher:
                     )
                 )
         except SonicError as error:
-            if len(batch) > 1 and _may_be_one_request(error):
-                return await self._bisect(batch, deadline, error)
+            if isinstance(error, RejectedRequestError):
+                if self._limits.learn(error, batch):
+                    return await self._send_planned(batch, deadline)
+                if len(batch) > 1 and _may_be_one_request(error):
+                    return await self._bisect(batch, deadline, error)
             servers = (self._transport.server,)
             return _failures(batch, error, servers=servers, tries=flight.tries)
         return [
@@ -159,10 +196,7 @@ class Dispatcher:
     async def _bisect(
         self, batch: Sequence[CheckedRequest], deadline: float, error: SonicError
     ) -> list[Outcome]:
-        """Send both halves, one after the other, so that only the bad ones fail.
-
-        In sequence, because the window counts this batch as one message.
-        """
+        """Send both halves, one after the other, so that only the bad ones fail."""
         logger.info("sending %d requests in two halves: %s", len(batch), error)
         middle = len(batch) // 2
         return [
@@ -248,14 +282,10 @@ class _Flight:
             )
 
 
-def _may_be_one_request(error: SonicError) -> bool:
+def _may_be_one_request(error: RejectedRequestError) -> bool:
     """Whether the rejection may be about some requests of the batch only."""
     about_all = ModelNotFoundError | AccessDeniedError
-    return (
-        isinstance(error, RejectedRequestError)
-        and not isinstance(error, about_all)
-        and error.status != "UNIMPLEMENTED"
-    )
+    return not isinstance(error, about_all) and error.status != "UNIMPLEMENTED"
 
 
 def _failures(

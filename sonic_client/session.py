@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from sonic_client.batching import BatchingLayout, layout_of
+from sonic_client.batching import BatchingLayout, MessageLimits, layout_of
 from sonic_client.config import ClientConfig
 from sonic_client.dispatch import Dispatcher
 from sonic_client.errors import (
@@ -42,6 +42,7 @@ class Session:
     config : ClientConfig
     metadata : ModelMetadata
     layout : BatchingLayout
+    limits : MessageLimits
     dispatcher : Dispatcher
     recorder : StatisticsRecorder
     """
@@ -58,11 +59,13 @@ class Session:
     ) -> None:
         self.config, self.metadata = config, metadata
         self.layout: BatchingLayout = layout_of(config, metadata)
+        self.limits = MessageLimits(self.layout)
         self.recorder = StatisticsRecorder()
         self.dispatcher = Dispatcher(
             config,
             metadata,
             self.layout,
+            self.limits,
             transport=transport,
             observer=Observers((self.recorder, *observers)),
             timing=timing,

@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sonic_client.config.bounds import check_at_least_one
+from sonic_client.config.bounds import check_at_least_one, check_seconds
 from sonic_client.errors import ConfigError
 
 __all__ = ["BatchingConfig", "Layout"]
 
-Layout: TypeAlias = Literal["per_event", "concat"]
+Layout: TypeAlias = Literal["per_event", "concat", "padded", "rectangular", "auto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchingConfig:
-    """How many requests the layout ``concat`` joins into one message.
+    """How many requests go into one message, and in which tensors.
+
+    Without effect on the layout ``per_event``, but for `variable_outputs`.
 
     Raises
     ------
     ConfigError
-        If a bound is below one, or the tensor has no name.
+        If a bound is out of its range, or a tensor has no name.
     """
 
     max_events: int = 16
@@ -29,11 +31,31 @@ class BatchingConfig:
     max_bytes: int = 8 * 2**20
     """Bytes of input per message. A single larger request passes alone."""
 
+    max_delay_s: float = 0.1
+    """Seconds that a request waits for others to join it, in a message not full.
+
+    A single `infer` waits only while earlier ones are in flight."""
+
     row_splits: str = "ROW_SPLITS"
-    """Input that takes the offsets: n_requests + 1 int64, from zero."""
+    """Input of ``concat`` that takes the offsets: n_requests + 1 int64, from zero."""
+
+    mask: str = "MASK"
+    """Input of ``padded`` that is 1 where a row is real, and 0 where it fills up."""
+
+    padding_value: float = 0.0
+    """What ``padded`` fills rows up with."""
+
+    variable_outputs: tuple[str, ...] = ()
+    """Outputs whose number of rows is not that of an input; ``*`` for all."""
 
     def __post_init__(self) -> None:
         check_at_least_one(self.max_events, "max_events")
         check_at_least_one(self.max_bytes, "max_bytes")
-        if not self.row_splits:
-            raise ConfigError("row_splits must name an input of the model")
+        check_seconds(self.max_delay_s, "max_delay_s")
+        for name in ("row_splits", "mask"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name} must name an input of the model")
+
+    def is_variable(self, output: str) -> bool:
+        """Whether an output may have any number of rows."""
+        return output in self.variable_outputs or "*" in self.variable_outputs

@@ -15,10 +15,7 @@ from sonic_client import (
     TensorSpec,
 )
 from sonic_client.batching import (
-    BatchPlanner,
-    CheckedRequest,
     ConcatLayout,
-    PerEventLayout,
     layout_of,
 )
 
@@ -40,16 +37,6 @@ def request_of(n_rows, start=0):
     )
 
 
-def sized(n_bytes):
-    return CheckedRequest(request=Request(n_bytes, {}), n_bytes=n_bytes)
-
-
-def plan(items, **limits):
-    planner = BatchPlanner(**limits)
-    batches = [batch for item in items for batch in planner.add(item)]
-    return batches + planner.flush()
-
-
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=12))
 def test_splitting_what_was_joined_is_identity(rows_per_request):
     layout = ConcatLayout(MODEL, BatchingConfig())
@@ -67,32 +54,6 @@ def test_splitting_what_was_joined_is_identity(rows_per_request):
     for item, part in zip(batch, parts, strict=True):
         for name, array in item.request.inputs.items():
             np.testing.assert_array_equal(part[name], array)
-
-
-@given(st.lists(st.integers(0, 20), max_size=40), st.integers(1, 5), st.integers(1, 30))
-def test_plan_keeps_order_and_bounds_and_cuts_nothing(sizes, max_events, max_bytes):
-    items = [sized(n_bytes) for n_bytes in sizes]
-
-    batches = plan(items, max_events=max_events, max_bytes=max_bytes)
-
-    assert [item for batch in batches for item in batch] == items
-    for batch in batches:
-        assert 1 <= len(batch) <= max_events
-        assert len(batch) == 1 or sum(i.n_bytes for i in batch) <= max_bytes
-
-
-def test_plan_fills_batches_as_far_as_the_bounds_allow():
-    items = [sized(n_bytes) for n_bytes in (4, 4, 4, 1, 1, 1, 1, 50, 1)]
-
-    batches = plan(items, max_events=3, max_bytes=10)
-
-    assert [[item.n_bytes for item in batch] for batch in batches] == [
-        [4, 4],
-        [4, 1, 1],
-        [1, 1],
-        [50],
-        [1],
-    ]
 
 
 def test_a_single_request_is_joined_without_a_copy():
@@ -154,12 +115,13 @@ def test_concat_refuses_models_that_cannot_take_it(model, message):
         layout_of(config, model)
 
 
-def test_per_event_sends_the_callers_own_arrays():
-    model = replace(MODEL, inputs=(X, WEIGHTS))
-    layout = layout_of(ClientConfig(servers="h:1", model_name="m"), model)
-    request = request_of(3)
-    checked = layout.check(request)
+def test_concat_refuses_outputs_whose_rows_no_event_can_claim():
+    config = ClientConfig(
+        servers="h:1",
+        model_name="m",
+        layout="concat",
+        batching=BatchingConfig(variable_outputs=("W",)),
+    )
 
-    assert isinstance(layout, PerEventLayout)
-    assert layout.join([checked]) is request.inputs
-    assert (checked.n_rows, checked.n_bytes) == (3, 3 * (2 * 4 + 8))
+    with pytest.raises(ConfigError, match="cannot be told apart by event: W"):
+        layout_of(config, MODEL)
