@@ -10,9 +10,11 @@ from sonic_client.blocking import Client
 from sonic_client.client import AsyncClient
 from sonic_client.config import (
     BatchingConfig,
+    ChannelConfig,
     ClientConfig,
     RetryConfig,
     ServerConfig,
+    TlsConfig,
     WindowConfig,
 )
 from sonic_client.errors import (
@@ -20,6 +22,7 @@ from sonic_client.errors import (
     ClientClosedError,
     ConfigError,
     DeadlineExceededError,
+    ForkedProcessError,
     GivenUpError,
     InvalidAnswerError,
     Mismatch,
@@ -31,6 +34,7 @@ from sonic_client.errors import (
     ServerUnreachableError,
     SonicError,
     TensorMismatchError,
+    TlsError,
     TransientError,
     TriesExhaustedError,
     TryTimedOutError,
@@ -55,6 +59,7 @@ __all__ = [
     "Answer",
     "AsyncClient",
     "BatchingConfig",
+    "ChannelConfig",
     "Client",
     "ClientClosedError",
     "ClientConfig",
@@ -63,6 +68,7 @@ __all__ = [
     "DeadlineExceededError",
     "Failure",
     "FallbackServer",
+    "ForkedProcessError",
     "GivenUpError",
     "InvalidAnswerError",
     "JobSummary",
@@ -86,6 +92,8 @@ __all__ = [
     "TensorMismatchError",
     "TensorSpec",
     "Tensors",
+    "TlsConfig",
+    "TlsError",
     "TransientError",
     "TriesExhaustedError",
     "TryTimedOutError",

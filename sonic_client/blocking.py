@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
-from sonic_client.batching import BatchPlanner, CheckedRequest
-from sonic_client.client import transport_for
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
 from sonic_client.loop_thread import LoopThread
+from sonic_client.mapping import map_in_thread
 from sonic_client.observer import Observer
 from sonic_client.retry import Timing
-from sonic_client.session import Session, open_session
+from sonic_client.session import open_session
 from sonic_client.statistics import ClientStatistics
 from sonic_client.summary import JobSummary
-from sonic_client.transport.base import Transport
+from sonic_client.transport import Transport, transport_for
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
-from sonic_client.window import Landing, Window
 
 __all__ = ["Client"]
-
-_CLOSE_TIMEOUT_S = 2.0
 
 
 class Client:
@@ -87,7 +82,7 @@ class Client:
         """
         if self._thread is not None:
             raise ClientClosedError("a client is opened once; make another one")
-        transport = self._transport or transport_for(self.config)
+        transport = self._transport or transport_for(self.config.servers[0])
         thread = LoopThread(
             partial(open_session, self.config, transport, self._timing, self._observers)
         )
@@ -118,7 +113,7 @@ class Client:
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the model's outputs for one set of inputs, as read-only arrays.
 
-        An exception while waiting, such as Ctrl-C, cancels the call on the wire.
+        Calls of several threads share messages, where the layout allows it. An exception while waiting, such as Ctrl-C, cancels the call on the wire.
 
         Raises
         ------
@@ -133,7 +128,7 @@ class Client:
         """
         thread = self._opened()
         checked = thread.session.layout.check(Request("infer", inputs))
-        (outcome,) = thread.run(lambda: thread.session.dispatcher.send([checked]))
+        outcome = thread.run(lambda: thread.session.infer(checked))
         if isinstance(outcome, Failure):
             raise outcome.error
         return outcome.outputs
@@ -162,26 +157,7 @@ class Client:
         Closing the generator, or an exception while it waits, such as Ctrl-C,
         cancels what is in flight.
         """
-        thread = self._opened()
-        window = Window(self.config.window, ordered=ordered)
-        landings: SimpleQueue[Landing] = SimpleQueue()
-        flights = thread.session.open_flights(landings.put)
-        try:
-            for batch in _batches(thread.session, requests):
-                n_bytes = sum(item.n_bytes for item in batch)
-                has_room = partial(window.has_room, n_bytes)
-                yield from _deliveries(window, landings, until=has_room)
-                thread.call_soon(flights.start, window.take_off(n_bytes), batch)
-                yield from window.deliver()
-            yield from _deliveries(window, landings, until=lambda: window.is_empty)
-        finally:
-            # A closed client has cancelled the flights already. The bound is for a
-            # generator that is finalised after the interpreter stopped the thread.
-            with suppress(ClientClosedError):
-                thread.run(
-                    lambda: thread.session.close_flights(flights),
-                    timeout_s=_CLOSE_TIMEOUT_S,
-                )
+        return map_in_thread(self._opened(), requests, ordered=ordered)
 
     def statistics(self) -> ClientStatistics:
         """Return a snapshot of what was sent and answered so far."""
@@ -207,28 +183,3 @@ class Client:
         if self._thread is None:
             raise ClientClosedError("the client is not open: use it in `with`")
         return self._thread
-
-
-def _batches(
-    session: Session, requests: Iterable[Request]
-) -> Iterator[list[CheckedRequest]]:
-    layout = session.layout
-    planner = BatchPlanner(session.limits)
-    for request in requests:
-        yield from planner.add(layout.check(request))
-    yield from planner.flush()
-
-
-def _deliveries(
-    window: Window, landings: SimpleQueue[Landing], *, until: Callable[[], bool]
-) -> Iterator[Outcome]:
-    """Yield what can be delivered, waiting for landings, until a condition holds."""
-    while True:
-        while not landings.empty():
-            window.land(landings.get())
-        if until():
-            return
-        if outcomes := window.deliver():
-            yield from outcomes
-        else:
-            window.land(landings.get())

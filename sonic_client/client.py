@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
-from functools import partial
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 from typing import Self
 
-from sonic_client.batching import BatchPlanner, CheckedRequest
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
+from sonic_client.mapping import map_in_loop
 from sonic_client.observer import Observer
 from sonic_client.retry import Timing
 from sonic_client.session import Session, open_session
 from sonic_client.statistics import ClientStatistics
 from sonic_client.summary import JobSummary
-from sonic_client.transport.base import Transport
+from sonic_client.transport import Transport, transport_for
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
-from sonic_client.window import Landing, Window
 
-__all__ = ["AsyncClient", "transport_for"]
-
-
-def transport_for(config: ClientConfig) -> Transport:
-    """Return the transport that reaches the configured server."""
-    # Imported here, so that `import sonic_client` does not load gRPC.
-    from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
-
-    return GrpcTransport(config.servers[0].address)
+__all__ = ["AsyncClient"]
 
 
 class AsyncClient:
@@ -85,7 +74,7 @@ class AsyncClient:
         """
         if self._context is not None:
             raise ClientClosedError("a client is opened once; make another one")
-        transport = self._transport or transport_for(self.config)
+        transport = self._transport or transport_for(self.config.servers[0])
         context = open_session(self.config, transport, self._timing, self._observers)
         self._session = await context.__aenter__()
         self._context = context
@@ -114,6 +103,7 @@ class AsyncClient:
     async def infer(self, inputs: Tensors) -> Tensors:
         """Return the model's outputs for one set of inputs, as read-only arrays.
 
+        Calls made at the same time share messages, where the layout allows it.
         Cancelling the caller cancels the call on the wire.
 
         Raises
@@ -129,7 +119,7 @@ class AsyncClient:
         """
         session = self._opened()
         checked = session.layout.check(Request("infer", inputs))
-        (outcome,) = await session.dispatcher.send([checked])
+        outcome = await session.infer(checked)
         if isinstance(outcome, Failure):
             raise outcome.error
         return outcome.outputs
@@ -145,8 +135,9 @@ class AsyncClient:
         Parameters
         ----------
         requests : iterable or async iterable of Request
-            Pulled as the window allows. A plain iterable is read in the event
-            loop: reading that takes long belongs in an async one, or in `Client`.
+            Read ahead by a task, as the window allows. A plain iterable is read in
+            the event loop: reading that takes long belongs in an async one, or in
+            `Client`.
         ordered : bool
             Yield in the order of the requests, or else in that of the answers.
 
@@ -161,26 +152,10 @@ class AsyncClient:
         Closing the generator, or cancelling the caller, cancels what is in
         flight. Use `contextlib.aclosing` where iteration may end early.
         """
-        session = self._opened()
-        window = Window(self.config.window, ordered=ordered)
-        landings: asyncio.Queue[Landing] = asyncio.Queue()
-        flights = session.open_flights(landings.put_nowait)
-        try:
-            async for batch in _batches(session, requests):
-                n_bytes = sum(item.n_bytes for item in batch)
-                has_room = partial(window.has_room, n_bytes)
-                async for outcome in _deliveries(window, landings, until=has_room):
-                    yield outcome
-                flights.start(window.take_off(n_bytes), batch)
-                await asyncio.sleep(0)  # lets it take off before the next is read
-                for outcome in window.deliver():
-                    yield outcome
-            async for outcome in _deliveries(
-                window, landings, until=lambda: window.is_empty
-            ):
+        outcomes = map_in_loop(self._opened(), requests, ordered=ordered)
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
                 yield outcome
-        finally:
-            await session.close_flights(flights)
 
     def statistics(self) -> ClientStatistics:
         """Return a snapshot of what was sent and answered so far."""
@@ -205,36 +180,3 @@ class AsyncClient:
         if self._session is None:
             raise ClientClosedError("the client is not open: use it in `async with`")
         return self._session
-
-
-async def _batches(
-    session: Session, requests: Iterable[Request] | AsyncIterable[Request]
-) -> AsyncIterator[list[CheckedRequest]]:
-    layout = session.layout
-    planner = BatchPlanner(session.limits)
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            for batch in planner.add(layout.check(request)):
-                yield batch
-    else:
-        for request in requests:
-            for batch in planner.add(layout.check(request)):
-                yield batch
-    for batch in planner.flush():
-        yield batch
-
-
-async def _deliveries(
-    window: Window, landings: asyncio.Queue[Landing], *, until: Callable[[], bool]
-) -> AsyncIterator[Outcome]:
-    """Yield what can be delivered, waiting for landings, until a condition holds."""
-    while True:
-        while not landings.empty():
-            window.land(landings.get_nowait())
-        if until():
-            return
-        if outcomes := window.deliver():
-            for outcome in outcomes:
-                yield outcome
-        else:
-            window.land(await landings.get())

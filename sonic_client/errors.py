@@ -6,6 +6,7 @@
     ├── ConfigError (ValueError)                  fix the configuration
     ├── TensorMismatchError (ValueError)          fix the tensors
     ├── ClientClosedError (RuntimeError)          open the client first
+    │   └── ForkedProcessError                    open it in this process
     ├── InvalidAnswerError                        fix the served model
     ├── ServerError                               a server said no, or nothing
     │   ├── TransientError                        try again
@@ -15,6 +16,7 @@
     │   └── RejectedRequestError                  the same request fails again
     │       ├── ModelNotFoundError (LookupError)
     │       ├── AccessDeniedError (PermissionError)
+    │       ├── TlsError (ConnectionError)
     │       └── RequestTooLargeError
     └── GivenUpError                              the retry budget is spent
         ├── TriesExhaustedError
@@ -35,6 +37,7 @@ __all__ = [
     "ClientClosedError",
     "ConfigError",
     "DeadlineExceededError",
+    "ForkedProcessError",
     "GivenUpError",
     "InvalidAnswerError",
     "Mismatch",
@@ -46,6 +49,7 @@ __all__ = [
     "ServerUnreachableError",
     "SonicError",
     "TensorMismatchError",
+    "TlsError",
     "TransientError",
     "TriesExhaustedError",
     "TryTimedOutError",
@@ -77,6 +81,24 @@ class ConfigError(SonicError, ValueError):
 
 class ClientClosedError(SonicError, RuntimeError):
     """The client is used before it was opened, or after it was closed."""
+
+
+class ForkedProcessError(ClientClosedError):
+    """What was opened before a fork is used in the child.
+
+    Attributes
+    ----------
+    pid : int
+        Process that it was opened in.
+    """
+
+    def __init__(self, *, what: str, pid: int) -> None:
+        self.pid = pid
+        super().__init__(
+            f"{what} was opened in process {pid}, of which this one is a fork: start "
+            "workers with multiprocessing.get_context('spawn'), or fork before the "
+            "first client is opened and open one in each child"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +234,13 @@ class AccessDeniedError(RejectedRequestError, PermissionError):
 
     def _what(self, server: str) -> str:
         return f"server {server} denied access"
+
+
+class TlsError(RejectedRequestError, ConnectionError):
+    """Client and server do not agree on an encrypted connection."""
+
+    def _what(self, server: str) -> str:
+        return f"no secure connection to server {server}"
 
 
 class RequestTooLargeError(RejectedRequestError):

@@ -6,11 +6,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sonic_client.errors import ConfigError
 from sonic_client.naming import nearest_names
+from sonic_client.secrets import Secret
 
 __all__ = ["config_from_mapping", "config_from_toml"]
 
@@ -23,8 +24,9 @@ def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> Co
     Parameters
     ----------
     kind : type
-        A dataclass whose fields are str, int, float, bool, Literal, Path, tuples
-        or optionals of these, or such dataclasses (sub-tables). A list of one may
+        A dataclass whose fields are str, int, float, bool, Literal, Path, Secret,
+        mappings of str to str, tuples of these, or such dataclasses (sub-tables). Of
+        a union the first member is what a file may give. A list of one may
         be given as its item, and a table with one required key as its value.
     path : path
         The file. Its other tables are not looked at.
@@ -102,8 +104,9 @@ def _convert(  # noqa: PLR0911 - one return per kind of type
             raise ConfigError(f"{where}: expected one of {choices}, got {value!r}")
         return value
     if origin in (Union, UnionType):
-        (inner,) = (choice for choice in choices if choice is not NoneType)
-        return _convert(inner, value, where=where)
+        return _convert(choices[0], value, where=where)
+    if kind is Secret or origin is Mapping:
+        return _without_showing(kind, value, where=where)
     if origin is tuple:
         items = value if isinstance(value, list) else [value]
         return tuple(_convert(choices[0], item, where=where) for item in items)
@@ -114,6 +117,19 @@ def _convert(  # noqa: PLR0911 - one return per kind of type
     # `type`, not isinstance: TOML's true is no number, though Python's is.
     if type(value) is not kind:
         raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
+    return value
+
+
+def _without_showing(kind: Any, value: object, *, where: str) -> object:
+    """Take a text, or a table of texts, that no message may quote."""
+    if kind is Secret:
+        if not isinstance(value, str):
+            raise ConfigError(f"{where}: expected a text")
+        return Secret(value)
+    if not isinstance(value, Mapping) or not all(
+        isinstance(item, str) for item in value.values()
+    ):
+        raise ConfigError(f"{where}: expected a table of texts")
     return value
 
 

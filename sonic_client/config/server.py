@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import SplitResult, urlsplit
 
+from sonic_client.config.channel import ChannelConfig
+from sonic_client.config.headers import checked_headers
+from sonic_client.config.tls import TlsConfig
 from sonic_client.errors import ConfigError
+from sonic_client.naming import nearest_names
+from sonic_client.secrets import Secret
 
-__all__ = ["Scheme", "ServerConfig", "ServersField", "ServersLike"]
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "Compression",
+    "Scheme",
+    "ServerConfig",
+    "ServersField",
+    "ServersLike",
+    "SharedMemory",
+    "TokenProvider",
+]
 
 Scheme: TypeAlias = Literal["grpc", "grpcs", "http", "https"]
+Compression: TypeAlias = Literal["none", "gzip", "deflate"]
+SharedMemory: TypeAlias = Literal["off", "auto"]
+
+TokenProvider: TypeAlias = Callable[[], str]
+"""Returns a token that is valid now. Is called in a thread, so it may wait; must pickle
+if the configuration is to."""
+
+MAX_MESSAGE_BYTES = 2**31 - 1
+"""The most that a message may have on the wire: gRPC counts in int32."""
 
 _TLS_PORT = 443
 _REMEDY = "expected grpc://host:port, such as grpc://localhost:8001"
@@ -39,10 +63,73 @@ class ServerConfig:
     preferred: bool = False
     """Used before the others as long as it works."""
 
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every call; shown by name only. Names are kept in lower case."""
+
+    token: Secret | str | TokenProvider | None = None
+    """Sent with every call as ``authorization: Bearer <token>``: the token itself, or
+    what returns it. One that the server refuses is asked for again, once a call."""
+
+    token_file: Path | None = None
+    """File that holds the token; read when needed, again when the server refuses."""
+
+    token_env: str | None = None
+    """Environment variable that holds the token; likewise."""
+
+    tls: TlsConfig = field(default_factory=TlsConfig)
+    """Certificates, for ``grpcs`` and ``https``."""
+
+    channel: ChannelConfig = field(default_factory=ChannelConfig)
+
+    compression: Compression = "none"
+    """Of requests, and asked for in answers. Costs time: see the log's summary of it
+    when the connection is closed."""
+
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    """A larger request is refused before anything is copied. Lower it to what proxies
+    on the way let pass."""
+
+    shared_memory: SharedMemory = "off"
+    """``auto`` passes tensors in shared memory where the server runs on this host and
+    agrees, and inline elsewhere."""
+
     def __post_init__(self) -> None:
         url = _full_url(self.url)
         object.__setattr__(self, "url", url)
         object.__setattr__(self, "name", self.name or url)
+        object.__setattr__(self, "headers", checked_headers(self.headers))
+        if isinstance(self.token, str):
+            object.__setattr__(self, "token", Secret(self.token))
+        self._check_token()
+        self._check_choice("compression", get_args(Compression))
+        self._check_choice("shared_memory", get_args(SharedMemory))
+        if not 1 <= self.max_message_bytes <= MAX_MESSAGE_BYTES:
+            raise ConfigError(
+                f"max_message_bytes must be from 1 to {MAX_MESSAGE_BYTES}, "
+                f"got {self.max_message_bytes}"
+            )
+        if self.tls != TlsConfig() and not self.uses_tls:
+            raise ConfigError(
+                f"server {url}: tls is set, but {self.scheme}:// is not encrypted; "
+                f"use {self.scheme}s://"
+            )
+
+    def _check_token(self) -> None:
+        names = ("token", "token_file", "token_env")
+        given = [name for name in names if getattr(self, name) is not None]
+        if "authorization" in self.headers:
+            given.append("headers.authorization")
+        if len(given) > 1:
+            raise ConfigError(
+                f"server {self.url}: {' and '.join(given)} exclude one another"
+            )
+
+    def _check_choice(self, name: str, known: Sequence[str]) -> None:
+        value = getattr(self, name)
+        if value not in known:
+            raise ConfigError(
+                f"unknown {name} {value!r}, {nearest_names(str(value), known)}"
+            )
 
     @property
     def scheme(self) -> Scheme:

@@ -7,5 +7,13 @@ from sonic_client.transport.base import (
     SequenceStep,
     Transport,
 )
+from sonic_client.transport.choice import transport_for
 
-__all__ = ["InferCall", "InferReply", "ParameterValue", "SequenceStep", "Transport"]
+__all__ = [
+    "InferCall",
+    "InferReply",
+    "ParameterValue",
+    "SequenceStep",
+    "Transport",
+    "transport_for",
+]

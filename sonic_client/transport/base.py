@@ -5,9 +5,17 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from sonic_client.summary import ServerCounters
-from sonic_client.types import ModelMetadata, ModelState, Tensors
+from sonic_client.types import ModelMetadata, ModelState, Tensors, TensorSpec
 
-__all__ = ["InferCall", "InferReply", "ParameterValue", "SequenceStep", "Transport"]
+__all__ = [
+    "InferCall",
+    "InferReply",
+    "ParameterValue",
+    "RegionSlice",
+    "RegionTransport",
+    "SequenceStep",
+    "Transport",
+]
 
 ParameterValue: TypeAlias = bool | int | float | str
 
@@ -29,6 +37,22 @@ class SequenceStep:
     is_end: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RegionSlice:
+    """The start of a region of shared memory that a server was told about.
+
+    Attributes
+    ----------
+    region : str
+        Name that the region was registered by.
+    n_bytes : int
+        What may be read or written there.
+    """
+
+    region: str
+    n_bytes: int
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class InferCall:
     """One message to a model; the tensors were checked against its metadata.
@@ -41,6 +65,12 @@ class InferCall:
         For what is on the way, such as ``traceparent``; keys in lower case. Come
         before the server's own headers of the same name.
     sequence : SequenceStep or None
+    input_regions : mapping of str to RegionSlice
+        Inputs whose values are in shared memory, and so not in the message.
+    output_regions : mapping of str to RegionSlice
+        Outputs that the server shall write to shared memory.
+    outputs : tuple of str
+        Outputs wanted; all if empty.
     """
 
     model_name: str
@@ -50,14 +80,26 @@ class InferCall:
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     sequence: SequenceStep | None = None
+    input_regions: Mapping[str, RegionSlice] = field(default_factory=dict)
+    output_regions: Mapping[str, RegionSlice] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class InferReply:
-    """What came back: read-only tensors, not yet checked against the metadata."""
+    """What came back: read-only tensors, not yet checked against the metadata.
+
+    Attributes
+    ----------
+    model_version : str
+    outputs : mapping of str to ndarray
+    placed : tuple of TensorSpec
+        Outputs that the server wrote to the regions of the call.
+    """
 
     model_version: str
     outputs: Tensors
+    placed: tuple[TensorSpec, ...] = ()
 
 
 class Transport(Protocol):
@@ -109,4 +151,18 @@ class Transport(Protocol):
 
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model."""
+        ...
+
+
+class RegionTransport(Transport, Protocol):
+    """A transport that can tell its server about shared memory."""
+
+    async def register_region(
+        self, name: str, *, key: str, n_bytes: int, timeout_s: float
+    ) -> None:
+        """Let the server map a POSIX shared memory object, under a name."""
+        ...
+
+    async def unregister_region(self, name: str, *, timeout_s: float) -> None:
+        """Let the server unmap it; without effect if it knows no such name."""
         ...

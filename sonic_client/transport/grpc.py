@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import grpc
@@ -13,93 +14,83 @@ import grpc.aio
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tritonclient.grpc import service_pb2
 
+from sonic_client.config import ServerConfig
 from sonic_client.errors import (
     ClientClosedError,
     InvalidAnswerError,
     Mismatch,
-    RequestTooLargeError,
     TransientError,
 )
+from sonic_client.forks import ProcessGuard
 from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import InferCall, InferReply
-from sonic_client.transport.codec import decode_reply, encode_call
+from sonic_client.transport.compression import CompressionMeter
+from sonic_client.transport.grpc_channel import ChannelPool
+from sonic_client.transport.grpc_messages import decode_reply, encode_call
+from sonic_client.transport.headers import CallHeaders, Headers
+from sonic_client.transport.message_size import check_message_size
 from sonic_client.transport.status import error_of_status
 from sonic_client.types import ModelMetadata, ModelState, TensorSpec
 
-__all__ = ["MAX_MESSAGE_BYTES", "GrpcTransport"]
+__all__ = ["GrpcTransport"]
 
 ReplyT = TypeVar("ReplyT")
 
-MAX_MESSAGE_BYTES = 2**31 - 1
-"""gRPC's own limit on one message, an int32."""
-
-_CHANNEL_OPTIONS = (
-    # gRPC would refuse answers above 4 MB.
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # Its built-in retry does nothing above 256 KiB; we have our own.
-    ("grpc.enable_retries", 0),
-    # A call fails at once while the channel waits to connect again: gRPC's waits,
-    # up to two minutes, would use up our tries without a connection being made.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # Channels to one address share that wait, and one's past, unless told not to.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 _SERVICE = "/inference.GRPCInferenceService/"
+_COMPRESSIONS = {
+    "none": grpc.Compression.NoCompression,
+    "gzip": grpc.Compression.Gzip,
+    "deflate": grpc.Compression.Deflate,
+}
 
 
 class GrpcTransport:
-    """One gRPC channel to one server.
+    """The gRPC channels to one server.
 
     Parameters
     ----------
-    address : str
-        ``host:port``.
+    server : ServerConfig
+        With scheme ``grpc`` or ``grpcs``.
     """
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._server = f"grpc://{address}"
-        self._channel: grpc.aio.Channel | None = None
-        # Any: gRPC has no type for its multicallables.
-        self._infer: Callable[..., Any] | None = None
+    def __init__(self, server: ServerConfig) -> None:
+        self._config = server
+        self._headers = CallHeaders(server)
+        self._compression = _COMPRESSIONS[server.compression]
+        self._meter = CompressionMeter(server.compression, server=server.url)
+        self._guard = ProcessGuard(f"the connection to {server.url}")
+        self._channels: ChannelPool | None = None
 
     @property
     def server(self) -> str:
-        """``grpc://host:port``."""
-        return self._server
+        """``grpc://host:port``, or ``grpcs://``."""
+        return self._config.url
 
     async def open(self) -> None:
-        """Make the channel; it connects when first used."""
-        self._channel = grpc.aio.insecure_channel(self._address, _CHANNEL_OPTIONS)
-        # Without serializers: messages pass as bytes, which the codec writes.
-        self._infer = self._channel.unary_unary(f"{_SERVICE}ModelInfer")
+        """Make the channels; they connect when first used."""
+        self._guard = ProcessGuard(f"the connection to {self.server}")
+        self._channels = ChannelPool(self._config)
 
     async def close(self) -> None:
-        """Close the channel; calls in flight are cancelled."""
-        channel, self._channel, self._infer = self._channel, None, None
-        if channel is not None:
-            await channel.close()
+        """Close the channels; calls in flight are cancelled."""
+        channels, self._channels = self._channels, None
+        if channels is not None and not self._guard.is_forked:
+            self._meter.log()
+            await channels.close()
 
     async def probe(self, *, timeout_s: float) -> None:
         """Ask whether it is ready, which implies that it is live."""
         if not (await self._ask("ServerReady", timeout_s=timeout_s)).ready:
             raise TransientError(
-                server=self._server, status="UNAVAILABLE", details="not ready"
+                server=self.server, status="UNAVAILABLE", details="not ready"
             )
 
     async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
         """Ask for the state of every model version."""
         reply = await self._ask("RepositoryIndex", timeout_s=timeout_s)
         return tuple(
-            ModelState(
-                name=model.name,
-                version=model.version,
-                state=model.state,
-                reason=model.reason,
-            )
-            for model in reply.models
+            ModelState(name=m.name, version=m.version, state=m.state, reason=m.reason)
+            for m in reply.models
         )
 
     async def describe(
@@ -129,41 +120,79 @@ class GrpcTransport:
 
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the RPC's deadline is `timeout_s` from now."""
-        if self._infer is None:
-            raise ClientClosedError(f"the channel to {self._server} is not open")
-        parts = encode_call(call)
-        n_bytes = sum(map(len, parts))
-        # gRPC would find out too, after seconds of copying.
-        if n_bytes > MAX_MESSAGE_BYTES:
-            raise RequestTooLargeError(
-                server=self._server,
-                status="RESOURCE_EXHAUSTED",
-                details=f"{n_bytes} bytes, gRPC's limit is {MAX_MESSAGE_BYTES}",
-            )
-        message = await self._translated(
-            self._infer(b"".join(parts), timeout=timeout_s)
+        check_message_size(call, self._config)
+        request = b"".join(encode_call(call))
+        self._meter.sample(request)
+        # Without serializers: messages pass as bytes, which grpc_messages writes.
+        method = self._channel().unary_unary(f"{_SERVICE}ModelInfer")
+        message = await self._send(
+            method, request, timeout_s=timeout_s, headers=call.headers
         )
         try:
-            return decode_reply(message, server=self._server)
+            return decode_reply(message, server=self.server)
         except DecodeError as error:
             raise InvalidAnswerError(
                 model=call.model_name,
-                server=self._server,
+                server=self.server,
                 mismatches=[Mismatch("*", "a ModelInferResponse", str(error))],
             ) from error
 
-    # Any: the generated message classes have no types.
-    async def _ask(self, method: str, *, timeout_s: float, **question: str) -> Any:
-        if self._channel is None:
-            raise ClientClosedError(f"the channel to {self._server} is not open")
-        asked = getattr(service_pb2, f"{method}Request")
-        answer = getattr(service_pb2, f"{method}Response")
-        call = self._channel.unary_unary(
-            _SERVICE + method,
-            request_serializer=asked.SerializeToString,
-            response_deserializer=answer.FromString,
+    async def register_region(
+        self, name: str, *, key: str, n_bytes: int, timeout_s: float
+    ) -> None:
+        """Let the server map a POSIX shared memory object, under a name."""
+        await self._ask(
+            "SystemSharedMemoryRegister",
+            timeout_s=timeout_s,
+            name=name,
+            key=key,
+            byte_size=n_bytes,
         )
-        return await self._translated(call(asked(**question), timeout=timeout_s))
+
+    async def unregister_region(self, name: str, *, timeout_s: float) -> None:
+        """Let the server unmap it; without effect if it knows no such name."""
+        await self._ask("SystemSharedMemoryUnregister", timeout_s=timeout_s, name=name)
+
+    # Any: the generated message classes have no types.
+    async def _ask(
+        self, method: str, *, timeout_s: float, **question: str | int
+    ) -> Any:
+        request = getattr(service_pb2, f"{method}Request")(**question)
+        call = self._channel().unary_unary(
+            _SERVICE + method,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=getattr(service_pb2, f"{method}Response").FromString,
+        )
+        return await self._send(call, request, timeout_s=timeout_s)
+
+    def _channel(self) -> grpc.aio.Channel:
+        self._guard.check()
+        if self._channels is None:
+            raise ClientClosedError(f"the channel to {self.server} is not open")
+        return self._channels.next()
+
+    # Any: gRPC has no type for its multicallables.
+    async def _send(
+        self,
+        method: Callable[..., Any],
+        request: object,
+        *,
+        timeout_s: float,
+        headers: Mapping[str, str] = {},
+    ) -> Any:
+        deadline = time.monotonic() + timeout_s
+
+        async def attempt(all_headers: Headers) -> Any:
+            return await self._translated(
+                method(
+                    request,
+                    timeout=deadline - time.monotonic(),
+                    metadata=all_headers,
+                    compression=self._compression,
+                )
+            )
+
+        return await self._headers.authorised(attempt, headers)
 
     async def _translated(self, call: Awaitable[ReplyT]) -> ReplyT:
         try:
@@ -172,9 +201,12 @@ class GrpcTransport:
             # A call that an error's traceback keeps alive holds its connection, even
             # after the channel is closed.
             del call
-            raise error_of_status(
-                error.code().name, error.details() or "", server=self._server
-            ) from error.with_traceback(None)
+            details = error.details() or ""
+            shown = self._headers.hide(details)
+            failure = error_of_status(error.code().name, shown, server=self.server)
+            # gRPC's error would show what is hidden in ours.
+            cause = error.with_traceback(None) if shown == details else None
+            raise failure from cause
 
 
 # Any, here and below: the generated message classes have no types.

@@ -14,6 +14,7 @@ from sonic_client.errors import (
     ServerError,
     ServerOverloadedError,
     ServerUnreachableError,
+    TlsError,
     TransientError,
     TryTimedOutError,
 )
@@ -46,6 +47,7 @@ _OVERLOAD_TEXTS = ("Exceeds maximum queue size", "Request timeout expired")
 _CONNECTION_TEXTS = (
     "failed to connect",
     "Failed to connect",
+    "connections to all backends failing",
     "errors resolving",
     "DNS resolution failed",
     "onnection re",  # Connection refused, connection reset by peer
@@ -58,6 +60,13 @@ _CONNECTION_TEXTS = (
     "recvmsg:",
     "sendmsg:",
 )
+_TLS_TEXTS = ("handshake failed", "Hostname Verification", "verification check failed")
+_TLS_REMEDIES = {
+    "WRONG_VERSION_NUMBER": "TLS on a plaintext port? then use grpc:// or http://",
+    "CERTIFICATE_VERIFY_FAILED": "name the authority's certificate in tls.roots",
+    "Hostname Verification": "name what the certificate is for in tls.server_name",
+}
+_PLAINTEXT_REMEDY = "does the port speak TLS? then use grpcs://"
 _HTTP_TEXTS = ("Failed parsing HTTP/2", "http1.x server")
 _PORT_REMEDY = ":8001 is gRPC, :8000 HTTP"
 
@@ -75,9 +84,7 @@ def error_of_status(status: str, details: str, *, server: str) -> ServerError:
         Address that was called.
     """
     kind = _kind(status, details)
-    speaks_http = any(text in details for text in _HTTP_TEXTS)
-    is_http_port = kind is ServerUnreachableError and server.endswith(":8000")
-    remedy = _PORT_REMEDY if speaks_http or is_http_port else ""
+    remedy = _remedy(kind, details, server)
     return kind(server=server, status=status, details=details, remedy=remedy)
 
 
@@ -85,8 +92,26 @@ def _kind(status: str, details: str) -> type[ServerError]:
     if any(text in details for text in _TOO_LARGE_TEXTS):
         return RequestTooLargeError
     if status in {"UNAVAILABLE", "INTERNAL", "UNKNOWN"}:
+        if any(text in details for text in _TLS_TEXTS):
+            return TlsError
         if any(text in details for text in _OVERLOAD_TEXTS):
             return ServerOverloadedError
         if any(text in details for text in _CONNECTION_TEXTS):
             return ServerUnreachableError
     return _KINDS[status]
+
+
+def _remedy(kind: type[ServerError], details: str, server: str) -> str:
+    if kind is TlsError:
+        for text, remedy in _TLS_REMEDIES.items():
+            if text in details:
+                return remedy
+    if kind is ServerUnreachableError:
+        is_http_port = server.startswith("grpc:") and server.endswith(":8000")
+        if is_http_port or any(text in details for text in _HTTP_TEXTS):
+            return _PORT_REMEDY
+        # The port takes the connection, and hangs up at the first byte.
+        connects = any(text in details for text in _CONNECTION_TEXTS[:3])
+        if server.startswith("grpc:") and connects and "Socket closed" in details:
+            return _PLAINTEXT_REMEDY
+    return ""

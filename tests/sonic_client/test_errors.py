@@ -8,6 +8,7 @@ from sonic_client import (
     ClientClosedError,
     ConfigError,
     DeadlineExceededError,
+    ForkedProcessError,
     InvalidAnswerError,
     Mismatch,
     ModelNotFoundError,
@@ -18,6 +19,7 @@ from sonic_client import (
     ServerUnreachableError,
     SonicError,
     TensorMismatchError,
+    TlsError,
     TransientError,
     TriesExhaustedError,
     TryTimedOutError,
@@ -44,6 +46,7 @@ SERVER_ERRORS = [
         RejectedRequestError,
         ModelNotFoundError,
         AccessDeniedError,
+        TlsError,
         RequestTooLargeError,
     )
 ]
@@ -51,6 +54,7 @@ ERRORS = [
     SonicError("text"),
     ConfigError("text"),
     ClientClosedError("text"),
+    ForkedProcessError(what="the client", pid=1),
     TensorMismatchError(model="label", mismatches=MISMATCHES),
     InvalidAnswerError(model="label", server="grpc://host:1", mismatches=MISMATCHES),
     TriesExhaustedError([LOST]),

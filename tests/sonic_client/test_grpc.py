@@ -377,18 +377,6 @@ def test_messages_above_the_servers_limit_are_too_large(config):
     assert failure.tries == 1
 
 
-def test_messages_above_grpcs_limit_are_refused_before_they_are_copied(
-    config, monkeypatch
-):
-    monkeypatch.setattr("sonic_client.transport.grpc.MAX_MESSAGE_BYTES", 1000)
-
-    with Client(config) as client:
-        (failure,) = client.map(requests_of([100]))
-
-    assert isinstance(failure.error, RequestTooLargeError)
-    assert "gRPC's limit is 1000" in str(failure.error)
-
-
 def test_answers_above_grpcs_own_default_of_4_mb_arrive(config):
     with Client(config) as client:
         outputs = client.infer({"FEATURES": np.zeros((700_000, 3), np.float32)})

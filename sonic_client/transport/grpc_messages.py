@@ -7,15 +7,19 @@ message and serialising it would copy every tensor three times.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
-from sonic_client.transport.base import InferCall, InferReply, ParameterValue
+from sonic_client.transport.base import (
+    InferCall,
+    InferReply,
+    ParameterValue,
+    RegionSlice,
+)
+from sonic_client.transport.raw_tensors import raw_values, tensor_of
 from sonic_client.types import TensorSpec, datatype_of
 
 __all__ = ["decode_reply", "encode_call"]
@@ -46,11 +50,25 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
         setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
     values: list[bytes | memoryview] = []
     for name, array in call.inputs.items():
-        datatype = datatype_of(array.dtype)
-        header.inputs.add(name=name, datatype=datatype, shape=array.shape)
-        content = _encode_strings(array) if datatype == "BYTES" else _memory(array)
-        values += (_RAW_INPUT_TAG + _varint(len(content)), content)
+        tensor = header.inputs.add(
+            name=name, datatype=datatype_of(array.dtype), shape=array.shape
+        )
+        if place := call.input_regions.get(name):
+            _set_region(tensor, place)
+        else:
+            content = raw_values(array)
+            values += (_RAW_INPUT_TAG + _varint(len(content)), content)
+    for name in call.outputs:
+        output = header.outputs.add(name=name)
+        if place := call.output_regions.get(name):
+            _set_region(output, place)
     return [header.SerializeToString(), *values]
+
+
+# Any: the generated message classes have no types.
+def _set_region(tensor: Any, place: RegionSlice) -> None:
+    tensor.parameters["shared_memory_region"].string_param = place.region
+    tensor.parameters["shared_memory_byte_size"].int64_param = place.n_bytes
 
 
 def _sequence_parameters(call: InferCall) -> list[tuple[str, ParameterValue]]:
@@ -62,19 +80,6 @@ def _sequence_parameters(call: InferCall) -> list[tuple[str, ParameterValue]]:
         ("sequence_start", step.is_start),
         ("sequence_end", step.is_end),
     ]
-
-
-def _memory(array: NDArray[Any]) -> memoryview:
-    flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return flat.reshape(-1).view(np.uint8).data
-
-
-def _encode_strings(array: NDArray[Any]) -> bytes:
-    parts: list[bytes] = []
-    for element in array.flat:
-        value = element.encode() if isinstance(element, str) else bytes(element)
-        parts += (len(value).to_bytes(4, "little"), value)
-    return b"".join(parts)
 
 
 def _varint(number: int) -> bytes:
@@ -108,37 +113,21 @@ def decode_reply(message: bytes, *, server: str) -> InferReply:
             ],
         )
     outputs: dict[str, NDArray[Any]] = {}
+    placed: list[TensorSpec] = []
     mismatches: list[Mismatch] = []
     for tensor, content in zip(reply.outputs, contents, strict=True):
         spec = TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
+        if "shared_memory_region" in tensor.parameters:
+            placed.append(spec)
+            continue
         try:
-            outputs[spec.name] = _decode_tensor(spec, content)
+            outputs[spec.name] = tensor_of(spec, content)
         except ValueError as error:
             mismatches.append(Mismatch(spec.name, spec.form, str(error)))
     if mismatches:
         raise InvalidAnswerError(
             model=reply.model_name, server=server, mismatches=mismatches
         )
-    return InferReply(model_version=reply.model_version, outputs=outputs)
-
-
-def _decode_tensor(spec: TensorSpec, content: bytes) -> NDArray[Any]:
-    if spec.datatype == "BYTES":
-        return _decode_strings(spec, content)
-    dtype = spec.dtype.newbyteorder("<")
-    if len(content) != math.prod(spec.shape) * dtype.itemsize:
-        raise ValueError(f"{len(content)} bytes")
-    return np.ndarray(spec.shape, dtype, buffer=content)
-
-
-def _decode_strings(spec: TensorSpec, content: bytes) -> NDArray[Any]:
-    array = np.empty(math.prod(spec.shape), dtype=object)
-    start = 0
-    for index in range(array.size):
-        length = int.from_bytes(content[start : start + 4], "little")
-        array[index] = content[start + 4 : start + 4 + length]
-        start += 4 + length
-    if start != len(content):
-        raise ValueError(f"elements of {start} bytes in {len(content)} bytes")
-    array.flags.writeable = False
-    return array.reshape(spec.shape)
+    return InferReply(
+        model_version=reply.model_version, outputs=outputs, placed=tuple(placed)
+    )

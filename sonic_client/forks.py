@@ -1,0 +1,36 @@
+"""What was opened before a fork cannot be used after it: said, instead of hanging."""
+
+from __future__ import annotations
+
+import os
+
+from sonic_client.errors import ForkedProcessError
+
+__all__ = ["ProcessGuard"]
+
+
+class ProcessGuard:
+    """Remembers the process it was made in.
+
+    Threads, event loops and gRPC's own state do not survive a fork, so that a call in
+    the child would wait for an answer that nobody reads.
+
+    Parameters
+    ----------
+    what : str
+        What belongs to the process, for the message.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._pid = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is another process."""
+        return os.getpid() != self._pid
+
+    def check(self) -> None:
+        """Raise `ForkedProcessError` in another process."""
+        if self.is_forked:
+            raise ForkedProcessError(what=self._what, pid=self._pid)

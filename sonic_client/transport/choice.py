@@ -1,0 +1,37 @@
+"""Which transport reaches a server."""
+
+from __future__ import annotations
+
+from sonic_client.config import ServerConfig
+from sonic_client.transport.base import RegionTransport, Transport
+
+__all__ = ["transport_for"]
+
+
+def transport_for(server: ServerConfig) -> Transport:
+    """Return the transport that a server's scheme asks for, not yet open.
+
+    Raises
+    ------
+    ConfigError
+        If it needs a package that is not installed.
+    """
+    transport = _plain_transport(server)
+    if server.shared_memory == "off":
+        return transport
+    from sonic_client.transport.shared_memory import (  # noqa: PLC0415
+        SharedMemoryTransport,
+    )
+
+    return SharedMemoryTransport(transport)
+
+
+# Imported where needed, so that `import sonic_client` loads neither library.
+def _plain_transport(server: ServerConfig) -> RegionTransport:
+    if server.scheme in ("http", "https"):
+        from sonic_client.transport.http import HttpTransport  # noqa: PLC0415
+
+        return HttpTransport(server)
+    from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
+
+    return GrpcTransport(server)
