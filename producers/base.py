@@ -27,7 +27,7 @@ class Event:
         The event's own number; need not be unique over files.
     xyz : ndarray, shape (n_space_points, 3), float32
         Global Cartesian positions in mm, beam along z. May have no rows.
-    source : Path
+    source : Path or str
         File of the event.
     entry : int
         Position in the file, from zero.
@@ -39,7 +39,7 @@ class Event:
 
     event_id: int
     xyz: NDArray[np.float32]
-    source: Path
+    source: Path | str
     entry: int
     features: NDArray[np.float32] | None = None
     detector: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class EventChunk:
         Event i has the rows ``row_splits[i]:row_splits[i + 1]``.
     xyz : ndarray, shape (n_space_points, 3), float32
         Global Cartesian positions in mm, beam along z.
-    source : Path
+    source : Path or str
     first_entry : int
         Position of the first event in the file.
     features, detector
@@ -74,7 +74,7 @@ class EventChunk:
     event_ids: NDArray[np.int64]
     row_splits: NDArray[np.int64]
     xyz: NDArray[np.float32]
-    source: Path
+    source: Path | str
     first_entry: int = 0
     features: NDArray[np.float32] | None = None
     detector: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)

@@ -46,11 +46,11 @@ class InputNotFoundError(DataError, FileNotFoundError):
 
     Attributes
     ----------
-    paths : tuple of Path
+    paths : tuple of Path or str
         All that are missing, not only the first.
     """
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
+    def __init__(self, paths: tuple[Path | str, ...]) -> None:
         self.paths = paths
         rest = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
         super().__init__(f"{paths[0]}: no such file{rest}")
@@ -61,10 +61,10 @@ class UnreadableFileError(DataError):
 
     Attributes
     ----------
-    path : Path
+    path : Path or str
     """
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
         super().__init__(f"{path}: {reason}")
 
@@ -74,10 +74,10 @@ class SchemaError(DataError, LookupError):
 
     Attributes
     ----------
-    path : Path
+    path : Path or str
     """
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
         super().__init__(f"{path}: {reason}")
 
@@ -87,14 +87,16 @@ class InvalidEventError(DataError, ValueError):
 
     Attributes
     ----------
-    path : Path
+    path : Path or str
     event_id : int
         The event's own number.
     entry : int
         Its position in the file, from zero.
     """
 
-    def __init__(self, path: Path, *, event_id: int, entry: int, reason: str) -> None:
+    def __init__(
+        self, path: Path | str, *, event_id: int, entry: int, reason: str
+    ) -> None:
         self.path, self.event_id, self.entry = path, event_id, entry
         super().__init__(f"{path}: event {event_id} (entry {entry}): {reason}")
 
@@ -112,7 +114,7 @@ class OutputExistsError(DataError, FileExistsError):
 
     Attributes
     ----------
-    path : Path
+    path : Path or str
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,10 +127,10 @@ class OutputError(DataError, OSError):
 
     Attributes
     ----------
-    path : Path
+    path : Path or str
     """
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
         super().__init__(f"{path}: {reason}")
 

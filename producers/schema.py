@@ -26,8 +26,9 @@ class ColumnMapping:
         If a name is empty, or two coordinates have the same.
     """
 
-    tree: str
-    """Name of the TTree or RNTuple, with its folder if it is in one."""
+    tree: str | None = None
+    """Name of the TTree or RNTuple, with its folder if it is in one. Not needed where
+    there is one only, nor in files without trees."""
 
     x: str
     y: str
@@ -44,8 +45,8 @@ class ColumnMapping:
     """Detector element of each space point; read only if named."""
 
     def __post_init__(self) -> None:
-        names = (self.tree, self.x, self.y, self.z)
-        optional = (self.event, self.volume, self.layer, self.module)
+        names = (self.x, self.y, self.z)
+        optional = (self.tree, self.event, self.volume, self.layer, self.module)
         if not all(names) or "" in optional:
             raise ConfigError("the names of a tree and of columns must not be empty")
         if len({self.x, self.y, self.z}) < 3:
@@ -101,7 +102,7 @@ RECOGNISED_LAYOUTS = (
 """Columns that are found without being told: as a TTree, and as an RNTuple."""
 
 
-def recognised(tree: str, columns: Collection[str]) -> ColumnMapping | None:
+def recognised(tree: str | None, columns: Collection[str]) -> ColumnMapping | None:
     """Return the layout whose columns a tree has, or None.
 
     The tree may have any name, and further columns.
@@ -129,7 +130,7 @@ def nearly_recognised(tables: Mapping[str, Collection[str]]) -> ColumnMapping | 
             likeness = (
                 sum(name in columns for name in known.coordinates),
                 sum(_is_like_one_of(name, columns) for name in known.coordinates),
-                int(_is_like_one_of(known.tree, [tree])),
+                int(_is_like_one_of(known.tree or "", [tree])),
             )
             if likeness > best:
                 best, nearest = likeness, replace(known, tree=tree)

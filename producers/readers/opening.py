@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TypeAlias
 
-from producers.errors import InputNotFoundError, NoEventsError, UnreadableFileError
+from producers.errors import NoEventsError, SchemaError
 from producers.features import FeatureScale
-from producers.readers.feature_csv import FeatureCsvFile, is_feature_csv
-from producers.readers.root_events import RootEventFile
-from producers.readers.root_file import is_root
+from producers.readers.content import FileContent
+from producers.readers.formats import Format, ReadOptions, choose_format
+from producers.readers.location import Location, PathLike, locations
 from producers.readers.source import EventFile, EventSource
 from producers.schema import ColumnMapping
 from sonic_client.errors import ConfigError
 
-__all__ = ["PathLike", "existing_files", "open_events"]
-
-PathLike: TypeAlias = Path | str
+__all__ = ["open_events"]
 
 
 def open_events(
     paths: PathLike | Sequence[PathLike],
     *,
+    format: Format | str | None = None,
     columns: ColumnMapping | None = None,
     csv_scale: FeatureScale | None = None,
     max_events: int | None = None,
@@ -37,9 +33,14 @@ def open_events(
     Parameters
     ----------
     paths : path, or sequence of path
+        Files, patterns, lists of files and URLs: see `producers.readers.locations`.
+    format : str or Format, optional
+        Instead of the one that the content shows; a name of
+        `producers.readers.known_formats`.
     columns : ColumnMapping, optional
-        Where the space points are in ROOT files; without it, the layouts of
-        `producers.schema.RECOGNISED_LAYOUTS` are recognised.
+        Where the space points are in ROOT or parquet files; without it, the layouts
+        of `producers.schema.RECOGNISED_LAYOUTS` and those of the formats are
+        recognised.
     csv_scale : FeatureScale, optional
         What the columns of feature csv files were divided by. Such a file does not
         say, so it must be given.
@@ -55,20 +56,27 @@ def open_events(
     UnreadableFileError
         If a file is of no known kind, truncated or damaged.
     SchemaError
-        If the tree or a column is not there, with the nearest names.
+        If the tree or a column is not there, with the nearest names; or if the files
+        are not all in one format.
     NoEventsError
         If there is no event in any file.
     ConfigError
-        If a file is given twice, a number is below one, or a csv has no scale.
+        If a file is given twice, a number is below one, a csv has no scale, or a
+        file could be in several formats.
     """
     for name, number in (("max_events", max_events), ("chunk_size", chunk_size)):
         if number is not None and number < 1:
             raise ConfigError(f"{name} must be at least 1, got {number}")
-    given = existing_files(paths)
-    files = [
-        _inspect(path, position, columns, csv_scale)
-        for position, path in enumerate(given)
-    ]
+    given = locations(paths)
+    files: list[EventFile] = []
+    first: Format | None = None
+    for position, path in enumerate(given):
+        options = ReadOptions(columns=columns, csv_scale=csv_scale, position=position)
+        content = FileContent(path)
+        chosen = choose_format(content, options, format)
+        first = first or chosen
+        _require_same(first, chosen, given[0], path)
+        files.append(chosen.open(content, options))
     source = EventSource(files, max_events=max_events, chunk_size=chunk_size)
     if not len(source):
         rest = f" and {len(given) - 1} more files" if len(given) > 1 else ""
@@ -76,58 +84,14 @@ def open_events(
     return source
 
 
-def existing_files(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
-    """Return the paths, each checked to lead to a file of its own.
-
-    Raises
-    ------
-    InputNotFoundError
-        If one leads to no file; names the first and counts the others.
-    UnreadableFileError
-        If one is a folder.
-    NoEventsError
-        If there is no path at all.
-    ConfigError
-        If two paths lead to the same file: its events would count twice.
-    """
-    given = [paths] if isinstance(paths, Path | str) else paths
-    files = tuple(Path(path) for path in given)
-    if not files:
-        raise NoEventsError("no input files")
-    missing = tuple(path for path in files if not path.exists())
-    if missing:
-        raise InputNotFoundError(missing)
-    seen: dict[Path, Path] = {}
-    for path in files:
-        if path.is_dir():
-            raise UnreadableFileError(path, "is a folder, expected a file")
-        first = seen.setdefault(path.resolve(), path)
-        if first is not path:
-            raise ConfigError(f"{path}: given twice (first as {first})")
-    return files
-
-
-def _inspect(
-    path: Path,
-    position: int,
-    columns: ColumnMapping | None,
-    csv_scale: FeatureScale | None,
-) -> EventFile:
-    try:
-        if is_root(path):
-            return RootEventFile.inspect(path, columns)
-        if not is_feature_csv(path):
-            raise UnreadableFileError(path, "neither a ROOT file nor a feature csv")
-    except OSError as error:
-        raise UnreadableFileError(path, f"cannot read: {error.strerror}") from error
-    if csv_scale is None:
-        raise ConfigError(
-            f"{path}: a feature csv does not say its scale; "
-            "give the divisors of r (mm), phi (rad) and z (mm)"
+def _require_same(
+    first: Format, chosen: Format, first_path: Location, path: Location
+) -> None:
+    # A list of mixed formats is a mistake more often than a wish, and its events
+    # would rarely be of one detector.
+    if chosen.name != first.name:
+        raise SchemaError(
+            path,
+            f"its format is {chosen.name}, that of {first_path} is {first.name}; "
+            "give files of one format",
         )
-    return FeatureCsvFile(path, csv_scale, _number_in(path.stem, position))
-
-
-def _number_in(name: str, default: int) -> int:
-    number = re.search(r"\d{1,18}$", name)
-    return default if number is None else int(number.group())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from struct import unpack
 from typing import Any, NamedTuple
@@ -15,9 +16,10 @@ import uproot
 from numpy.typing import NDArray
 
 from producers.errors import DataError, SchemaError, UnreadableFileError
+from producers.readers.location import Location, open_binary, remote_errors
 from sonic_client.naming import nearest_names
 
-__all__ = ["Lists", "RootFile", "RootTable", "is_root", "open_root", "step_of"]
+__all__ = ["Lists", "RootFile", "RootTable", "open_root", "step_of"]
 
 MAGIC = b"root"
 TABLE_CLASSES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
@@ -30,36 +32,39 @@ class Lists(NamedTuple):
     counts: NDArray[np.int64]  #: length of each entry's list
 
 
-def is_root(path: Path) -> bool:
-    """Whether the file starts as a ROOT file does."""
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class RootTable:
     """A TTree or RNTuple of an open file.
 
     Attributes
     ----------
-    path : Path
+    path : Path or str
     name : str
     tree : uproot.TTree or uproot.RNTuple
     """
 
-    path: Path
+    path: Location
     name: str
     tree: Any  # uproot has no type information
 
     def __len__(self) -> int:
         return int(self.tree.num_entries)
 
-    @property
-    def columns(self) -> list[str]:
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
         """Names that can be read; members of a split branch also without its path."""
         names = list(self.tree.keys())
         short = [name.rpartition("/")[2] for name in names if "/" in name]
-        return list(dict.fromkeys(names + short))
+        return tuple(dict.fromkeys(names + short))
+
+    @cached_property
+    def column_types(self) -> dict[str, str]:
+        """Types of the columns, in C++'s words, ``double[]`` for a list of them."""
+        types: dict[str, str] = {}
+        for name in self.tree.keys():  # noqa: SIM118 - uproot's trees are no mappings
+            kind = str(self.tree[name].typename)
+            types[name] = types[name.rpartition("/")[2]] = kind
+        return types
 
     def require(self, columns: Sequence[str], *, scalars: Sequence[str] = ()) -> None:
         """Check that the columns are there and hold numbers, reading no entry.
@@ -76,7 +81,28 @@ class RootTable:
         SchemaError
             If one is not there, with the nearest names, or holds something else.
         """
-        for name in (*scalars, *columns):
+        empty = self._no_entries((*scalars, *columns))
+        for name in scalars:
+            self._require_form(empty, name, 1, "an integer per entry", "iu")
+        for name in columns:
+            self._require_form(empty, name, 2, "a list of numbers per entry", "iuf")
+
+    def require_rows(self, columns: Sequence[str], integers: Sequence[str]) -> None:
+        """Check that the columns are there and hold one number per entry.
+
+        Raises
+        ------
+        SchemaError
+            As `require`.
+        """
+        empty = self._no_entries((*integers, *columns))
+        for name in integers:
+            self._require_form(empty, name, 1, "an integer per entry", "iu")
+        for name in columns:
+            self._require_form(empty, name, 1, "a number per entry", "iuf")
+
+    def _no_entries(self, columns: Sequence[str]) -> Any:
+        for name in columns:
             if name not in self.columns:
                 raise SchemaError(
                     self.path,
@@ -85,11 +111,7 @@ class RootTable:
                 )
         # No entries give the types. The end, because uproot reads the first basket
         # for the range 0 to 0.
-        empty = self._arrays((*scalars, *columns), len(self), len(self))
-        for name in scalars:
-            self._require_form(empty, name, 1, "an integer per entry", "iu")
-        for name in columns:
-            self._require_form(empty, name, 2, "a list of numbers per entry", "iuf")
+        return self._arrays(columns, len(self), len(self))
 
     def _require_form(
         self, arrays: Any, name: str, ndim: int, wanted: str, kinds: str
@@ -105,9 +127,60 @@ class RootTable:
 
     def scalars(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Read one number per entry."""
-        return np.asarray(
-            ak.to_numpy(_member(self._arrays((name,), start, stop), name))
-        )
+        return self.rows([name], start, stop)[name]
+
+    def rows(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> dict[str, NDArray[Any]]:
+        """Read columns of one number per entry, by name.
+
+        Raises
+        ------
+        UnreadableFileError
+            If the file is damaged there.
+        """
+        arrays = self._arrays(columns, start, stop)
+        return {
+            name: np.asarray(ak.to_numpy(_member(arrays, name))) for name in columns
+        }
+
+    def per_event(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> dict[str, list[NDArray[Any]]]:
+        """Read columns of lists as one array per entry, by name.
+
+        Raises
+        ------
+        UnreadableFileError
+            If the file is damaged there.
+        """
+        lists = self.lists(columns, start, stop)
+        return {
+            name: np.split(column.values, np.cumsum(column.counts)[:-1])
+            for name, column in zip(columns, lists, strict=True)
+        }
+
+    def nested(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> dict[str, list[list[NDArray[Any]]]]:
+        """Read columns of lists of lists: an array per inner list, by name.
+
+        Raises
+        ------
+        UnreadableFileError
+            If the file is damaged there.
+        """
+        arrays = self._arrays(columns, start, stop)
+        found = {}
+        for name in columns:
+            entries = _member(arrays, name)
+            flat = ak.flatten(entries, axis=1)
+            values, counts = _flat(flat)
+            inner = iter(np.split(values, np.cumsum(counts)[:-1]))
+            found[name] = [
+                [next(inner) for _ in range(n)] for n in ak.num(entries, axis=1)
+            ]
+        return found
 
     def lists(self, columns: Sequence[str], start: int, stop: int) -> list[Lists]:
         """Read columns of lists, for the entries from `start` to before `stop`.
@@ -153,11 +226,11 @@ class RootFile:
 
     Attributes
     ----------
-    path : Path
+    path : Path or str
     file : uproot.ReadOnlyDirectory
     """
 
-    path: Path
+    path: Location
     file: Any  # uproot has no type information
 
     @property
@@ -194,30 +267,35 @@ class RootFile:
 
 
 @contextmanager
-def open_root(path: Path) -> Iterator[RootFile]:
+def open_root(path: Location) -> Iterator[RootFile]:
     """Open a ROOT file for reading; closed at the end of the block.
+
+    Parameters
+    ----------
+    path : Path or str
+        Local file, or a URL that uproot takes.
 
     Raises
     ------
     UnreadableFileError
         If it is of another kind, truncated or damaged.
+    ConfigError
+        If a package for the URL's protocol is not installed.
     """
     _require_whole(path)
-    with _damage_named(path, "its directory"):
+    with remote_errors(path), _damage_named(path, "its directory"):
         file = uproot.open(path)
     with file:
         yield RootFile(path, file)
 
 
-def _require_whole(path: Path) -> None:
+def _require_whole(path: Location) -> None:
     # Checked before uproot, which reads lazily: a truncated file would be found in
     # the middle of a job. Layout of the header: class reference of TFile in ROOT.
-    try:
-        with path.open("rb") as file:
-            header = file.read(20)
-        size = path.stat().st_size
-    except OSError as error:
-        raise UnreadableFileError(path, f"cannot read: {error.strerror}") from error
+    with open_binary(path) as file:
+        header = file.read(20)
+        # Of a remote file the size may be unknown.
+        size = file.seek(0, 2) if isinstance(path, Path) else None
     if not header.startswith(MAGIC):
         raise UnreadableFileError(path, "not a ROOT file")
     if len(header) < 20:
@@ -226,17 +304,17 @@ def _require_whole(path: Path) -> None:
     (version,) = unpack(">i", header[4:8])
     is_large = version >= 1_000_000
     (end,) = unpack(">q", header[12:20]) if is_large else unpack(">i", header[12:16])
-    if end > size:
+    if size is not None and end > size:
         raise UnreadableFileError(
             path, f"truncated ROOT file: {size} bytes of {end} are there"
         )
 
 
 @contextmanager
-def _damage_named(path: Path, part: str) -> Iterator[None]:
+def _damage_named(path: Location, part: str) -> Iterator[None]:
     try:
         yield
-    except DataError:
+    except (DataError, ImportError):
         raise
     # What uproot and the decompressors raise on damaged bytes is open-ended: their
     # own errors, ValueError, IndexError, struct.error, AssertionError, ...

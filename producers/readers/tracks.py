@@ -12,7 +12,7 @@ import numpy as np
 from producers.candidates import TrackCandidates
 from producers.errors import InvalidEventError, UnequalEventsError, UnreadableFileError
 from producers.iteration import iterating
-from producers.readers.opening import PathLike, existing_files
+from producers.readers.location import PathLike, locations
 from producers.readers.prefetch import prefetched
 from producers.readers.root_file import RootFile, RootTable, open_root, step_of
 
@@ -56,7 +56,7 @@ class TrackEvents:
     """
 
     def __init__(self, path: PathLike) -> None:
-        (self.path,) = existing_files(path)
+        (self.path,) = locations(path)
         with open_root(self.path) as file:
             labels, candidates = _tables(file)
             labels.require(["sp_label"], scalars=("event",))
