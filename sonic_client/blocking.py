@@ -113,7 +113,8 @@ class Client:
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the model's outputs for one set of inputs, as read-only arrays.
 
-        Calls of several threads share messages, where the layout allows it. An exception while waiting, such as Ctrl-C, cancels the call on the wire.
+        Calls of several threads share messages, where the layout allows it. An
+        exception while waiting, such as Ctrl-C, cancels the call on the wire.
 
         Raises
         ------

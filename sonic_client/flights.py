@@ -1,9 +1,10 @@
-"""The batches of one `map` that are on their way, each a task."""
+"""The batches that are on their way, each a task."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from sonic_client.batching import CheckedRequest
 from sonic_client.dispatch import Dispatcher
@@ -41,7 +42,8 @@ class Flights:
         self._dispatcher = dispatcher
         self._task_group = tasks
         self._landed = landed
-        self._tasks: set[asyncio.Task[Sequence[Outcome] | Exception]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()  # Any: flights and companions
+        self._by_ticket: dict[int, asyncio.Task[Sequence[Outcome] | Exception]] = {}
         self._is_closed = False
 
     def start(self, ticket: int, batch: Sequence[CheckedRequest]) -> None:
@@ -51,7 +53,25 @@ class Flights:
             return
         task = self._task_group.create_task(self._fly(batch))
         self._tasks.add(task)
+        self._by_ticket[ticket] = task
         task.add_done_callback(lambda task: self._land(ticket, task))
+
+    def accompany(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine beside the flights, until `cancel`.
+
+        It must carry its exceptions to where they belong itself.
+        """
+        if self._is_closed:
+            coroutine.close()
+            return
+        task = self._task_group.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def abandon(self, ticket: int) -> None:
+        """Cancel one batch, if it is still in flight."""
+        if task := self._by_ticket.get(ticket):
+            task.cancel()
 
     async def cancel(self) -> None:
         """Cancel what is in flight, and start nothing more."""
@@ -73,6 +93,7 @@ class Flights:
         self, ticket: int, task: asyncio.Task[Sequence[Outcome] | Exception]
     ) -> None:
         self._tasks.discard(task)
+        del self._by_ticket[ticket]
         result = _cancelled() if task.cancelled() else task.result()
         self._landed(Landing(ticket, result))
 

@@ -8,7 +8,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from sonic_client.batching import BatchingLayout, MessageLimits, layout_of
+from sonic_client.batching import (
+    BatchingLayout,
+    CheckedRequest,
+    MessageLimits,
+    layout_of,
+)
 from sonic_client.config import ClientConfig
 from sonic_client.dispatch import Dispatcher
 from sonic_client.errors import (
@@ -18,12 +23,13 @@ from sonic_client.errors import (
     TryTimedOutError,
 )
 from sonic_client.flights import Flights
+from sonic_client.joining import Joiner
 from sonic_client.observer import Observer, Observers
 from sonic_client.retry import Timing, call_with_retry
 from sonic_client.statistics import StatisticsRecorder
 from sonic_client.summary import JobSummary, ServerCounters, ServerInterval
 from sonic_client.transport.base import Transport
-from sonic_client.types import ModelMetadata
+from sonic_client.types import ModelMetadata, Outcome
 from sonic_client.window import Landing
 
 __all__ = ["Session", "open_session"]
@@ -45,6 +51,7 @@ class Session:
     limits : MessageLimits
     dispatcher : Dispatcher
     recorder : StatisticsRecorder
+    timing : Timing
     """
 
     def __init__(
@@ -70,9 +77,14 @@ class Session:
             observer=Observers((self.recorder, *observers)),
             timing=timing,
         )
+        self.timing = timing
         self._transport = transport
         self._tasks = tasks
         self._open_flights: set[Flights] = set()
+        self._joiner = Joiner(
+            self.limits, max_delay_s=config.batching.max_delay_s, timing=timing
+        )
+        self._joiner.flights = self.open_flights(self._joiner.landed)
         self._first_counters: ServerCounters | None = None
         self._last_counters: ServerCounters | None = None
         self._started_at_s = time.time()
@@ -82,6 +94,13 @@ class Session:
     def has_ended(self) -> bool:
         """Whether it was closed."""
         return self._ended_at_s is not None
+
+    async def infer(self, item: CheckedRequest) -> Outcome:
+        """Return the outcome of one request, which others may travel with."""
+        if self.layout.max_events > 1 and item.error is None:
+            return await self._joiner.infer(item)
+        (outcome,) = await self.dispatcher.send([item])
+        return outcome
 
     def open_flights(self, landed: Callable[[Landing], None]) -> Flights:
         """Return the flights of a new `map`; `close_flights` must follow."""

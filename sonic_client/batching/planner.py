@@ -36,6 +36,19 @@ class BatchPlanner:
             complete += self.flush()
         return complete
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the requests that wait."""
+        return self._load.n_bytes
+
+    def remove(self, item: CheckedRequest) -> bool:
+        """Forget a request; return whether it was waiting."""
+        if item not in self._waiting:
+            return False
+        self._waiting.remove(item)
+        self._load = Load.of(self._waiting)
+        return True
+
     def flush(self) -> list[list[CheckedRequest]]:
         """Return what waits for more, as the last batch, if there is any."""
         batch, self._waiting, self._load = self._waiting, [], Load()

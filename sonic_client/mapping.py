@@ -1,0 +1,194 @@
+"""`map`: many requests in flight, one outcome each, in order.
+
+Two of them, with the same `Conveyor`: one for an event loop, where the requests
+are read by a task of their own; one for plain code, where they are read in the
+caller's thread and sent by the loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from contextlib import AbstractContextManager, nullcontext, suppress
+
+from sonic_client.batching import BatchPlanner
+from sonic_client.conveyor import Conveyor
+from sonic_client.errors import ClientClosedError
+from sonic_client.flights import Flights
+from sonic_client.loop_thread import LoopThread
+from sonic_client.session import Session
+from sonic_client.types import Outcome, Request
+from sonic_client.window import Landing, Window
+
+__all__ = ["map_in_loop", "map_in_thread"]
+
+_CLOSE_TIMEOUT_S = 2.0
+
+
+async def map_in_loop(
+    session: Session,
+    requests: Iterable[Request] | AsyncIterable[Request],
+    *,
+    ordered: bool,
+) -> AsyncGenerator[Outcome, None]:
+    """Yield one outcome a request; the requests are read by a task, ahead of it."""
+    belt = _Belt(session, ordered=ordered, lock=nullcontext())
+    changed = asyncio.Event()
+    belt.changed = changed.set
+    belt.flights.accompany(belt.read(requests))
+    try:
+        while not belt.conveyor.is_done:
+            changed.clear()
+            outcomes = belt.conveyor.deliver()
+            belt.depart()
+            if not outcomes and not belt.conveyor.is_done:
+                await changed.wait()
+            for outcome in outcomes:
+                yield outcome
+    finally:
+        await session.close_flights(belt.flights)
+
+
+def map_in_thread(
+    thread: LoopThread, requests: Iterable[Request], *, ordered: bool
+) -> Iterator[Outcome]:
+    """Yield one outcome a request; the requests are read in this thread."""
+    changed = threading.Condition()
+    belt = _Belt(thread.session, ordered=ordered, lock=changed)
+    belt.changed = changed.notify
+    conveyor, layout = belt.conveyor, thread.session.layout
+
+    def depart() -> None:
+        for departure in conveyor.departures():
+            thread.call_soon(belt.flights.start, *departure)
+        if belt.wants_timer():
+            thread.call_soon(belt.start_timer)
+
+    def deliveries(until: Callable[[], bool]) -> Iterator[Outcome]:
+        """Yield outcomes until a condition holds, waiting for them."""
+        while True:
+            with changed:
+                if until():
+                    return
+                if outcomes := conveyor.deliver():
+                    depart()
+                else:
+                    changed.wait()
+            yield from outcomes
+
+    try:
+        for request in requests:
+            item = layout.check(request)
+            with changed:
+                conveyor.put(item)
+                depart()
+            yield from deliveries(lambda: conveyor.has_room)
+            with changed:
+                outcomes = conveyor.deliver()
+                depart()
+            yield from outcomes
+        with changed:
+            conveyor.finish()
+            depart()
+        yield from deliveries(lambda: conveyor.is_done)
+    finally:
+        # A closed client has cancelled the flights already. The bound is for a
+        # generator that is finalised after the interpreter stopped the thread.
+        with suppress(ClientClosedError):
+            thread.run(
+                lambda: thread.session.close_flights(belt.flights),
+                timeout_s=_CLOSE_TIMEOUT_S,
+            )
+
+
+class _Belt:
+    """A conveyor with its flights and its timer, in the event loop."""
+
+    changed: Callable[[], object]
+
+    def __init__(
+        self, session: Session, *, ordered: bool, lock: AbstractContextManager[object]
+    ) -> None:
+        self.conveyor = Conveyor(
+            BatchPlanner(session.limits),
+            Window(session.config.window, ordered=ordered),
+            max_delay_s=session.config.batching.max_delay_s,
+            clock=session.timing.clock,
+        )
+        self.flights: Flights = session.open_flights(self._landed)
+        self._layout, self._timing = session.layout, session.timing
+        self._lock = lock
+        self._has_timer = False
+        self._room = asyncio.Event()
+
+    async def read(self, requests: Iterable[Request] | AsyncIterable[Request]) -> None:
+        """Put the requests on the conveyor as there is room."""
+        try:
+            async for request in _async(requests):
+                self.conveyor.put(self._layout.check(request))
+                self.depart()
+                self.changed()
+                await asyncio.sleep(0)  # lets it take off before the next is read
+                while not self.conveyor.has_room:
+                    self._room.clear()
+                    await self._room.wait()
+            self.conveyor.finish()
+            self.depart()
+        except Exception as error:  # raised again where the outcomes are awaited
+            self.conveyor.fail(error)
+        self.changed()
+
+    def depart(self) -> None:
+        """Send what may be sent now, in the event loop."""
+        for departure in self.conveyor.departures():
+            self.flights.start(*departure)
+        self._room.set()
+        if self.wants_timer():
+            self.start_timer()
+
+    def wants_timer(self) -> bool:
+        """Whether a batch waits and nothing will let it go; true once."""
+        if self._has_timer or self.conveyor.seconds_left() is None:
+            return False
+        self._has_timer = True
+        return True
+
+    def start_timer(self) -> None:
+        """Let batches go when they have waited long enough."""
+        self.flights.accompany(self._watch_delay())
+
+    async def _watch_delay(self) -> None:
+        while True:
+            with self._lock:
+                self.conveyor.check_delay()
+                self.depart()
+                wait_s = self.conveyor.seconds_left()
+                if wait_s is None:
+                    self._has_timer = False
+                    return
+            await self._timing.sleep(wait_s)
+
+    def _landed(self, landing: Landing) -> None:
+        with self._lock:
+            self.conveyor.land(landing)
+            self.depart()
+            self.changed()
+
+
+async def _async(
+    requests: Iterable[Request] | AsyncIterable[Request],
+) -> AsyncIterator[Request]:
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+    else:
+        for request in requests:
+            yield request
