@@ -1,145 +1,172 @@
-"""One loaded model: its instances, its counters, and what its failures look like."""
+"""One batch on one instance: its answers, its times, what its failures look like."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from queue import SimpleQueue
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any
 
 import grpc
-import numpy as np
 
-from mock_server.codec import RawTensor, datatype_of, decode, encode
 from mock_server.errors import ModelError
+from mock_server.inference import InferenceRequest, InferenceResponse
+from mock_server.instances import BackendError, Execution, Instance
 from mock_server.models import Model
-from mock_server.statistics import ExecutionTimes, StatisticsCounter
+from mock_server.scheduling.pending import PendingRequest
+from mock_server.statistics import Answered, ExecutionTimes, StatisticsCounter
 
 
-class LoadedModel:
-    """A model that answers requests, `instances` of them at once.
+def run_batch(
+    model: Model,
+    instance: Instance,
+    instance_name: str,
+    batch: Sequence[PendingRequest],
+    statistics: StatisticsCounter,
+) -> None:
+    """Have an instance answer these requests, together; count them.
 
-    Methods may be called from any thread; `infer` blocks while all instances are busy.
+    What the instance raises becomes the answer of every request that has not had its
+    last response yet.
+    """
+    account = _Account(statistics, batch)
+    running = [_Running(model, pending, account) for pending in batch]
+    executions = [Execution(each.request, each.respond) for each in running]
+    account.inputs_are_read()
+    try:
+        instance.execute(executions)
+    except BaseException as exc:
+        # SystemExit too: in a worker thread it would end nothing, and the clients would
+        # wait for ever.
+        error = ModelError(
+            grpc.StatusCode.INTERNAL,
+            f"Failed to process the request(s) for model '{instance_name}', message: "
+            f"{_as_triton_prints(exc)}",
+        )
+        account.crashed()
+        for each in running:
+            each.fail(error)
+    else:
+        account.executed()
+        for each in running:
+            each.release()
+
+
+class _Running:
+    """One request of a batch that runs, and its responses on their way out.
+
+    The answer of a model that is not decoupled is held until the batch is done, so that
+    it is counted before the client can ask.
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.statistics = StatisticsCounter()
-        self._free_instances: SimpleQueue[int] = SimpleQueue()
-        for instance in range(model.instances):
-            self._free_instances.put(instance)
+    def __init__(
+        self, model: Model, pending: PendingRequest, account: "_Account"
+    ) -> None:
+        self._model = model
+        self._pending = pending
+        self._account = account
+        self._wanted = {output.name for output in pending.request.outputs}
+        self._held: list[InferenceResponse | None] = []
+        self._is_holding = not model.is_decoupled
+        self._is_final = False
 
-    def infer(
-        self,
-        inputs: Sequence[RawTensor],
-        *,
-        batch_size: int,
-        requested: Collection[str],
-        is_awaited: Callable[[], bool],
-    ) -> list[RawTensor]:
-        """Run the model; its outputs come in the order in which they were returned.
+    @property
+    def request(self) -> InferenceRequest:
+        return self._pending.seen_by_model()
 
-        Parameters
-        ----------
-        inputs : sequence of RawTensor
-            Checked already.
-        batch_size : int
-            What the counters call this request.
-        requested : collection of str
-            Outputs the client asked for; none means all.
-        is_awaited : callable
-            Asked once an instance is free: a request that nobody waits for any more is
-            not run.
+    def respond(self, response: InferenceResponse | None, is_final: bool) -> None:
+        """Pass a response on; what comes after the last one is dropped."""
+        if self._is_final:
+            return
+        self._is_final = is_final
+        if response is not None and self._wanted:
+            response = response.with_outputs(
+                [t for t in response.outputs if t.name in self._wanted]
+            )
+        if self._is_holding:
+            self._held.append(response)
+            return
+        if is_final:
+            self._account.one_is_done()
+        self._pending.respond(response, is_final)
 
-        Raises
-        ------
-        ModelError
-            The model's own; INTERNAL with Triton's text if its function raised anything
-            else; CANCELLED if the client left in time.
+    def release(self) -> None:
+        """Send what was held, and hold no more."""
+        self._is_holding = False
+        held, self._held = self._held, []
+        for position, response in enumerate(held, 1):
+            self._pending.respond(response, self._is_final and position == len(held))
+
+    def fail(self, error: ModelError) -> None:
+        """Answer with an error, unless there was a last response already."""
+        if self._is_final and not self._is_holding:
+            return
+        self._is_final = True
+        request = self._pending.request
+        response = InferenceResponse(
+            model_name=self._model.name,
+            model_version=self._model.version,
+            id=request.id,
+            error=error,
+        )
+        self._pending.respond(response, True)
+
+
+class _Account:
+    """The times of one batch, counted once: when it is done, or has crashed."""
+
+    def __init__(
+        self, statistics: StatisticsCounter, batch: Sequence[PendingRequest]
+    ) -> None:
+        self._statistics = statistics
+        self._batch = batch
+        self._open = len(batch)
+        self._is_counted = False
+        self._started_ns = self._read_ns = time.perf_counter_ns()
+
+    def inputs_are_read(self) -> None:
+        self._read_ns = time.perf_counter_ns()
+
+    def one_is_done(self) -> None:
+        """Count the batch with the last response of its last request.
+
+        The instance may be busy for longer; but the client knows already that it has
+        got everything.
         """
-        laps = _Laps()
-        instance = self._free_instances.get()
-        try:
-            laps.end()
-            if not is_awaited():
-                self.statistics.abandoned(laps.times().total_ns)
-                raise ModelError(grpc.StatusCode.CANCELLED, "Request cancelled")
-            with self._accounted(laps, instance, batch_size):
-                arrays = {t.name: decode(t.data, t.datatype, t.shape) for t in inputs}
-                laps.end()
-                answer = self.model.function(arrays)
-                laps.end()
-                return _raw_outputs(self.model, answer, requested)
-        finally:
-            self._free_instances.put(instance)
+        self._open -= 1
+        if self._open == 0:
+            self.executed()
 
-    @contextmanager
-    def _accounted(
-        self, laps: "_Laps", instance: int, batch_size: int
-    ) -> Iterator[None]:
-        try:
-            yield
-        except ModelError:
-            self.statistics.answered(batch_size, laps.times())
-            raise
-        except BaseException as exc:
-            # SystemExit too: in a worker thread it would end nothing, and the client
-            # would wait for ever.
-            self.statistics.crashed(laps.times().total_ns)
-            raise ModelError(
-                grpc.StatusCode.INTERNAL,
-                "Failed to process the request(s) for model "
-                f"'{self.model.name}_0_{instance}', message: {_as_triton_prints(exc)}",
-            ) from exc
-        else:
-            self.statistics.answered(batch_size, laps.times())
-
-
-class _Laps:
-    """Moments of one request: it arrived, found an instance, was read, was run."""
-
-    def __init__(self) -> None:
-        self._moments_ns = [time.perf_counter_ns()]
-
-    def end(self) -> None:
-        self._moments_ns.append(time.perf_counter_ns())
-
-    def times(self) -> ExecutionTimes:
-        done = time.perf_counter_ns()
-        # What was not reached took no time: an error ends the lap it came up in.
-        arrived, started, read, ran = (self._moments_ns + 3 * [done])[:4]
-        return ExecutionTimes(
-            total_ns=done - arrived,
-            queue_ns=started - arrived,
-            input_ns=read - started,
-            infer_ns=ran - read,
-            output_ns=done - ran,
+    def executed(self) -> None:
+        if self._is_counted:
+            return
+        self._is_counted = True
+        ran_ns = time.perf_counter_ns()
+        done_ns = time.perf_counter_ns()
+        answered = [
+            Answered(
+                batch_size=pending.batch_size,
+                queue_ns=self._started_ns - pending.arrived_ns,
+                total_ns=done_ns - pending.arrived_ns,
+            )
+            for pending in self._batch
+        ]
+        times = ExecutionTimes(
+            input_ns=self._read_ns - self._started_ns,
+            infer_ns=ran_ns - self._read_ns,
+            output_ns=done_ns - ran_ns,
         )
+        self._statistics.executed(answered, times)
 
-
-def _raw_outputs(
-    model: Model, answer: Any, requested: Collection[str]
-) -> list[RawTensor]:
-    # Any: the function is the user's, and its answer is looked at here first.
-    if not isinstance(answer, Mapping):
-        raise TypeError(
-            f"expected a mapping of output names to arrays, found {type(answer)}"
-        )
-    declared = {spec.name: spec.datatype for spec in model.outputs}
-    outputs = []
-    for name, value in answer.items():
-        if name not in declared or (requested and name not in requested):
-            continue
-        array = np.asarray(value)
-        datatype = datatype_of(array)
-        if declared[name] == "BF16" and datatype == "FP32":
-            datatype = "BF16"
-        outputs.append(RawTensor(name, datatype, array.shape, encode(array, datatype)))
-    return outputs
+    def crashed(self) -> None:
+        if self._is_counted:
+            return
+        self._is_counted = True
+        now_ns = time.perf_counter_ns()
+        self._statistics.crashed([now_ns - each.arrived_ns for each in self._batch])
 
 
 def _as_triton_prints(exc: BaseException) -> str:
     """Type, text and frames, innermost first: pybind11's form of a Python error."""
+    if isinstance(exc, BackendError):
+        return str(exc)
     text = f"{type(exc).__name__}: {exc}"
     frames = list(_user_frames(exc.__traceback__))
     if not frames:
@@ -150,6 +177,6 @@ def _as_triton_prints(exc: BaseException) -> str:
 def _user_frames(trace: TracebackType | None) -> Iterator[str]:
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code.co_filename != __file__:
+        if not trace.tb_frame.f_globals.get("__name__", "").startswith("mock_server."):
             yield f"  {code.co_filename}({trace.tb_lineno}): {code.co_name}"
         trace = trace.tb_next

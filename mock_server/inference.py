@@ -1,8 +1,8 @@
 """A request and its answers, free of any protocol: what gRPC and HTTP translate to."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mock_server.codec import RawTensor
@@ -99,6 +99,12 @@ class InferenceRequest:
     cancellation: Cancellation = field(default_factory=Cancellation)
     """Cancelled by the service when the client has left, or its deadline has passed."""
 
+    drop_connection: Callable[[], object] = lambda: None
+    """Closes the connection it came by, without an answer: for planned faults."""
+
+    is_streamed: bool = False
+    """Whether more than one response can be sent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceResponse:
@@ -121,8 +127,9 @@ class InferenceResponse:
     error: ModelError | None = None
     """Instead of outputs."""
 
-    is_from_model: bool = True
-    """False if it is an error found before the request was scheduled."""
+    def with_outputs(self, outputs: Iterable[RawTensor]) -> "InferenceResponse":
+        """Answer with other outputs, the rest the same."""
+        return replace(self, outputs=tuple(outputs))
 
 
 Respond = Callable[[InferenceResponse | None, bool], None]

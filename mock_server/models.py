@@ -1,13 +1,14 @@
 """What is served: a name, its tensors, and the function that answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
 from mock_server.codec import DATATYPES
 from mock_server.scheduling.settings import DynamicBatching, SequenceBatching
+from mock_server.written_form import as_written
 
 Tensors = Mapping[str, NDArray[Any]]
 ModelFunction = Callable[[Tensors], Tensors]
@@ -21,7 +22,7 @@ def dims_text(dims: Sequence[int]) -> str:
     return "[" + ",".join(map(str, dims)) + "]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TensorSpec:
     """One input or output of a model. As text: ``FEATURES FP32[-1,3]``.
 
@@ -59,6 +60,9 @@ class TensorSpec:
                 f"tensor {self.name!r}: dimensions must be at least -1, "
                 f"got {dims_text(self.shape)}"
             )
+
+    def __repr__(self) -> str:
+        return as_written(self)
 
     def __str__(self) -> str:
         return f"{self.name} {self.datatype}{dims_text(self.shape)}"
@@ -139,19 +143,7 @@ class Model:
             )
 
     def __repr__(self) -> str:
-        written = []
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value == each.default:
-                continue
-            if each.default_factory is not MISSING and not value:
-                continue
-            if each.name == "function":
-                value_text = getattr(value, "__qualname__", repr(value))
-            else:
-                value_text = repr(value)
-            written.append(f"{each.name}={value_text}")
-        return f"Model({', '.join(written)})"
+        return as_written(self)
 
     def wire_shape(self, spec: TensorSpec) -> tuple[int, ...]:
         """Shape a client must send, batch dimension included where there is one."""

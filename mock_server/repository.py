@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import grpc
 
 from mock_server.errors import ModelError
-from mock_server.execution import LoadedModel
+from mock_server.loaded_model import LoadedModel
 from mock_server.models import Model
 from mock_server.validation import invalid
 

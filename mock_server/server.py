@@ -1,27 +1,23 @@
-"""A KServe v2 endpoint in this process."""
+"""A KServe v2 server in this process."""
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
-import grpc
-from tritonclient.grpc import service_pb2_grpc
-
-from mock_server.faults import FaultHook
-from mock_server.grpc_service import InferenceService
+from mock_server.core import InferenceCore
+from mock_server.endpoints import Endpoint, Endpoints
+from mock_server.faults import FaultHook, FaultPlan
+from mock_server.faults.injector import FaultInjector
+from mock_server.grpc_api.endpoint import GrpcEndpoint
+from mock_server.grpc_api.interceptor import FaultInterceptor
+from mock_server.grpc_api.service import InferenceService
 from mock_server.models import Model, ModelFunction, TensorSpec
 from mock_server.repository import Repository
 
 logger = logging.getLogger(__name__)
 
 FunctionT = TypeVar("FunctionT", bound=ModelFunction)
-
-MAX_REQUESTS_IN_FLIGHT = 256
-"""Requests held at once, running or waiting for an instance: a thread each, made when
-needed. Further ones wait inside gRPC."""
 
 
 class MockServer:
@@ -39,8 +35,9 @@ class MockServer:
         Address to listen on.
     grpc_port : int
         0 takes a free one: see `url`.
-    faults : callable, optional
-        Called before each inference request is looked at, such as a `FaultPlan`.
+    faults : FaultPlan or callable, optional
+        What goes wrong; or a function called with each inference request's `Arrival`
+        before anything of it is looked at.
     max_message_bytes : int, optional
         Larger requests and answers are refused with RESOURCE_EXHAUSTED; by default
         there is no limit, as with Triton.
@@ -52,12 +49,6 @@ class MockServer:
     >>> x, y = TensorSpec("X", "FP32", (-1,)), TensorSpec("Y", "FP32", (-1,))
     >>> with MockServer([Model("double", [x], [y], double)]) as server:
     ...     client = InferenceServerClient(server.url.removeprefix("grpc://"))
-
-    Notes
-    -----
-    gRPC's threaded server, not ``grpc.aio``: the latter shares one poller between all
-    event loops of a process, so a server would disturb an asyncio client beside it
-    (grpc/grpc issue 25364).
     """
 
     def __init__(
@@ -66,15 +57,18 @@ class MockServer:
         *,
         host: str = "127.0.0.1",
         grpc_port: int = 0,
-        faults: FaultHook | None = None,
+        faults: FaultPlan | FaultHook | None = None,
         max_message_bytes: int | None = None,
     ) -> None:
         self._repository = Repository(models)
-        self._service = InferenceService(self._repository, faults)
+        if faults is not None and not isinstance(faults, FaultPlan):
+            faults = FaultPlan().on().call(faults)
+        self._faults = None if faults is None else FaultInjector(faults, self.restart)
+        self._core = InferenceCore(self._repository, self._faults)
+        self._service = InferenceService(self._core)
         self._host = host
-        self._grpc_port = grpc_port
         self._max_message_bytes = max_message_bytes
-        self._endpoint: _Endpoint | None = None
+        self._endpoints = Endpoints({"grpc": self._open_grpc}, {"grpc": grpc_port})
 
     @property
     def url(self) -> str:
@@ -85,9 +79,7 @@ class MockServer:
         RuntimeError
             If the server is not running.
         """
-        if self._endpoint is None:
-            raise RuntimeError("the mock server is not running: start it first")
-        return f"grpc://{self._endpoint.address}"
+        return self._url("grpc")
 
     def add(self, model: Model) -> None:
         """Serve one more model, at once if the server is running.
@@ -142,19 +134,33 @@ class MockServer:
         RuntimeError
             If the server is running already.
         """
-        if self._endpoint is not None:
+        if self._endpoints.urls:
             raise RuntimeError(f"the mock server is running already at {self.url}")
-        self._endpoint = _Endpoint(
-            self._service, self._host, self._grpc_port, self._max_message_bytes
-        )
-        logger.info("mock server listens at %s", self.url)
+        if self._faults is not None:
+            self._faults.server_started()
+        self._endpoints.start()
+        logger.info("mock server listens at %s", self._urls_text())
+
+    def restart(self, down_s: float = 0.0) -> None:
+        """Go down with all that is in flight, and come back at the same ports.
+
+        Returns at once; does nothing if the server is stopped, or restarting already.
+        The models and their counters are kept.
+
+        Parameters
+        ----------
+        down_s : float
+            How long nothing listens, in seconds.
+        """
+        self._endpoints.restart(down_s)
 
     def stop(self) -> None:
         """Stop listening and wait for what is running; nothing if not started."""
-        if self._endpoint is not None:
-            endpoint, self._endpoint = self._endpoint, None
-            endpoint.close()
-            logger.info("mock server at %s has stopped", endpoint.address)
+        if self._endpoints.urls:
+            urls = self._urls_text()
+            self._endpoints.stop()
+            self._core.close()
+            logger.info("mock server at %s has stopped", urls)
 
     def __enter__(self) -> Self:
         self.start()
@@ -168,53 +174,21 @@ class MockServer:
     ) -> None:
         self.stop()
 
+    def _url(self, name: str) -> str:
+        urls = self._endpoints.urls
+        if not urls:
+            raise RuntimeError("the mock server is not running: start it first")
+        return urls[name]
 
-class _Endpoint:
-    """One open port with its threads, from construction to `close`."""
+    def _urls_text(self) -> str:
+        return ", ".join(self._endpoints.urls.values())
 
-    def __init__(
-        self,
-        service: InferenceService,
-        host: str,
-        port: int,
-        max_message_bytes: int | None,
-    ) -> None:
-        limit = -1 if max_message_bytes is None else max_message_bytes
-        self._workers = ThreadPoolExecutor(
-            MAX_REQUESTS_IN_FLIGHT, thread_name_prefix="mock-server"
+    def _open_grpc(self, port: int) -> Endpoint:
+        faults = self._faults
+        return GrpcEndpoint(
+            self._service,
+            self._host,
+            port,
+            max_message_bytes=self._max_message_bytes,
+            interceptors=() if faults is None else (FaultInterceptor(faults),),
         )
-        self._server = grpc.server(
-            self._workers,
-            options=[
-                ("grpc.max_receive_message_length", limit),
-                ("grpc.max_send_message_length", limit),
-                ("grpc.so_reuseport", 0),  # a port in use must be an error
-            ],
-        )
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
-            service, self._server
-        )
-        try:
-            bound = self._server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError as exc:
-            self._workers.shutdown()
-            raise OSError(
-                f"cannot listen on {host}:{port}: the port is in use, or the address "
-                "is not one of this machine"
-            ) from exc
-        self.address = f"{host}:{bound}"
-        others = set(threading.enumerate())
-        self._server.start()
-        self._pollers = [
-            thread
-            for thread in set(threading.enumerate()) - others
-            if thread.name.endswith("(_serve)")
-        ]
-
-    def close(self) -> None:
-        self._server.stop(grace=None).wait()
-        self._workers.shutdown(cancel_futures=True)
-        # gRPC keeps its polling thread to itself, and lets it run on for a moment.
-        # Bounded, for it may be that of a server started at the same time.
-        for thread in self._pollers:
-            thread.join(timeout=1.0)

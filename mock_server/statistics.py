@@ -2,8 +2,22 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
+
+
+class FailureReason(Enum):
+    """Why a request counts as failed: the values are labels of Triton's metrics."""
+
+    OTHER = "OTHER"
+    BACKEND = "BACKEND"
+    """An exception in the model."""
+    CANCELED = "CANCELED"
+    """The client left while the request was waiting."""
+    REJECTED = "REJECTED"
+    """It waited too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,19 +27,13 @@ class Duration:
     count: int = 0
     ns: int = 0
 
-    def plus(self, ns: int) -> "Duration":
-        """One more, of `ns` nanoseconds."""
-        return Duration(self.count + 1, self.ns + ns)
-
 
 class ExecutionTimes(NamedTuple):
-    """Where the time of one answered request went, in nanoseconds."""
+    """Where the time of one executed batch went, in nanoseconds."""
 
-    total_ns: int  #: from arrival to answer
-    queue_ns: int  #: waiting for a free instance
-    input_ns: int  #: making arrays of the request
-    infer_ns: int  #: the model function
-    output_ns: int  #: making the answer
+    input_ns: int  #: making arrays of the requests
+    infer_ns: int  #: the model
+    output_ns: int  #: making the answers
 
 
 class BatchStatistics(NamedTuple):
@@ -41,14 +49,53 @@ class ModelStatistics(NamedTuple):
 
     last_inference_ms: int = 0  #: ms since the epoch, 0 before the first
     inference_count: int = 0  #: rows of all batches; else requests
-    execution_count: int = 0  #: calls of the function, failed ones included
+    execution_count: int = 0  #: batches run, failed ones included
     success: Duration = Duration()  #: answers, error answers of the model included
-    fail: Duration = Duration()  #: exceptions, and requests abandoned while waiting
+    fail: Duration = Duration()  #: exceptions, and requests given up while waiting
     queue: Duration = Duration()
     compute_input: Duration = Duration()
     compute_infer: Duration = Duration()
     compute_output: Duration = Duration()
     batches: tuple[tuple[int, BatchStatistics], ...] = ()  #: by batch size, ascending
+    failures: Mapping[FailureReason, int] = {}  #: what `fail` counts, by reason
+
+
+class Answered(NamedTuple):
+    """A request that got its answer, be it an error of the model."""
+
+    batch_size: int
+    queue_ns: int  #: waiting for an instance
+    total_ns: int  #: from arrival to answer
+
+
+@dataclass(slots=True)
+class _Total:
+    count: int = 0
+    ns: int = 0
+
+    def add(self, ns: int, count: int = 1) -> None:
+        self.count += count
+        self.ns += ns * count
+
+    def so_far(self) -> Duration:
+        return Duration(self.count, self.ns)
+
+
+@dataclass(slots=True)
+class _Compute:
+    input: _Total = field(default_factory=_Total)
+    infer: _Total = field(default_factory=_Total)
+    output: _Total = field(default_factory=_Total)
+
+    def add(self, times: ExecutionTimes, count: int = 1) -> None:
+        self.input.add(times.input_ns, count)
+        self.infer.add(times.infer_ns, count)
+        self.output.add(times.output_ns, count)
+
+    def so_far(self) -> BatchStatistics:
+        return BatchStatistics(
+            self.input.so_far(), self.infer.so_far(), self.output.so_far()
+        )
 
 
 class StatisticsCounter:
@@ -58,49 +105,63 @@ class StatisticsCounter:
     -----
     Triton's rules: a response with an error from the model is a success; an exception
     counts as failure and as execution, and nowhere else; requests refused before they
-    are queued count nowhere.
+    are queued, or because the queue is full, count nowhere.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._now = ModelStatistics()
+        self._last_inference_ms = 0
+        self._inferences = 0
+        self._executions = 0
+        self._success, self._fail, self._queue = _Total(), _Total(), _Total()
+        self._compute = _Compute()
+        self._batches: dict[int, _Compute] = {}
+        self._failures = dict.fromkeys(FailureReason, 0)
 
     def snapshot(self) -> ModelStatistics:
         """Counters as they are now."""
-        return self._now
-
-    def answered(self, batch_size: int, times: ExecutionTimes) -> None:
-        """Count a request that got the model's answer, be it an error."""
         with self._lock:
-            now = self._now
-            batches = dict(now.batches)
-            batch = batches.get(batch_size, BatchStatistics())
-            batches[batch_size] = BatchStatistics(
-                batch.compute_input.plus(times.input_ns),
-                batch.compute_infer.plus(times.infer_ns),
-                batch.compute_output.plus(times.output_ns),
-            )
-            self._now = now._replace(
-                last_inference_ms=time.time_ns() // 1_000_000,
-                inference_count=now.inference_count + batch_size,
-                execution_count=now.execution_count + 1,
-                success=now.success.plus(times.total_ns),
-                queue=now.queue.plus(times.queue_ns),
-                compute_input=now.compute_input.plus(times.input_ns),
-                compute_infer=now.compute_infer.plus(times.infer_ns),
-                compute_output=now.compute_output.plus(times.output_ns),
-                batches=tuple(sorted(batches.items())),
+            compute = self._compute.so_far()
+            return ModelStatistics(
+                last_inference_ms=self._last_inference_ms,
+                inference_count=self._inferences,
+                execution_count=self._executions,
+                success=self._success.so_far(),
+                fail=self._fail.so_far(),
+                queue=self._queue.so_far(),
+                compute_input=compute.compute_input,
+                compute_infer=compute.compute_infer,
+                compute_output=compute.compute_output,
+                batches=tuple(
+                    (size, self._batches[size].so_far())
+                    for size in sorted(self._batches)
+                ),
+                failures=dict(self._failures),
             )
 
-    def crashed(self, total_ns: int) -> None:
-        """Count a request whose model raised an exception."""
+    def executed(self, answered: list[Answered], times: ExecutionTimes) -> None:
+        """Count a batch that ran, and its requests, which got answers."""
+        batch_size = sum(each.batch_size for each in answered)
         with self._lock:
-            self._now = self._now._replace(
-                execution_count=self._now.execution_count + 1,
-                fail=self._now.fail.plus(total_ns),
-            )
+            self._last_inference_ms = time.time_ns() // 1_000_000
+            self._executions += 1
+            self._inferences += batch_size
+            for each in answered:
+                self._success.add(each.total_ns)
+                self._queue.add(each.queue_ns)
+            self._compute.add(times, len(answered))
+            self._batches.setdefault(batch_size, _Compute()).add(times)
 
-    def abandoned(self, total_ns: int) -> None:
-        """Count a request whose client left before an instance was free."""
+    def crashed(self, totals_ns: list[int]) -> None:
+        """Count a batch whose model raised an exception, and its requests."""
         with self._lock:
-            self._now = self._now._replace(fail=self._now.fail.plus(total_ns))
+            self._executions += 1
+            for total_ns in totals_ns:
+                self._fail.add(total_ns)
+            self._failures[FailureReason.BACKEND] += len(totals_ns)
+
+    def dropped(self, reason: FailureReason, total_ns: int) -> None:
+        """Count a request that was given up before it ran."""
+        with self._lock:
+            self._fail.add(total_ns)
+            self._failures[reason] += 1

@@ -17,6 +17,7 @@ from mock_server.codec import (
     element_count,
 )
 from mock_server.errors import ModelError
+from mock_server.inference import InferenceRequest
 from mock_server.models import FREE, Model, TensorSpec, dims_text
 
 _BATCH_NOTE = (
@@ -38,12 +39,7 @@ def invalid_request(request_id: str, text: str) -> ModelError:
     return invalid(f"[request id: {request_id or '<id_unknown>'}] {text}")
 
 
-def check_request(
-    model: Model,
-    inputs: Sequence[RawTensor],
-    requested_outputs: Iterable[str],
-    request_id: str,
-) -> int:
+def check_request(model: Model, request: InferenceRequest) -> int:
     """Batch size of a request that the model can run; 1 where there is no batching.
 
     Raises
@@ -51,13 +47,16 @@ def check_request(
     ModelError
         INVALID_ARGUMENT with the first thing found wrong.
     """
-    known_outputs = {spec.name for spec in model.outputs}
-    for name in requested_outputs:
-        if name not in known_outputs:
-            raise invalid(
-                f"unexpected inference output '{name}' for model '{model.name}'"
-            )
-    checks = _Checks(model, request_id)
+    inputs = request.inputs
+    if request.outputs:
+        known_outputs = {spec.name for spec in model.outputs}
+        for output in request.outputs:
+            if output.name not in known_outputs:
+                raise invalid(
+                    f"unexpected inference output '{output.name}' for model "
+                    f"'{model.name}'"
+                )
+    checks = _Checks(model, request.id)
     checks.input_count(inputs)
     batch_size = checks.batch_size(inputs) if model.max_batch_size > 0 else 1
     specs = {spec.name: spec for spec in model.inputs}
@@ -79,22 +78,31 @@ class _Checks:
         raise invalid_request(self._request_id, text)
 
     def input_count(self, inputs: Sequence[RawTensor]) -> None:
-        if len(inputs) == len(self._model.inputs):
+        most = len(self._model.inputs)
+        least = len([spec for spec in self._model.inputs if not spec.is_optional])
+        if least <= len(inputs) <= most:
             return
         given = [tensor.name for tensor in inputs]
-        missing = [s.name for s in self._model.inputs if s.name not in given]
+        missing = [
+            spec.name
+            for spec in self._model.inputs
+            if not spec.is_optional and spec.name not in given
+        ]
         # Triton drops the last character of the list, which is the bracket if the list
         # is empty.
         missing_text = _names(missing) if missing else "]"
+        if least == most:
+            expected = f"{most} inputs"
+        else:
+            expected = f"number of inputs between {least} and {most}"
         self._fail(
-            f"expected {len(self._model.inputs)} inputs but got {len(inputs)} inputs "
-            f"for model '{self._model.name}'. Got input(s) {_names(given)}, but "
-            f"missing required input(s) {missing_text}. Please provide all required "
-            "input(s)."
+            f"expected {expected} but got {len(inputs)} inputs for model "
+            f"'{self._model.name}'. Got input(s) {_names(given)}, but missing required "
+            f"input(s) {missing_text}. Please provide all required input(s)."
         )
 
     def batch_size(self, inputs: Sequence[RawTensor]) -> int:
-        sizes = []
+        sizes = [1] if not inputs else []
         for tensor in inputs:
             if not tensor.shape:
                 self._fail(

@@ -10,6 +10,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Literal
 
+from mock_server.written_form import as_written
+
 
 class TimeoutAction(Enum):
     """What becomes of a request that waited too long."""
@@ -18,8 +20,11 @@ class TimeoutAction(Enum):
     DELAY = 1
     """It waits on, behind all that are still in time."""
 
+    def __repr__(self) -> str:
+        return str(self)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class QueuePolicy:
     """Limits of one queue (``ModelQueuePolicy``); by default there are none.
 
@@ -35,7 +40,7 @@ class QueuePolicy:
     """Longest wait; 0: as long as it takes."""
 
     allow_timeout_override: bool = False
-    """Whether a request may shorten `default_timeout_s` by its parameter ``timeout``."""
+    """Whether the request parameter ``timeout`` may shorten `default_timeout_s`."""
 
     max_queue_size: int = 0
     """Most requests waiting at once; 0: any number."""
@@ -43,12 +48,15 @@ class QueuePolicy:
     def __post_init__(self) -> None:
         if self.default_timeout_s < 0 or self.max_queue_size < 0:
             raise ValueError(
-                "queue policy: need default_timeout_s >= 0 and max_queue_size >= 0, got "
-                f"{self.default_timeout_s} s and {self.max_queue_size}"
+                "queue policy: need default_timeout_s >= 0 and max_queue_size >= 0, "
+                f"got {self.default_timeout_s} s and {self.max_queue_size}"
             )
 
+    def __repr__(self) -> str:
+        return as_written(self)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DynamicBatching:
     """Joining requests that wait at the same time (``ModelDynamicBatching``).
 
@@ -103,6 +111,9 @@ class DynamicBatching:
                 f"{self.priority_levels}, got {self.default_priority_level}"
             )
 
+    def __repr__(self) -> str:
+        return as_written(self)
+
 
 class Control(Enum):
     """What a control input tells the model of a sequence."""
@@ -112,8 +123,11 @@ class Control(Enum):
     END = 2
     CORRID = 3
 
+    def __repr__(self) -> str:
+        return str(self)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class ControlInput:
     """An input that the scheduler fills in (``ModelSequenceBatching.control_input``).
 
@@ -130,8 +144,11 @@ class ControlInput:
     false_true: tuple[float, float] = (0, 1)
     """Values that stand for no and yes; unused by CORRID."""
 
+    def __repr__(self) -> str:
+        return as_written(self)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SequenceBatching:
     """Requests of one correlation id run in order, on one instance.
 
@@ -147,8 +164,8 @@ class SequenceBatching:
     control_input: Sequence[ControlInput] = ()
 
     strategy: Literal["direct", "oldest"] = "direct"
-    """``direct``: a sequence keeps a batch row of an instance to itself; ``oldest``: the
-    sequences waiting longest are joined."""
+    """``direct``: a sequence keeps a batch row of an instance to itself; ``oldest``:
+    those that have waited longest are joined."""
 
     max_candidate_sequences: int = 0
     """Of ``oldest``: most sequences at once on an instance; 0: any number."""
@@ -167,6 +184,9 @@ class SequenceBatching:
                 "sequence batching: times must be at least 0, got "
                 f"{self.max_sequence_idle_s} s and {self.max_queue_delay_s} s"
             )
+
+    def __repr__(self) -> str:
+        return as_written(self)
 
 
 EVERY_CONTROL_DATATYPE: Mapping[Control, frozenset[str]] = MappingProxyType(

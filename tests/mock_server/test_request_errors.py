@@ -217,21 +217,6 @@ def test_more_raw_data_than_inputs_is_ignored(stub):
     assert stub.ModelInfer(request).model_name == "one"
 
 
-@pytest.mark.parametrize("key", ["classification", "shared_memory_region"])
-def test_what_is_not_served_is_refused_rather_than_ignored(stub, key):
-    request = service_pb2.ModelInferRequest(
-        model_name="one", raw_input_contents=[bytes(64)]
-    )
-    request.inputs.add(name="I", shape=[16], datatype="INT32")
-    request.outputs.add(name="O").parameters[key].int64_param = 1
-
-    with pytest.raises(grpc.RpcError) as error:
-        stub.ModelInfer(request)
-
-    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert f"parameter '{key}' of output 'O'" in error.value.details()
-
-
 tensors = st.builds(
     service_pb2.ModelInferRequest.InferInputTensor,
     name=st.sampled_from(["I", "I0", "I1", "", "µ"]),

@@ -4,7 +4,10 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from mock_server import Model, ModelError, TensorSpec
-from mock_server.execution import LoadedModel
+from mock_server.codec import RawTensor
+from mock_server.inference import InferenceRequest
+from mock_server.loaded_model import LoadedModel
+from mock_server.statistics import FailureReason
 
 
 def model(function, name="m", **options):
@@ -141,13 +144,17 @@ def test_refused_request_counts_nowhere(serve, connect, tensor):
 
 def test_request_nobody_waits_for_is_not_run_and_counts_as_failure():
     loaded = LoadedModel(model(crash))
+    x = RawTensor("X", "FP32", (1,), bytes(4))
+    request = InferenceRequest(model_name="m", inputs=(x,))
+    request.cancellation.cancel()
 
-    with pytest.raises(ModelError) as error:
-        loaded.infer([], batch_size=1, requested=(), is_awaited=lambda: False)
+    response = loaded.infer(request)
 
-    assert error.value.code is grpc.StatusCode.CANCELLED
+    loaded.close()
+    assert response.error.code is grpc.StatusCode.CANCELLED
     snapshot = loaded.statistics.snapshot()
     assert (snapshot.fail.count, snapshot.execution_count) == (1, 0)
+    assert snapshot.failures[FailureReason.CANCELED] == 1
 
 
 def test_statistics_without_a_name_are_those_of_all_models(serve, connect):

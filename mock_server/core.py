@@ -1,0 +1,140 @@
+"""What both protocols stand on: models, shared memory and settings of one server."""
+
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+
+import grpc
+
+from mock_server.delivery import deliver
+from mock_server.errors import ModelError
+from mock_server.faults.injector import FaultInjector
+from mock_server.inference import InferenceRequest, InferenceResponse, Respond
+from mock_server.loaded_model import LoadedModel
+from mock_server.log_settings import LogSettings
+from mock_server.repository import Repository
+from mock_server.shared_memory import SharedMemory
+from mock_server.trace_settings import TraceSettings
+from mock_server.validation import invalid
+
+SERVER_NAME = "triton"
+SERVER_VERSION = "2.51.0"
+EXTENSIONS = (
+    "classification",
+    "sequence",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
+    "model_configuration",
+    "system_shared_memory",
+    "cuda_shared_memory",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "trace",
+    "logging",
+)
+"""What that Triton says of itself, in its order."""
+
+
+class InferenceCore:
+    """One server, whatever it is asked through; may be used from any thread.
+
+    Parameters
+    ----------
+    repository : Repository
+        May be added to while the server runs.
+    faults : FaultInjector, optional
+        Asked about each inference before it runs.
+    """
+
+    def __init__(
+        self, repository: Repository, faults: FaultInjector | None = None
+    ) -> None:
+        self.repository = repository
+        self.shared_memory = SharedMemory()
+        self.trace = TraceSettings()
+        self.log = LogSettings()
+        self._faults = faults
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether models may be asked."""
+        return True
+
+    def submit(
+        self, loaded: LoadedModel, request: InferenceRequest, respond: Respond
+    ) -> None:
+        """Check a request and queue it; its answers come in the form asked for.
+
+        Raises
+        ------
+        ModelError
+            If the request is wrong, or the queue refuses it: it is not answered then.
+        """
+        for output in request.outputs:
+            if output.shared_memory is not None:
+                self.shared_memory.check(output.shared_memory)
+        if self._faults is not None:
+            respond = self._faults.befall_inference(request, respond)
+
+        def deliver_and_respond(
+            response: InferenceResponse | None, is_final: bool
+        ) -> None:
+            if response is not None:
+                response = deliver(response, request, loaded.model, self.shared_memory)
+            respond(response, is_final)
+
+        is_plain = not any(o.n_classes or o.shared_memory for o in request.outputs)
+        loaded.submit(request, respond if is_plain else deliver_and_respond)
+
+    def infer(
+        self, loaded: LoadedModel, request: InferenceRequest
+    ) -> InferenceResponse:
+        """The one answer of a model that is not decoupled; waits for it.
+
+        Raises
+        ------
+        ModelError
+            As `submit` does; an error of the model is in the response.
+        """
+        answers: SimpleQueue[InferenceResponse | None] = SimpleQueue()
+
+        def respond(response: InferenceResponse | None, is_final: bool) -> None:
+            answers.put(response)
+
+        self.submit(loaded, request, respond)
+        while (response := answers.get()) is None:
+            pass  # the end of an answer that is still to come
+        return response
+
+    def update_trace(
+        self, settings: Mapping[str, Sequence[str]], model_name: str = ""
+    ) -> None:
+        """Change settings of the trace: of the server if no model is named.
+
+        Raises
+        ------
+        ModelError
+            INVALID_ARGUMENT for an unknown model; else as `TraceSettings.update`.
+        """
+        if model_name and not self.repository.is_ready(model_name, ""):
+            raise invalid(f"Request for unknown model : {model_name}")
+        self.trace.update(settings, model_name)
+
+    def close(self) -> None:
+        """Let go of shared memory, and end the threads of the models."""
+        self.shared_memory.unregister()
+        for loaded in self.repository.all():
+            loaded.stop()
+
+
+def refuse_decoupled(loaded: LoadedModel, text: str) -> None:
+    """Refuse a request with room for one answer to a model with any number of them.
+
+    Raises
+    ------
+    ModelError
+        UNIMPLEMENTED with `text`, if the model is decoupled.
+    """
+    if loaded.model.is_decoupled:
+        raise ModelError(grpc.StatusCode.UNIMPLEMENTED, text)

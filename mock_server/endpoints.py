@@ -1,0 +1,115 @@
+"""The ports of a server: opened, closed and restarted together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from types import MappingProxyType
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+
+class Endpoint(Protocol):
+    """An open port; it listens from construction to `close`."""
+
+    url: str
+    port: int
+
+    def close(self) -> None:
+        """End what is in flight, stop listening, leave no thread behind."""
+
+
+Opener = Callable[[int], Endpoint]
+"""Listens on a port, 0 for a free one; raises OSError if it cannot."""
+
+
+class Endpoints:
+    """All ports of one server; may be used from any thread.
+
+    Parameters
+    ----------
+    openers : mapping of str to Opener
+        By the protocol's name, in the order of opening.
+    ports : mapping of str to int
+        By the same names; 0 takes a free one at each start.
+    """
+
+    def __init__(self, openers: Mapping[str, Opener], ports: Mapping[str, int]) -> None:
+        self._openers = dict(openers)
+        self._ports = dict(ports)
+        self._lock = threading.RLock()
+        self._open = ExitStack()
+        self._urls: dict[str, str] = {}
+        self._bound: dict[str, int] = {}
+        self._stop = threading.Event()
+        self._restarting: threading.Thread | None = None
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Where it listens, by name; empty if it does not, the same over a restart."""
+        return MappingProxyType(self._urls)
+
+    def start(self) -> None:
+        """Open all ports, or none.
+
+        Raises
+        ------
+        OSError
+            If one cannot be listened on.
+        """
+        with self._lock:
+            self._stop = threading.Event()
+            self._bound = dict(self._ports)
+            self._listen()
+
+    def stop(self) -> None:
+        """Close them, and wait for what is running; nothing if they are closed."""
+        self._stop.set()
+        with self._lock:
+            restarting = self._restarting
+        if restarting is not None:
+            restarting.join()
+        with self._lock:
+            self._urls = {}
+            self._open.close()
+
+    def restart(self, down_s: float) -> None:
+        """Close them at once, and open them again at the same numbers.
+
+        Returns without waiting, for it may be called by a request. Does nothing while
+        they are closed, or restarting already.
+        """
+        with self._lock:
+            if not self._urls or self._restarting is not None:
+                return
+            self._restarting = threading.Thread(
+                target=self._go_down_and_up,
+                args=(down_s,),
+                name="mock-server-restart",
+                daemon=True,
+            )
+            self._restarting.start()
+
+    def _go_down_and_up(self, down_s: float) -> None:
+        try:
+            self._open.close()
+            if not self._stop.wait(down_s):
+                self._listen()
+        except OSError:
+            # Nobody to raise it to: the clients see a server that stays down.
+            logger.exception("the server does not come back from its restart")
+        finally:
+            self._restarting = None
+
+    def _listen(self) -> None:
+        with ExitStack() as stack:
+            urls = {}
+            for name, opener in self._openers.items():
+                endpoint = stack.enter_context(closing(opener(self._bound[name])))
+                urls[name] = endpoint.url
+                self._bound[name] = endpoint.port
+            self._urls = urls
+            self._open = stack.pop_all()

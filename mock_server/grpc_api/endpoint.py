@@ -1,0 +1,96 @@
+"""An open gRPC port with its threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from tritonclient.grpc import service_pb2_grpc
+
+from mock_server.grpc_api.health import health_handler
+from mock_server.grpc_api.service import InferenceService
+
+MAX_REQUESTS_IN_FLIGHT = 256
+"""Requests held at once, running or waiting for an instance: a thread each, made when
+needed. Further ones wait inside gRPC."""
+
+
+class GrpcEndpoint:
+    """Listens from construction to `close`.
+
+    Parameters
+    ----------
+    service : InferenceService
+    host : str
+    port : int
+        0 takes a free one.
+    max_message_bytes : int, optional
+        Larger requests and answers are refused with RESOURCE_EXHAUSTED.
+    interceptors : sequence
+        gRPC's, before the service.
+
+    Raises
+    ------
+    OSError
+        If the address cannot be listened on.
+
+    Notes
+    -----
+    gRPC's threaded server, not ``grpc.aio``: the latter shares one poller between all
+    event loops of a process, so a server would disturb an asyncio client beside it
+    (grpc/grpc issue 25364).
+    """
+
+    def __init__(
+        self,
+        service: InferenceService,
+        host: str,
+        port: int,
+        *,
+        max_message_bytes: int | None = None,
+        interceptors: Sequence[grpc.ServerInterceptor] = (),
+    ) -> None:
+        limit = -1 if max_message_bytes is None else max_message_bytes
+        self._workers = ThreadPoolExecutor(
+            MAX_REQUESTS_IN_FLIGHT, thread_name_prefix="mock-server"
+        )
+        self._server = grpc.server(
+            self._workers,
+            interceptors=tuple(interceptors),
+            options=[
+                ("grpc.max_receive_message_length", limit),
+                ("grpc.max_send_message_length", limit),
+                ("grpc.so_reuseport", 0),  # a port in use must be an error
+            ],
+        )
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
+            service, self._server
+        )
+        self._server.add_generic_rpc_handlers((health_handler(),))
+        try:
+            self.port = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as exc:
+            self._workers.shutdown()
+            raise OSError(
+                f"cannot listen on {host}:{port}: the port is in use, or the address "
+                "is not one of this machine"
+            ) from exc
+        self.url = f"grpc://{host}:{self.port}"
+        others = set(threading.enumerate())
+        self._server.start()
+        self._pollers = [
+            thread
+            for thread in set(threading.enumerate()) - others
+            if thread.name.endswith("(_serve)")
+        ]
+
+    def close(self) -> None:
+        """Cancel the requests in flight, wait for what is running, stop listening."""
+        self._server.stop(grace=None).wait()
+        self._workers.shutdown(cancel_futures=True)
+        # gRPC keeps its polling thread to itself, and lets it run on for a moment.
+        # Bounded, for it may be that of a server started at the same time.
+        for thread in self._pollers:
+            thread.join(timeout=1.0)

@@ -1,0 +1,134 @@
+"""Threads that run batches: one for each instance of a model."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mock_server.scheduling.pending import Dropped, PendingRequest, Turn
+
+
+class Scheduler(Protocol):
+    """Decides what runs next. It is called under a lock, and never waits."""
+
+    wakes_all: bool
+    """Whether a request may be for a certain instance, not for any that is free."""
+
+    def __len__(self) -> int:
+        """Requests waiting."""
+
+    def add(self, pending: PendingRequest) -> None:
+        """Queue a request; raises `ModelError` if it is refused."""
+
+    def take(self, instance: int, now_ns: int) -> Turn:
+        """Say what an instance that is free is to do."""
+
+    def executed(self, instance: int, now_ns: int) -> None:
+        """Take note that an instance has run what it took."""
+
+
+class Workers:
+    """As many threads as a model has instances, each running one batch at a time.
+
+    The threads start with the first request and end with `stop`, after which a request
+    starts them again. Methods may be called from any thread.
+
+    Parameters
+    ----------
+    name : str
+        Of the model: the threads carry it.
+    count : int
+        Instances.
+    scheduler : Scheduler
+        Used by nobody else.
+    run : callable
+        Runs a batch on the instance of a number; must not raise.
+    drop : callable
+        Answers a request that is not run; must not raise.
+    clock : callable
+        Monotonic time in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        count: int,
+        scheduler: Scheduler,
+        *,
+        run: Callable[[int, Sequence[PendingRequest]], None],
+        drop: Callable[[Dropped], None],
+        clock: Callable[[], int],
+    ) -> None:
+        self._name = name
+        self._count = count
+        self._scheduler = scheduler
+        self._run = run
+        self._drop = drop
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()  # of the threads that run now
+
+    @property
+    def pending(self) -> int:
+        """Requests waiting for an instance."""
+        return len(self._scheduler)
+
+    def submit(self, pending: PendingRequest) -> None:
+        """Queue a request; it is answered in good time.
+
+        Raises
+        ------
+        ModelError
+            If the scheduler refuses it.
+        """
+        with self._changed:
+            self._scheduler.add(pending)
+            if not self._threads:
+                self._start()
+            if self._scheduler.wakes_all:
+                self._changed.notify_all()
+            else:
+                self._changed.notify()
+
+    def stop(self) -> None:
+        """Run what is waiting, and wait for the threads to end."""
+        with self._changed:
+            threads, self._threads = self._threads, []
+            self._stopping.set()
+            self._changed.notify_all()
+        for thread in threads:
+            thread.join()
+
+    def _start(self) -> None:
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(
+                target=self._work,
+                args=(number, self._stopping),
+                name=f"{self._name}_0_{number}",
+                daemon=True,
+            )
+            for number in range(self._count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self, instance: int, stopping: threading.Event) -> None:
+        while (turn := self._next_turn(instance, stopping)) is not None:
+            for dropped in turn.dropped:
+                self._drop(dropped)
+            if turn.batch:
+                self._run(instance, turn.batch)
+                with self._changed:
+                    self._scheduler.executed(instance, self._clock())
+
+    def _next_turn(self, instance: int, stopping: threading.Event) -> Turn | None:
+        """Wait for something to do; None: nothing is left, and nothing will come."""
+        with self._changed:
+            while True:
+                turn = self._scheduler.take(instance, self._clock())
+                if turn.batch or turn.dropped:
+                    return turn
+                if stopping.is_set() and turn.wait_s is None:
+                    return None
+                self._changed.wait(turn.wait_s)
