@@ -81,11 +81,19 @@ def save_weights(
     return directory
 
 
-def load_weights(directory: Path) -> Pipeline:
+def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
     """Read a weights directory into a pipeline ready for use.
+
+    Parameters
+    ----------
+    directory : Path
+    device : str
+        Where it computes, in torch's words: ``cpu``, ``cuda:0``.
 
     Raises
     ------
+    ValueError
+        If torch has no such device here.
     WeightsError
         If a file is missing, unreadable or too large; if a tensor is missing, surplus
         or of another shape; if the configuration lacks a key (a feature scale, say), or
@@ -106,7 +114,7 @@ def load_weights(directory: Path) -> Pipeline:
         )
     pipeline = replace(Pipeline.untrained(config), weights_id=_weights_id(blob, config))
     _fill(pipeline, blob, directory)
-    return pipeline
+    return pipeline if device == "cpu" else pipeline.to(device)
 
 
 def read_weights_config(directory: Path) -> dict[str, Any]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exatrkx_pipeline.config import PipelineConfig
+from exatrkx_pipeline.config import FilterConfig, GnnConfig, PipelineConfig
 from exatrkx_pipeline.edge_filter import EdgeFilter
 from exatrkx_pipeline.embedding import Embedding
 from exatrkx_pipeline.gnn import build_gnn
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
-from exatrkx_pipeline.neighbours import radius_graph_chunks
 from exatrkx_pipeline.ordering import outward_order
+from exatrkx_pipeline.radius_edges import radius_edge_chunks
 from exatrkx_pipeline.stages import StageClock, StageResults
 from exatrkx_pipeline.track_building import build_tracks, number_by_first_appearance
 
@@ -37,6 +37,10 @@ class Pipeline:
     max_edges: int = 40_000_000
     """Most edges after the filter: at 64 floats each, 10 GB of states in the GNN."""
 
+    device: str = "cpu"
+    """Where networks and edges are, in torch's words; see `to`. Tracks are always
+    built on the CPU."""
+
     @classmethod
     def untrained(cls, config: PipelineConfig) -> Pipeline:
         """Networks of the configured sizes with random weights, in evaluation mode."""
@@ -55,6 +59,21 @@ class Pipeline:
             "edge_filter": self.edge_filter,
             "gnn": self.gnn,
         }
+
+    def to(self, device: str) -> Pipeline:
+        """The pipeline on a device such as ``cuda:0``; its networks are moved there.
+
+        Raises
+        ------
+        ValueError
+            If torch does not know the device, or has none of that kind here.
+        """
+        try:
+            for network in self.networks.values():
+                network.to(device)
+        except (RuntimeError, AssertionError) as error:  # torch raises either
+            raise ValueError(f"device {device!r}: {error}") from error
+        return replace(self, device=device)
 
     def labels(
         self, features: NDArray[np.float32], clock: StageClock | None = None
@@ -81,11 +100,11 @@ class Pipeline:
             If `features` has another shape or a value that is not finite, or if more
             than `max_edges` edges pass the filter.
         """
-        order, points = self._ordered(features)
+        order, points = self.ordered(features)
         clock = clock or StageClock()
         edges = self._filtered_edges(points, clock)
         components = self._tracks(points, edges, clock)[0]
-        return _in_input_order(components, order)
+        return in_input_order(components, order)
 
     def run(self, features: NDArray[np.float32]) -> StageResults:
         """`labels`, with the edges after each stage: for evaluation, at more memory.
@@ -95,23 +114,40 @@ class Pipeline:
         ValueError
             As `labels` does.
         """
-        order, points = self._ordered(features)
+        order, points = self.ordered(features)
         clock = StageClock()
         chunks = list(self._radius_edges(points, clock))
-        kept = [self._above_cut(points, chunk, clock) for chunk in chunks]
-        edges = _joined(kept)
+        edges = _joined([self._above_cut(points, chunk, clock) for chunk in chunks])
         components, scores = self._tracks(points, edges, clock)
         return StageResults(
-            labels=_in_input_order(components, order),
-            radius_edges=order[_joined(chunks)],
-            filtered_edges=order[edges],
+            labels=in_input_order(components, order),
+            radius_edges=order[_joined(chunks).cpu().numpy()],
+            filtered_edges=order[edges.cpu().numpy()],
             edge_scores=scores,
             seconds=clock.seconds,
         )
 
-    def _ordered(
+    def ordered(
         self, features: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], Cylindrical]:
+        """Space points sorted outward, on the device: what the stages below take.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n_space_points, 3), float32
+            As in `labels`.
+
+        Returns
+        -------
+        order : ndarray, shape (n_space_points,), int64
+            Index in `features` of each sorted point.
+        points : Cylindrical
+
+        Raises
+        ------
+        ValueError
+            If `features` has another shape or a value that is not finite.
+        """
         features = np.asarray(features, dtype=np.float32)
         n_features = len(self.config.features.names)
         if features.ndim != 2 or features.shape[1] != n_features:
@@ -123,18 +159,30 @@ class Pipeline:
             bad = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
             raise ValueError(f"features: space point {bad} is not finite")
         order = outward_order(features, self.config.features)
-        scaled = torch.from_numpy(features[order])
+        scaled = torch.from_numpy(features[order]).to(self.device)
         return order, Cylindrical.of(scaled, self.config.features)
 
     @torch.inference_mode()
-    def _radius_edges(
-        self, points: Cylindrical, clock: StageClock
-    ) -> Iterator[NDArray[np.int64]]:
+    def embed(self, points: Cylindrical) -> Tensor:
+        """Coordinates in the embedding space, shape (n_space_points, dim)."""
+        inputs = node_inputs(points, self.config.embedding.node_inputs)
+        embedded: Tensor = self.embedding(inputs)
+        return embedded
+
+    @torch.inference_mode()
+    def filter_logits(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
+        """Logits of the edge filter, shape (n_edges,); row > column, points sorted."""
+        return _edge_logits(self.edge_filter, self.config.filter, points, edge_index)
+
+    @torch.inference_mode()
+    def gnn_logits(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
+        """Logits of the GNN, shape (n_edges,), for all edges of the event at once."""
+        return _edge_logits(self.gnn, self.config.gnn, points, edge_index)
+
+    def _radius_edges(self, points: Cylindrical, clock: StageClock) -> Iterator[Tensor]:
         with clock.measure("embedding"):
-            embedded = self.embedding(
-                node_inputs(points, self.config.embedding.node_inputs)
-            ).numpy()
-        chunks = radius_graph_chunks(embedded, self.config.graph.r_val)
+            embedded = self.embed(points)
+        chunks = radius_edge_chunks(embedded, self.config.graph.r_val)
         while True:
             with clock.measure("neighbours"):
                 chunk = next(chunks, None)
@@ -142,9 +190,7 @@ class Pipeline:
                 return
             yield chunk
 
-    def _filtered_edges(
-        self, points: Cylindrical, clock: StageClock
-    ) -> NDArray[np.int64]:
+    def _filtered_edges(self, points: Cylindrical, clock: StageClock) -> Tensor:
         # Chunk by chunk: the raw graph, several times larger, is never whole.
         kept, n_edges = [], 0
         for chunk in self._radius_edges(points, clock):
@@ -160,34 +206,22 @@ class Pipeline:
 
     @torch.inference_mode()
     def _above_cut(
-        self, points: Cylindrical, edges: NDArray[np.int64], clock: StageClock
-    ) -> NDArray[np.int64]:
+        self, points: Cylindrical, edges: Tensor, clock: StageClock
+    ) -> Tensor:
         with clock.measure("filter"):
-            config = self.config.filter
-            edge_index = torch.from_numpy(edges)
-            logits = self.edge_filter(
-                node_inputs(points, config.node_inputs),
-                edge_index,
-                edge_inputs(points, edge_index, config.edge_inputs),
-            )
-            return edges[:, apply_filter(logits, config.filter_cut).numpy()]
+            logits = self.filter_logits(points, edges)
+            return edges[:, apply_filter(logits, self.config.filter.filter_cut)]
 
     @torch.inference_mode()
     def _tracks(
-        self, points: Cylindrical, edges: NDArray[np.int64], clock: StageClock
+        self, points: Cylindrical, edges: Tensor, clock: StageClock
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        config = self.config.gnn
+        edges = edges.to(self.device)  # no chunk has said where they belong: no edges
         with clock.measure("gnn"):
-            edge_index = torch.from_numpy(edges)
-            logits: Tensor = self.gnn(
-                node_inputs(points, config.node_inputs),
-                edge_index,
-                edge_inputs(points, edge_index, config.edge_inputs),
-            )
-            scores: NDArray[np.float32] = torch.sigmoid(logits).numpy()
+            scores = torch.sigmoid(self.gnn_logits(points, edges)).cpu().numpy()
         with clock.measure("track_building"):
             components = build_tracks(
-                edges, scores, len(points.r), self.config.track_building
+                edges.cpu().numpy(), scores, len(points.r), self.config.track_building
             )
         return components, scores
 
@@ -197,15 +231,30 @@ def apply_filter(logits: Tensor, filter_cut: float) -> Tensor:
     return torch.sigmoid(logits) > filter_cut
 
 
-def _joined(chunks: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    if not chunks:
-        return np.empty((2, 0), dtype=np.int64)
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks, axis=1)
-
-
-def _in_input_order(
+def in_input_order(
     components: NDArray[np.int64], order: NDArray[np.int64]
 ) -> NDArray[np.int64]:
+    """Labels of the points as they came, from the components of the sorted ones."""
     labels = np.empty_like(components)
     labels[order] = components
     return number_by_first_appearance(labels)
+
+
+def _edge_logits(
+    network: nn.Module,
+    config: FilterConfig | GnnConfig,
+    points: Cylindrical,
+    edge_index: Tensor,
+) -> Tensor:
+    logits: Tensor = network(
+        node_inputs(points, config.node_inputs),
+        edge_index,
+        edge_inputs(points, edge_index, config.edge_inputs),
+    )
+    return logits
+
+
+def _joined(chunks: list[Tensor]) -> Tensor:
+    if not chunks:
+        return torch.empty((2, 0), dtype=torch.int64)
+    return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=1)
