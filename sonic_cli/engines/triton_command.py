@@ -81,7 +81,7 @@ def triton_arguments(
     if options.tls is not None:
         arguments += _tls_arguments(options.tls)
     if options.token is not None:
-        header = f"{RESTRICTED},authorization=Bearer {options.token}"
+        header = f"{RESTRICTED}:authorization=Bearer {options.token}"
         arguments.append(f"--grpc-restricted-protocol={header}")
         arguments.append(f"--http-restricted-api={header}")
     return [*arguments, *options.extra]

@@ -15,14 +15,15 @@ _SEVERE = re.compile(r'^E\d{4} [\d:.]+ \d+ (?:\S+:\d+\] )?"?(?P<text>.*?)"?$')
 
 
 def log_tail(log: Path, n_lines: int = 20) -> str:
-    """The last lines of the log; empty if there is no log."""
+    """The last lines of the log, its wide tables left out; empty if there is no log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join(text.splitlines()[-n_lines:])
+    lines = [line for line in text.splitlines() if not line.startswith(("|", "+"))]
+    return "\n".join(lines[-n_lines:])
 
 
 def telling_line(log_text: str) -> str:

@@ -28,19 +28,24 @@ class TritonPythonModel:
 """
 
 
-def write_model(repository: Path, name: str, config: str, source: str) -> None:
-    folder = repository / name
-    (folder / "1").mkdir(parents=True)
-    (folder / "config.pbtxt").write_text(config)
-    (folder / "1" / "model.py").write_text(source)
+@pytest.fixture
+def repository_of(tmp_path):
+    """Writes a repository of model `double` with this source."""
+
+    def write(source: str) -> Path:
+        repository = tmp_path / "repository"
+        (repository / "double" / "1").mkdir(parents=True)
+        (repository / "double" / "config.pbtxt").write_text(CONFIG)
+        (repository / "double" / "1" / "model.py").write_text(source)
+        return repository
+
+    return write
 
 
 @pytest.fixture
-def repository(tmp_path):
+def repository(repository_of):
     """Model `double`: Y = 2 X."""
-    folder = tmp_path / "repository"
-    write_model(folder, "double", CONFIG, MODEL)
-    return folder
+    return repository_of(MODEL)
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def test_token_guards_every_group_of_calls_on_both_endpoints():
 
     arguments = triton_arguments("/repo", PORTS, TritonOptions(token="s3cret"))
 
-    value = f"{groups},authorization=Bearer s3cret"
+    value = f"{groups}:authorization=Bearer s3cret"
     assert f"--grpc-restricted-protocol={value}" in arguments
     assert f"--http-restricted-api={value}" in arguments
 

@@ -38,5 +38,12 @@ def test_tail_is_the_last_lines_of_a_long_file(tmp_path):
     assert log_tail(log, n_lines=2) == "line 99998\nline 99999"
 
 
+def test_tables_of_settings_are_left_out_of_the_tail(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("error\n+-----+\n| server_id | triton |\n+-----+\n")
+
+    assert log_tail(log) == "error"
+
+
 def test_tail_of_no_file_is_empty(tmp_path):
     assert log_tail(tmp_path / "log") == ""
