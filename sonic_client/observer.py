@@ -16,6 +16,7 @@ __all__ = [
     "MessageAnswered",
     "MessageEnded",
     "MessageSent",
+    "NonFiniteFound",
     "Observer",
     "Observers",
     "ServerChanged",
@@ -144,16 +145,38 @@ class EventsFinished:
         Of those without an answer.
     points : int
         Rows of the first input, over those that were answered.
+    cached_events : int
+        Of the events, those that were answered from the cache.
     """
 
     events: int
     failed_ids: tuple[str | int, ...] = ()
     points: int = 0
+    cached_events: int = 0
 
     @property
     def failed_events(self) -> int:
         """How many have no answer."""
         return len(self.failed_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonFiniteFound:
+    """An output of a message holds NaN or infinite values.
+
+    Attributes
+    ----------
+    output : str
+        Its name.
+    n_values : int
+        How many.
+    server : str
+        Address that answered.
+    """
+
+    output: str
+    n_values: int
+    server: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +220,9 @@ class Observer:
     def events_finished(self, event: EventsFinished) -> None:
         """Note that requests of the caller have their outcome."""
 
+    def nonfinite_found(self, event: NonFiniteFound) -> None:
+        """Note that an output holds values that are no numbers."""
+
     def server_changed(self, event: ServerChanged) -> None:
         """Note what the client now thinks of a server."""
 
@@ -235,6 +261,10 @@ class Observers(Observer):
     def events_finished(self, event: EventsFinished) -> None:
         """Tell all."""
         self._tell("events_finished", event)
+
+    def nonfinite_found(self, event: NonFiniteFound) -> None:
+        """Tell all."""
+        self._tell("nonfinite_found", event)
 
     def server_changed(self, event: ServerChanged) -> None:
         """Tell all."""

@@ -5,89 +5,49 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
+from sonic_client.latency import LatencyHistogram
+from sonic_client.server_counters import ServerCounters, ServerInterval
 from sonic_client.statistics import ClientStatistics
+from sonic_client.summary_text import (
+    client_rows,
+    degraded_rows,
+    seconds,
+    server_rows,
+    table_of,
+)
 
-__all__ = ["JobSummary", "ServerCounters", "ServerInterval"]
+__all__ = ["JobSummary", "LatencySplit", "ServerCounters", "ServerInterval"]
+
+# Counters that stand in a summary as they are: all but the histogram.
+_COUNTERS = tuple(f.name for f in fields(ClientStatistics) if f.name != "latency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerCounters:
-    """What a server counted for a model, for all its clients, since it started.
+class LatencySplit:
+    """Where a call's time goes, in perf_analyzer's words: mean seconds a request.
 
     Attributes
     ----------
-    requests, failed_requests : int
-        Requests that succeeded and failed.
-    inferences : int
-        Elements of batches; as many as requests if the model does not batch.
-    executions : int
-        Runs of the model; inferences / executions is the mean dynamic batch.
+    overhead_s : float
+        Outside of the model's server: encoding, the network, gRPC.
     queue_s, compute_input_s, compute_infer_s, compute_output_s : float
-        Summed seconds of successful requests: waiting, and before, in and after
-        the model.
+        In it, as it counted for all its clients while the job ran.
     """
 
-    requests: int = 0
-    failed_requests: int = 0
-    inferences: int = 0
-    executions: int = 0
-    queue_s: float = 0.0
-    compute_input_s: float = 0.0
-    compute_infer_s: float = 0.0
-    compute_output_s: float = 0.0
-
-    def __sub__(self, earlier: ServerCounters) -> ServerCounters:
-        # Counters fall only if the server was started anew in between.
-        if self.requests < earlier.requests:
-            return self
-        values = {
-            f.name: max(0, getattr(self, f.name) - getattr(earlier, f.name))
-            for f in fields(self)
-        }
-        return ServerCounters(**values)
-
-    @property
-    def total_s(self) -> float:
-        """Summed seconds in the server, waiting included."""
-        return (
-            self.queue_s
-            + self.compute_input_s
-            + self.compute_infer_s
-            + self.compute_output_s
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerInterval:
-    """A server's counters at the start and at the end of a job."""
-
-    first: ServerCounters
-    last: ServerCounters
-
-    @property
-    def spent(self) -> ServerCounters:
-        """What was counted in between, for all clients of the server."""
-        return self.last - self.first
-
-    def __or__(self, other: ServerInterval) -> ServerInterval:
-        """Cover both intervals.
-
-        The counters are the server's, so overlapping intervals of two workers
-        must not be summed.
-        """
-        return ServerInterval(
-            first=min(self.first, other.first, key=lambda counters: counters.requests),
-            last=max(self.last, other.last, key=lambda counters: counters.requests),
-        )
+    overhead_s: float
+    queue_s: float
+    compute_input_s: float
+    compute_infer_s: float
+    compute_output_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """What a job asked of its servers, and how long it took them.
 
-    ``first + second`` is the summary of both workers together.
+    ``first + second`` is the summary of both workers together, in any order.
 
     Attributes
     ----------
@@ -117,11 +77,40 @@ class JobSummary:
         """Outcomes per second; 0 if no time passed."""
         return self.client.events / self.elapsed_s if self.elapsed_s > 0.0 else 0.0
 
+    @property
+    def fallback_share(self) -> float:
+        """Fraction of answered messages that the fallback answered."""
+        requests = self.client.requests
+        return self.client.fallback_requests / requests if requests else 0.0
+
     def shares(self) -> dict[str, float]:
         """Return the fraction of answered messages by server address."""
         counts = self.client.servers
         total = sum(counts.values())
         return {server: count / total for server, count in counts.items()}
+
+    def split(self) -> LatencySplit | None:
+        """Return where the time of a call went; None if no server said.
+
+        The overhead is what the client measured less what the servers did, each
+        as a mean: with other clients on the servers, it is an estimate.
+        """
+        spent = [interval.spent for interval in self.servers.values()]
+        n_requests = sum(counters.requests for counters in spent)
+        n_calls = self.client.tries.get("OK", 0)
+        if not n_requests or not n_calls:
+            return None
+
+        def mean_s(part: str) -> float:
+            return math.fsum(getattr(each, part) for each in spent) / n_requests
+
+        return LatencySplit(
+            overhead_s=max(0.0, self.client.calls_s / n_calls - mean_s("total_s")),
+            queue_s=mean_s("queue_s"),
+            compute_input_s=mean_s("compute_input_s"),
+            compute_infer_s=mean_s("compute_infer_s"),
+            compute_output_s=mean_s("compute_output_s"),
+        )
 
     def __add__(self, other: JobSummary) -> JobSummary:
         servers = dict(self.servers)
@@ -129,7 +118,7 @@ class JobSummary:
             known = servers.get(server)
             servers[server] = interval if known is None else known | interval
         return JobSummary(
-            models=tuple(dict.fromkeys(self.models + other.models)),
+            models=tuple(sorted({*self.models, *other.models})),
             started_at_s=min(self.started_at_s, other.started_at_s),
             ended_at_s=max(self.ended_at_s, other.ended_at_s),
             client=self.client + other.client,
@@ -138,94 +127,100 @@ class JobSummary:
 
     # Any: JSON values of several kinds.
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary as plain values for JSON; unknown times are None."""
-        client, latency = self.client, self.client.latency
+        """Return the summary as plain values for JSON; unknown times are None.
+
+        `from_dict` makes the summary of it again.
+        """
+        latency, split = self.client.latency, self.split()
+        counters = {name: getattr(self.client, name) for name in _COUNTERS}
         return {
             "models": list(self.models),
+            "started_at_s": self.started_at_s,
+            "ended_at_s": self.ended_at_s,
             "elapsed_s": self.elapsed_s,
             "events_per_s": self.events_per_s,
-            "events": client.events,
-            "failed_events": client.failed_events,
-            "requests": client.requests,
-            "points": client.points,
-            "bytes_sent": client.bytes_sent,
-            "bytes_received": client.bytes_received,
-            "tries": dict(client.tries),
+            **{
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in counters.items()
+            },
             "latency_s": {
                 "mean": _finite(latency.mean_s),
                 "p50": _finite(latency.quantile_s(0.5)),
                 "p90": _finite(latency.quantile_s(0.9)),
                 "p99": _finite(latency.quantile_s(0.99)),
+                "min": _finite(latency.min_s),
                 "max": latency.max_s,
+                "total": latency.total_s,
+                "bins": {str(number): n for number, n in latency.counts.items()},
             },
+            "mean_s_of_a_call": None if split is None else asdict(split),
             "server_shares": self.shares(),
+            "fallback_share": self.fallback_share,
             "servers_all_clients": {
                 server: asdict(interval.spent)
                 for server, interval in self.servers.items()
             },
+            "server_counters": {
+                server: asdict(interval) for server, interval in self.servers.items()
+            },
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the summary that `to_dict` wrote, such as another worker's.
+
+        Raises
+        ------
+        KeyError
+            If it is none.
+        """
+        latency = values["latency_s"]
+        # Any: counts, seconds, mappings and tuples.
+        counters: dict[str, Any] = {name: values[name] for name in _COUNTERS}
+        for name in ("failed_ids", "fallback_ids"):
+            counters[name] = tuple(counters[name])
+        histogram = LatencyHistogram(
+            counts={int(number): n for number, n in latency["bins"].items()},
+            total_s=latency["total"],
+            min_s=math.inf if latency["min"] is None else latency["min"],
+            max_s=latency["max"],
+        )
+        return cls(
+            models=tuple(values["models"]),
+            started_at_s=values["started_at_s"],
+            ended_at_s=values["ended_at_s"],
+            client=ClientStatistics(latency=histogram, **counters),
+            servers={
+                server: ServerInterval(
+                    first=ServerCounters(**interval["first"]),
+                    last=ServerCounters(**interval["last"]),
+                )
+                for server, interval in values["server_counters"].items()
+            },
+        )
+
     def rows(self) -> list[tuple[str, str]]:
-        """Return the summary as label and value, ready for a table."""
-        client, latency = self.client, self.client.latency
+        """Return the summary as label and value, ready for a table.
+
+        What did not happen has no row.
+        """
+        client = self.client
         rows = [
             ("model", ", ".join(self.models)),
             ("events", f"{client.events} ({client.failed_events} failed)"),
             ("elapsed", f"{self.elapsed_s:.2f} s ({self.events_per_s:.1f} events/s)"),
-            ("requests", str(client.requests)),
-            ("points", str(client.points)),
-            ("sent", _size(client.bytes_sent)),
-            ("received", _size(client.bytes_received)),
-            ("tries", _counts(client.tries)),
+            *client_rows(client),
         ]
-        if latency.n_entries:
-            quantiles = (latency.quantile_s(q) for q in (0.5, 0.9, 0.99))
-            rows.append(("latency p50 / p90 / p99", _seconds(*quantiles)))
+        if split := self.split():
+            rows.append(("mean overhead of a call", seconds(split.overhead_s)))
         for server, share in self.shares().items():
             rows.append((f"share of {server}", f"{100.0 * share:.1f} %"))
         for server, interval in self.servers.items():
-            rows.extend(_server_rows(server, interval.spent))
-        return rows
+            rows.extend(server_rows(server, interval.spent))
+        return [*rows, *degraded_rows(client)]
 
-
-def _server_rows(server: str, spent: ServerCounters) -> list[tuple[str, str]]:
-    if not spent.requests:
-        return []
-    n = spent.requests
-    return [
-        (
-            f"{server}, all clients",
-            f"{n} requests in {spent.executions} executions, "
-            f"{spent.failed_requests} failed",
-        ),
-        (
-            "mean queue + compute input / infer / output",
-            _seconds(
-                spent.queue_s / n,
-                spent.compute_input_s / n,
-                spent.compute_infer_s / n,
-                spent.compute_output_s / n,
-            ),
-        ),
-    ]
-
-
-def _seconds(*durations_s: float) -> str:
-    return " / ".join(f"{value:.3g}" for value in durations_s) + " s"
-
-
-def _size(n_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1e3:
-            return f"{n_bytes:.4g} {unit}"
-        n_bytes /= 1e3
-    return f"{n_bytes:.4g} TB"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    if not counts:
-        return "none"
-    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    def __str__(self) -> str:
+        return table_of(self.rows())
 
 
 def _finite(value: float) -> float | None:

@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import pickle
@@ -14,8 +15,14 @@ from sonic_client import (
     ServerCounters,
     ServerInterval,
 )
-from sonic_client.observer import EventsFinished, MessageAnswered, TryEnded
-from sonic_client.statistics import StatisticsRecorder
+from sonic_client.observer import (
+    EventsFinished,
+    MessageAnswered,
+    NonFiniteFound,
+    ServerChanged,
+    TryEnded,
+)
+from sonic_client.statistics import MAX_LISTED_IDS, StatisticsRecorder
 
 SERVER = "grpc://h:1"
 
@@ -181,3 +188,180 @@ def test_summary_rows_are_text_for_a_table():
     assert (
         rows["mean queue + compute input / infer / output"] == "0.02 / 0 / 0.04 / 0 s"
     )
+
+
+# Seconds in 1/1024, which add up exactly, so that sums can be compared.
+exact_s = st.integers(1, 2**20).map(lambda n: n / 1024)
+ids = st.one_of(st.integers(0, 500), st.text("abc", max_size=3))
+names = st.sampled_from(["grpc://h:1", "grpc://g:2"])
+statuses = st.sampled_from(["OK", "UNAVAILABLE", "LOCALLY_CANCELLED"])
+happenings = st.one_of(
+    st.builds(
+        TryEnded,
+        server=names,
+        status=statuses,
+        duration_s=exact_s,
+        message=st.just(1),
+        request_id=st.just("1"),
+        number=st.just(1),
+    ),
+    st.builds(
+        MessageAnswered,
+        message=st.just(1),
+        server=names,
+        latency_s=exact_s,
+        bytes_sent=st.integers(0, 999),
+        bytes_received=st.integers(0, 999),
+        event_ids=st.lists(ids, max_size=9).map(tuple),
+        is_fallback=st.booleans(),
+    ),
+    st.builds(
+        EventsFinished,
+        events=st.integers(0, 9),
+        failed_ids=st.lists(ids, max_size=90).map(tuple),
+        points=st.integers(0, 999),
+        cached_events=st.integers(0, 9),
+    ),
+    st.builds(
+        NonFiniteFound,
+        output=st.just("SCORES"),
+        n_values=st.integers(1, 9),
+        server=names,
+    ),
+    st.builds(
+        ServerChanged,
+        server=names,
+        state=st.sampled_from(["open", "healthy"]),
+        reason=st.just(""),
+    ),
+)
+
+
+def recorded(events):
+    recorder = StatisticsRecorder()
+    tell = {
+        TryEnded: recorder.try_ended,
+        MessageAnswered: recorder.message_answered,
+        EventsFinished: recorder.events_finished,
+        NonFiniteFound: recorder.nonfinite_found,
+        ServerChanged: recorder.server_changed,
+    }
+    for event in events:
+        tell[type(event)](event)
+    return recorder.snapshot()
+
+
+counters = st.builds(
+    ServerCounters,
+    requests=st.integers(0, 99),
+    executions=st.integers(0, 99),
+    queue_s=exact_s,
+)
+summaries = st.builds(
+    JobSummary,
+    models=st.lists(st.sampled_from("abc"), max_size=2, unique=True).map(
+        lambda models: tuple(sorted(models))
+    ),
+    started_at_s=exact_s,
+    ended_at_s=exact_s,
+    client=st.lists(happenings, max_size=8).map(recorded),
+    servers=st.dictionaries(
+        names, st.builds(ServerInterval, first=counters, last=counters)
+    ),
+)
+
+
+@given(summaries, summaries, summaries)
+def test_summaries_add_up_in_any_order_and_grouping(a, b, c):
+    assert a + b == b + a
+    assert (a + b) + c == a + (b + c)
+
+
+@given(st.lists(st.lists(happenings, max_size=5), min_size=1, max_size=4))
+def test_the_sum_over_workers_is_what_one_worker_would_have_counted(shares):
+    alone = recorded([event for share in shares for event in share])
+
+    together = functools.reduce(lambda a, b: a + b, map(recorded, shares))
+
+    assert together == alone
+
+
+@given(summaries)
+def test_a_summary_survives_json(summary):
+    text = json.dumps(summary.to_dict(), allow_nan=False)
+
+    assert JobSummary.from_dict(json.loads(text)) == summary
+
+
+def test_failed_ids_are_listed_up_to_a_bound():
+    recorder = StatisticsRecorder()
+    for start in range(0, 5000, 10):
+        recorder.events_finished(
+            EventsFinished(events=10, failed_ids=tuple(range(start, start + 10)))
+        )
+
+    snapshot = recorder.snapshot()
+
+    assert snapshot.failed_events == 5000
+    assert snapshot.failed_ids == tuple(range(MAX_LISTED_IDS))
+
+
+def test_overhead_is_what_the_servers_did_not_spend():
+    summary = summary_of(start_s=100.0, end_s=110.0, events=5)
+    client = ClientStatistics(tries={"OK": 4}, calls_s=4 * 0.1)
+    summary = JobSummary(
+        models=("m",),
+        started_at_s=0.0,
+        ended_at_s=1.0,
+        client=client,
+        servers=summary.servers,
+    )
+
+    split = summary.split()
+
+    assert split.queue_s == pytest.approx(0.1 / 5)
+    assert split.compute_infer_s == pytest.approx(0.2 / 5)
+    assert split.overhead_s == pytest.approx(0.1 - 0.3 / 5)
+
+
+def test_what_went_wrong_is_loud_in_the_table():
+    client = recorded(
+        [
+            MessageAnswered(
+                message=1,
+                server="grpc://local:9",
+                latency_s=0.01,
+                bytes_sent=1,
+                bytes_received=1,
+                event_ids=(7, 8),
+                is_fallback=True,
+            ),
+            EventsFinished(events=15, failed_ids=tuple(range(12))),
+            NonFiniteFound(output="SCORES", n_values=3, server=SERVER),
+            ServerChanged(server=SERVER, state="open", reason="5 of 5 calls failed"),
+            ServerChanged(server=SERVER, state="healthy", reason="it answered"),
+        ]
+    )
+    summary = JobSummary(models=("m",), started_at_s=0.0, ended_at_s=1.0, client=client)
+
+    rows = dict(summary.rows())
+
+    assert rows["FALLBACK"] == "100.0 % of the requests"
+    assert rows["events of the fallback"] == "7, 8"
+    assert rows["FAILED events"] == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+    assert rows["NaN or infinite in SCORES"] == "3 values"
+    assert rows[f"{SERVER} became open"] == "1 times"
+    assert not any("healthy" in label for label in rows)
+
+
+def test_a_summary_prints_as_a_table():
+    summary = summary_of(start_s=100.0, end_s=110.0, events=5)
+
+    lines = str(summary).splitlines()
+
+    assert lines[0].split() == ["model", "exatrkx"]
+    starts = {
+        line.rindex("  " + value)
+        for line, (_, value) in zip(lines, summary.rows(), strict=True)
+    }
+    assert len(starts) == 1
