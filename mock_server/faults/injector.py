@@ -96,7 +96,7 @@ class FaultInjector:
         for fault in self._at_door:
             if isinstance(fault, RequireToken):
                 self._check_token(fault, authorization)
-            elif isinstance(fault, StartSlowly) and rpc != _LIVENESS:
+            elif rpc != _LIVENESS:
                 self._check_started(fault)
 
     def befall_call(

@@ -23,9 +23,11 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from mock_server.faults.plan import Clause, FaultPlan
+
+WrittenT = TypeVar("WrittenT", FaultPlan, Clause)
 
 PLAN_VERBS = ("refuse_admission", "require_token", "start_slowly")
 """Verbs that say themselves which requests they speak of."""
@@ -76,13 +78,14 @@ def _with_clause(plan: FaultPlan, clause: object, *, where: str) -> FaultPlan:
     if verb in PLAN_VERBS:
         if "on" in clause:
             raise ValueError(f"{where}: {verb} takes no `on`")
-        return _called(getattr(plan, verb), clause[verb], where=f"{where} {verb}")
+        write: Callable[..., FaultPlan] = getattr(plan, verb)
+        return _called(write, clause[verb], where=f"{where} {verb}")
     begun = _called(plan.on, clause.get("on", {}), where=f"{where} on")
-    return _called(getattr(begun, verb), clause[verb], where=f"{where} {verb}")
+    write = getattr(begun, verb)
+    return _called(write, clause[verb], where=f"{where} {verb}")
 
 
-# Any: it gives what the verb gives.
-def _called(verb: Callable[..., Any], options: object, *, where: str) -> Any:
+def _called(verb: Callable[..., WrittenT], options: object, *, where: str) -> WrittenT:
     """Call a verb with a table of its arguments; ``true`` stands for an empty one."""
     options = {} if options is True else options
     if not isinstance(options, dict):

@@ -69,8 +69,7 @@ class FaultInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
             cancellation.cancel()
         self._injector.befall_call(
             rpc,
-            model_name=getattr(request, "name", None)
-            or getattr(request, "model_name", ""),
+            model_name=getattr(request, "name", getattr(request, "model_name", "")),
             cancellation=cancellation,
             drop_connection=partial(close_connections_from, context.peer()),
         )

@@ -1,12 +1,13 @@
 """What a client sees of each fault, over gRPC."""
 
 import threading
+from functools import partial
 
 import grpc
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import InferenceServerClient, service_pb2
 from tritonclient.utils import InferenceServerException
 
 from mock_server import Arrival, FaultPlan, Model, TensorSpec
@@ -122,7 +123,7 @@ def test_dropped_connection_looks_like_a_server_that_died(
     code, text = outcome_of(lambda: ask(client))
 
     assert code == "UNAVAILABLE"
-    assert text in {"Socket closed", "Connection reset by peer"}
+    assert "Socket closed" in text or "Connection reset" in text
     assert outcome_of(lambda: ask(client)) == "answered"  # it connects again
     (row,) = client.get_inference_statistics("double").model_stats
     assert row.execution_count == (2 if after_model else 1)
@@ -136,8 +137,12 @@ def test_connection_of_another_client_is_not_dropped(serve, connect, double, ask
         release.wait(WAIT_S)
 
     plan = FaultPlan().on(1).call(hold).on(2).drop_connection()
-    server = serve(double, faults=plan)
-    first, second = connect(server), connect(server)
+    client_of = partial(
+        InferenceServerClient,
+        serve(double, faults=plan).url.removeprefix("grpc://"),
+        channel_args=[("grpc.use_local_subchannel_pool", 1)],  # else they share one
+    )
+    first, second = client_of(), client_of()
     outcomes = []
     asking = threading.Thread(
         target=lambda: outcomes.append(outcome_of(lambda: ask(first)))
@@ -148,6 +153,8 @@ def test_connection_of_another_client_is_not_dropped(serve, connect, double, ask
     assert outcome_of(lambda: ask(second))[0] == "UNAVAILABLE"
     release.set()
     asking.join(WAIT_S)
+    first.close()
+    second.close()
 
     assert outcomes == ["answered"]
 

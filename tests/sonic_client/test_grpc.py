@@ -179,9 +179,7 @@ def test_a_poisoned_event_fails_alone(config):
 
 
 def test_transient_refusals_are_repeated(config):
-    faults = FaultPlan().refuse(
-        1, 2, code=grpc.StatusCode.UNAVAILABLE, message="Exceeds maximum queue size"
-    )
+    faults = FaultPlan().on(1, 2).refuse("UNAVAILABLE", "Exceeds maximum queue size")
     with (
         MockServer(MODELS, faults=faults) as faulty,
         Client(replace(config, servers=faulty.url)) as client,
