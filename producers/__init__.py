@@ -4,8 +4,9 @@ Importing it loads numpy, uproot and awkward, nothing that computes or plots:
 `producers.evaluation` and `producers.simulation` are imported by name.
 """
 
-from producers.base import ChunkPreparing, Event, EventChunk, Producer
-from producers.candidates import TrackCandidates
+from producers.base import Event, EventChunk
+from producers.candidates import CandidateChunk, TrackCandidates
+from producers.columns import ColumnChunk, ColumnEvent
 from producers.errors import (
     DataError,
     EventFailedError,
@@ -18,15 +19,22 @@ from producers.errors import (
     UnequalEventsError,
     UnreadableFileError,
 )
-from producers.event_loop import EventLoop, LoopTimes
+from producers.event_loop import ChunkResult, EventLoop, LoopTimes, Sink, Step
 from producers.features import FeatureScale, node_features
+from producers.producer import ChunkPreparing, ChunkProducing, Producer
 from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
 from producers.schema import ColumnMapping
 from producers.tracking import TrackFindingProducer
+from producers.triton_producer import TritonProducer
 from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
 
 __all__ = [
+    "CandidateChunk",
     "ChunkPreparing",
+    "ChunkProducing",
+    "ChunkResult",
+    "ColumnChunk",
+    "ColumnEvent",
     "ColumnMapping",
     "DataError",
     "Event",
@@ -43,11 +51,14 @@ __all__ = [
     "OutputExistsError",
     "Producer",
     "SchemaError",
+    "Sink",
     "SpacePointWriter",
+    "Step",
     "TrackCandidates",
     "TrackEvents",
     "TrackFindingProducer",
     "TrackWriter",
+    "TritonProducer",
     "TruthEvents",
     "TruthWriter",
     "UnequalEventsError",

@@ -1,20 +1,91 @@
-"""Events, chunks of events, and what a producer is."""
+"""Events and chunks of events, with space points; and what a loop needs of any."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_client.types import Tensors
+__all__ = ["AnyEvent", "Event", "EventChunk", "LoopChunk", "part_ends"]
 
-__all__ = ["ChunkPreparing", "Event", "EventChunk", "Producer"]
+EventT_co = TypeVar("EventT_co", covariant=True)
 
-ProductT_co = TypeVar("ProductT_co", covariant=True)
+
+class AnyEvent(Protocol):
+    """What a loop needs of an event, whatever it is made of."""
+
+    @property
+    def event_id(self) -> int:
+        """The event's own number."""
+
+    @property
+    def source(self) -> Path | str:
+        """File of the event, or what it came from."""
+
+    @property
+    def entry(self) -> int:
+        """Position in it, from zero."""
+
+    # Any: products of several producers.
+    @property
+    def products(self) -> dict[str, Any]:
+        """What the producers before made of this event, by their names."""
+
+    def __len__(self) -> int:
+        """Return the number of points, constituents, ..."""
+
+    # Any: columns of any type.
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        """Return a column, one value per point."""
+
+
+class LoopChunk(Protocol[EventT_co]):
+    """Neighbouring events that work may be done on at once."""
+
+    @property
+    def event_ids(self) -> NDArray[np.int64]:
+        """Numbers of the events."""
+
+    @property
+    def row_splits(self) -> NDArray[np.int64]:
+        """Event i has the rows ``row_splits[i]:row_splits[i + 1]``."""
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+
+    def __iter__(self) -> Iterator[EventT_co]:
+        """Iterate over the events."""
+
+    def part(self, start: int, stop: int) -> Self:
+        """Return some of the events, as views."""
+
+
+def part_ends(row_splits: NDArray[np.int64], n_rows: int) -> list[int]:
+    """Return where to cut a chunk into parts of at most so many rows.
+
+    Parameters
+    ----------
+    row_splits : ndarray, shape (n_events + 1,), int64
+    n_rows : int
+        An event with more is a part of its own.
+
+    Returns
+    -------
+    list of int
+        The event after the last one of each part, rising, up to ``n_events``.
+    """
+    ends, n_events = [], len(row_splits) - 1
+    start = 0
+    while start < n_events:
+        limit = row_splits[start] + n_rows
+        end = int(np.searchsorted(row_splits, limit, side="right")) - 1
+        start = min(max(end, start + 1), n_events)
+        ends.append(start)
+    return ends
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -35,6 +106,8 @@ class Event:
         What a producer prepared for the whole chunk.
     detector : mapping of str to ndarray, shape (n_space_points,), int64
         Detector elements (``volume``, ``layer``, ``module``) that were read.
+    products : dict of str to object
+        What the producers before made of this event, by their names.
     """
 
     event_id: int
@@ -43,9 +116,23 @@ class Event:
     entry: int
     features: NDArray[np.float32] | None = None
     detector: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    products: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.xyz)
+
+    # Any: positions are floats, detector elements integers.
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        """Return ``x``, ``y`` or ``z`` in mm, or a detector element, of all points.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        """
+        if len(column) == 1 and column in "xyz":
+            return self.xyz[:, "xyz".index(column)]
+        return self.detector[column]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -115,29 +202,24 @@ class EventChunk:
     def __iter__(self) -> Iterator[Event]:
         return map(self.__getitem__, range(len(self)))
 
+    def part(self, start: int, stop: int) -> EventChunk:
+        """Return some of the events, as views.
 
-class Producer(Protocol[ProductT_co]):
-    """One step of the event loop whose heavy part runs on a server.
-
-    The two halves mirror CMSSW's ``SonicEDProducer``. Both are functions of their
-    arguments: no I/O, no state kept between events, so the loop may have many
-    events in flight. A producer that is `ChunkPreparing` too may do what
-    vectorises over events once per chunk.
-    """
-
-    def acquire(self, event: Event) -> Tensors:
-        """Return the inputs of the model; the loop does not change or keep them."""
-
-    def produce(self, event: Event, outputs: Tensors) -> ProductT_co:
-        """Return the event's product from the model's outputs, which are read-only.
-
-        Copy what the product keeps, or it keeps the whole message.
+        Raises
+        ------
+        IndexError
+            If there are not so many.
         """
-
-
-@runtime_checkable
-class ChunkPreparing(Protocol):
-    """A producer with work that is done once per chunk."""
-
-    def prepare(self, chunk: EventChunk) -> EventChunk:
-        """Return the chunk with what `acquire` needs of its events added."""
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"no events {start} to {stop} in a chunk of {len(self)}")
+        splits = self.row_splits[start : stop + 1]
+        rows = slice(int(splits[0]), int(splits[-1]))
+        return EventChunk(
+            event_ids=self.event_ids[start:stop],
+            row_splits=splits - splits[0],
+            xyz=self.xyz[rows],
+            source=self.source,
+            first_entry=self.first_entry + start,
+            features=None if self.features is None else self.features[rows],
+            detector={name: column[rows] for name, column in self.detector.items()},
+        )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TrackCandidates"]
+from producers.components import (
+    number_by_first_point,
+    outward_order,
+    squared_distance,
+    within_events,
+)
+
+__all__ = ["CandidateChunk", "TrackCandidates"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -81,25 +89,112 @@ class TrackCandidates:
             raise ValueError(
                 f"expected {len(xyz)} components, got shape {components.shape}"
             )
-        on_any = np.flatnonzero(components >= 0)
-        numbers = components[on_any]
-        if numbers.size and numbers.max() >= 4 * len(xyz):
-            _, numbers = np.unique(numbers, return_inverse=True)
-        counts = np.bincount(numbers)
-        first = np.zeros(len(counts), dtype=np.int64)
-        first[numbers[::-1]] = on_any[::-1]  # of equal indices the last one stays
-        kept = np.flatnonzero(counts >= max(min_space_points, 1))
-        kept = kept[np.argsort(first[kept])]
-        renumbered = np.full(len(counts), -1, dtype=np.int64)
-        renumbered[kept] = np.arange(len(kept))
-        labels = np.full(len(xyz), -1, dtype=np.int64)
-        labels[on_any] = renumbered[numbers]
+        return CandidateChunk.from_components(
+            components,
+            xyz,
+            np.array([0, len(xyz)], dtype=np.int64),
+            min_space_points=min_space_points,
+        )[0]
 
-        on_candidate = np.flatnonzero(labels >= 0)
-        distance = np.linalg.norm(xyz[on_candidate].astype(np.float64), axis=1)
-        outward = np.lexsort((distance, labels[on_candidate]))
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CandidateChunk(Sequence[TrackCandidates]):
+    """The candidates of neighbouring events, in flat columns; a sequence of events'.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (n_space_points,), int64
+        As in `TrackCandidates`, event by event.
+    point_splits : ndarray, shape (n_events + 1,), int64
+        Event i has the labels ``point_splits[i]:point_splits[i + 1]``.
+    sizes : ndarray, shape (n_candidates,), int64
+        Number of space points of each candidate.
+    candidate_splits : ndarray, shape (n_events + 1,), int64
+        Event i has the sizes ``candidate_splits[i]:candidate_splits[i + 1]``.
+    space_points : ndarray, shape (n_space_points_on_candidates,), int64
+        As in `TrackCandidates`: counted from zero in each event.
+    """
+
+    labels: NDArray[np.int64]
+    point_splits: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    candidate_splits: NDArray[np.int64]
+    space_points: NDArray[np.int64]
+
+    @classmethod
+    def from_components(
+        cls,
+        components: NDArray[np.integer],
+        xyz: NDArray[np.floating],
+        point_splits: NDArray[np.int64],
+        *,
+        min_space_points: int = 1,
+    ) -> CandidateChunk:
+        """Return the components of several events that are large enough.
+
+        What an event gets does not depend on the others.
+
+        Parameters
+        ----------
+        components : ndarray, shape (n_space_points,), integer
+            Any number per component, in each event anew; negative for none.
+        xyz : ndarray, shape (n_space_points, 3), floating
+            Positions in mm.
+        point_splits : ndarray, shape (n_events + 1,), int64
+        min_space_points : int
+            Smaller components are no candidates.
+        """
+        on_any = np.flatnonzero(components >= 0)
+        numbers = within_events(components, point_splits)[on_any]
+        counts = np.bincount(numbers)
+        rank, kept, first = number_by_first_point(
+            numbers, on_any, counts >= max(min_space_points, 1)
+        )
+        # Ordered by their first space point, candidates are ordered by event.
+        candidate_splits = np.searchsorted(first, point_splits)
+        event_starts = np.repeat(candidate_splits[:-1], np.diff(point_splits))
+        labels = np.full(len(components), -1, dtype=np.int64)
+        labels[on_any] = np.where(rank < 0, -1, rank - event_starts[on_any])
+        on_candidate = rank >= 0
+        points, candidate = on_any[on_candidate], rank[on_candidate]
+        points = points[outward_order(candidate, squared_distance(xyz)[points])]
+        before = np.repeat(point_splits[:-1], np.diff(point_splits))
         return cls(
             labels=labels,
-            row_splits=np.concatenate(([0], np.cumsum(counts[kept]))).astype(np.int64),
-            space_points=on_candidate[outward],
+            point_splits=point_splits,
+            sizes=counts[kept],
+            candidate_splits=candidate_splits,
+            space_points=points - before[points],
         )
+
+    @property
+    def member_splits(self) -> NDArray[np.int64]:
+        """Offsets of each event in `space_points`, shape (n_events + 1,), int64."""
+        until = np.concatenate(([0], np.cumsum(self.sizes)))
+        splits: NDArray[np.int64] = until[self.candidate_splits]
+        return splits
+
+    def __len__(self) -> int:
+        return len(self.point_splits) - 1
+
+    def __getitem__(self, index: int) -> TrackCandidates:  # type: ignore[override]  # no slices
+        """Return the candidates of one event; views."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"no event {index} in a chunk of {len(self)}")
+        return next(self._from(index))
+
+    def __iter__(self) -> Iterator[TrackCandidates]:
+        return self._from(0)
+
+    def _from(self, start: int) -> Iterator[TrackCandidates]:
+        members = self.member_splits.tolist()
+        points, candidates = self.point_splits.tolist(), self.candidate_splits.tolist()
+        # All candidates' offsets at once; an event's begin with zero.
+        until = np.concatenate(([0], np.cumsum(self.sizes)))
+        for index in range(start, len(self)):
+            low, high = candidates[index], candidates[index + 1]
+            yield TrackCandidates(
+                labels=self.labels[points[index] : points[index + 1]],
+                row_splits=until[low : high + 1] - members[index],
+                space_points=self.space_points[members[index] : members[index + 1]],
+            )

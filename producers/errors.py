@@ -136,15 +136,31 @@ class OutputError(DataError, OSError):
 
 
 class EventFailedError(DataError):
-    """One event got no answer; the client's error is the cause.
+    """One event got no answer, or none of use; the client's error is the cause.
 
     Attributes
     ----------
     event_id, entry : int
     source : str
         File of the event.
+    reason : str
+        What the cause says.
+    producer : str
+        Name of the step that failed.
+    servers : tuple of str
+        Addresses that were tried.
     """
 
-    def __init__(self, *, event_id: int, entry: int, source: str, reason: str) -> None:
+    def __init__(
+        self,
+        *,
+        event_id: int,
+        entry: int,
+        source: str,
+        reason: str,
+        producer: str = "",
+        servers: tuple[str, ...] = (),
+    ) -> None:
         self.event_id, self.entry, self.source = event_id, entry, source
+        self.reason, self.producer, self.servers = reason, producer, servers
         super().__init__(f"{source}: event {event_id} (entry {entry}): {reason}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from producers.base import Event, EventChunk
-from producers.candidates import TrackCandidates
+from producers.candidates import CandidateChunk, TrackCandidates
 from producers.features import FeatureScale, node_features
 from sonic_client.errors import ConfigError, InvalidAnswerError, Mismatch
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
@@ -64,7 +68,21 @@ class TrackFindingProducer:
         InvalidAnswerError
             If the model labelled more or fewer space points than there are.
         """
-        labels = outputs[_LABELS.name]
+        return TrackCandidates.from_components(
+            self.accept(event, outputs),
+            event.xyz,
+            min_space_points=self.min_space_points,
+        )
+
+    def accept(self, event: Event, outputs: Tensors) -> NDArray[np.int64]:
+        """Return the labels of an event, until those of its chunk are there.
+
+        Raises
+        ------
+        InvalidAnswerError
+            As `produce`.
+        """
+        labels: NDArray[np.int64] = outputs[_LABELS.name]
         if labels.shape != (len(event),):
             expected = replace(_LABELS, shape=(len(event),)).form
             got = replace(_LABELS, shape=labels.shape).form
@@ -73,8 +91,21 @@ class TrackFindingProducer:
                 server="the server",
                 mismatches=[Mismatch(_LABELS.name, expected, got)],
             )
-        return TrackCandidates.from_components(
-            labels, event.xyz, min_space_points=self.min_space_points
+        return labels
+
+    def produce_chunk(
+        self, chunk: EventChunk, kept: Sequence[NDArray[np.int64] | None]
+    ) -> CandidateChunk:
+        """Return the candidates of all events; an event without labels has none."""
+        labels = [
+            np.full(n_points, -1) if own is None else own
+            for own, n_points in zip(kept, np.diff(chunk.row_splits), strict=True)
+        ]
+        return CandidateChunk.from_components(
+            np.concatenate(labels),
+            chunk.xyz,
+            chunk.row_splits,
+            min_space_points=self.min_space_points,
         )
 
 

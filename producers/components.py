@@ -1,0 +1,120 @@
+"""Connected components of many events at once: their numbers and their order."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "number_by_first_point",
+    "outward_order",
+    "squared_distance",
+    "within_events",
+]
+
+
+def within_events(
+    components: NDArray[np.integer], point_splits: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return numbers that differ between events, below the number of space points.
+
+    Parameters
+    ----------
+    components : ndarray, shape (n_space_points,), integer
+        Any number per component, in each event anew; negative where there is none.
+    point_splits : ndarray, shape (n_events + 1,), int64
+
+    Returns
+    -------
+    ndarray, shape (n_space_points,), int64
+        Undefined where `components` is negative.
+    """
+    n_points = np.diff(point_splits)
+    numbers = components.astype(np.int64)
+    # A component has a point, so that there are fewer of them than points, and most
+    # models number them without gaps. The others are renumbered, event by event.
+    if (numbers >= np.repeat(n_points, n_points)).any():
+        for low, high in pairwise(point_splits):
+            of_event = numbers[low:high]
+            is_on_one = of_event >= 0
+            _, numbered = np.unique(of_event[is_on_one], return_inverse=True)
+            of_event[is_on_one] = numbered
+    return numbers + np.repeat(point_splits[:-1], n_points)
+
+
+def number_by_first_point(
+    numbers: NDArray[np.int64],
+    points: NDArray[np.int64],
+    is_kept: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rank of each point's component, by the component's first point.
+
+    Parameters
+    ----------
+    numbers : ndarray, shape (n,), int64
+        Component of each point.
+    points : ndarray, shape (n,), int64
+        The points, rising.
+    is_kept : ndarray, shape (n_numbers,), bool
+        Which components count.
+
+    Returns
+    -------
+    rank : ndarray, shape (n,), int64
+        -1 where the component is not kept.
+    kept : ndarray, shape (n_kept,), int64
+        The component of each rank.
+    first : ndarray, shape (n_kept,), int64
+        Its first point.
+    """
+    first = np.zeros(len(is_kept), dtype=np.int64)
+    first[numbers[::-1]] = points[::-1]  # of equal indices the last one stays
+    kept = np.flatnonzero(is_kept)
+    kept = kept[np.argsort(first[kept])]
+    ranks = np.full(len(is_kept), -1, dtype=np.int64)
+    ranks[kept] = np.arange(len(kept))
+    return ranks[numbers], kept, first[kept]
+
+
+def squared_distance(xyz: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the squared distance of points from the origin, shape (n,), in mm²."""
+    x, y, z = np.ascontiguousarray(xyz.T, dtype=np.float64)
+    distance2: NDArray[np.float64] = x * x + y * y + z * z
+    return distance2
+
+
+def outward_order(
+    candidate: NDArray[np.int64], distance2: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return the order by candidate, and in it by distance from the origin.
+
+    Equally distant points stay in their order.
+
+    Parameters
+    ----------
+    candidate : ndarray, shape (n,), int64
+        From zero; fewer than 2^32.
+    distance2 : ndarray, shape (n,), float64
+        Squared distances.
+
+    Notes
+    -----
+    Candidate and distance are made one number, for sorting that is several times
+    faster than by two keys: positive floats are ordered as their bits are. Points
+    that are equal in float32 are then ordered by their distance in float64.
+    """
+    # A sum beyond float32 is infinite, which is in order too: ties are looked into.
+    with np.errstate(over="ignore"):
+        bits = distance2.astype(np.float32).view(np.uint32)
+    keys = (candidate.astype(np.uint64) << np.uint64(32)) | bits
+    order = np.argsort(keys)
+    in_order = keys[order]
+    is_tied = np.zeros(len(order) + 1, dtype=np.bool_)
+    is_tied[1:-1] = in_order[1:] == in_order[:-1]
+    tied = np.flatnonzero(is_tied[1:] | is_tied[:-1])
+    if tied.size:
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((rows, distance2[rows], in_order[tied]))]
+    return order

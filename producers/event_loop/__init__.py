@@ -1,0 +1,16 @@
+"""The loop over events: several steps, each with a window, results in input order."""
+
+from producers.event_loop.loop import EventLoop, Sink
+from producers.event_loop.results import ChunkResult, FailurePolicy
+from producers.event_loop.step import MappingClient, Step
+from producers.event_loop.times import LoopTimes
+
+__all__ = [
+    "ChunkResult",
+    "EventLoop",
+    "FailurePolicy",
+    "LoopTimes",
+    "MappingClient",
+    "Sink",
+    "Step",
+]

@@ -1,0 +1,58 @@
+"""Where the time of a loop goes: each second to one activity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+__all__ = ["Activity", "LoopTimes", "Stopwatch"]
+
+Activity: TypeAlias = Literal["read", "acquire", "wait", "produce", "write"]
+
+
+class LoopTimes(NamedTuple):
+    """A snapshot of where the loop's time went; its parts do not overlap."""
+
+    events: int = 0  #: events handed out, the failed ones included
+    failed_events: int = 0  #: of these, those without a product
+    space_points: int = 0  #: rows of the events handed out: space points, usually
+    read_s: float = 0.0  #: waiting for the reader, which reads ahead
+    acquire_s: float = 0.0  #: in the producers' `prepare` and `acquire`
+    wait_s: float = 0.0  #: in the clients: sending, and waiting for answers
+    produce_s: float = 0.0  #: in the producers' `produce`
+    write_s: float = 0.0  #: outside of the loop, with an event handed out
+
+    # Any: counts and seconds.
+    def to_dict(self) -> dict[str, Any]:
+        """Return the snapshot as plain values for JSON."""
+        return self._asdict()
+
+
+class Stopwatch:
+    """Counts seconds to the activity that is going on.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._activity: Activity | None = None
+        self._since_s = 0.0
+        self.seconds: dict[Activity, float] = dict.fromkeys(
+            ("read", "acquire", "wait", "produce", "write"), 0.0
+        )
+
+    def switch(self, activity: Activity | None) -> Activity | None:
+        """Begin another activity, or none; return the one that was going on.
+
+        Generators pull each other: whoever is pulled switches, and switches back when
+        it hands over, so that no second counts twice.
+        """
+        now_s, before = self._clock(), self._activity
+        if before is not None:
+            self.seconds[before] += now_s - self._since_s
+        self._activity, self._since_s = activity, now_s
+        return before
