@@ -7,7 +7,7 @@ from sonic_client.transport.base import (
     SequenceStep,
     Transport,
 )
-from sonic_client.transport.choice import transport_for
+from sonic_client.transport.choice import TransportLike, connector_of, transport_for
 
 __all__ = [
     "InferCall",
@@ -15,5 +15,7 @@ __all__ = [
     "ParameterValue",
     "SequenceStep",
     "Transport",
+    "TransportLike",
+    "connector_of",
     "transport_for",
 ]

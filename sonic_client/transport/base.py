@@ -39,17 +39,18 @@ class SequenceStep:
 
 @dataclass(frozen=True, slots=True)
 class RegionSlice:
-    """The start of a region of shared memory that a server was told about.
+    """A part of a region of shared memory that a server was told about.
 
     Attributes
     ----------
     region : str
         Name that the region was registered by.
-    n_bytes : int
-        What may be read or written there.
+    offset, n_bytes : int
+        Where it starts, and how long it is.
     """
 
     region: str
+    offset: int
     n_bytes: int
 
 

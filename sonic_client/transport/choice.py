@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from sonic_client.config import ServerConfig
 from sonic_client.transport.base import RegionTransport, Transport
 
-__all__ = ["transport_for"]
+__all__ = ["TransportLike", "connector_of", "transport_for"]
+
+TransportLike: TypeAlias = Transport | Callable[[ServerConfig], Transport]
+"""One transport for all servers, or a function that returns that of a server."""
 
 
 def transport_for(server: ServerConfig) -> Transport:
@@ -35,3 +41,10 @@ def _plain_transport(server: ServerConfig) -> RegionTransport:
     from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
 
     return GrpcTransport(server)
+
+
+def connector_of(given: TransportLike | None) -> Callable[[ServerConfig], Transport]:
+    """Return the function that returns the transport of a server."""
+    if given is None:
+        return transport_for
+    return given if callable(given) else lambda server: given

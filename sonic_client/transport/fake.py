@@ -83,5 +83,8 @@ class FakeTransport:
         """Await the test's answer."""
         self.calls.append(call)
         self.timeouts_s.append(timeout_s)
-        outputs = await self._respond(call)
+        answer = await self._respond(call)
+        outputs = {name: array.view() for name, array in answer.items()}
+        for array in outputs.values():
+            array.flags.writeable = False
         return InferReply(model_version=self._metadata.version, outputs=outputs)

@@ -27,10 +27,11 @@ from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.grpc_channel import ChannelPool
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
+from sonic_client.transport.grpc_replies import model_metadata, server_counters
 from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.message_size import check_message_size
 from sonic_client.transport.status import error_of_status
-from sonic_client.types import ModelMetadata, ModelState, TensorSpec
+from sonic_client.types import ModelMetadata, ModelState
 
 __all__ = ["GrpcTransport"]
 
@@ -104,7 +105,7 @@ class GrpcTransport:
         config = await self._ask(
             "ModelConfig", **model, timeout_s=deadline - loop.time()
         )
-        return _model_metadata(metadata, config.config, asked_version=model_version)
+        return model_metadata(metadata, config.config, asked_version=model_version)
 
     async def count(
         self, model_name: str, model_version: str, *, timeout_s: float
@@ -116,7 +117,7 @@ class GrpcTransport:
             version=model_version,
             timeout_s=timeout_s,
         )
-        return _server_counters(reply.model_stats)
+        return server_counters(reply.model_stats)
 
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the RPC's deadline is `timeout_s` from now."""
@@ -207,44 +208,3 @@ class GrpcTransport:
             # gRPC's error would show what is hidden in ours.
             cause = error.with_traceback(None) if shown == details else None
             raise failure from cause
-
-
-# Any, here and below: the generated message classes have no types.
-def _model_metadata(metadata: Any, config: Any, *, asked_version: str) -> ModelMetadata:
-    optional = {tensor.name for tensor in config.input if tensor.optional}
-    # Versions are numbers without leading zeros.
-    latest = max(metadata.versions, key=lambda v: (len(v), v), default="")
-    return ModelMetadata(
-        name=metadata.name,
-        version=asked_version or latest,
-        platform=metadata.platform,
-        inputs=tuple(
-            TensorSpec(t.name, t.datatype, tuple(t.shape), t.name in optional)
-            for t in metadata.inputs
-        ),
-        outputs=tuple(
-            TensorSpec(t.name, t.datatype, tuple(t.shape)) for t in metadata.outputs
-        ),
-        max_batch_size=config.max_batch_size,
-        parameters={
-            name: parameter.string_value
-            for name, parameter in config.parameters.items()
-        },
-    )
-
-
-def _server_counters(versions: Any) -> ServerCounters:
-    def seconds(part: str) -> float:
-        stats = (getattr(version.inference_stats, part) for version in versions)
-        return float(sum(duration.ns for duration in stats)) * 1e-9
-
-    return ServerCounters(
-        requests=sum(v.inference_stats.success.count for v in versions),
-        failed_requests=sum(v.inference_stats.fail.count for v in versions),
-        inferences=sum(v.inference_count for v in versions),
-        executions=sum(v.execution_count for v in versions),
-        queue_s=seconds("queue"),
-        compute_input_s=seconds("compute_input"),
-        compute_infer_s=seconds("compute_infer"),
-        compute_output_s=seconds("compute_output"),
-    )

@@ -68,6 +68,7 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
 # Any: the generated message classes have no types.
 def _set_region(tensor: Any, place: RegionSlice) -> None:
     tensor.parameters["shared_memory_region"].string_param = place.region
+    tensor.parameters["shared_memory_offset"].int64_param = place.offset
     tensor.parameters["shared_memory_byte_size"].int64_param = place.n_bytes
 
 

@@ -1,0 +1,342 @@
+"""Tensors in shared memory, for a server on the same host."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonic_client.errors import (
+    InvalidAnswerError,
+    Mismatch,
+    RejectedRequestError,
+    ServerError,
+    ServerOverloadedError,
+)
+from sonic_client.forks import ProcessGuard
+from sonic_client.summary import ServerCounters
+from sonic_client.transport.base import (
+    InferCall,
+    InferReply,
+    RegionSlice,
+    RegionTransport,
+)
+from sonic_client.transport.raw_tensors import tensor_of
+from sonic_client.transport.region_plan import (
+    RegionPlan,
+    Span,
+    end_of,
+    plan_regions,
+)
+from sonic_client.transport.regions import Direction, Region, RegionPool, grown_size
+from sonic_client.types import ModelMetadata, ModelState
+
+__all__ = ["SharedMemoryTransport"]
+
+logger = logging.getLogger(__name__)
+
+_REGISTER_TIMEOUT_S = 5.0
+_UNREGISTER_TIMEOUT_S = 1.0
+_NOWHERE = Span(0, 0)
+_VANISHED_TEXTS = ("Unable to find shared memory region", "for shared memory region")
+
+
+@dataclass(slots=True)
+class _Lease:
+    """The regions of one call."""
+
+    plan: RegionPlan
+    input: Region | None = None
+    output: Region | None = None
+
+    @property
+    def regions(self) -> list[Region]:
+        return [region for region in (self.input, self.output) if region is not None]
+
+
+class SharedMemoryTransport:
+    """A transport that sends the large parts of its calls through shared memory.
+
+    It switches itself off where that cannot work: the server is on another host,
+    refuses to register a region, or there is no memory. Calls then travel as without
+    it, as do tensors whose size is not known.
+
+    Parameters
+    ----------
+    inner : RegionTransport
+        Reaches the server.
+
+    Notes
+    -----
+    A region whose call ended without an answer is not used again: the server may still
+    read or write it.
+    """
+
+    def __init__(self, inner: RegionTransport) -> None:
+        self._inner = inner
+        self._guard = ProcessGuard(f"shared memory with {inner.server}")
+        self._is_on = _is_local(inner.server)
+        self._has_warned = False
+        self._models: dict[tuple[str, str], ModelMetadata] = {}
+        self._pool = RegionPool()
+        self._in_use: set[Region] = set()
+        self._retired: list[str] = []
+
+    @property
+    def server(self) -> str:
+        """As the inner transport says."""
+        return self._inner.server
+
+    @property
+    def is_on(self) -> bool:
+        """Whether calls go through shared memory."""
+        return self._is_on
+
+    async def open(self) -> None:
+        """Open the inner transport."""
+        self._guard = ProcessGuard(f"shared memory with {self.server}")
+        await self._inner.open()
+
+    async def close(self) -> None:
+        """Let the server unmap all regions, unlink them, close the inner transport."""
+        if self._guard.is_forked:  # the regions are the parent's
+            await self._inner.close()
+            return
+        regions = [*self._pool.clear(), *self._in_use]
+        self._in_use.clear()
+        names = [*self._retired, *(region.name for region in regions)]
+        self._retired = []
+        try:
+            for name in names:
+                await self._unregister(name)
+        finally:
+            for region in regions:
+                region.discard()
+            await self._inner.close()
+
+    async def probe(self, *, timeout_s: float) -> None:
+        """Ask whether it is ready, which implies that it is live."""
+        await self._inner.probe(timeout_s=timeout_s)
+
+    async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
+        """Ask for the state of every model version."""
+        return await self._inner.index(timeout_s=timeout_s)
+
+    async def describe(
+        self, model_name: str, model_version: str, *, timeout_s: float
+    ) -> ModelMetadata:
+        """Ask for the model's metadata, and remember the sizes of its outputs."""
+        metadata = await self._inner.describe(
+            model_name, model_version, timeout_s=timeout_s
+        )
+        self._models[model_name, model_version] = metadata
+        return metadata
+
+    async def count(
+        self, model_name: str, model_version: str, *, timeout_s: float
+    ) -> ServerCounters:
+        """Ask for the model's statistics, summed over its versions."""
+        return await self._inner.count(model_name, model_version, timeout_s=timeout_s)
+
+    async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
+        """Run the model; the deadline is `timeout_s` from now."""
+        if not self._is_on:
+            return await self._inner.infer(call, timeout_s=timeout_s)
+        deadline = time.monotonic() + timeout_s
+        metadata = self._models.get((call.model_name, call.model_version))
+        lease = await self._lease(plan_regions(call, metadata), timeout_s)
+        reply = None
+        if lease is not None:
+            reply = await self._infer_placed(call, lease, metadata, deadline)
+        if reply is None:
+            reply = await self._inner.infer(call, timeout_s=deadline - time.monotonic())
+        return reply
+
+    async def _infer_placed(
+        self,
+        call: InferCall,
+        lease: _Lease,
+        metadata: ModelMetadata | None,
+        deadline: float,
+    ) -> InferReply | None:
+        """Infer through the regions; None if the server does not know them any more."""
+        is_done = False
+        try:
+            _write(call.inputs, lease)
+            reply = await self._inner.infer(
+                _placed_call(call, lease, metadata),
+                timeout_s=deadline - time.monotonic(),
+            )
+            placed = _read(reply, lease, model=call.model_name, server=self.server)
+            outputs = {**reply.outputs, **placed}
+            is_done = True
+        except (RejectedRequestError, ServerOverloadedError) as error:
+            if any(text in error.details for text in _VANISHED_TEXTS):
+                self._note_vanished(error)
+                return None
+            is_done = True
+            raise
+        else:
+            return InferReply(model_version=reply.model_version, outputs=outputs)
+        finally:
+            self._end(lease, is_done=is_done)
+
+    async def _lease(self, plan: RegionPlan, timeout_s: float) -> _Lease | None:
+        """Return the regions for a call, or None if it must do without."""
+        if not plan.inputs and not plan.outputs:
+            return None
+        lease = _Lease(plan)
+        timeout_s = min(timeout_s, _REGISTER_TIMEOUT_S)
+        try:
+            if n_bytes := end_of(plan.inputs):
+                lease.input = await self._region("input", n_bytes, timeout_s)
+            if n_bytes := end_of(plan.outputs):
+                lease.output = await self._region("output", n_bytes, timeout_s)
+        except (ServerError, OSError) as error:
+            self._end(lease, is_done=True)
+            if self._is_on:
+                logger.warning("no shared memory with %s: %s", self.server, error)
+            self._is_on = False
+            return None
+        except BaseException:
+            self._end(lease, is_done=True)
+            raise
+        return lease
+
+    async def _region(
+        self, direction: Direction, n_bytes: int, timeout_s: float
+    ) -> Region:
+        region = self._pool.take(direction, n_bytes)
+        if region is not None:
+            self._in_use.add(region)
+            return region
+        if small := self._pool.take_too_small(direction):
+            self._retire(small)
+        await self._unregister_retired()
+        region = Region(direction, grown_size(n_bytes))
+        self._in_use.add(region)
+        try:
+            await self._inner.register_region(
+                region.name,
+                key=region.key,
+                n_bytes=region.n_bytes,
+                timeout_s=timeout_s,
+            )
+        except BaseException:
+            self._retire(region)
+            raise
+        return region
+
+    def _end(self, lease: _Lease, *, is_done: bool) -> None:
+        for region in lease.regions:
+            if region not in self._in_use:
+                continue  # closed in the meantime
+            if is_done:
+                self._in_use.discard(region)
+                self._pool.give_back(region)
+            else:
+                self._retire(region)
+
+    def _retire(self, region: Region) -> None:
+        self._in_use.discard(region)
+        region.discard()
+        self._retired.append(region.name)
+
+    async def _unregister_retired(self) -> None:
+        retired, self._retired = self._retired, []
+        for name in retired:
+            if not await self._unregister(name):
+                self._retired.append(name)
+
+    async def _unregister(self, name: str) -> bool:
+        try:
+            await self._inner.unregister_region(name, timeout_s=_UNREGISTER_TIMEOUT_S)
+        except ServerError as error:
+            # "In use" among others; the memory goes when the server lets go of it.
+            logger.debug("region %s stays with %s: %s", name, self.server, error)
+            return False
+        return True
+
+    def _note_vanished(self, error: ServerError) -> None:
+        """Give up all regions: the server was started anew, or somebody meddled."""
+        for region in self._pool.clear():
+            self._retire(region)
+        if not self._has_warned:
+            logger.warning(
+                "%s has lost its shared memory, the call goes without: %s",
+                self.server,
+                error,
+            )
+            self._has_warned = True
+
+
+def _is_local(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _placed_call(
+    call: InferCall, lease: _Lease, metadata: ModelMetadata | None
+) -> InferCall:
+    # Naming one output leaves out those that are not named.
+    all_outputs = tuple(spec.name for spec in metadata.outputs) if metadata else ()
+    return replace(
+        call,
+        input_regions=_slices(lease.input, lease.plan.inputs),
+        output_regions=_slices(lease.output, lease.plan.outputs),
+        outputs=call.outputs or (all_outputs if lease.output else ()),
+    )
+
+
+def _slices(region: Region | None, spans: Mapping[str, Span]) -> dict[str, RegionSlice]:
+    if region is None:
+        return {}
+    return {
+        name: RegionSlice(region.name, span.offset, span.n_bytes)
+        for name, span in spans.items()
+    }
+
+
+def _write(inputs: Mapping[str, NDArray[Any]], lease: _Lease) -> None:
+    if lease.input is None:
+        return
+    for name, span in lease.plan.inputs.items():
+        array = inputs[name]
+        dtype = array.dtype.newbyteorder("<")
+        target: NDArray[Any] = np.ndarray(
+            array.shape, dtype, buffer=lease.input.buffer, offset=span.offset
+        )
+        target[...] = array
+
+
+def _read(
+    reply: InferReply, lease: _Lease, *, model: str, server: str
+) -> dict[str, NDArray[Any]]:
+    """Return copies of the outputs that lie in the region, which is used again."""
+    if lease.output is None:
+        return {}
+    outputs = {}
+    for spec in reply.placed:
+        n_bytes = math.prod(spec.shape) * spec.dtype.itemsize
+        span = lease.plan.outputs.get(spec.name, _NOWHERE)
+        if n_bytes > span.n_bytes:
+            expected = f"at most {span.n_bytes} bytes in shared memory"
+            raise InvalidAnswerError(
+                model=model,
+                server=server,
+                mismatches=[Mismatch(spec.name, expected, spec.form)],
+            )
+        content = bytes(lease.output.buffer[span.offset : span.offset + n_bytes])
+        outputs[spec.name] = tensor_of(spec, content)
+    return outputs
