@@ -117,6 +117,11 @@ def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
     return pipeline if device == "cpu" else pipeline.to(device)
 
 
+def weights_files(directory: Path) -> list[Path]:
+    """The files that make up a weights directory, and nothing else that is in it."""
+    return [directory / TENSOR_FILE, directory / CONFIG_FILE]
+
+
 def read_weights_config(directory: Path) -> dict[str, Any]:
     """The document in a weights directory's TOML file, its top level checked.
 

@@ -1,39 +1,23 @@
-"""The pipeline as served models: named tensors in, named tensors out.
+"""The whole chain in one model: nothing between its stages leaves the process.
 
-The one adapter that the in-process server and a real Triton share.
+What the paper calls a custom backend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.serving.parameters import model_parameters
+from exatrkx_pipeline.serving.served_model import ServedModel, Tensors, TensorSpec
 from exatrkx_pipeline.stages import StageClock
-
-Tensors = Mapping[str, NDArray[Any]]
-TensorSpec = tuple[str, str, tuple[int, ...]]
-"""Name, KServe datatype, shape with -1 for a free dimension."""
 
 FEATURES: TensorSpec = ("FEATURES", "FP32", (-1, 3))
 ROW_SPLITS: TensorSpec = ("ROW_SPLITS", "INT64", (-1,))
 LABELS: TensorSpec = ("LABELS", "INT64", (-1,))
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """What a server needs to know of a model. ``max_batch_size`` is always 0."""
-
-    name: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    parameters: dict[str, str]
-    """Feature names and scales, cuts, weights id: a client reads them."""
-    function: Callable[[Tensors], dict[str, NDArray[Any]]]
 
 
 def served_models(
@@ -70,21 +54,6 @@ def served_models(
             find_tracks_in_batch,
         ),
     )
-
-
-def model_parameters(pipeline: Pipeline) -> dict[str, str]:
-    """What travels with the model: scales and cuts as text, in full precision."""
-    config = pipeline.config
-    return {
-        "feature_names": ",".join(config.features.names),
-        "feature_scales": ",".join(map(repr, config.features.scales)),
-        "feature_units": "mm,rad,mm",
-        "r_val": repr(config.graph.r_val),
-        "filter_cut": repr(config.filter.filter_cut),
-        "track_building": config.track_building.method,
-        "score_cut": repr(config.track_building.score_cut),
-        "weights_id": pipeline.weights_id,
-    }
 
 
 def split_rows(

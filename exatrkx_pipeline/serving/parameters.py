@@ -1,0 +1,124 @@
+"""Cuts and scales as the text parameters of a served model, both ways.
+
+They are in the model's configuration, not in its code: a client reads there how to
+scale its features, and whoever runs the server may set a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import get_args
+
+from exatrkx_pipeline.config import (
+    FeatureConfig,
+    GraphConfig,
+    TrackBuilder,
+    TrackBuildingConfig,
+)
+from exatrkx_pipeline.errors import PipelineConfigError
+from exatrkx_pipeline.pipeline import Pipeline
+
+Parameters = Mapping[str, str]
+
+FEATURES = ("feature_names", "feature_scales", "feature_units")
+TRACK_BUILDING = ("track_building", "score_cut", "walk_min", "walk_add")
+
+
+def model_parameters(pipeline: Pipeline) -> dict[str, str]:
+    """What travels with the model: scales and cuts as text, in full precision."""
+    config, tracks = pipeline.config, pipeline.config.track_building
+    return {
+        "feature_names": ",".join(config.features.names),
+        "feature_scales": ",".join(map(repr, config.features.scales)),
+        "feature_units": "mm,rad,mm",
+        "r_val": repr(config.graph.r_val),
+        "filter_cut": repr(config.filter.filter_cut),
+        "track_building": tracks.method,
+        "score_cut": repr(tracks.score_cut),
+        "walk_min": repr(tracks.walk_min),
+        "walk_add": repr(tracks.walk_add),
+        "weights_id": pipeline.weights_id,
+    }
+
+
+def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
+    """The pipeline with the cuts that the parameters give.
+
+    Raises
+    ------
+    PipelineConfigError
+        If a parameter is missing or out of its range, or if scales or the weights'
+        id are not those of the pipeline: then they were written for others.
+    """
+    own = model_parameters(pipeline)
+    for name in (*FEATURES, "weights_id"):
+        if text(parameters, name) != own[name]:
+            raise PipelineConfigError(
+                f"parameter {name} is {parameters[name]!r}, but the weights have "
+                f"{own[name]!r}: write the repository again for these weights"
+            )
+    config = pipeline.config
+    return replace(
+        pipeline,
+        config=replace(
+            config,
+            graph=GraphConfig(r_val=number(parameters, "r_val")),
+            filter=replace(config.filter, filter_cut=number(parameters, "filter_cut")),
+            track_building=track_building_config(parameters),
+        ),
+    )
+
+
+def feature_config(parameters: Parameters) -> FeatureConfig:
+    """Names and scales of the features.
+
+    Raises
+    ------
+    PipelineConfigError
+        If one is missing or out of its range; so do the functions below.
+    """
+    scales = text(parameters, "feature_scales")
+    try:
+        values = tuple(map(float, scales.split(",")))
+    except ValueError as error:
+        raise PipelineConfigError(
+            f"parameter feature_scales: expected numbers, got {scales!r}"
+        ) from error
+    names = tuple(text(parameters, "feature_names").split(","))
+    return FeatureConfig(names=names, scales=values)
+
+
+def track_building_config(parameters: Parameters) -> TrackBuildingConfig:
+    """How scored edges become tracks."""
+    method = text(parameters, "track_building")
+    known: tuple[TrackBuilder, ...] = get_args(TrackBuilder)
+    for each in known:
+        if each == method:
+            return TrackBuildingConfig(
+                method=each,
+                score_cut=number(parameters, "score_cut"),
+                walk_min=number(parameters, "walk_min"),
+                walk_add=number(parameters, "walk_add"),
+            )
+    raise PipelineConfigError(
+        f"parameter track_building: expected one of {known}, got {method!r}"
+    )
+
+
+def number(parameters: Parameters, name: str) -> float:
+    """A parameter that is a number."""
+    value = text(parameters, name)
+    try:
+        return float(value)
+    except ValueError as error:
+        raise PipelineConfigError(
+            f"parameter {name}: expected a number, got {value!r}"
+        ) from error
+
+
+def text(parameters: Parameters, name: str) -> str:
+    """A parameter that must be there."""
+    if name not in parameters:
+        raise PipelineConfigError(f"the model's configuration lacks parameter {name}")
+    return parameters[name]

@@ -1,0 +1,196 @@
+"""The six steps of the paper's ensemble, as models under the paper's tensor names.
+
+``exatrkx-service:ensemble_backend/model_repos/models/*/config.pbtxt``. One input is
+added: `wcc` takes FEATURES too. The original counts the space points by the largest
+index in its edges, so it gives no label to points after the last edge.
+
+Between steps an event's points are in the order of the input, and edges join a higher
+index to a lower one, as the paper's `frnn` has it. Each step sorts them as the whole
+pipeline does before it computes, so that the labels are the same to the last point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from exatrkx_pipeline.config import FeatureConfig, TrackBuildingConfig
+from exatrkx_pipeline.ordering import outward_order
+from exatrkx_pipeline.pipeline import Pipeline, apply_filter, in_input_order
+from exatrkx_pipeline.radius_edges import radius_edge_chunks
+from exatrkx_pipeline.serving.served_model import ServedModel, Tensors
+from exatrkx_pipeline.track_building import build_tracks
+
+Edges = NDArray[np.int64]
+EDGES = ("INT64", (2, -1))
+
+
+def embed(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
+    """Space points into the embedding space."""
+
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        order, points = pipeline.ordered(inputs["INPUT__0"])
+        embedded = np.empty((len(order), dim), dtype=np.float32)
+        embedded[order] = pipeline.embed(points).cpu().numpy()
+        return {"OUTPUT__0": embedded}
+
+    dim = pipeline.config.embedding.dim
+    return ServedModel(
+        "embed",
+        (("INPUT__0", "FP32", (-1, 3)),),
+        (("OUTPUT__0", "FP32", (-1, dim)),),
+        dict(parameters),
+        function,
+    )
+
+
+def frnn(
+    r_val: float, dim: int, device: str, parameters: Mapping[str, str]
+) -> ServedModel:
+    """Fixed-radius neighbours: all pairs within `r_val`, one edge per pair."""
+
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        embedded = torch.from_numpy(inputs["INPUT0"]).to(device)
+        chunks = [each.cpu().numpy() for each in radius_edge_chunks(embedded, r_val)]
+        none = np.empty((2, 0), dtype=np.int64)
+        return {"OUTPUT0": np.concatenate([none, *chunks], axis=1)}
+
+    return ServedModel(
+        "frnn",
+        (("INPUT0", "FP32", (-1, dim)),),
+        (("OUTPUT0", *EDGES),),
+        dict(parameters),
+        function,
+    )
+
+
+def edge_filter(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
+    """Logits of the edge filter, in the order of the edges given."""
+
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        logits = _edge_logits(pipeline, pipeline.filter_logits, inputs)
+        return {"OUTPUT__0": logits[:, np.newaxis]}
+
+    return ServedModel(
+        "filter",
+        (("INPUT__0", "FP32", (-1, 3)), ("INPUT__1", *EDGES)),
+        (("OUTPUT__0", "FP32", (-1, 1)),),
+        dict(parameters),
+        function,
+    )
+
+
+def applyfilter(filter_cut: float, parameters: Mapping[str, str]) -> ServedModel:
+    """The edges whose score is strictly above the cut, in their order."""
+
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        edges, logits = inputs["EDGE_LIST"], inputs["FILTER_SCORES"]
+        if len(logits) != edges.shape[1]:
+            raise ValueError(
+                f"FILTER_SCORES: expected one for each of {edges.shape[1]} edges, "
+                f"got {len(logits)}"
+            )
+        kept = apply_filter(torch.from_numpy(logits[:, 0]), filter_cut).numpy()
+        return {"EDGE_LIST_AFTER_FILTER": edges[:, kept]}
+
+    return ServedModel(
+        "applyfilter",
+        (("FILTER_SCORES", "FP32", (-1, 1)), ("EDGE_LIST", *EDGES)),
+        (("EDGE_LIST_AFTER_FILTER", *EDGES),),
+        dict(parameters),
+        function,
+    )
+
+
+def gnn(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
+    """Logits of the GNN, in the order of the edges given."""
+
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        return {"OUTPUT__0": _edge_logits(pipeline, pipeline.gnn_logits, inputs)}
+
+    return ServedModel(
+        "gnn",
+        (("INPUT__0", "FP32", (-1, 3)), ("INPUT__1", *EDGES)),
+        (("OUTPUT__0", "FP32", (-1,)),),
+        dict(parameters),
+        function,
+    )
+
+
+def wcc(
+    features: FeatureConfig,
+    track_building: TrackBuildingConfig,
+    parameters: Mapping[str, str],
+) -> ServedModel:
+    """Scored edges into a component number for every space point."""
+
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        order = outward_order(inputs["FEATURES"], features)
+        edges, place = outward_edges(inputs["INPUT0"], order)
+        logits = torch.from_numpy(inputs["INPUT1"][place])
+        components = build_tracks(
+            edges, torch.sigmoid(logits).numpy(), len(order), track_building
+        )
+        return {"OUTPUT0": in_input_order(components, order)}
+
+    return ServedModel(
+        "wcc",
+        (("INPUT0", *EDGES), ("INPUT1", "FP32", (-1,)), ("FEATURES", "FP32", (-1, 3))),
+        (("OUTPUT0", "INT64", (-1,)),),
+        dict(parameters),
+        function,
+    )
+
+
+def outward_edges(
+    edge_index: Edges, order: NDArray[np.int64]
+) -> tuple[Edges, NDArray[np.int64]]:
+    """Edges between points of the input, as edges between points sorted outward.
+
+    Parameters
+    ----------
+    edge_index : ndarray, shape (2, n_edges), int64
+        Indices of points as they came; which end is first does not matter.
+    order : ndarray, shape (n_space_points,), int64
+        As of `ordering.outward_order`.
+
+    Returns
+    -------
+    edges : ndarray, shape (2, n_edges), int64
+        Row > column, sorted by row, then column.
+    place : ndarray, shape (n_edges,), int64
+        Where each of them is in `edge_index`.
+
+    Raises
+    ------
+    ValueError
+        If an edge names a point that is not there.
+    """
+    if edge_index.size and not 0 <= edge_index.min() <= edge_index.max() < len(order):
+        raise ValueError(
+            f"edges: expected indices of the {len(order)} space points, got "
+            f"{edge_index.min()} to {edge_index.max()}"
+        )
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    ends = rank[edge_index]
+    row, col = ends.max(axis=0), ends.min(axis=0)
+    place = np.lexsort((col, row))
+    return np.stack((row[place], col[place])), place
+
+
+def _edge_logits(
+    pipeline: Pipeline,
+    logits_of: Callable[..., torch.Tensor],
+    inputs: Tensors,
+) -> NDArray[np.float32]:
+    order, points = pipeline.ordered(inputs["INPUT__0"])
+    edges, place = outward_edges(inputs["INPUT__1"], order)
+    logits = np.empty(len(place), dtype=np.float32)
+    on_device = torch.from_numpy(edges).to(pipeline.device)
+    logits[place] = logits_of(points, on_device).cpu().numpy()
+    return logits
