@@ -1,0 +1,9 @@
+"""Cannot be loaded."""
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        raise RuntimeError("no weights")
+
+    def execute(self, requests):
+        return []
