@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
@@ -67,6 +67,11 @@ class Client:
         self._timing = timing or Timing()
         self._observers = tuple(observers)
         self._thread: LoopThread | None = None
+
+    # Any: the values of the attributes.
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle it as one that was never opened: connections cannot travel."""
+        return {**vars(self), "_thread": None}
 
     def __enter__(self) -> Self:
         """Connect and read the model's metadata.

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from sonic_client.errors import ClientClosedError
+from sonic_client.forks import ProcessGuard
 from sonic_client.session import Session
 
 __all__ = ["LoopThread"]
@@ -49,6 +50,7 @@ class LoopThread:
         # collector may finalise a generator of `Client.map` while it is held.
         self._gate = threading.RLock()
         self._is_open = False
+        self._guard = ProcessGuard("the client")
         self._thread = threading.Thread(
             target=self._run, name="sonic-client", daemon=True
         )
@@ -60,6 +62,7 @@ class LoopThread:
 
     def open(self) -> None:
         """Start the thread; return when the session is open, or raise its error."""
+        self._guard = ProcessGuard("the client")
         self._thread.start()
         self._loop, main_task = self._started.result()
         try:
@@ -73,7 +76,12 @@ class LoopThread:
         self._is_open = True
 
     def close(self) -> None:
-        """Cancel what is in flight and end the thread; raise its error, if any."""
+        """Cancel what is in flight and end the thread; raise its error, if any.
+
+        Without effect in a fork, which has no such thread.
+        """
+        if self._guard.is_forked:
+            return
         with self._gate:
             if not self._is_open:
                 return
@@ -84,6 +92,7 @@ class LoopThread:
 
     def call_soon(self, function: Callable[..., None], *arguments: object) -> None:
         """Call a function in the event loop, without waiting for it."""
+        self._guard.check()  # before the gate, which the parent may have held
         with self._gate:
             self._refuse_if_closed()
             self._loop.call_soon_threadsafe(function, *arguments)
@@ -96,6 +105,7 @@ class LoopThread:
         timeout_s: float | None = None,
     ) -> ResultT:
         """Return what a coroutine function returns; an exception here cancels it."""
+        self._guard.check()
         with self._gate:
             self._refuse_if_closed()
             future = asyncio.run_coroutine_threadsafe(function(), self._loop)
