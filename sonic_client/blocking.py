@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
@@ -68,11 +68,6 @@ class Client:
         self._observers = tuple(observers)
         self._thread: LoopThread | None = None
 
-    # Any: the values of the attributes.
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle it as one that was never opened: connections cannot travel."""
-        return {**vars(self), "_thread": None}
-
     def __enter__(self) -> Self:
         """Connect and read the model's metadata.
 
@@ -133,7 +128,7 @@ class Client:
             The outputs differ from what the model declares.
         """
         thread = self._opened()
-        checked = thread.session.layout.check(Request("infer", inputs))
+        checked = thread.session.check(Request("infer", inputs))
         outcome = thread.run(lambda: thread.session.infer(checked))
         if isinstance(outcome, Failure):
             raise outcome.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
@@ -59,11 +59,6 @@ class AsyncClient:
         self._observers = tuple(observers)
         self._context: AbstractAsyncContextManager[Session] | None = None
         self._session: Session | None = None
-
-    # Any: the values of the attributes.
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle it as one that was never opened: connections cannot travel."""
-        return {**vars(self), "_context": None, "_session": None}
 
     async def __aenter__(self) -> Self:
         """Connect and read the model's metadata.
@@ -123,7 +118,7 @@ class AsyncClient:
             The outputs differ from what the model declares.
         """
         session = self._opened()
-        checked = session.layout.check(Request("infer", inputs))
+        checked = session.check(Request("infer", inputs))
         outcome = await session.infer(checked)
         if isinstance(outcome, Failure):
             raise outcome.error

@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 
+from sonic_client.answers import AnswerChecker, EventOutputs
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
@@ -25,7 +27,6 @@ from sonic_client.errors import (
     SonicError,
 )
 from sonic_client.observer import (
-    EventsFinished,
     MessageAnswered,
     MessageEnded,
     MessageSent,
@@ -34,14 +35,11 @@ from sonic_client.observer import (
 )
 from sonic_client.parts import outcome_of_parts
 from sonic_client.retry import Timing, call_with_retry
-from sonic_client.tensor_checks import find_output_mismatches
 from sonic_client.transport.base import InferCall, InferReply, Transport
 from sonic_client.types import (
     Answer,
     Failure,
-    ModelMetadata,
     Outcome,
-    Tensors,
     payload_bytes,
 )
 
@@ -51,16 +49,16 @@ logger = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Gives every request of a batch exactly one outcome.
+    """Sends batches, and gives every request exactly one outcome.
 
     Parameters
     ----------
     config : ClientConfig
-    metadata : ModelMetadata
-        Of the model; answers are compared with it.
     layout : BatchingLayout
     limits : MessageLimits
         Of its messages; what a refusal says about them is added.
+    checker : AnswerChecker
+        Takes the answers apart.
     transport : Transport
         Open.
     observer : Observer
@@ -71,49 +69,29 @@ class Dispatcher:
     def __init__(
         self,
         config: ClientConfig,
-        metadata: ModelMetadata,
         layout: BatchingLayout,
         limits: MessageLimits,
+        checker: AnswerChecker,
         *,
         transport: Transport,
         observer: Observer,
         timing: Timing,
     ) -> None:
         self._config = config
-        self._metadata = metadata
         self._layout, self._limits = layout, limits
+        self._checker = checker
         self._transport = transport
         self._observer = observer
         self._timing = timing
         self._numbers = count(1)
 
     async def send(self, batch: Sequence[CheckedRequest]) -> list[Outcome]:
-        """Return the outcomes of a batch's requests, in order.
+        """Return the outcomes of requests that passed their check, in order.
 
-        Requests that failed their check are not sent. Errors are outcomes; only
-        cancellation, and bugs, pass through.
+        Errors are outcomes; only cancellation, and bugs, pass through.
         """
         deadline = self._timing.clock() + self._config.deadline_s
-        sound = [item for item in batch if item.error is None]
-        sent = iter(await self._send_planned(sound, deadline))
-        outcomes: list[Outcome] = [
-            next(sent) if item.error is None else _failures([item], item.error)[0]
-            for item in batch
-        ]
-        self._observer.events_finished(
-            EventsFinished(
-                events=len(batch),
-                failed_ids=tuple(
-                    each.request_id for each in outcomes if isinstance(each, Failure)
-                ),
-                points=sum(
-                    item.n_rows
-                    for item, outcome in zip(batch, outcomes, strict=True)
-                    if isinstance(outcome, Answer)
-                ),
-            )
-        )
-        return outcomes
+        return await self._send_planned(batch, deadline)
 
     async def _send_planned(
         self, batch: Sequence[CheckedRequest], deadline: float
@@ -161,7 +139,9 @@ class Dispatcher:
                     deadline_s=deadline - started,
                     timing=self._timing,
                 )
-                outputs = self._take_apart(reply, batch)
+                parts = self._checker.take_apart(
+                    reply.outputs, batch, server=self._transport.server
+                )
                 latency_s = self._timing.clock() - started
                 self._observer.message_answered(
                     MessageAnswered(
@@ -181,16 +161,17 @@ class Dispatcher:
                     return await self._bisect(batch, deadline, error)
             servers = (self._transport.server,)
             return _failures(batch, error, servers=servers, tries=flight.tries)
+        answer = Answer(
+            request_id="",
+            outputs={},
+            server=self._transport.server,
+            model_version=reply.model_version,
+            tries=flight.tries,
+            latency_s=latency_s,
+        )
         return [
-            Answer(
-                request_id=item.request.request_id,
-                outputs=tensors,
-                server=self._transport.server,
-                model_version=reply.model_version,
-                tries=flight.tries,
-                latency_s=latency_s,
-            )
-            for item, tensors in zip(batch, outputs, strict=True)
+            _outcome_of_part(item, part, answer)
+            for item, part in zip(batch, parts, strict=True)
         ]
 
     async def _bisect(
@@ -203,22 +184,6 @@ class Dispatcher:
             *await self._send_joined(batch[:middle], deadline),
             *await self._send_joined(batch[middle:], deadline),
         ]
-
-    def _take_apart(
-        self, reply: InferReply, batch: Sequence[CheckedRequest]
-    ) -> Sequence[Tensors]:
-        specs = self._metadata.outputs
-        mismatches = find_output_mismatches(reply.outputs, specs)
-        if not mismatches:
-            outputs = {spec.name: reply.outputs[spec.name] for spec in specs}
-            mismatches = self._layout.find_row_mismatches(outputs, batch)
-        if mismatches:
-            raise InvalidAnswerError(
-                model=self._metadata.name,
-                server=self._transport.server,
-                mismatches=mismatches,
-            )
-        return self._layout.split(outputs, batch)
 
 
 class _Flight:
@@ -280,6 +245,16 @@ class _Flight:
                     number=self.tries,
                 )
             )
+
+
+def _outcome_of_part(
+    item: CheckedRequest, part: EventOutputs, message: Answer
+) -> Outcome:
+    """Return what one request gets of the answer to its message."""
+    if isinstance(part, InvalidAnswerError):
+        servers = (message.server,)
+        return _failures([item], part, servers=servers, tries=message.tries)[0]
+    return replace(message, request_id=item.request.request_id, outputs=part)
 
 
 def _may_be_one_request(error: RejectedRequestError) -> bool:

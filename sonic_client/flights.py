@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from sonic_client.answering import Answering
 from sonic_client.batching import CheckedRequest
-from sonic_client.dispatch import Dispatcher
 from sonic_client.errors import ClientClosedError
 from sonic_client.types import Outcome
 from sonic_client.window import Landing
@@ -24,7 +24,8 @@ class Flights:
 
     Parameters
     ----------
-    dispatcher : Dispatcher
+    answering : Answering
+        Sends them.
     tasks : TaskGroup
         Owns the tasks. No exception reaches it: a bug in one task is carried to
         the one who iterates, instead of ending everybody's.
@@ -35,11 +36,11 @@ class Flights:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        answering: Answering,
         tasks: asyncio.TaskGroup,
         landed: Callable[[Landing], None],
     ) -> None:
-        self._dispatcher = dispatcher
+        self._answering = answering
         self._task_group = tasks
         self._landed = landed
         self._tasks: set[asyncio.Task[Any]] = set()  # Any: flights and companions
@@ -85,7 +86,7 @@ class Flights:
         self, batch: Sequence[CheckedRequest]
     ) -> Sequence[Outcome] | Exception:
         try:
-            return await self._dispatcher.send(batch)
+            return await self._answering.send(batch)
         except Exception as bug:  # raised again by Window.land
             return bug
 

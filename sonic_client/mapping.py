@@ -64,7 +64,7 @@ def map_in_thread(
     changed = threading.Condition()
     belt = _Belt(thread.session, ordered=ordered, lock=changed)
     belt.changed = changed.notify
-    conveyor, layout = belt.conveyor, thread.session.layout
+    conveyor, check = belt.conveyor, thread.session.check
 
     def depart() -> None:
         for departure in conveyor.departures():
@@ -86,7 +86,7 @@ def map_in_thread(
 
     try:
         for request in requests:
-            item = layout.check(request)
+            item = check(request)
             with changed:
                 conveyor.put(item)
                 depart()
@@ -124,7 +124,7 @@ class _Belt:
             clock=session.timing.clock,
         )
         self.flights: Flights = session.open_flights(self._landed)
-        self._layout, self._timing = session.layout, session.timing
+        self._check, self._timing = session.check, session.timing
         self._lock = lock
         self._has_timer = False
         self._room = asyncio.Event()
@@ -133,7 +133,7 @@ class _Belt:
         """Put the requests on the conveyor as there is room."""
         try:
             async for request in _async(requests):
-                self.conveyor.put(self._layout.check(request))
+                self.conveyor.put(self._check(request))
                 self.depart()
                 self.changed()
                 await asyncio.sleep(0)  # lets it take off before the next is read

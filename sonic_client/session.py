@@ -8,12 +8,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from sonic_client.answering import Answering
+from sonic_client.answers import AnswerChecker
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
     MessageLimits,
     layout_of,
 )
+from sonic_client.cache import AnswerCache
+from sonic_client.casting import cast_inputs
 from sonic_client.config import ClientConfig
 from sonic_client.dispatch import Dispatcher
 from sonic_client.errors import (
@@ -29,7 +33,7 @@ from sonic_client.retry import Timing, call_with_retry
 from sonic_client.statistics import StatisticsRecorder
 from sonic_client.summary import JobSummary, ServerCounters, ServerInterval
 from sonic_client.transport.base import Transport
-from sonic_client.types import ModelMetadata, Outcome
+from sonic_client.types import ModelMetadata, Outcome, Request
 from sonic_client.window import Landing
 
 __all__ = ["Session", "open_session"]
@@ -49,7 +53,7 @@ class Session:
     metadata : ModelMetadata
     layout : BatchingLayout
     limits : MessageLimits
-    dispatcher : Dispatcher
+    answering : Answering
     recorder : StatisticsRecorder
     timing : Timing
     """
@@ -68,15 +72,24 @@ class Session:
         self.layout: BatchingLayout = layout_of(config, metadata)
         self.limits = MessageLimits(self.layout)
         self.recorder = StatisticsRecorder()
-        self.dispatcher = Dispatcher(
+        observer = Observers((self.recorder, *observers))
+        checker = AnswerChecker(
+            metadata, self.layout, config.answers, observer=observer
+        )
+        dispatcher = Dispatcher(
             config,
-            metadata,
             self.layout,
             self.limits,
+            checker,
             transport=transport,
-            observer=Observers((self.recorder, *observers)),
+            observer=observer,
             timing=timing,
         )
+        cache = AnswerCache(config.cache, metadata) if config.cache.is_on else None
+        self.answering = Answering(
+            dispatcher, checker, cache, metadata=metadata, observer=observer
+        )
+        self._specs = {spec.name: spec for spec in metadata.inputs}
         self.timing = timing
         self._transport = transport
         self._tasks = tasks
@@ -95,16 +108,20 @@ class Session:
         """Whether it was closed."""
         return self._ended_at_s is not None
 
+    def check(self, request: Request) -> CheckedRequest:
+        """Cast a request's arrays as the policy allows, and check it."""
+        return self.layout.check(cast_inputs(request, self._specs, self.config.cast))
+
     async def infer(self, item: CheckedRequest) -> Outcome:
         """Return the outcome of one request, which others may travel with."""
         if self.layout.max_events > 1 and item.error is None:
             return await self._joiner.infer(item)
-        (outcome,) = await self.dispatcher.send([item])
+        (outcome,) = await self.answering.send([item])
         return outcome
 
     def open_flights(self, landed: Callable[[Landing], None]) -> Flights:
         """Return the flights of a new `map`; `close_flights` must follow."""
-        flights = Flights(self.dispatcher, self._tasks, landed)
+        flights = Flights(self.answering, self._tasks, landed)
         self._open_flights.add(flights)
         return flights
 

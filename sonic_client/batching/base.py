@@ -94,6 +94,10 @@ class BatchingLayout(Protocol):
         """Return the outputs of each request, as views."""
         ...
 
+    def empty_outputs(self, item: CheckedRequest) -> Tensors | None:
+        """Return the outputs of a request without rows; None if they may have some."""
+        ...
+
     def cut(self, item: CheckedRequest, max_batch_size: int) -> list[CheckedRequest]:
         """Return parts of one request that each fit the batch dimension.
 

@@ -12,7 +12,12 @@ from sonic_client.batching.base import (
     refuse_request,
     required,
 )
-from sonic_client.batching.rows import find_row_mismatches, row_splits_of, split_rows
+from sonic_client.batching.rows import (
+    empty_rows,
+    find_row_mismatches,
+    row_splits_of,
+    split_rows,
+)
 from sonic_client.config import BatchingConfig
 from sonic_client.errors import ConfigError, Mismatch
 from sonic_client.types import ModelMetadata, Request, Tensors, TensorSpec
@@ -61,6 +66,8 @@ class ConcatLayout:
                 f"event: {', '.join(sorted(variable))}; use 'per_event'"
             )
 
+        self._empty = empty_rows(metadata.outputs, self._outputs)
+
     def check(self, request: Request) -> CheckedRequest:
         """Compare a request with the model's metadata.
 
@@ -106,6 +113,10 @@ class ConcatLayout:
     ) -> Sequence[Tensors]:
         """Return each request's rows of every output, as views."""
         return split_rows(outputs, batch)
+
+    def empty_outputs(self, item: CheckedRequest) -> Tensors | None:
+        """Return the outputs of a request without rows; None if they may have some."""
+        return None if item.n_rows else self._empty
 
     def cut(self, item: CheckedRequest, max_batch_size: int) -> list[CheckedRequest]:
         """Return the request whole: its rows belong together."""

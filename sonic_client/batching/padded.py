@@ -15,6 +15,7 @@ from sonic_client.batching.base import (
     refuse_request,
     required,
 )
+from sonic_client.batching.rows import empty_rows
 from sonic_client.config import BatchingConfig
 from sonic_client.errors import ConfigError, Mismatch
 from sonic_client.tensor_checks import form_of
@@ -68,6 +69,11 @@ class PaddedLayout:
                 f"{_where(metadata)}: an output of variable length cannot be told "
                 f"apart by event: {', '.join(variable)}; use 'per_event'"
             )
+
+        self._empty = empty_rows(
+            [replace(spec, shape=spec.shape[1:]) for spec in metadata.outputs],
+            self._row_outputs,
+        )
 
     def check(self, request: Request) -> CheckedRequest:
         """Compare a request with the model's metadata, less the events' axis.
@@ -145,6 +151,10 @@ class PaddedLayout:
             }
             for i, item in enumerate(batch)
         ]
+
+    def empty_outputs(self, item: CheckedRequest) -> Tensors | None:
+        """Return the outputs of a request without rows; None if they may have some."""
+        return None if item.n_rows else self._empty
 
     def cut(self, item: CheckedRequest, max_batch_size: int) -> list[CheckedRequest]:
         """Return the request whole: its rows belong together."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sonic_client.batching.base import CheckedRequest, check_request
-from sonic_client.batching.rows import find_row_mismatches
+from sonic_client.batching.rows import empty_rows, find_row_mismatches
 from sonic_client.config import BatchingConfig
 from sonic_client.errors import Mismatch
 from sonic_client.types import ModelMetadata, Request, Tensors
@@ -34,6 +34,8 @@ class PerEventLayout:
             for spec in metadata.outputs
             if spec.shape[:1] == (-1,) and not config.is_variable(spec.name)
         )
+
+        self._empty = empty_rows(metadata.outputs, self._row_outputs)
 
     def check(self, request: Request) -> CheckedRequest:
         """Compare a request with the model's metadata."""
@@ -65,6 +67,13 @@ class PerEventLayout:
     ) -> Sequence[Tensors]:
         """Return the outputs as those of the only request."""
         return [outputs]
+
+    def empty_outputs(self, item: CheckedRequest) -> Tensors | None:
+        """Return the outputs of a request without rows; None if they may have some."""
+        inputs = item.request.inputs
+        if any(len(inputs[name]) for name in self._row_inputs & inputs.keys()):
+            return None
+        return self._empty if self._row_inputs else None
 
     def cut(self, item: CheckedRequest, max_batch_size: int) -> list[CheckedRequest]:
         """Return the request whole."""

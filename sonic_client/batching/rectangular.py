@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sonic_client.batching.base import CheckedRequest, check_request, refuse_request
-from sonic_client.batching.rows import find_row_mismatches, split_rows
+from sonic_client.batching.rows import empty_rows, find_row_mismatches, split_rows
 from sonic_client.config import BatchingConfig
 from sonic_client.errors import ConfigError, Mismatch
 from sonic_client.types import ModelMetadata, Request, Tensors
@@ -41,6 +41,8 @@ class RectangularLayout:
                 f"layout 'rectangular' of model {metadata.name!r}: it has "
                 "max_batch_size 0, so no batch dimension; use 'per_event'"
             )
+
+        self._empty = empty_rows(metadata.outputs, self._outputs)
 
     def check(self, request: Request) -> CheckedRequest:
         """Compare a request with the model's metadata.
@@ -84,6 +86,10 @@ class RectangularLayout:
     ) -> Sequence[Tensors]:
         """Return each request's elements of every output, as views."""
         return split_rows(outputs, batch)
+
+    def empty_outputs(self, item: CheckedRequest) -> Tensors | None:
+        """Return the outputs of a request without rows; None if they may have some."""
+        return None if item.n_rows else self._empty
 
     def cut(self, item: CheckedRequest, max_batch_size: int) -> list[CheckedRequest]:
         """Return parts of a request of at most so many elements, as views."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sonic_client.batching.base import CheckedRequest
 from sonic_client.errors import Mismatch
 from sonic_client.tensor_checks import form_of
-from sonic_client.types import Tensors
+from sonic_client.types import Tensors, TensorSpec
 
-__all__ = ["find_row_mismatches", "row_splits_of", "split_rows"]
+__all__ = ["empty_rows", "find_row_mismatches", "row_splits_of", "split_rows"]
 
 
 def row_splits_of(batch: Sequence[CheckedRequest]) -> NDArray[np.int64]:
@@ -47,3 +47,24 @@ def find_row_mismatches(
         for name, array in outputs.items()
         if name in names and len(array) not in allowed
     ]
+
+
+def empty_rows(
+    specs: Iterable[TensorSpec], row_outputs: Container[str]
+) -> Tensors | None:
+    """Return outputs of no rows, if that is what all outputs have for no rows.
+
+    Parameters
+    ----------
+    specs : iterable of TensorSpec
+        Outputs of one request; the first axis is that of the rows.
+    row_outputs : container of str
+        Those that have the rows of the inputs.
+    """
+    empty = {}
+    for spec in specs:
+        if spec.name not in row_outputs or -1 in spec.shape[1:]:
+            return None
+        empty[spec.name] = np.empty((0, *spec.shape[1:]), spec.dtype)
+        empty[spec.name].flags.writeable = False
+    return empty

@@ -1,8 +1,11 @@
 """The client's configuration: a file a section."""
 
+from sonic_client.config.answers import AnswersConfig, NonFinitePolicy
 from sonic_client.config.batching import BatchingConfig, Layout
+from sonic_client.config.cache import CacheConfig
 from sonic_client.config.channel import Balancing, ChannelConfig
-from sonic_client.config.client import ClientConfig
+from sonic_client.config.client import CastPolicy, ClientConfig
+from sonic_client.config.pin import PinConfig
 from sonic_client.config.retry import RetryConfig
 from sonic_client.config.server import (
     Compression,
@@ -16,12 +19,17 @@ from sonic_client.config.tls import TlsConfig
 from sonic_client.config.window import WindowConfig
 
 __all__ = [
+    "AnswersConfig",
     "Balancing",
     "BatchingConfig",
+    "CacheConfig",
+    "CastPolicy",
     "ChannelConfig",
     "ClientConfig",
     "Compression",
     "Layout",
+    "NonFinitePolicy",
+    "PinConfig",
     "RetryConfig",
     "Scheme",
     "ServerConfig",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, get_args
+from typing import Literal, Self, TypeAlias, get_args
 
+from sonic_client.config.answers import AnswersConfig
 from sonic_client.config.batching import BatchingConfig, Layout
 from sonic_client.config.bounds import check_seconds
+from sonic_client.config.cache import CacheConfig
+from sonic_client.config.pin import PinConfig
 from sonic_client.config.retry import RetryConfig
 from sonic_client.config.server import ServersField
 from sonic_client.config.window import WindowConfig
@@ -15,7 +18,9 @@ from sonic_client.errors import ConfigError
 from sonic_client.naming import nearest_names
 from sonic_client.toml import config_from_toml
 
-__all__ = ["ClientConfig"]
+__all__ = ["CastPolicy", "ClientConfig"]
+
+CastPolicy: TypeAlias = Literal["refuse", "safe", "same_kind"]
 
 
 # Not slotted: `servers` converts what it is given, which only a class attribute can.
@@ -42,7 +47,14 @@ class ClientConfig:
 
     layout: Layout = "per_event"
     """``per_event`` sends each request as it is. ``concat`` joins several along
-    their first axis, for models that take the offsets as an extra input."""
+    their first axis, for models that take the offsets as an extra input; ``padded``
+    stacks them, filled up, beside a mask; ``rectangular`` joins those of equal shape
+    along the batch dimension. ``auto`` takes the one of these that the model allows,
+    if that is certain."""
+
+    cast: CastPolicy = "refuse"
+    """Inputs of another element type than the model's: refused, or cast where
+    numpy's rule ``safe`` or ``same_kind`` allows it."""
 
     deadline_s: float = 300.0
     """Seconds for a request, all its tries and the waits between them."""
@@ -53,15 +65,22 @@ class ClientConfig:
     retry: RetryConfig = field(default_factory=RetryConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
     batching: BatchingConfig = field(default_factory=BatchingConfig)
+    answers: AnswersConfig = field(default_factory=AnswersConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    pin: PinConfig = field(default_factory=PinConfig)
 
     def __post_init__(self) -> None:
         if not self.model_name:
             raise ConfigError("model_name must not be empty")
-        if self.layout not in get_args(Layout):
-            raise ConfigError(
-                f"unknown layout {self.layout!r}, "
-                f"{nearest_names(self.layout, get_args(Layout))}"
-            )
+        for name, known in (
+            ("layout", get_args(Layout)),
+            ("cast", get_args(CastPolicy)),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(
+                    f"unknown {name} {value!r}, {nearest_names(value, known)}"
+                )
         check_seconds(self.deadline_s, "deadline_s")
         check_seconds(self.startup_timeout_s, "startup_timeout_s")
 

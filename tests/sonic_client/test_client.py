@@ -293,7 +293,7 @@ async def test_summary_splits_the_servers_time_since_opening(
     transport.calls = [None] * 7  # what other clients asked before
 
     async with AsyncClient(config, transport=transport) as client:
-        async for _ in client.map([make_request(n, n_rows=n) for n in range(4)]):
+        async for _ in client.map([make_request(n, n_rows=n) for n in range(1, 5)]):
             pass
         during = await client.summary()
     after = await client.summary()
@@ -301,8 +301,8 @@ async def test_summary_splits_the_servers_time_since_opening(
     spent = during.servers[transport.server].spent
     assert (spent.requests, spent.compute_infer_s) == (4, 4.0)
     assert after.client == during.client
-    assert (during.client.events, during.client.points) == (4, 0 + 1 + 2 + 3)
-    assert during.client.bytes_sent == 6 * 3 * 4
-    assert during.client.bytes_received == 6 * 8
+    assert (during.client.events, during.client.points) == (4, 1 + 2 + 3 + 4)
+    assert during.client.bytes_sent == 10 * 3 * 4
+    assert during.client.bytes_received == 10 * 8
     assert during.elapsed_s <= after.elapsed_s
     assert after.elapsed_s == (await client.summary()).elapsed_s

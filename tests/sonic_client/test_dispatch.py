@@ -141,19 +141,19 @@ async def test_concat_joins_events_and_returns_each_its_own(
     batch_metadata, concat_config, make_request
 ):
     transport = FakeTransport(batch_metadata, failing_first())
-    requests = [make_request(number, n_rows=number) for number in range(10)]
+    requests = [make_request(number, n_rows=number) for number in range(1, 11)]
 
     outcomes, statistics = await outcomes_of(transport, concat_config, requests)
 
     assert [outcome.outputs["LABELS"].tolist() for outcome in outcomes] == [
-        [number] * number for number in range(10)
+        [number] * number for number in range(1, 11)
     ]
     assert [call.inputs["ROW_SPLITS"].tolist() for call in transport.calls] == [
-        [0, 0, 1, 3, 6, 10, 15, 21, 28],
-        [0, 8, 17],
+        [0, 1, 3, 6, 10, 15, 21, 28, 36],
+        [0, 9, 19],
     ]
-    assert [call.request_id for call in transport.calls] == ["0+7", "8+1"]
-    assert (statistics.events, statistics.requests, statistics.points) == (10, 2, 45)
+    assert [call.request_id for call in transport.calls] == ["1+7", "9+1"]
+    assert (statistics.events, statistics.requests, statistics.points) == (10, 2, 55)
 
 
 @pytest.mark.parametrize("bad", [{3}, {0}, {7}, {2, 5}, {0, 1, 2, 3, 4, 5, 6, 7}])

@@ -1,0 +1,24 @@
+"""Which model the servers must have, to the last tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["PinConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinConfig:
+    """Which model the servers must have; by default only its name counts."""
+
+    version: str = ""
+    """Version that must answer. Unlike `ClientConfig.model_version` it is not asked
+    for: a server whose latest version is another one is refused."""
+
+    metadata_hash: str = ""
+    """What `sonic_client.metadata_hash` gave for the model when it was approved."""
+
+    config_pbtxt: Path | None = None
+    """Triton's configuration file of the model, whose tensors, batch size and
+    parameters the server must have."""
