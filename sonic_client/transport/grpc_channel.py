@@ -15,7 +15,7 @@ from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.config.server import MAX_MESSAGE_BYTES
 from sonic_client.errors import ConfigError, ForkedProcessError
 
-__all__ = ["ChannelPool"]
+__all__ = ["ChannelPool", "channel_options"]
 
 _OPTIONS = (
     # gRPC would refuse answers above 4 MB.
@@ -54,7 +54,7 @@ class ChannelPool:
         _forks.refuse_inherited()
         # The name is resolved by gRPC, to all of its addresses.
         target = f"dns:///{server.address}"
-        options = _channel_options(server)
+        options = channel_options(server)
         n_channels = range(server.channel.connections)
         if server.uses_tls:
             credentials = _credentials(server.tls)
@@ -108,7 +108,8 @@ _forks = _Forks()
 
 
 # Any: gRPC's options are of several types.
-def _channel_options(server: ServerConfig) -> list[tuple[str, Any]]:
+def channel_options(server: ServerConfig) -> list[tuple[str, Any]]:
+    """Return gRPC's settings for the channels to a server."""
     channel = server.channel
     options: list[tuple[str, Any]] = [
         *_OPTIONS,
