@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
+from sonic_client.fallback import FallbackLike
 from sonic_client.loop_thread import LoopThread
 from sonic_client.mapping import map_in_thread
 from sonic_client.observer import Observer
@@ -17,7 +18,7 @@ from sonic_client.retry import Timing
 from sonic_client.session import open_session
 from sonic_client.statistics import ClientStatistics
 from sonic_client.summary import JobSummary
-from sonic_client.transport import Transport, transport_for
+from sonic_client.transport import TransportLike, connector_of
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
 
 __all__ = ["Client"]
@@ -33,12 +34,17 @@ class Client:
     Parameters
     ----------
     config : ClientConfig
-    transport : Transport, optional
-        Instead of the one that `config.servers` asks for.
+    transport : Transport or callable, optional
+        Instead of those that `config.servers` asks for; of several servers a
+        function that returns the one of a `ServerConfig`.
     timing : Timing, optional
         Clock, sleep and jitter of the retries.
     observers : sequence of Observer
         Are told what happens, beside the client's own statistics.
+    fallback : FallbackServer or callable, optional
+        Answers when no server does; instead of the one that `config.fallback`
+        names. A function from named tensors to named tensors is called in a
+        thread.
 
     Notes
     -----
@@ -58,33 +64,46 @@ class Client:
         self,
         config: ClientConfig,
         *,
-        transport: Transport | None = None,
+        transport: TransportLike | None = None,
         timing: Timing | None = None,
         observers: Sequence[Observer] = (),
+        fallback: FallbackLike | None = None,
     ) -> None:
         self.config = config
         self._transport = transport
         self._timing = timing or Timing()
         self._observers = tuple(observers)
+        self._fallback = fallback
         self._thread: LoopThread | None = None
+
+    # Any: the values of the attributes.
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle it as one that was never opened: connections cannot travel."""
+        return {**vars(self), "_thread": None}
 
     def __enter__(self) -> Self:
         """Connect and read the model's metadata.
 
         Raises
         ------
-        ServerUnreachableError
-            No answer within `config.startup_timeout_s`.
-        ServerError
-            The server answered that it will not, or not now.
+        SonicError
+            The only server's own error.
+        NoServerError
+            None of several servers was ready within `config.startup_timeout_s`.
         ConfigError
-            The model does not fit the layout.
+            The model does not fit the layout, or there is no such fallback.
         """
         if self._thread is not None:
             raise ClientClosedError("a client is opened once; make another one")
-        transport = self._transport or transport_for(self.config.servers[0])
         thread = LoopThread(
-            partial(open_session, self.config, transport, self._timing, self._observers)
+            partial(
+                open_session,
+                self.config,
+                connector_of(self._transport),
+                timing=self._timing,
+                observers=self._observers,
+                fallback=self._fallback,
+            )
         )
         thread.open()
         self._thread = thread

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
+from sonic_client.fallback import FallbackLike
 from sonic_client.mapping import map_in_loop
 from sonic_client.observer import Observer
 from sonic_client.retry import Timing
 from sonic_client.session import Session, open_session
 from sonic_client.statistics import ClientStatistics
 from sonic_client.summary import JobSummary
-from sonic_client.transport import Transport, transport_for
+from sonic_client.transport import TransportLike, connector_of
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
 
 __all__ = ["AsyncClient"]
@@ -30,12 +31,17 @@ class AsyncClient:
     Parameters
     ----------
     config : ClientConfig
-    transport : Transport, optional
-        Instead of the one that `config.servers` asks for.
+    transport : Transport or callable, optional
+        Instead of those that `config.servers` asks for; of several servers a
+        function that returns the one of a `ServerConfig`.
     timing : Timing, optional
         Clock, sleep and jitter of the retries.
     observers : sequence of Observer
         Are told what happens, beside the client's own statistics.
+    fallback : FallbackServer or callable, optional
+        Answers when no server does; instead of the one that `config.fallback`
+        names. A function from named tensors to named tensors is called in a
+        thread.
 
     Examples
     --------
@@ -49,33 +55,45 @@ class AsyncClient:
         self,
         config: ClientConfig,
         *,
-        transport: Transport | None = None,
+        transport: TransportLike | None = None,
         timing: Timing | None = None,
         observers: Sequence[Observer] = (),
+        fallback: FallbackLike | None = None,
     ) -> None:
         self.config = config
         self._transport = transport
         self._timing = timing or Timing()
         self._observers = tuple(observers)
+        self._fallback = fallback
         self._context: AbstractAsyncContextManager[Session] | None = None
         self._session: Session | None = None
+
+    # Any: the values of the attributes.
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle it as one that was never opened: connections cannot travel."""
+        return {**vars(self), "_context": None, "_session": None}
 
     async def __aenter__(self) -> Self:
         """Connect and read the model's metadata.
 
         Raises
         ------
-        ServerUnreachableError
-            No answer within `config.startup_timeout_s`.
-        ServerError
-            The server answered that it will not, or not now.
+        SonicError
+            The only server's own error.
+        NoServerError
+            None of several servers was ready within `config.startup_timeout_s`.
         ConfigError
-            The model does not fit the layout.
+            The model does not fit the layout, or there is no such fallback.
         """
         if self._context is not None:
             raise ClientClosedError("a client is opened once; make another one")
-        transport = self._transport or transport_for(self.config.servers[0])
-        context = open_session(self.config, transport, self._timing, self._observers)
+        context = open_session(
+            self.config,
+            connector_of(self._transport),
+            timing=self._timing,
+            observers=self._observers,
+            fallback=self._fallback,
+        )
         self._session = await context.__aenter__()
         self._context = context
         return self

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 from sonic_client.answers import AnswerChecker, EventOutputs
@@ -23,19 +23,20 @@ from sonic_client.errors import (
     InvalidAnswerError,
     ModelNotFoundError,
     RejectedRequestError,
-    ServerError,
     SonicError,
+    TlsError,
+    WrongPortError,
 )
 from sonic_client.observer import (
     MessageAnswered,
     MessageEnded,
     MessageSent,
     Observer,
-    TryEnded,
 )
 from sonic_client.parts import outcome_of_parts
-from sonic_client.retry import Timing, call_with_retry
-from sonic_client.transport.base import InferCall, InferReply, Transport
+from sonic_client.retry import Timing
+from sonic_client.route import Router
+from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.types import (
     Answer,
     Failure,
@@ -59,10 +60,10 @@ class Dispatcher:
         Of its messages; what a refusal says about them is added.
     checker : AnswerChecker
         Takes the answers apart.
-    transport : Transport
-        Open.
+    router : Router
+        Carries messages to a server, and answers back.
     observer : Observer
-        Is told of tries, answers and outcomes.
+        Is told of messages and answers.
     timing : Timing
     """
 
@@ -73,14 +74,14 @@ class Dispatcher:
         limits: MessageLimits,
         checker: AnswerChecker,
         *,
-        transport: Transport,
+        router: Router,
         observer: Observer,
         timing: Timing,
     ) -> None:
         self._config = config
         self._layout, self._limits = layout, limits
         self._checker = checker
-        self._transport = transport
+        self._router = router
         self._observer = observer
         self._timing = timing
         self._numbers = count(1)
@@ -126,31 +127,27 @@ class Dispatcher:
             request_id=_wire_id(batch),
             inputs=self._layout.join(batch),
         )
-        flight = _Flight(
-            next(self._numbers), self._transport, self._observer, self._timing
-        )
+        route = self._router.route(next(self._numbers))
         started = self._timing.clock()
         n_bytes = sum(item.n_bytes for item in batch)
         try:
-            with flight.announced(call, events=len(batch), n_bytes=n_bytes):
-                reply = await call_with_retry(
-                    lambda timeout_s: flight.infer(call, timeout_s=timeout_s),
-                    retry=self._config.retry,
-                    deadline_s=deadline - started,
-                    timing=self._timing,
-                )
-                parts = self._checker.take_apart(
-                    reply.outputs, batch, server=self._transport.server
+            with self._announced(route.message, call, len(batch), n_bytes):
+                delivery = await route.deliver(
+                    call,
+                    partial(self._take_apart, batch),
+                    deadline=deadline,
+                    events=len(batch),
                 )
                 latency_s = self._timing.clock() - started
                 self._observer.message_answered(
                     MessageAnswered(
-                        message=flight.message,
-                        server=self._transport.server,
+                        message=route.message,
+                        server=delivery.server,
                         latency_s=latency_s,
                         bytes_sent=n_bytes,
-                        bytes_received=payload_bytes(reply.outputs),
+                        bytes_received=payload_bytes(delivery.reply.outputs),
                         event_ids=tuple(item.request.request_id for item in batch),
+                        is_fallback=delivery.is_fallback,
                     )
                 )
         except SonicError as error:
@@ -159,20 +156,49 @@ class Dispatcher:
                     return await self._send_planned(batch, deadline)
                 if len(batch) > 1 and _may_be_one_request(error):
                     return await self._bisect(batch, deadline, error)
-            servers = (self._transport.server,)
-            return _failures(batch, error, servers=servers, tries=flight.tries)
+            servers = tuple(dict.fromkeys(route.servers))
+            return _failures(batch, error, servers=servers, tries=route.tries)
         answer = Answer(
             request_id="",
             outputs={},
-            server=self._transport.server,
-            model_version=reply.model_version,
-            tries=flight.tries,
+            server=delivery.server,
+            model_version=delivery.reply.model_version,
+            tries=route.tries,
             latency_s=latency_s,
+            is_fallback=delivery.is_fallback,
         )
         return [
             _outcome_of_part(item, part, answer)
-            for item, part in zip(batch, parts, strict=True)
+            for item, part in zip(batch, delivery.result, strict=True)
         ]
+
+    def _take_apart(
+        self, batch: Sequence[CheckedRequest], reply: InferReply, server: str
+    ) -> Sequence[EventOutputs]:
+        return self._checker.take_apart(reply.outputs, batch, server=server)
+
+    @contextmanager
+    def _announced(
+        self, message: int, call: InferCall, events: int, n_bytes: int
+    ) -> Iterator[None]:
+        """Tell that a message is sent, and in the end how it ended."""
+        self._observer.message_sent(
+            MessageSent(
+                message=message,
+                request_id=call.request_id,
+                model=call.model_name,
+                events=events,
+                n_bytes=n_bytes,
+            )
+        )
+        error = ""
+        try:
+            yield
+        except BaseException as exc:
+            error = type(exc).__name__
+            raise
+        finally:
+            self._observer.message_ended(MessageEnded(message=message, error=error))
 
     async def _bisect(
         self, batch: Sequence[CheckedRequest], deadline: float, error: SonicError
@@ -186,81 +212,22 @@ class Dispatcher:
         ]
 
 
-class _Flight:
-    """The tries of one message, each told to the observer."""
-
-    def __init__(
-        self, message: int, transport: Transport, observer: Observer, timing: Timing
-    ) -> None:
-        self.message = message
-        self._transport, self._observer = transport, observer
-        self._timing = timing
-        self.tries = 0
-
-    @contextmanager
-    def announced(
-        self, call: InferCall, *, events: int, n_bytes: int
-    ) -> Iterator[None]:
-        """Tell that the message is sent, and in the end how it ended."""
-        sent = MessageSent(
-            message=self.message,
-            request_id=call.request_id,
-            model=call.model_name,
-            events=events,
-            n_bytes=n_bytes,
-        )
-        self._observer.message_sent(sent)
-        error = ""
-        try:
-            yield
-        except BaseException as exc:
-            error = type(exc).__name__
-            raise
-        finally:
-            self._observer.message_ended(
-                MessageEnded(message=self.message, error=error)
-            )
-
-    async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
-        """Try once."""
-        self.tries += 1
-        status = "OK"
-        started = self._timing.clock()
-        try:
-            return await self._transport.infer(call, timeout_s=timeout_s)
-        except ServerError as error:
-            status = error.status
-            raise
-        except asyncio.CancelledError:
-            status = "LOCALLY_CANCELLED"
-            raise
-        finally:
-            self._observer.try_ended(
-                TryEnded(
-                    server=self._transport.server,
-                    status=status,
-                    duration_s=self._timing.clock() - started,
-                    message=self.message,
-                    request_id=call.request_id,
-                    number=self.tries,
-                )
-            )
+def _may_be_one_request(error: RejectedRequestError) -> bool:
+    """Whether the rejection may be about some requests of the batch only."""
+    about_all = ModelNotFoundError | AccessDeniedError | TlsError | WrongPortError
+    return not isinstance(error, about_all) and error.status != "UNIMPLEMENTED"
 
 
 def _outcome_of_part(
-    item: CheckedRequest, part: EventOutputs, message: Answer
+    item: CheckedRequest, part: EventOutputs, answer: Answer
 ) -> Outcome:
-    """Return what one request gets of the answer to its message."""
+    """Return what one event gets: its outputs, or why they are not accepted."""
     if isinstance(part, InvalidAnswerError):
-        servers = (message.server,)
-        return _failures([item], part, servers=servers, tries=message.tries)[0]
-    return replace(message, request_id=item.request.request_id, outputs=part)
-
-
-def _may_be_one_request(error: RejectedRequestError) -> bool:
-    """Whether the rejection may be about some requests of the batch only."""
-    about_all = ModelNotFoundError | AccessDeniedError
-    return not isinstance(error, about_all) and error.status != "UNIMPLEMENTED"
+        (failure,) = _failures(
+            [item], part, servers=(answer.server,), tries=answer.tries
+        )
+        return failure
+    return replace(answer, request_id=item.request.request_id, outputs=part)
 
 
 def _failures(

@@ -8,18 +8,23 @@
     ├── ClientClosedError (RuntimeError)          open the client first
     │   └── ForkedProcessError                    open it in this process
     ├── InvalidAnswerError                        fix the served model
+    ├── ModelMismatchError                        fix one of the served models
+    ├── FallbackDriftError                        fix the server or the fallback
     ├── ServerError                               a server said no, or nothing
     │   ├── TransientError                        try again
     │   │   ├── ServerUnreachableError (ConnectionError)
     │   │   ├── ServerOverloadedError
+    │   │   ├── ModelNotReadyError
     │   │   └── TryTimedOutError (TimeoutError)
     │   └── RejectedRequestError                  the same request fails again
     │       ├── ModelNotFoundError (LookupError)
     │       ├── AccessDeniedError (PermissionError)
     │       ├── TlsError (ConnectionError)
+    │       ├── WrongPortError (ConnectionError)
     │       └── RequestTooLargeError
     └── GivenUpError                              the retry budget is spent
         ├── TriesExhaustedError
+        ├── NoServerError (ConnectionError)
         └── DeadlineExceededError (TimeoutError)
 
 The facts in a message are also attributes, and every error survives pickling
@@ -28,7 +33,7 @@ with them, so it can cross to another process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +42,15 @@ __all__ = [
     "ClientClosedError",
     "ConfigError",
     "DeadlineExceededError",
+    "FallbackDriftError",
     "ForkedProcessError",
     "GivenUpError",
     "InvalidAnswerError",
     "Mismatch",
+    "ModelMismatchError",
     "ModelNotFoundError",
+    "ModelNotReadyError",
+    "NoServerError",
     "RejectedRequestError",
     "RequestTooLargeError",
     "ServerError",
@@ -53,6 +62,7 @@ __all__ = [
     "TransientError",
     "TriesExhaustedError",
     "TryTimedOutError",
+    "WrongPortError",
 ]
 
 
@@ -160,6 +170,58 @@ class InvalidAnswerError(SonicError):
         super().__init__(f"answer of model {model!r} at {server}: {listed}")
 
 
+class ModelMismatchError(SonicError):
+    """Two servers have models of one name that take or give different tensors.
+
+    Also raised if the model of one server was exchanged for such a one.
+
+    Attributes
+    ----------
+    model : str
+        Name of both.
+    server, reference : str
+        The server that is not used, and the one whose model came first.
+    mismatches : tuple of Mismatch
+        Every difference found, at least one.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        server: str,
+        reference: str,
+        mismatches: Iterable[Mismatch],
+    ) -> None:
+        self.model, self.server, self.reference = model, server, reference
+        self.mismatches = tuple(mismatches)
+        listed = "; ".join(map(str, self.mismatches))
+        where = "before" if server == reference else f"at {reference}"
+        super().__init__(
+            f"model {model!r} at {server} is not the one known {where}: {listed}"
+        )
+
+
+class FallbackDriftError(SonicError):
+    """A server and the fallback computed different outputs from the same inputs.
+
+    Attributes
+    ----------
+    server, fallback : str
+        Their names.
+    differences : tuple of str
+        A text per output that differs.
+    """
+
+    def __init__(
+        self, *, server: str, fallback: str, differences: Iterable[str]
+    ) -> None:
+        self.server, self.fallback = server, fallback
+        self.differences = tuple(differences)
+        listed = "; ".join(self.differences)
+        super().__init__(f"{server} and the {fallback} do not agree: {listed}")
+
+
 class ServerError(SonicError):
     """A server, or the way to it, failed a call.
 
@@ -208,6 +270,13 @@ class ServerOverloadedError(TransientError):
         return f"server {server} is overloaded"
 
 
+class ModelNotReadyError(TransientError):
+    """The server is alive, and is still loading the model or itself."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} is not ready"
+
+
 class TryTimedOutError(TransientError, TimeoutError):
     """One try got no answer in the time that it was given."""
 
@@ -243,6 +312,13 @@ class TlsError(RejectedRequestError, ConnectionError):
         return f"no secure connection to server {server}"
 
 
+class WrongPortError(RejectedRequestError, ConnectionError):
+    """What listens at the port speaks another protocol."""
+
+    def _what(self, server: str) -> str:
+        return f"server {server} speaks another protocol"
+
+
 class RequestTooLargeError(RejectedRequestError):
     """The message is larger than the server, the client or gRPC allows."""
 
@@ -255,21 +331,43 @@ class GivenUpError(SonicError):
 
     Attributes
     ----------
-    failures : tuple of TransientError
+    failures : tuple of SonicError
         What each try failed with, oldest first.
     """
 
-    failures: tuple[TransientError, ...]
+    failures: tuple[SonicError, ...]
 
 
 class TriesExhaustedError(GivenUpError):
     """Every allowed try failed in transit; the last failure is its cause."""
 
-    def __init__(self, failures: Iterable[TransientError]) -> None:
+    def __init__(self, failures: Iterable[SonicError]) -> None:
         self.failures = tuple(failures)
         n_tries = len(self.failures)
         tries = "the only allowed try" if n_tries == 1 else f"all {n_tries} tries"
         super().__init__(f"{tries} failed, the last one: {self.failures[-1]}")
+
+
+class NoServerError(GivenUpError, ConnectionError):
+    """No server is left that could be asked.
+
+    Attributes
+    ----------
+    last_errors : mapping of str to Exception
+        By server, what is wrong with it: the last error.
+    """
+
+    def __init__(
+        self,
+        last_errors: Mapping[str, Exception],
+        *,
+        failures: Iterable[SonicError] = (),
+        outage_s: float | None = None,
+    ) -> None:
+        self.last_errors, self.failures = dict(last_errors), tuple(failures)
+        since = "" if outage_s is None else f" since {outage_s:.0f} s"
+        listed = "; ".join(map(str, self.last_errors.values()))
+        super().__init__(f"no server is left{since}: {listed}")
 
 
 class DeadlineExceededError(GivenUpError, TimeoutError):
@@ -281,9 +379,7 @@ class DeadlineExceededError(GivenUpError, TimeoutError):
         Seconds that all tries together were given.
     """
 
-    def __init__(
-        self, *, deadline_s: float, failures: Iterable[TransientError]
-    ) -> None:
+    def __init__(self, *, deadline_s: float, failures: Iterable[SonicError]) -> None:
         self.deadline_s, self.failures = deadline_s, tuple(failures)
         last = f", the last failure: {self.failures[-1]}" if self.failures else ""
         super().__init__(

@@ -18,28 +18,23 @@ from sonic_client.batching import (
 )
 from sonic_client.cache import AnswerCache
 from sonic_client.casting import cast_inputs
-from sonic_client.config import ClientConfig
+from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.dispatch import Dispatcher
-from sonic_client.errors import (
-    GivenUpError,
-    ServerError,
-    ServerUnreachableError,
-    TryTimedOutError,
-)
+from sonic_client.errors import SonicError
+from sonic_client.fallback import FallbackLike, Standby, fallback_server
 from sonic_client.flights import Flights
 from sonic_client.joining import Joiner
 from sonic_client.observer import Observer, Observers
-from sonic_client.retry import Timing, call_with_retry
+from sonic_client.retry import Timing
+from sonic_client.route import Router
+from sonic_client.servers import ServerPool
 from sonic_client.statistics import StatisticsRecorder
-from sonic_client.summary import JobSummary, ServerCounters, ServerInterval
-from sonic_client.transport.base import Transport
+from sonic_client.summary import JobSummary, ServerInterval
+from sonic_client.transport import Transport, transport_for
 from sonic_client.types import ModelMetadata, Outcome, Request
 from sonic_client.window import Landing
 
 __all__ = ["Session", "open_session"]
-
-# Counters are a courtesy of the server: nobody should wait for them at the end.
-_COUNT_TIMEOUT_S = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -62,17 +57,15 @@ class Session:
         self,
         config: ClientConfig,
         metadata: ModelMetadata,
-        transport: Transport,
+        router: Router,
+        recorder: StatisticsRecorder,
         tasks: asyncio.TaskGroup,
-        *,
-        timing: Timing,
-        observers: Sequence[Observer],
     ) -> None:
         self.config, self.metadata = config, metadata
         self.layout: BatchingLayout = layout_of(config, metadata)
         self.limits = MessageLimits(self.layout)
-        self.recorder = StatisticsRecorder()
-        observer = Observers((self.recorder, *observers))
+        self.recorder, self.timing = recorder, router.timing
+        observer = router.observer
         checker = AnswerChecker(
             metadata, self.layout, config.answers, observer=observer
         )
@@ -81,25 +74,23 @@ class Session:
             self.layout,
             self.limits,
             checker,
-            transport=transport,
+            router=router,
             observer=observer,
-            timing=timing,
+            timing=router.timing,
         )
         cache = AnswerCache(config.cache, metadata) if config.cache.is_on else None
         self.answering = Answering(
             dispatcher, checker, cache, metadata=metadata, observer=observer
         )
         self._specs = {spec.name: spec for spec in metadata.inputs}
-        self.timing = timing
-        self._transport = transport
+        self._pool = router.pool
         self._tasks = tasks
         self._open_flights: set[Flights] = set()
         self._joiner = Joiner(
-            self.limits, max_delay_s=config.batching.max_delay_s, timing=timing
+            self.limits, max_delay_s=config.batching.max_delay_s, timing=self.timing
         )
         self._joiner.flights = self.open_flights(self._joiner.landed)
-        self._first_counters: ServerCounters | None = None
-        self._last_counters: ServerCounters | None = None
+        self._servers: dict[str, ServerInterval] = {}
         self._started_at_s = time.time()
         self._ended_at_s: float | None = None
 
@@ -130,14 +121,10 @@ class Session:
         await flights.cancel()
         self._open_flights.discard(flights)
 
-    async def count_first(self) -> None:
-        """Ask the server for its counters before anything is sent."""
-        self._first_counters = self._last_counters = await self._count()
-
     async def count_last(self) -> None:
-        """Ask again, if it answered the first time and the session is open."""
-        if not self.has_ended and self._first_counters is not None:
-            self._last_counters = await self._count() or self._last_counters
+        """Ask the servers for their counters, unless the session was closed."""
+        if not self.has_ended:
+            self._servers.update(await self._pool.intervals())
 
     async def end(self) -> None:
         """Cancel everything in flight and stop the clock of the summary."""
@@ -147,90 +134,86 @@ class Session:
 
     def summary(self) -> JobSummary:
         """Return the summary up to now, with the server's counters as last read."""
-        first, last = self._first_counters, self._last_counters
-        servers = (
-            {}
-            if first is None or last is None
-            else {self._transport.server: ServerInterval(first=first, last=last)}
-        )
         ended_at_s = self._ended_at_s
         return JobSummary(
             models=(self.metadata.name,),
             started_at_s=self._started_at_s,
             ended_at_s=time.time() if ended_at_s is None else ended_at_s,
             client=self.recorder.snapshot(),
-            servers=servers,
+            servers=dict(self._servers),
         )
-
-    async def _count(self) -> ServerCounters | None:
-        try:
-            return await self._transport.count(
-                self.config.model_name,
-                self.config.model_version,
-                timeout_s=min(_COUNT_TIMEOUT_S, self.config.startup_timeout_s),
-            )
-        except ServerError as error:
-            logger.info("no server counters in the summary: %s", error)
-            return None
 
 
 @asynccontextmanager
 async def open_session(
     config: ClientConfig,
-    transport: Transport,
+    connect: Callable[[ServerConfig], Transport] = transport_for,
+    *,
     timing: Timing,
     observers: Sequence[Observer] = (),
+    fallback: FallbackLike | None = None,
 ) -> AsyncIterator[Session]:
-    """Open the transport, read the model's metadata once, and close in order.
+    """Connect, read the model's metadata once, and close in order.
 
     Raises
     ------
-    ServerUnreachableError
-        No answer within ``config.startup_timeout_s``; the address is named.
-    ServerError
-        The server answered that it will not, or not now.
+    SonicError
+        The only server's own error.
+    NoServerError
+        None of several servers was ready within ``config.startup_timeout_s``.
     ConfigError
-        The model does not fit the layout.
+        The model does not fit the layout, or there is no such fallback.
     """
-    await transport.open()
+    recorder = StatisticsRecorder()
+    observer = Observers((recorder, *observers))
+    standby = _standby(config, connect, fallback)
+    tasks = asyncio.TaskGroup()
+    pool = ServerPool(config, connect, observer=observer, tasks=tasks, timing=timing)
+    # Entered by hand: `async with` would wrap the caller's own exceptions in a
+    # group. All tasks are cancelled before it is left, so that does not wait.
+    await tasks.__aenter__()
     try:
-        metadata = await _describe(config, transport, timing)
-        tasks = asyncio.TaskGroup()
-        session = Session(
-            config, metadata, transport, tasks, timing=timing, observers=observers
-        )
-        await session.count_first()
-        logger.info("opened model %s at %s", metadata.name, transport.server)
-        # Entered by hand: `async with` would wrap the caller's own exceptions in
-        # a group. All tasks are cancelled by `end`, so leaving it does not wait.
-        await tasks.__aenter__()
+        metadata = await _describe(config, pool, standby)
+        router = Router(config, pool, standby, observer=observer, timing=timing)
+        session = Session(config, metadata, router, recorder, tasks)
         try:
             yield session
         finally:
             await session.end()
-            await tasks.__aexit__(None, None, None)
     finally:
-        await transport.close()
+        await pool.close()
+        await tasks.__aexit__(None, None, None)
+        if standby is not None:
+            await standby.close()
+
+
+def _standby(
+    config: ClientConfig,
+    connect: Callable[[ServerConfig], Transport],
+    fallback: FallbackLike | None,
+) -> Standby | None:
+    settings = config.fallback
+    if fallback is None and settings.name:
+        fallback = fallback_server(settings.name, config.model_name, settings.options)
+    return None if fallback is None else Standby(fallback, settings, connect)
 
 
 async def _describe(
-    config: ClientConfig, transport: Transport, timing: Timing
+    config: ClientConfig, pool: ServerPool, standby: Standby | None
 ) -> ModelMetadata:
+    """Return what the first server says of the model, or else the fallback."""
     try:
-        return await call_with_retry(
-            lambda timeout_s: transport.describe(
-                config.model_name, config.model_version, timeout_s=timeout_s
-            ),
-            retry=config.retry,
-            deadline_s=config.startup_timeout_s,
-            timing=timing,
+        metadata = await pool.open()
+    except SonicError as error:
+        if standby is None or not standby.describes_itself:
+            raise
+        pool.announcements.tell(standby.name, "fallback", str(error))
+        metadata = await standby.describe(
+            config.model_name,
+            config.model_version,
+            timeout_s=config.startup_timeout_s,
         )
-    except GivenUpError as error:
-        last = error.failures[-1]
-        if not isinstance(last, TryTimedOutError):
-            raise last from error
-        raise ServerUnreachableError(
-            server=last.server,
-            status=last.status,
-            details=f"no answer within {config.startup_timeout_s:g} s",
-        ) from error
+        pool.adopt(metadata, standby.name)
+    else:
+        logger.info("opened model %s version %s", metadata.name, metadata.version)
+    return metadata

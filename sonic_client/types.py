@@ -228,13 +228,15 @@ class Answer:
         Read-only views of the received message; copy what is to be kept long or
         changed.
     server : str
-        Address of the server that answered.
+        Name of the server that answered: its address, unless it has another.
     model_version : str
         Version that answered.
     tries : int
         Calls it took, the successful one included.
     latency_s : float
         Seconds from the first send to the answer, waits between tries included.
+    is_fallback : bool
+        Whether the fallback answered, because no server did.
     """
 
     request_id: str | int
@@ -243,6 +245,7 @@ class Answer:
     model_version: str
     tries: int
     latency_s: float
+    is_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -256,7 +259,7 @@ class Failure:
     error : SonicError
         Why.
     servers : tuple of str
-        Addresses tried; empty if nothing was sent.
+        Names of those tried; empty if nothing was sent.
     tries : int
         Calls made; 0 if nothing was sent.
     """

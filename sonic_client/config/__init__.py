@@ -5,8 +5,10 @@ from sonic_client.config.batching import BatchingConfig, Layout
 from sonic_client.config.cache import CacheConfig
 from sonic_client.config.channel import Balancing, ChannelConfig
 from sonic_client.config.client import CastPolicy, ClientConfig
+from sonic_client.config.fallback import FallbackConfig, OnDrift, SameOutputs
+from sonic_client.config.health import HealthConfig
 from sonic_client.config.pin import PinConfig
-from sonic_client.config.retry import RetryConfig
+from sonic_client.config.retry import RetryAction, RetryConfig
 from sonic_client.config.server import (
     Compression,
     Scheme,
@@ -27,10 +29,15 @@ __all__ = [
     "ChannelConfig",
     "ClientConfig",
     "Compression",
+    "FallbackConfig",
+    "HealthConfig",
     "Layout",
     "NonFinitePolicy",
+    "OnDrift",
     "PinConfig",
+    "RetryAction",
     "RetryConfig",
+    "SameOutputs",
     "Scheme",
     "ServerConfig",
     "ServersLike",

@@ -5,7 +5,7 @@ from sonic_client.errors import ConfigError
 __all__ = ["check_at_least_one", "check_seconds"]
 
 
-def check_at_least_one(value: int, name: str) -> None:
+def check_at_least_one(value: float, name: str) -> None:
     """Refuse a count or a size below one."""
     if value < 1:
         raise ConfigError(f"{name} must be at least 1, got {value}")

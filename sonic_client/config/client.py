@@ -10,6 +10,8 @@ from sonic_client.config.answers import AnswersConfig
 from sonic_client.config.batching import BatchingConfig, Layout
 from sonic_client.config.bounds import check_seconds
 from sonic_client.config.cache import CacheConfig
+from sonic_client.config.fallback import FallbackConfig
+from sonic_client.config.health import HealthConfig
 from sonic_client.config.pin import PinConfig
 from sonic_client.config.retry import RetryConfig
 from sonic_client.config.server import ServersField
@@ -62,7 +64,13 @@ class ClientConfig:
     startup_timeout_s: float = 10.0
     """Seconds within which a server must have described its model."""
 
+    model_ready_timeout_s: float = 300.0
+    """Seconds instead, as long as a server says that it is loading the model, or
+    that it is saturated."""
+
     retry: RetryConfig = field(default_factory=RetryConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    fallback: FallbackConfig = field(default_factory=FallbackConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
     batching: BatchingConfig = field(default_factory=BatchingConfig)
     answers: AnswersConfig = field(default_factory=AnswersConfig)
@@ -83,6 +91,7 @@ class ClientConfig:
                 )
         check_seconds(self.deadline_s, "deadline_s")
         check_seconds(self.startup_timeout_s, "startup_timeout_s")
+        check_seconds(self.model_ready_timeout_s, "model_ready_timeout_s")
 
     @classmethod
     def from_toml(cls, path: Path | str, *, table: str = "client") -> Self:

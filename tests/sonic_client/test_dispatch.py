@@ -206,16 +206,17 @@ async def test_a_message_too_large_for_the_server_goes_in_parts(
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "n_calls"),
     [
-        ModelNotFoundError(server="s", status="NOT_FOUND", details=""),
-        AccessDeniedError(server="s", status="UNAUTHENTICATED", details=""),
-        RejectedRequestError(server="s", status="UNIMPLEMENTED", details=""),
+        # Looked for again, once: the model may have been exchanged meanwhile.
+        (ModelNotFoundError(server="s", status="NOT_FOUND", details=""), 2),
+        (AccessDeniedError(server="s", status="UNAUTHENTICATED", details=""), 1),
+        (RejectedRequestError(server="s", status="UNIMPLEMENTED", details=""), 1),
     ],
-    ids=lambda error: error.status,
+    ids=["not found", "unauthenticated", "unimplemented"],
 )
 async def test_a_rejection_that_is_not_about_an_event_is_not_bisected(
-    batch_metadata, concat_config, make_request, error
+    batch_metadata, concat_config, make_request, error, n_calls
 ):
     transport = FakeTransport(batch_metadata, rejecting(0, error=error))
 
@@ -224,7 +225,7 @@ async def test_a_rejection_that_is_not_about_an_event_is_not_bisected(
     )
 
     assert [outcome.error for outcome in outcomes] == [error] * 8
-    assert len(transport.calls) == 1
+    assert len(transport.calls) == n_calls
 
 
 async def test_wrong_events_do_not_spoil_the_batch_they_were_in(

@@ -8,10 +8,14 @@ from sonic_client import (
     ClientClosedError,
     ConfigError,
     DeadlineExceededError,
+    FallbackDriftError,
     ForkedProcessError,
     InvalidAnswerError,
     Mismatch,
+    ModelMismatchError,
     ModelNotFoundError,
+    ModelNotReadyError,
+    NoServerError,
     RejectedRequestError,
     RequestTooLargeError,
     ServerError,
@@ -23,6 +27,7 @@ from sonic_client import (
     TransientError,
     TriesExhaustedError,
     TryTimedOutError,
+    WrongPortError,
 )
 
 MISMATCHES = [
@@ -47,7 +52,9 @@ SERVER_ERRORS = [
         ModelNotFoundError,
         AccessDeniedError,
         TlsError,
+        WrongPortError,
         RequestTooLargeError,
+        ModelNotReadyError,
     )
 ]
 ERRORS = [
@@ -59,6 +66,14 @@ ERRORS = [
     InvalidAnswerError(model="label", server="grpc://host:1", mismatches=MISMATCHES),
     TriesExhaustedError([LOST]),
     DeadlineExceededError(deadline_s=2.5, failures=[LOST]),
+    NoServerError({"grpc://host:8000": LOST}, failures=[LOST], outage_s=12.0),
+    ModelMismatchError(
+        model="label",
+        server="grpc://b:1",
+        reference="grpc://a:1",
+        mismatches=MISMATCHES,
+    ),
+    FallbackDriftError(server="grpc://a:1", fallback="fallback f", differences=["x"]),
     *SERVER_ERRORS,
 ]
 
@@ -66,7 +81,7 @@ ERRORS = [
 def facts(error):
     """Attributes, with errors among them as text: errors do not compare."""
     return {
-        name: [str(each) for each in value] if name == "failures" else value
+        name: repr(value) if name in ("failures", "last_errors") else value
         for name, value in vars(error).items()
     }
 

@@ -1,167 +1,170 @@
-import asyncio
+"""Retries: what an error asks for, what comes next, how long, and how many."""
+
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_client import (
-    DeadlineExceededError,
+    AccessDeniedError,
+    ConfigError,
+    InvalidAnswerError,
+    ModelNotFoundError,
     RejectedRequestError,
+    RequestTooLargeError,
     RetryConfig,
+    ServerOverloadedError,
+    ServerUnreachableError,
     TransientError,
     TriesExhaustedError,
     TryTimedOutError,
 )
-from sonic_client.retry import Timing, call_with_retry, wait_bound_s
+from sonic_client.retry import (
+    Disposition,
+    RetryBudget,
+    RetryChain,
+    RetryStep,
+    Situation,
+    disposition_of,
+    wait_bound_s,
+)
 
 
-def failure(kind=TransientError):
-    return kind(server="grpc://h:1", status="UNAVAILABLE", details="text")
+def error_of(kind):
+    if kind is InvalidAnswerError:
+        return InvalidAnswerError(model="m", server="s", mismatches=[])
+    return kind(server="s", status="UNAVAILABLE", details="text")
 
 
-class FakeTime:
-    """A clock that only sleeping and calling move; jitter is always the most."""
-
-    def __init__(self, *, jitter=1.0):
-        self.now, self.waits = 1000.0, []
-        self.timing = Timing(
-            clock=lambda: self.now, sleep=self.sleep, jitter=lambda: jitter
-        )
-
-    async def sleep(self, wait_s):
-        self.waits.append(wait_s)
-        self.now += wait_s
+def chain_of(jitter=1.0, **retry):
+    return RetryChain(RetryConfig(**retry), lambda: jitter)
 
 
-class Calls:
-    """Answers with the given results in turn, each after some time."""
-
-    def __init__(self, time, *results, takes_s=0.0):
-        self.time, self.results, self.takes_s = time, list(results), takes_s
-        self.given_s = []
-
-    async def __call__(self, timeout_s):
-        self.given_s.append(timeout_s)
-        self.time.now += self.takes_s
-        result = self.results.pop(0)
-        if isinstance(result, Exception):
-            raise result
-        return result
+def targets_of(chain, errors, situation):
+    """Where each error leads, until one ends it."""
+    return [chain.after(error, situation).target for error in errors]
 
 
-def run(call, time, *, deadline_s=60.0, **retry):
-    return asyncio.run(
-        call_with_retry(
-            call,
-            retry=RetryConfig(**retry),
-            deadline_s=deadline_s,
-            timing=time.timing,
-        )
-    )
+@pytest.mark.parametrize(
+    ("kind", "disposition"),
+    [
+        (TransientError, Disposition.AGAIN),
+        (ServerUnreachableError, Disposition.ELSEWHERE_FIRST),
+        (TryTimedOutError, Disposition.ELSEWHERE_FIRST),
+        (ServerOverloadedError, Disposition.ELSEWHERE_FIRST),
+        (AccessDeniedError, Disposition.ELSEWHERE_ONLY),
+        (InvalidAnswerError, Disposition.ELSEWHERE_ONLY),
+        (ModelNotFoundError, Disposition.LOOK_AGAIN),
+        (RequestTooLargeError, Disposition.SPLIT),
+        (RejectedRequestError, Disposition.NEVER),
+    ],
+)
+def test_the_class_of_an_error_says_what_may_repair_it(kind, disposition):
+    assert disposition_of(error_of(kind)) is disposition
 
 
-def test_first_answer_is_returned_without_waiting():
-    time = FakeTime()
+def test_the_chain_is_same_server_then_another_then_fallback():
+    chain = chain_of()
+    everything = Situation(same_server=True, other_server=True, fallback=True)
+    no_server = Situation(same_server=False, fallback=True)
 
-    assert run(Calls(time, "answer"), time) == "answer"
-    assert time.waits == []
+    steps = [
+        chain.after(error_of(TransientError), everything).target,
+        chain.after(error_of(TransientError), everything).target,
+        chain.after(error_of(TransientError), no_server).target,
+    ]
 
-
-def test_waits_double_up_to_their_bound():
-    time = FakeTime()
-    call = Calls(time, *[failure() for _ in range(5)], "answer")
-
-    assert run(call, time, allowed_tries=6, first_wait_s=1.0, max_wait_s=5.0) == (
-        "answer"
-    )
-    assert time.waits == [1.0, 2.0, 4.0, 5.0, 5.0]
+    assert steps == ["same_server", "other_server", "fallback"]
 
 
-def test_jitter_shortens_the_whole_wait():
-    time = FakeTime(jitter=0.25)
+@pytest.mark.parametrize(
+    "order", list(itertools.permutations(["same_server", "other_server", "fallback"]))
+)
+def test_the_order_of_the_chain_is_the_users(order):
+    everything = Situation(same_server=True, other_server=True, fallback=True)
 
-    run(Calls(time, failure(), "answer"), time, first_wait_s=2.0)
+    step = chain_of(chain=order).after(error_of(TransientError), everything)
 
-    assert time.waits == [0.5]
+    assert step.target == order[0]
+
+
+def test_an_action_that_is_left_out_is_not_taken():
+    situation = Situation(other_server=True, fallback=True)
+    chain = chain_of(chain=("same_server",), allowed_tries=3)
+
+    targets = targets_of(chain, [error_of(TransientError)] * 2, situation)
+
+    assert targets == ["same_server", "any_server"]
+
+
+def test_a_timeout_leads_elsewhere_first():
+    situation = Situation(same_server=True, other_server=True)
+
+    step = chain_of().after(error_of(TryTimedOutError), situation)
+
+    assert step == RetryStep("other_server", 0.0)
+
+
+def test_without_another_server_the_same_one_is_tried_after_a_wait():
+    step = chain_of(first_wait_s=2.0).after(error_of(TryTimedOutError), Situation())
+
+    assert step == RetryStep("any_server", 2.0)
+
+
+@pytest.mark.parametrize("kind", [RejectedRequestError, RequestTooLargeError])
+def test_what_no_server_can_repair_is_raised_at_once(kind):
+    error = error_of(kind)
+    everything = Situation(same_server=True, other_server=True, fallback=True)
+
+    with pytest.raises(kind) as caught:
+        chain_of().after(error, everything)
+    assert caught.value is error
+
+
+def test_a_missing_model_is_looked_for_again_once():
+    chain = chain_of(first_wait_s=0.0)
+    error = error_of(ModelNotFoundError)
+
+    assert chain.after(error, Situation()).target == "any_server"
+    with pytest.raises(ModelNotFoundError):
+        chain.after(error, Situation())
 
 
 @pytest.mark.parametrize("allowed_tries", [1, 2, 5])
-def test_allowed_tries_means_that_many_calls(allowed_tries):
-    time = FakeTime()
-    call = Calls(time, *[failure() for _ in range(9)])
+def test_allowed_tries_means_that_many_tries(allowed_tries):
+    chain = chain_of(allowed_tries=allowed_tries)
+    n_tries = 1
 
     with pytest.raises(TriesExhaustedError) as caught:
-        run(call, time, allowed_tries=allowed_tries)
-    assert len(call.given_s) == len(caught.value.failures) == allowed_tries
+        while chain.after(error_of(TransientError), Situation()):
+            n_tries += 1
+    assert n_tries == len(caught.value.failures) == allowed_tries
     assert caught.value.__cause__ is caught.value.failures[-1]
 
 
-def test_rejected_request_is_not_repeated():
-    time = FakeTime()
-    call = Calls(time, failure(RejectedRequestError))
+def test_a_chain_that_was_used_up_leaves_the_next_request_its_own():
+    config = RetryConfig(allowed_tries=2)
+    first, second = (RetryChain(config, lambda: 0.0) for _ in range(2))
+    first.after(error_of(TransientError), Situation())
+    with pytest.raises(TriesExhaustedError):
+        first.after(error_of(TransientError), Situation())
 
-    with pytest.raises(RejectedRequestError):
-        run(call, time)
-    assert len(call.given_s) == 1
-
-
-def test_each_try_is_given_what_remains_of_the_deadline():
-    time = FakeTime()
-    call = Calls(time, failure(), failure(), "answer", takes_s=2.0)
-
-    run(call, time, deadline_s=10.0, first_wait_s=1.0)
-
-    assert call.given_s == [10.0, 10.0 - 2.0 - 1.0, 10.0 - 2.0 - 1.0 - 2.0 - 2.0]
+    assert second.after(error_of(TransientError), Situation()).target == "same_server"
 
 
-def test_no_try_begins_after_the_deadline():
-    time = FakeTime()
-    call = Calls(time, failure(), failure(), takes_s=2.0)
+def test_waits_double_up_to_their_bound():
+    chain = chain_of(allowed_tries=9, first_wait_s=1.0, max_wait_s=5.0)
 
-    with pytest.raises(
-        DeadlineExceededError, match=r"within 4 s and 2 tries"
-    ) as caught:
-        run(call, time, deadline_s=4.0, first_wait_s=0.0)
-    assert len(caught.value.failures) == 2
+    waits = [chain.after(error_of(TransientError), Situation()).wait_s for _ in "12345"]
+
+    assert waits == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
-def test_a_wait_that_would_pass_the_deadline_is_not_begun():
-    time = FakeTime()
-    call = Calls(time, failure())
+def test_jitter_shortens_the_whole_wait():
+    chain = chain_of(jitter=0.25, first_wait_s=2.0)
 
-    with pytest.raises(DeadlineExceededError):
-        run(call, time, deadline_s=1.0, first_wait_s=3.0)
-    assert time.waits == []
-
-
-def test_last_allowed_try_that_uses_up_the_time_is_a_deadline():
-    time = FakeTime()
-    # gRPC's timer may ring a moment early.
-    call = Calls(time, failure(TryTimedOutError), takes_s=0.999)
-
-    with pytest.raises(DeadlineExceededError):
-        run(call, time, deadline_s=1.0, allowed_tries=1)
-
-
-async def test_cancelling_the_caller_cancels_the_try_in_flight():
-    started, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def hang(timeout_s):
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.set()
-
-    task = asyncio.create_task(
-        call_with_retry(hang, retry=RetryConfig(), deadline_s=60.0, timing=Timing())
-    )
-    await started.wait()
-    task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert cancelled.is_set()
+    assert chain.after(error_of(TransientError), Situation()).wait_s == 0.5
 
 
 @given(
@@ -170,29 +173,122 @@ async def test_cancelling_the_caller_cancels_the_try_in_flight():
     n_failures=st.integers(1, 5000),
 )
 def test_waits_stay_within_their_bounds(first_wait_s, extra_s, n_failures):
-    retry = RetryConfig(first_wait_s=first_wait_s, max_wait_s=first_wait_s + extra_s)
+    max_wait_s = first_wait_s + extra_s
 
-    bound_s = wait_bound_s(retry, n_failures)
+    bound_s = wait_bound_s(first_wait_s, max_wait_s, n_failures)
 
-    assert first_wait_s <= bound_s <= retry.max_wait_s
-    assert bound_s <= wait_bound_s(retry, n_failures + 1)
+    assert first_wait_s <= bound_s <= max_wait_s
+    assert bound_s <= wait_bound_s(first_wait_s, max_wait_s, n_failures + 1)
+
+
+KINDS = [
+    TransientError,
+    ServerUnreachableError,
+    TryTimedOutError,
+    ServerOverloadedError,
+    ModelNotFoundError,
+    InvalidAnswerError,
+    RejectedRequestError,
+]
 
 
 @given(
-    tries_s=st.lists(st.floats(0.0, 3.0), min_size=10, max_size=10),
-    jitter=st.floats(0.0, 1.0),
-    deadline_s=st.floats(0.1, 10.0),
+    allowed_tries=st.integers(1, 6),
+    order=st.permutations(["same_server", "other_server", "fallback"]),
+    happenings=st.lists(
+        st.tuples(st.sampled_from(KINDS), st.booleans(), st.booleans(), st.booleans()),
+        min_size=10,
+        max_size=10,
+    ),
 )
-def test_every_try_begins_before_the_deadline(tries_s, jitter, deadline_s):
-    time = FakeTime(jitter=jitter)
-    begins = []
+def test_no_chain_exceeds_its_tries_or_its_waits(allowed_tries, order, happenings):
+    config = RetryConfig(allowed_tries=allowed_tries, chain=tuple(order))
+    chain, n_tries = RetryChain(config, lambda: 1.0), 0
 
-    async def call(timeout_s):
-        begins.append(time.now - 1000.0)
-        assert timeout_s == pytest.approx(deadline_s - begins[-1])
-        time.now += tries_s[len(begins) - 1]
-        raise failure()
+    for kind, same, other, fallback in happenings:
+        n_tries += 1
+        situation = Situation(same_server=same, other_server=other, fallback=fallback)
+        try:
+            step = chain.after(error_of(kind), situation)
+        except (TriesExhaustedError, RejectedRequestError, InvalidAnswerError):
+            break
+        assert 0.0 <= step.wait_s <= config.max_wait_s
+        assert step.target == "any_server" or getattr(situation, step.target)
+        if step.target == "fallback":
+            break
 
-    with pytest.raises((DeadlineExceededError, TriesExhaustedError)):
-        run(call, time, deadline_s=deadline_s, allowed_tries=10)
-    assert all(begin < deadline_s for begin in begins)
+    assert n_tries <= allowed_tries
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_burst_of_retries_is_free_and_then_they_come_one_by_one():
+    budget = RetryBudget(RetryConfig(budget_burst=3, budget_retries_per_s=2.0), Clock())
+
+    assert [budget.take() for _ in range(6)] == [0.0, 0.0, 0.0, 0.5, 1.0, 1.5]
+
+
+def test_requests_and_time_refill_the_budget():
+    clock = Clock()
+    config = RetryConfig(budget_burst=1, budget_ratio=0.5, budget_retries_per_s=1.0)
+    budget = RetryBudget(config, clock)
+    budget.take()
+
+    budget.deposit()
+    budget.deposit()
+    assert budget.take() == 0.0
+    clock.now = 1.0
+    assert budget.take() == 0.0
+    assert budget.take() == 1.0
+
+
+def test_a_token_that_was_not_used_is_there_again():
+    budget = RetryBudget(RetryConfig(budget_burst=1), Clock())
+    budget.take()
+
+    budget.give_back()
+
+    assert budget.take() == 0.0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 0.5), st.booleans()), min_size=1, max_size=100)
+)
+def test_retries_never_exceed_burst_ratio_and_rate_together(happenings):
+    clock = Clock()
+    config = RetryConfig(budget_burst=5, budget_ratio=0.2, budget_retries_per_s=3.0)
+    budget, n_requests, retried_at = RetryBudget(config, clock), 0, []
+
+    for passed_s, is_request in happenings:
+        clock.now += passed_s
+        if is_request:
+            n_requests += 1
+            budget.deposit()
+        else:
+            retried_at.append(clock.now + budget.take())
+
+    for n_retries, at in enumerate(sorted(retried_at), start=1):
+        assert n_retries <= 5 + 0.2 * n_requests + 3.0 * at + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"chain": ("other",)}, "unknown action 'other' in chain, nearest"),
+        ({"chain": ("fallback", "fallback")}, "twice"),
+        ({"same_server_retries": -1}, "same_server_retries"),
+        ({"try_timeout_s": 0.0}, "try_timeout_s"),
+        ({"patience_s": -1.0}, "patience_s"),
+        ({"budget_retries_per_s": 0.0}, "budget_retries_per_s"),
+        ({"budget_burst": 0.0}, "budget_burst"),
+    ],
+)
+def test_values_out_of_range_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        RetryConfig(**values)

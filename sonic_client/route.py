@@ -1,0 +1,323 @@
+"""The way of one message to an answer: tried, tried again, elsewhere, or at home."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sonic_client.config import ClientConfig
+from sonic_client.errors import (
+    DeadlineExceededError,
+    FallbackDriftError,
+    ServerError,
+    SonicError,
+    TransientError,
+)
+from sonic_client.fallback import Standby, find_drift
+from sonic_client.observer import Observer, TryEnded
+from sonic_client.retry import (
+    RetryBudget,
+    RetryChain,
+    RetryStep,
+    Situation,
+    Timing,
+)
+from sonic_client.servers import Lease, ServerPool
+from sonic_client.transport.base import InferCall, InferReply
+
+__all__ = ["Delivery", "Route", "Router"]
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+# A try whose own timer rang may be back this much before the deadline.
+_TIMER_SLACK_S = 0.005
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery(Generic[ResultT]):
+    """An answer, and what was made of it.
+
+    Attributes
+    ----------
+    reply : InferReply
+    result : object
+        What the caller read in the reply.
+    server : str
+        Name of the server that answered.
+    is_fallback : bool
+    """
+
+    reply: InferReply
+    result: ResultT
+    server: str
+    is_fallback: bool = False
+
+
+class Router:
+    """What all messages of a client share on their ways.
+
+    Parameters
+    ----------
+    config : ClientConfig
+    pool : ServerPool
+    standby : Standby or None
+        The fallback.
+    observer : Observer
+        Is told of every try.
+    timing : Timing
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        pool: ServerPool,
+        standby: Standby | None,
+        *,
+        observer: Observer,
+        timing: Timing,
+    ) -> None:
+        self.config, self.pool, self.standby = config, pool, standby
+        self.observer, self.timing = observer, timing
+        self.budget = RetryBudget(config.retry, timing.clock)
+        self.has_fallback = standby is not None and "fallback" in config.retry.chain
+        self.events_to_compare = config.fallback.compare_events if standby else 0
+
+    def route(self, message: int) -> Route:
+        """Return the way of a new message, by its number."""
+        return Route(self, message)
+
+
+class Route:
+    """The tries of one message.
+
+    Attributes
+    ----------
+    message : int
+    tries : int
+        Calls so far, those to the fallback included.
+    servers : list of str
+        Whom they went to, one a call.
+    """
+
+    def __init__(self, router: Router, message: int) -> None:
+        self.message = message
+        self.tries = 0
+        self.servers: list[str] = []
+        self._router, self._pool = router, router.pool
+        self._clock = router.timing.clock
+        self._retry = router.config.retry
+        self._chain = RetryChain(self._retry, router.timing.jitter)
+
+    async def deliver(
+        self,
+        call: InferCall,
+        read: Callable[[InferReply, str], ResultT],
+        *,
+        deadline: float,
+        events: int = 1,
+    ) -> Delivery[ResultT]:
+        """Return the first answer that can be read.
+
+        Parameters
+        ----------
+        read : callable
+            Is given a reply and the server's name; raises `InvalidAnswerError`, if
+            it is not what the model declares.
+        deadline : float
+            On the clock; covers all tries and waits.
+        events : int
+            How many of the caller's requests are in the message.
+
+        Raises
+        ------
+        SonicError
+            The error that no other try can repair.
+        TriesExhaustedError
+            Every allowed try failed.
+        DeadlineExceededError
+            The time is over, or would be before the next try.
+        NoServerError
+            No server is left, and none came back in time.
+
+        Notes
+        -----
+        Cancelling the caller cancels the try in flight and starts no other.
+        """
+        self._router.budget.deposit()
+        given_s = deadline - self._clock()
+        step = RetryStep("any_server")
+        while step.target != "fallback":
+            lease = await self._lease(step, deadline)
+            if lease is None:
+                break
+            try:
+                delivery = await self._try(lease, call, read, deadline=deadline)
+            except SonicError as error:
+                # What is kept of a failure must not keep this message's tensors.
+                failure = error.with_traceback(None)
+            else:
+                await self._compare(call, delivery, deadline=deadline, events=events)
+                return delivery
+            step = self._next_step(failure, deadline=deadline, given_s=given_s)
+            if step.wait_s > 0.0:
+                await self._router.timing.sleep(step.wait_s)
+        return await self._fall_back(call, read, deadline=deadline)
+
+    async def _lease(self, step: RetryStep, deadline: float) -> Lease | None:
+        """Return a server, waiting for one to come back; None for the fallback."""
+        only = self.servers[-1] if step.target == "same_server" else ""
+        while True:
+            lease = self._pool.lease(self.servers, only=only)
+            if lease is not None:
+                return lease
+            if self._router.has_fallback:
+                return None
+            failures = self._chain.failures
+            if self._pool.is_hopeless:
+                raise self._pool.failure(failures)
+            if self._clock() + _TIMER_SLACK_S >= deadline:
+                no_server = self._pool.failure(failures)
+                raise DeadlineExceededError(
+                    deadline_s=self._router.config.deadline_s,
+                    failures=[*failures, no_server],
+                ) from no_server
+            await self._pool.wait_patiently(until=deadline)
+
+    async def _try(
+        self,
+        lease: Lease,
+        call: InferCall,
+        read: Callable[[InferReply, str], ResultT],
+        *,
+        deadline: float,
+    ) -> Delivery[ResultT]:
+        member, started = lease.member, self._clock()
+        timeout_s = self._timeout_s(member.name, deadline)
+        with lease:
+            try:
+                reply = await self._told(
+                    member.name, member.transport.infer, call, timeout_s
+                )
+                result = read(reply, member.name)
+            except SonicError as error:
+                self._pool.judge(lease, error, self._clock() - started)
+                raise
+            self._pool.judge(lease, None, self._clock() - started)
+            self._pool.note_version(lease, reply.model_version)
+        if self._router.standby is not None:
+            self._router.standby.rest()
+        return Delivery(reply, result, member.name)
+
+    def _timeout_s(self, server: str, deadline: float) -> float:
+        left_s = deadline - self._clock()
+        if self._retry.try_timeout_s is not None:
+            return min(left_s, self._retry.try_timeout_s)
+        has_other = self._pool.has_other([*self.servers, server])
+        return left_s / 2 if has_other or self._router.has_fallback else left_s
+
+    def _next_step(
+        self, error: SonicError, *, deadline: float, given_s: float
+    ) -> RetryStep:
+        router, now = self._router, self._clock()
+        failures = [*self._chain.failures, error]
+        if isinstance(error, TransientError) and now + _TIMER_SLACK_S >= deadline:
+            raise DeadlineExceededError(
+                deadline_s=given_s, failures=failures
+            ) from error
+        situation = Situation(
+            same_server=self._pool.is_usable(self.servers[-1]),
+            other_server=self._pool.has_other(self.servers),
+            fallback=router.has_fallback,
+        )
+        step = self._chain.after(error, situation)
+        if step.target == "fallback":
+            return step
+        wait_s = max(step.wait_s, router.budget.take())
+        if now + wait_s < deadline:
+            return RetryStep(step.target, wait_s)
+        router.budget.give_back()
+        if router.has_fallback:
+            return RetryStep("fallback")
+        raise DeadlineExceededError(deadline_s=given_s, failures=failures) from error
+
+    async def _fall_back(
+        self,
+        call: InferCall,
+        read: Callable[[InferReply, str], ResultT],
+        *,
+        deadline: float,
+    ) -> Delivery[ResultT]:
+        standby = self._router.standby
+        assert standby is not None  # no step leads here without one
+        if standby.step_in():
+            why = self._pool.failure(self._chain.failures)
+            self._pool.announcements.tell(standby.name, "fallback", str(why))
+        reply = await self._told(
+            standby.name, standby.infer, call, deadline - self._clock()
+        )
+        return Delivery(reply, read(reply, standby.name), standby.name, True)
+
+    async def _compare(
+        self,
+        call: InferCall,
+        delivery: Delivery[ResultT],
+        *,
+        deadline: float,
+        events: int,
+    ) -> None:
+        """Compute the first events with the fallback, too."""
+        router = self._router
+        standby, config = router.standby, router.config.fallback
+        if standby is None or router.events_to_compare <= 0:
+            return
+        router.events_to_compare -= events
+        try:
+            reply = await standby.infer(call, timeout_s=deadline - self._clock())
+        except ServerError as error:
+            logger.warning("%s cannot be compared with: %s", standby.name, error)
+            return
+        differences = find_drift(delivery.reply.outputs, reply.outputs, config)
+        if not differences:
+            return
+        drift = FallbackDriftError(
+            server=delivery.server, fallback=standby.name, differences=differences
+        )
+        if config.on_drift == "raise":
+            raise drift
+        logger.warning("request %s: %s", call.request_id, drift)
+
+    async def _told(
+        self,
+        server: str,
+        infer: Callable[..., Awaitable[InferReply]],
+        call: InferCall,
+        timeout_s: float,
+    ) -> InferReply:
+        """Try once, and tell the observer how it ended."""
+        self.tries += 1
+        self.servers.append(server)
+        status, started = "OK", self._clock()
+        try:
+            return await infer(call, timeout_s=timeout_s)
+        except ServerError as error:
+            status = error.status
+            raise
+        except asyncio.CancelledError:
+            status = "LOCALLY_CANCELLED"
+            raise
+        finally:
+            self._router.observer.try_ended(
+                TryEnded(
+                    server=server,
+                    status=status,
+                    duration_s=self._clock() - started,
+                    message=self.message,
+                    request_id=call.request_id,
+                    number=self.tries,
+                )
+            )
