@@ -65,9 +65,11 @@ def test_a_worker_process_builds_its_own_client(config):
 def test_an_error_in_a_worker_arrives_as_what_it_was(config):
     unknown = ClientConfig(servers=config.servers, model_name="nix")
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        with pytest.raises(ModelNotFoundError, match="'nix' is not found") as error:
-            pool.submit(use, Client(unknown)).result()
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(ModelNotFoundError, match="'nix' is not found") as error,
+    ):
+        pool.submit(use, Client(unknown)).result()
 
     assert error.value.server == config.servers[0].url
 

@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -33,11 +34,11 @@ def calming_server():
                 connection, _ = listener.accept()
             except OSError:
                 return
-            connection.recv(65536)
-            connection.sendall(frame(SETTINGS))
-            connection.recv(65536)
-            connection.sendall(frame(GOAWAY, goaway))
-            connection.close()
+            with connection, suppress(ConnectionError):
+                connection.recv(65536)
+                connection.sendall(frame(SETTINGS))
+                connection.recv(65536)
+                connection.sendall(frame(GOAWAY, goaway))
 
     thread = threading.Thread(target=serve)
     thread.start()

@@ -67,7 +67,11 @@ async def opened(server):
         yield transport
     finally:
         await transport.close()
-    assert not list(Path("/dev/shm").glob(f"sonic_{os.getpid()}_*"))
+    assert regions_of_this_process() == []
+
+
+def regions_of_this_process():
+    return list(Path("/dev/shm").glob(f"sonic_{os.getpid()}_*"))
 
 
 async def infer(transport, n_rows=5):
