@@ -12,16 +12,15 @@ from exatrkx_pipeline.config import PipelineConfig
 from exatrkx_pipeline.embedding import Embedding
 from exatrkx_pipeline.inputs import Cylindrical, node_inputs
 from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
+from exatrkx_pipeline.training.targets import Targets
 
 QUERY_POINTS = 1500
 """Points per event whose neighbours are searched: bounds an untrained, dense space."""
-MAX_NEIGHBOURS = 60
+MAX_NEIGHBOURS = 100
 RANDOM_PAIRS_PER_POINT = 1
 MARGIN = 1.2
 """False pairs are pushed beyond this many radii: true ones are cut at one."""
 TRUE_WEIGHT = 8.0
-SOFT_PT_GEV, SOFT_WEIGHT = 0.5, 0.25
-"""Pairs of particles below this transverse momentum count less."""
 TINY = 1e-12  # the square root has no derivative at zero
 
 
@@ -29,6 +28,7 @@ def embedding_loss(
     network: Embedding,
     event: TrainingEvent,
     config: PipelineConfig,
+    targets: Targets,
     rng: np.random.Generator,
 ) -> Tensor:
     """Contrastive loss of one event.
@@ -46,17 +46,13 @@ def embedding_loss(
     true = true_edges(event)
     false = _false_pairs(embedded.detach().numpy(), event, config.graph.r_val, rng)
 
-    weight = torch.from_numpy(
-        np.where(event.pt_gev[true[0]] > SOFT_PT_GEV, 1.0, SOFT_WEIGHT).astype(
-            np.float32
-        )
-    )
+    weight = torch.from_numpy(targets.weights(event.pt_gev[true[0]]))
     r_val = config.graph.r_val
     distance = (_distance2(embedded, true) + TINY).sqrt() / r_val
     robust = torch.where(distance < 1.0, distance.square(), 2.0 * distance - 1.0)
     pull = (weight * robust).sum() / weight.sum().clamp_min(1.0)
     gap = MARGIN - (_distance2(embedded, false) + TINY).sqrt() / r_val
-    push = gap.clamp_min(0.0).square().sum() / max(true.shape[1], 1)
+    push = gap.clamp_min(0.0).square().sum() / max(min(len(event), QUERY_POINTS), 1)
     loss: Tensor = TRUE_WEIGHT * pull + push
     return loss
 

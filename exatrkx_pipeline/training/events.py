@@ -142,6 +142,21 @@ class Augmentation:
         return TrainingEvent(**both).sorted_outward()
 
 
+def wedge(
+    event: TrainingEvent, max_space_points: int, rng: np.random.Generator
+) -> TrainingEvent:
+    """A random slice in phi of about so many space points; smaller events as they are.
+
+    The density stays what it is: what a training step learns from, and costs, then
+    depends little on pileup. Tracks that cross the borders are cut there.
+    """
+    if len(event) <= max_space_points:
+        return event
+    width = 2 * np.pi * max_space_points / len(event)
+    from_start = np.remainder(event.phi - rng.uniform(-np.pi, np.pi), 2 * np.pi)
+    return event.take(np.flatnonzero(from_start < width))
+
+
 def _turned(event: TrainingEvent, rng: np.random.Generator) -> TrainingEvent:
     phi = event.phi * rng.choice((-1.0, 1.0)) + rng.uniform(-np.pi, np.pi)
     return TrainingEvent(

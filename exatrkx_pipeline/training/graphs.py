@@ -18,20 +18,40 @@ from exatrkx_pipeline.embedding import Embedding
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.neighbours import radius_graph
 from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
-
-HARD_PT_GEV = 0.5
-TRUE_WEIGHT_HARD, TRUE_WEIGHT_SOFT = 2.0, 0.5
-"""Weight of true edges above and below `HARD_PT_GEV`; false edges weigh 1."""
+from exatrkx_pipeline.training.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledGraph:
-    """Edges of one event with truth and with what each counts in the loss."""
+    """Edges of one event with truth and with what each counts in the loss.
+
+    Edges of target particles that are not consecutive count nothing; those of particles
+    too soft to be targets are false.
+    """
 
     points: Cylindrical
     edge_index: Tensor  #: (2, n_edges), int64
-    label: Tensor  #: (n_edges,), float32: 1 = consecutive points of one particle
-    weight: Tensor  #: (n_edges,), float32: 0 = other pair of one particle
+    label: Tensor  #: (n_edges,), float32: 1 = consecutive points of one target
+    weight: (
+        Tensor  #: (n_edges,), float32: 1 for false edges, else see `Targets`
+    )
+
+    def thinned(self, max_edges: int, rng: np.random.Generator) -> LabelledGraph:
+        """All true edges and a random share of the others, which then count for more.
+
+        The expected loss stays the same; a graph of at most `max_edges` stays whole.
+        """
+        n_edges = len(self.label)
+        if n_edges <= max_edges:
+            return self
+        true, share = self.label > 0, max_edges / n_edges
+        kept = true | torch.from_numpy(rng.random(n_edges) < share)
+        return LabelledGraph(
+            self.points,
+            self.edge_index[:, kept],
+            self.label[kept],
+            torch.where(true, self.weight, self.weight / share)[kept],
+        )
 
 
 @torch.no_grad()
@@ -39,6 +59,7 @@ def build_graph(
     event: TrainingEvent,
     config: PipelineConfig,
     embedding: Embedding,
+    targets: Targets,
     edge_filter: EdgeFilter | None = None,
 ) -> LabelledGraph:
     """The radius graph of an event, filtered if there is a filter, with labels."""
@@ -55,7 +76,7 @@ def build_graph(
             edge_inputs(points, edge_index, config.filter.edge_inputs),
         )
         edges = edges[:, (torch.sigmoid(logits) > config.filter.filter_cut).numpy()]
-    label, weight = _label(event, edges)
+    label, weight = _label(event, edges, targets)
     return LabelledGraph(
         points,
         torch.from_numpy(edges),
@@ -65,17 +86,19 @@ def build_graph(
 
 
 def _label(
-    event: TrainingEvent, edges: NDArray[np.int64]
+    event: TrainingEvent, edges: NDArray[np.int64], targets: Targets
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     n = len(event)
     true = true_edges(event)
-    label = np.isin(edges[0] * n + edges[1], true[0] * n + true[1])
+    consecutive = np.isin(edges[0] * n + edges[1], true[0] * n + true[1])
     particle = event.particle[edges]
     same = (particle[0] == particle[1]) & (particle[0] != NOISE)
-    hard = event.pt_gev[edges[0]] > HARD_PT_GEV
-    weight = np.where(same, 0.0, 1.0)
-    weight[label] = np.where(hard[label], TRUE_WEIGHT_HARD, TRUE_WEIGHT_SOFT)
-    return label.astype(np.float32), weight.astype(np.float32)
+    pt_gev = event.pt_gev[edges[0]]
+    of_target = same & targets.include(pt_gev)
+    label = consecutive & of_target
+    weight = np.where(of_target, 0.0, 1.0).astype(np.float32)
+    weight[label] = targets.weights(pt_gev[label])
+    return label.astype(np.float32), weight
 
 
 def edge_loss(
@@ -83,17 +106,23 @@ def edge_loss(
     graph: LabelledGraph,
     node_names: tuple[NodeInput, ...],
     edge_names: tuple[EdgeInput, ...],
+    *,
+    true_weight: float,
 ) -> Tensor:
-    """Weighted binary cross-entropy of a network over one graph."""
+    """Weighted binary cross-entropy of a network over one graph.
+
+    True edges count `true_weight` times what the graph says.
+    """
     logits = network(
         node_inputs(graph.points, node_names),
         graph.edge_index,
         edge_inputs(graph.points, graph.edge_index, edge_names),
     )
+    weight = torch.where(graph.label > 0, true_weight * graph.weight, graph.weight)
     loss = binary_cross_entropy_with_logits(
-        logits, graph.label, weight=graph.weight, reduction="sum"
+        logits, graph.label, weight=weight, reduction="sum"
     )
-    return loss / graph.weight.sum().clamp_min(1.0)
+    return loss / weight.sum().clamp_min(1.0)
 
 
 def graphs_ahead(

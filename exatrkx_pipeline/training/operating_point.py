@@ -14,6 +14,7 @@ from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.training.events import TrainingEvent, true_edges
 from exatrkx_pipeline.training.graphs import LabelledGraph, build_graph
 from exatrkx_pipeline.training.recipe import OperatingPoint
+from exatrkx_pipeline.training.targets import Targets
 
 TARGET_PT_GEV = 1.0
 """Shares are of the true edges of particles above this transverse momentum."""
@@ -67,11 +68,10 @@ def with_cut_for(
     Of the target edges within the pipeline's radius.
     """
     config = pipeline.config
-    graphs = [build_graph(event, config, pipeline.embedding) for event in events]
-    of_targets = [
-        _filter_scores(pipeline, graph)[_is_target(graph, event)]
-        for graph, event in zip(graphs, events, strict=True)
-    ]
+    of_targets = []
+    for event in events:  # one graph at a time: they are large
+        graph = build_graph(event, config, pipeline.embedding, Targets())
+        of_targets.append(_filter_scores(pipeline, graph)[_is_target(graph, event)])
     cut = float(np.quantile(np.concatenate(of_targets), 1.0 - point.filter))
     return replace(
         pipeline, config=replace(config, filter=replace(config.filter, filter_cut=cut))

@@ -18,7 +18,8 @@ from exatrkx_pipeline.config import (
 )
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.training.events import Augmentation
-from exatrkx_pipeline.training.schedule import StageSchedule
+from exatrkx_pipeline.training.schedule import EdgeSchedule, StageSchedule
+from exatrkx_pipeline.training.targets import Targets
 
 NODES: tuple[NodeInput, ...] = ("r", "cos_phi", "sin_phi", "z", "eta")
 EDGES: tuple[EdgeInput, ...] = ("dr", "dphi", "dz", "deta", "curvature", "z0")
@@ -90,14 +91,15 @@ class TrainingRecipe:
     n_validation: int = 50
     """Events, the last of the sample, for operating points and scores."""
 
+    targets: Targets = field(default_factory=Targets)
     embedding: StageSchedule = field(
         default_factory=lambda: StageSchedule(n_steps=12_000, learning_rate=1.5e-3)
     )
-    filter: StageSchedule = field(
-        default_factory=lambda: StageSchedule(n_steps=4_000, learning_rate=2e-3)
+    filter: EdgeSchedule = field(
+        default_factory=lambda: EdgeSchedule(n_steps=4_000, learning_rate=2e-3)
     )
-    gnn: StageSchedule = field(
-        default_factory=lambda: StageSchedule(n_steps=18_000, learning_rate=1e-3)
+    gnn: EdgeSchedule = field(
+        default_factory=lambda: EdgeSchedule(n_steps=18_000, learning_rate=1e-3)
     )
     augmentation: Augmentation = field(default_factory=Augmentation)
     training_point: OperatingPoint = field(

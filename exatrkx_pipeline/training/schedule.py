@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.training.events import Augmentation, TrainingEvent
+from exatrkx_pipeline.training.events import Augmentation, TrainingEvent, wedge
 
 MAX_GRADIENT_NORM = 1.0
 MIN_STEPS = 10
@@ -36,6 +36,9 @@ class StageSchedule:
     """Largest learning rate, reached after `warm_up` of the steps; then a cosine."""
 
     events_per_step: int = 1
+    max_space_points: int = 20_000
+    """Denser events are cut to a random wedge of about so many space points."""
+
     warm_up: float = 0.05
     weight_decay: float = 1e-4
 
@@ -49,8 +52,33 @@ class StageSchedule:
                 "learning_rate and events_per_step must be positive, "
                 f"got {self.learning_rate} and {self.events_per_step}"
             )
+        if self.max_space_points < 1:
+            raise PipelineConfigError(
+                f"max_space_points must be at least 1, got {self.max_space_points}"
+            )
         if not 0.0 < self.warm_up < 1.0:
             raise PipelineConfigError(f"warm_up must be in (0, 1), got {self.warm_up}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSchedule(StageSchedule):
+    """The same for a network that classifies edges."""
+
+    true_weight: float = 2.0
+    """Weight of a true edge of full weight, relative to a false one."""
+
+    max_edges: int = 1_000_000
+    """Larger graphs are thinned to about so many edges, all true ones among them: for
+    the filter, which sees each edge by itself. A GNN needs the whole graph."""
+
+    def __post_init__(self) -> None:
+        # Named, for a slotted dataclass is not the class that `super()` remembers.
+        StageSchedule.__post_init__(self)
+        if not (self.true_weight > 0.0 and self.max_edges > 0):
+            raise PipelineConfigError(
+                "true_weight and max_edges must be positive, "
+                f"got {self.true_weight} and {self.max_edges}"
+            )
 
 
 @dataclass(slots=True)
@@ -76,8 +104,12 @@ def augmented_batches(
         for _ in range(schedule.events_per_step):
             if not queue:
                 queue = rng.permutation(len(events)).tolist()
+            event = events[queue.pop()]
             other = events[int(rng.integers(len(events)))]
-            batch.append(augmentation.apply(events[queue.pop()], other, rng))
+            event, other = (
+                wedge(each, schedule.max_space_points, rng) for each in (event, other)
+            )
+            batch.append(augmentation.apply(event, other, rng))
         yield batch
 
 

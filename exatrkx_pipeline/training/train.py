@@ -87,7 +87,9 @@ def _train_embedding(
 
     def loss_of() -> torch.Tensor:
         losses = [
-            embedding_loss(pipeline.embedding, event, pipeline.config, rng)
+            embedding_loss(
+                pipeline.embedding, event, pipeline.config, recipe.targets, rng
+            )
             for event in next(batches)
         ]
         return torch.stack(losses).mean()
@@ -104,14 +106,23 @@ def _train_filter(
     progress: Progress,
 ) -> LearningCurve:
     config = pipeline.config.filter
+    rng = np.random.default_rng(recipe.seed + 1)
     graphs = graphs_ahead(
         augmented_batches(events, recipe.augmentation, recipe.filter, recipe.seed + 1),
-        lambda event: build_graph(event, pipeline.config, pipeline.embedding),
+        lambda event: build_graph(
+            event, pipeline.config, pipeline.embedding, recipe.targets
+        ).thinned(recipe.filter.max_edges, rng),
     )
 
     def loss_of() -> torch.Tensor:
         losses = [
-            edge_loss(pipeline.edge_filter, g, config.node_inputs, config.edge_inputs)
+            edge_loss(
+                pipeline.edge_filter,
+                g,
+                config.node_inputs,
+                config.edge_inputs,
+                true_weight=recipe.filter.true_weight,
+            )
             for g in next(graphs)
         ]
         return torch.stack(losses).mean()
@@ -126,16 +137,27 @@ def _train_gnn(
     progress: Progress,
 ) -> LearningCurve:
     config = pipeline.config.gnn
+    rng = np.random.default_rng(recipe.seed + 2)
     graphs = graphs_ahead(
         augmented_batches(events, recipe.augmentation, recipe.gnn, recipe.seed + 2),
         lambda event: build_graph(
-            event, pipeline.config, pipeline.embedding, pipeline.edge_filter
-        ),
+            event,
+            pipeline.config,
+            pipeline.embedding,
+            recipe.targets,
+            pipeline.edge_filter,
+        ).thinned(recipe.gnn.max_edges, rng),
     )
 
     def loss_of() -> torch.Tensor:
         losses = [
-            edge_loss(pipeline.gnn, g, config.node_inputs, config.edge_inputs)
+            edge_loss(
+                pipeline.gnn,
+                g,
+                config.node_inputs,
+                config.edge_inputs,
+                true_weight=recipe.gnn.true_weight,
+            )
             for g in next(graphs)
         ]
         return torch.stack(losses).mean()

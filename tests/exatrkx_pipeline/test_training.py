@@ -6,16 +6,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.training.events import (
     NOISE,
     Augmentation,
     TrainingEvent,
     true_edges,
+    wedge,
 )
 from exatrkx_pipeline.training.graphs import build_graph
 from exatrkx_pipeline.training.operating_point import with_operating_point
 from exatrkx_pipeline.training.recipe import OperatingPoint, TrainingRecipe
-from exatrkx_pipeline.training.schedule import StageSchedule
+from exatrkx_pipeline.training.schedule import EdgeSchedule, StageSchedule
+from exatrkx_pipeline.training.targets import Targets
 from exatrkx_pipeline.training.train import train
 
 
@@ -95,7 +98,7 @@ def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
     event = straight_tracks(3, 5)
     config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
 
-    graph = build_graph(event, config, small_pipeline.embedding)
+    graph = build_graph(event, config, small_pipeline.embedding, Targets())
 
     n = len(event)
     assert graph.edge_index.shape == (2, n * (n - 1) // 2)
@@ -104,6 +107,67 @@ def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
     assert int(graph.label.sum()) == 3 * 4
     assert (graph.weight[same & (graph.label == 0)] == 0).all()
     assert (graph.weight[~same] == 1).all()
+
+
+def test_edges_of_particles_too_soft_to_be_targets_are_false(
+    small_config, small_pipeline
+):
+    event = straight_tracks(3, 5)
+    pt = np.where(event.particle == 0, 0.3, np.where(event.particle == 1, 0.7, 2.0))
+    event = replace(event, pt_gev=pt.astype(np.float32))
+    config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
+    targets = Targets(min_pt_gev=0.5, full_pt_gev=1.0, partial_weight=0.25)
+
+    graph = build_graph(event, config, small_pipeline.embedding, targets)
+
+    particle = torch.from_numpy(event.particle)[graph.edge_index]
+    of = [(particle == k).all(0) for k in range(3)]
+    assert [int(graph.label[edges].sum()) for edges in of] == [0, 4, 4]
+    assert (graph.weight[of[0]] == 1).all()
+    assert sorted(set(graph.weight[of[1]].tolist())) == [0.0, 0.25]
+    assert sorted(set(graph.weight[of[2]].tolist())) == [0.0, 1.0]
+
+
+def test_a_thinned_graph_keeps_true_edges_and_the_weight_of_the_others(
+    small_config, small_pipeline
+):
+    event = straight_tracks(30, 8)
+    config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
+    graph = build_graph(event, config, small_pipeline.embedding, Targets())
+
+    thin = graph.thinned(3_000, np.random.default_rng(1))
+
+    n_true = int(graph.label.sum())
+    assert int(thin.label.sum()) == n_true
+    assert len(thin.label) == pytest.approx(3_000 + n_true, rel=0.1)
+    assert float(thin.weight.sum()) == pytest.approx(float(graph.weight.sum()), rel=0.1)
+    assert graph.thinned(len(graph.label), np.random.default_rng(1)) is graph
+
+
+def test_a_dense_event_is_cut_to_a_wedge_and_a_small_one_left_whole():
+    event = straight_tracks(500, 8)
+    rng = np.random.default_rng(3)
+
+    slices = [wedge(event, 1_000, rng) for _ in range(50)]
+
+    assert np.mean([len(each) for each in slices]) == pytest.approx(1_000, rel=0.1)
+    for each in slices:
+        # Straight tracks do not leave the wedge: those inside are whole.
+        assert (np.unique(each.particle, return_counts=True)[1] == 8).mean() > 0.9
+        assert (np.diff(np.hypot(each.r, each.z)) >= 0).all()
+    assert wedge(event, len(event), rng) is event
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ({"min_pt_gev": 1.0, "full_pt_gev": 0.5}, "min_pt_gev <= full_pt_gev"),
+        ({"partial_weight": 1.5}, "partial_weight must be in"),
+    ],
+)
+def test_targets_that_make_no_sense_are_refused(targets, message):
+    with pytest.raises(PipelineConfigError, match=message):
+        Targets(**targets)
 
 
 def test_an_operating_point_keeps_the_wanted_shares(small_pipeline):
@@ -115,7 +179,7 @@ def test_an_operating_point_keeps_the_wanted_shares(small_pipeline):
 
     def n_true(edge_filter):
         graphs = [
-            build_graph(event, cut.config, cut.embedding, edge_filter)
+            build_graph(event, cut.config, cut.embedding, Targets(), edge_filter)
             for event in events
         ]
         return sum(float(graph.label.sum()) for graph in graphs)
@@ -127,12 +191,12 @@ def test_an_operating_point_keeps_the_wanted_shares(small_pipeline):
 
 def small_recipe(small_config):
     def steps(n, rate):
-        return StageSchedule(n_steps=n, learning_rate=rate)
+        return EdgeSchedule(n_steps=n, learning_rate=rate)
 
     return TrainingRecipe(
         pipeline=replace(small_config, graph=replace(small_config.graph, r_val=1.0)),
         n_validation=2,
-        embedding=steps(150, 1e-2),
+        embedding=StageSchedule(n_steps=150, learning_rate=1e-2),
         filter=steps(60, 1e-2),
         gnn=steps(100, 1e-2),
         training_point=OperatingPoint(neighbours=0.997, filter=0.99),
