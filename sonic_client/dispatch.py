@@ -132,6 +132,8 @@ class Dispatcher:
         n_bytes = sum(item.n_bytes for item in batch)
         try:
             with self._announced(route.message, call, len(batch), n_bytes):
+                if headers := self._observer.headers(route.message):
+                    call = replace(call, headers=headers)
                 delivery = await route.deliver(
                     call,
                     partial(self._take_apart, batch),
