@@ -10,6 +10,7 @@
         ├── InvalidEventError (ValueError)           the event cannot be right
         ├── NoEventsError                            nothing to do
         ├── UnequalEventsError (ValueError)          files of different events
+        ├── DuplicateEventError (ValueError)         the output could not tell them
         ├── OutputExistsError (FileExistsError)      say so to overwrite it
         ├── OutputError (OSError)                    folder missing, disk full, ...
         └── EventFailedError                         no answer for one event
@@ -25,6 +26,7 @@ from sonic_client.errors import SonicError
 
 __all__ = [
     "DataError",
+    "DuplicateEventError",
     "EventFailedError",
     "InputNotFoundError",
     "InvalidEventError",
@@ -109,6 +111,22 @@ class UnequalEventsError(DataError, ValueError):
     """Two inputs that must describe the same events, in the same order, do not."""
 
 
+class DuplicateEventError(DataError, ValueError):
+    """Two events of one number, for a file that knows events by their numbers.
+
+    Attributes
+    ----------
+    event_id : int
+    """
+
+    def __init__(self, event_id: int) -> None:
+        self.event_id = event_id
+        super().__init__(
+            f"event {event_id} is there twice, in several inputs; this output format "
+            "could not tell them apart"
+        )
+
+
 class OutputExistsError(DataError, FileExistsError):
     """The output is there already, and replacing it was not asked for.
 
@@ -117,9 +135,13 @@ class OutputExistsError(DataError, FileExistsError):
     path : Path or str
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        reason: str = "exists already; remove it, or ask to overwrite it",
+    ) -> None:
         self.path = path
-        super().__init__(f"{path}: exists already; remove it, or ask to overwrite it")
+        super().__init__(f"{path}: {reason}")
 
 
 class OutputError(DataError, OSError):

@@ -11,15 +11,10 @@ from contextlib import ExitStack
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from producers.base import AnyEvent, LoopChunk, part_ends
+from producers.chunk_result import ChunkResult, FailurePolicy, Fill, check_policy
 from producers.errors import EventFailedError
 from producers.event_loop.flights import Flight, fly_through
-from producers.event_loop.results import (
-    ChunkResult,
-    FailurePolicy,
-    Fill,
-    check_policy,
-    result_of,
-)
+from producers.event_loop.results import result_of
 from producers.event_loop.step import MappingClient, Step, open_steps, plan_steps
 from producers.event_loop.times import LoopTimes, Stopwatch
 from producers.iteration import iterating

@@ -92,8 +92,8 @@ def plan_steps(
                     f"(before it: {before})"
                 )
         names.append(step.name)
-    needed = {name for step in steps for name in step.needs}
-    return tuple(_with_form(step, step.name in needed) for step in steps), is_alone
+    named = {name for step in steps for name in step.needs}
+    return tuple(_with_form(step, step.name in named) for step in steps), is_alone
 
 
 def _with_form(step: Step, is_needed: bool) -> Step:

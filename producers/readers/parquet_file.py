@@ -110,6 +110,11 @@ class ParquetTable:
                     self.path, f"column {name!r}: expected {form}, got {kind}"
                 )
 
+    def text(self, name: str) -> str | None:
+        """Return the text stored under a name in the metadata, or None."""
+        stored = (self._file.metadata.metadata or {}).get(name.encode())
+        return None if stored is None else str(stored.decode())
+
     def step_of(self, columns: Sequence[str], n_bytes: int) -> int:
         """Return how many rows hold about `n_bytes` of the columns, at least one."""
         roots = {name.partition(".")[0] for name in columns}

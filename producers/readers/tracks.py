@@ -1,24 +1,31 @@
-"""The file of a tracking job, read back."""
+"""The file of a tracking job, read back; complete, or what was finished of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from producers.candidates import TrackCandidates
+from producers.candidates import CandidateChunk, TrackCandidates
 from producers.errors import InvalidEventError, UnequalEventsError, UnreadableFileError
 from producers.iteration import iterating
-from producers.readers.location import PathLike, locations
+from producers.readers.content import FileContent
+from producers.readers.event_chunks import CHUNK_BYTES
+from producers.readers.location import Location, PathLike, locations
+from producers.readers.parquet_file import ParquetTable, open_parquet
+from producers.readers.partial import is_partial, read_blocks
 from producers.readers.prefetch import prefetched
-from producers.readers.root_file import RootFile, RootTable, open_root, step_of
+from producers.readers.root_file import Lists, RootFile, RootTable, open_root, step_of
+from producers.track_block import TrackBlock
 
 __all__ = ["TrackEvent", "TrackEvents"]
 
-CHUNK_BYTES = 8 * 2**20
+LABELS = ["sp_label"]
+CANDIDATES = ["n_space_points", "sp_index"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -29,14 +36,30 @@ class TrackEvent:
     ----------
     event_id : int
     candidates : TrackCandidates
+        Of a failed event that was skipped, without any label.
+    is_failed : bool
+        Whether the event got no answer.
     """
 
     event_id: int
     candidates: TrackCandidates
+    is_failed: bool = False
+
+
+class _TrackFile(Protocol):
+    # Any: JSON values of several kinds.
+    provenance: dict[str, Any]
+
+    def __len__(self) -> int: ...
+
+    def blocks(self) -> Iterator[TrackBlock]: ...
 
 
 class TrackEvents:
     """Iterable over the events of a file that `TrackWriter` wrote.
+
+    Reads TTrees, RNTuples and parquet, and the folder ``<output>.partial`` that an
+    interrupted job left.
 
     Parameters
     ----------
@@ -45,7 +68,7 @@ class TrackEvents:
     Attributes
     ----------
     provenance : dict
-        Where the tracks come from.
+        Where the tracks come from; of an interrupted job empty.
 
     Raises
     ------
@@ -56,14 +79,57 @@ class TrackEvents:
     """
 
     def __init__(self, path: PathLike) -> None:
-        (self.path,) = locations(path)
-        with open_root(self.path) as file:
-            labels, candidates = _tables(file)
-            labels.require(["sp_label"], scalars=("event",))
-            candidates.require(["n_space_points", "sp_index"], scalars=("event",))
+        self.path: Location = Path(path) if is_partial(path) else locations(path)[0]
+        self._file = _open(self.path)
+        self.provenance = self._file.provenance
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def __iter__(self) -> Iterator[TrackEvent]:
+        with iterating(prefetched(self._file.blocks())) as blocks:
+            for block in blocks:
+                events = zip(
+                    block.event_ids, block.candidates, block.is_failed, strict=True
+                )
+                for event_id, candidates, is_failed in events:
+                    yield TrackEvent(
+                        event_id=int(event_id),
+                        candidates=candidates,
+                        is_failed=bool(is_failed),
+                    )
+
+
+def _open(path: Location) -> _TrackFile:
+    if is_partial(path):
+        return _PartialTracks(Path(path))
+    if FileContent(path).container == "parquet":
+        return _ParquetTracks(path)
+    return _RootTracks(path)
+
+
+class _PartialTracks:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.provenance: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, read_blocks(self._folder)))
+
+    def blocks(self) -> Iterator[TrackBlock]:
+        return read_blocks(self._folder)
+
+
+class _RootTracks:
+    def __init__(self, path: Location) -> None:
+        self._path = path
+        with open_root(path) as file:
+            labels, candidates = file.table("labels"), file.table("candidates")
+            labels.require(LABELS, scalars=("event",))
+            candidates.require(CANDIDATES, scalars=("event",))
             if len(labels) != len(candidates):
                 raise UnequalEventsError(
-                    f"{self.path}: {len(labels)} events in 'labels', "
+                    f"{path}: {len(labels)} events in 'labels', "
                     f"{len(candidates)} in 'candidates'"
                 )
             self._n_events = len(labels)
@@ -72,63 +138,109 @@ class TrackEvents:
     def __len__(self) -> int:
         return self._n_events
 
-    def __iter__(self) -> Iterator[TrackEvent]:
-        with iterating(prefetched(self._blocks())) as blocks:
-            for block in blocks:
-                yield from block
-
-    def _blocks(self) -> Iterator[list[TrackEvent]]:
-        with open_root(self.path) as file:
-            labels, candidates = _tables(file)
-            step = step_of(labels, ["sp_label"], CHUNK_BYTES)
+    def blocks(self) -> Iterator[TrackBlock]:
+        with open_root(self._path) as file:
+            labels, candidates = file.table("labels"), file.table("candidates")
+            step = step_of(labels, LABELS, CHUNK_BYTES)
             for start in range(0, len(self), step):
-                yield _read_block(
-                    labels, candidates, start, min(start + step, len(self))
-                )
+                stop = min(start + step, len(self))
+                yield self._read(labels, candidates, start, stop)
 
-
-def _tables(file: RootFile) -> tuple[RootTable, RootTable]:
-    return file.table("labels"), file.table("candidates")
+    def _read(
+        self, labels: RootTable, candidates: RootTable, start: int, stop: int
+    ) -> TrackBlock:
+        event_ids = labels.scalars("event", start, stop)
+        has_mask = "is_failed" in labels.columns
+        return _block(
+            self._path,
+            start,
+            event_ids,
+            labels.scalars("is_failed", start, stop) if has_mask else None,
+            [
+                *labels.lists(LABELS, start, stop),
+                *candidates.lists(CANDIDATES, start, stop),
+            ],
+        )
 
 
 # Any: JSON values of several kinds.
 def _provenance(file: RootFile) -> dict[str, Any]:
-    text = file.text("provenance")
+    return _parsed(file.path, file.text("provenance"))
+
+
+def _parsed(path: Location, text: str | None) -> dict[str, Any]:
     try:
         content = json.loads(text or "{}")
     except ValueError as error:
-        raise UnreadableFileError(file.path, f"provenance: {error}") from error
+        raise UnreadableFileError(path, f"provenance: {error}") from error
     if not isinstance(content, dict):
-        raise UnreadableFileError(file.path, "provenance: expected a JSON object")
+        raise UnreadableFileError(path, "provenance: expected a JSON object")
     return content
 
 
-def _read_block(
-    labels: RootTable, candidates: RootTable, start: int, stop: int
-) -> list[TrackEvent]:
-    event_ids = labels.scalars("event", start, stop)
-    (label_lists,) = labels.lists(["sp_label"], start, stop)
-    sizes, points = candidates.lists(["n_space_points", "sp_index"], start, stop)
-    events = []
-    per_event = zip(
-        event_ids,
-        np.split(label_lists.values, np.cumsum(label_lists.counts)[:-1]),
-        np.split(sizes.values, np.cumsum(sizes.counts)[:-1]),
-        np.split(points.values, np.cumsum(points.counts)[:-1]),
-        strict=True,
-    )
-    for index, (event_id, label, size, point) in enumerate(per_event):
-        if int(size.sum()) != len(point) or (point >= len(label)).any():
-            raise InvalidEventError(
-                labels.path,
-                event_id=int(event_id),
-                entry=start + index,
-                reason="its candidates do not fit its space points",
-            )
-        found = TrackCandidates(
-            labels=label,
-            row_splits=np.concatenate(([0], np.cumsum(size))).astype(np.int64),
-            space_points=point,
+class _ParquetTracks:
+    def __init__(self, path: Location) -> None:
+        self._path = path
+        with open_parquet(path) as table:
+            table.require([*LABELS, *CANDIDATES], scalars=("event",))
+            self._n_events = len(table)
+            self.provenance = _parsed(path, table.text("provenance"))
+
+    def __len__(self) -> int:
+        return self._n_events
+
+    def blocks(self) -> Iterator[TrackBlock]:
+        columns = ["event", "is_failed", *LABELS, *CANDIDATES]
+        with open_parquet(self._path) as table:
+            step = table.step_of(columns, CHUNK_BYTES)
+            for first, block in table.blocks(columns, 0, len(self), step):
+                yield self._block(table, first, block)
+
+    # Any: pyarrow has no type information.
+    def _block(self, table: ParquetTable, first: int, block: Any) -> TrackBlock:
+        return _block(
+            self._path,
+            first,
+            table.scalars(block["event"], "event"),
+            table.scalars(block["is_failed"], "is_failed"),
+            [table.lists(block[name], name) for name in (*LABELS, *CANDIDATES)],
         )
-        events.append(TrackEvent(event_id=int(event_id), candidates=found))
-    return events
+
+
+# Any: integers and flags.
+def _block(
+    path: Location,
+    first: int,
+    event_ids: Any,
+    is_failed: Any,
+    columns: Sequence[Lists],
+) -> TrackBlock:
+    labels, sizes, points = columns
+    block = TrackBlock(
+        event_ids=event_ids,
+        is_failed=np.zeros(len(event_ids), bool) if is_failed is None else is_failed,
+        candidates=CandidateChunk(
+            labels=labels.values,
+            point_splits=_splits(labels.counts),
+            sizes=sizes.values,
+            candidate_splits=_splits(sizes.counts),
+            space_points=points.values,
+        ),
+    )
+    fits = np.diff(_splits(sizes.values)[block.candidates.candidate_splits])
+    is_wrong = fits != points.counts
+    beyond = points.values >= np.repeat(labels.counts, points.counts)
+    is_wrong[np.repeat(np.arange(len(block)), points.counts)[beyond]] = True
+    if is_wrong.any():
+        index = int(np.flatnonzero(is_wrong)[0])
+        raise InvalidEventError(
+            path,
+            event_id=int(event_ids[index]),
+            entry=first + index,
+            reason="its candidates do not fit its space points",
+        )
+    return block
+
+
+def _splits(counts: Any) -> Any:
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)

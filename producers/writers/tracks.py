@@ -1,36 +1,49 @@
-"""Track candidates into a ROOT file."""
+"""Tracks into a file, with a journal of what is finished."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
 from producers.base import Event
-from producers.candidates import TrackCandidates
-from producers.writers.table import RootWriter, TableSpec
+from producers.candidates import CandidateChunk, TrackCandidates
+from producers.chunk_result import ChunkResult
+from producers.errors import OutputError
+from producers.track_block import FailureRow, TrackBlock
+from producers.writers.journal import Journal
+from producers.writers.track_files import choose_track_format
+from producers.writers.whole_file import check_output, output_errors
 
 __all__ = ["TrackWriter"]
 
-LABELS = TableSpec(name="labels", columns={"sp_label": np.int64})
+VALUES_PER_BLOCK = 2**20  # 8 MB
+EVENTS_PER_BLOCK = 1000
+SECONDS_PER_BLOCK = 10.0
+"""What a kill can cost: the events of so many seconds, if not less."""
 
-CANDIDATES = TableSpec(
-    name="candidates", columns={"n_space_points": np.int64, "sp_index": np.int64}
-)
 
+class TrackWriter:
+    """Writes the tracks of a job: the complete file, or what is finished beside it.
 
-class TrackWriter(RootWriter):
-    """Writes the tracks of a job; complete, or not at all.
+    The tables ``labels`` and ``candidates`` have one entry per event, in input order.
+    ``labels``: ``event`` (int64), ``is_failed`` (bool) and ``sp_label`` (int64[]), one
+    label per space point in the order of the input, -1 where it is on no candidate.
+    ``candidates``: ``event``, ``n_space_points`` (int64[]) of each candidate, and
+    ``sp_index`` (int64[]), the space points of all candidates one after another, each
+    candidate's ordered outward. ``failures`` has a row for each event without an
+    answer, with its cause. ``provenance`` is a text of JSON. Formats other than TTree
+    and RNTuple hold the same as far as they can.
 
-    The TTree ``labels`` has one entry per event, in input order: ``event`` (int64)
-    and ``sp_label`` (int64[]), one label per space point in the order of the input,
-    -1 where it is on no candidate. The TTree ``candidates`` has the same entries:
-    ``event``, ``n_space_points`` (int64[]) of each candidate, and ``sp_index``
-    (int64[]), the space points of all candidates one after another, each
-    candidate's ordered outward. ``provenance`` is a text (TObjString) of JSON.
+    The output is there once it is complete. A job that ends before, however it ends,
+    leaves a folder ``<output>.partial`` with the events that were finished, if any:
+    `producers.readers.TrackEvents` reads it, and ``resume`` goes on from it. The
+    result is the same as that of a job that was not interrupted.
 
     Parameters
     ----------
@@ -38,8 +51,18 @@ class TrackWriter(RootWriter):
     provenance : mapping
         Where the tracks come from, as plain values for JSON: input files, model,
         version, server, weights, cuts, command, versions.
+    format : str, optional
+        A name of `producers.writers.known_track_formats`; by default the one that
+        the suffix says.
     force : bool
-        Whether an existing file may be replaced.
+        Whether an existing file, or what an interrupted job left, may be replaced.
+    resume : bool
+        Whether to go on from what an interrupted job left. `n_done` is then the
+        number of events that need not be done again.
+    job : mapping, optional
+        What the result depends on: what is resumed must have the same.
+    clock : callable
+        Seconds, for the blocks of slow jobs.
 
     Attributes
     ----------
@@ -48,11 +71,11 @@ class TrackWriter(RootWriter):
 
     Raises
     ------
+    ConfigError
+        If there is no such format; on entering, if what was left is of another job.
     OutputExistsError, OutputError
         On entering, if the file must not or cannot be written.
     """
-
-    specs: ClassVar = (LABELS, CANDIDATES)
 
     def __init__(
         self,
@@ -60,10 +83,50 @@ class TrackWriter(RootWriter):
         # Any: JSON values of several kinds.
         provenance: Mapping[str, Any],
         *,
+        format: str | None = None,
         force: bool = False,
+        resume: bool = False,
+        job: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(path, force=force)
-        self.provenance = dict(provenance)
+        self.path, self.provenance = Path(path), dict(provenance)
+        self._format = choose_track_format(self.path, format)
+        self._force, self._resume, self._clock = force, resume, clock
+        self._journal = Journal(self.path, job or {})
+        self._pending: list[TrackBlock] = []
+        self._n_values = self._n_events = 0
+        self._failures: list[FailureRow] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        check_output(self.path, force=self._force)
+        self._journal.open(resume=self._resume, force=self._force)
+        try:
+            self._begin()
+            for block in self._journal.blocks_before():
+                self._add(block)
+        except BaseException:
+            self._leave()
+            raise
+        self._last_s = self._clock()
+        return self
+
+    def _begin(self) -> None:
+        # In the folder of the journal, so that renaming is atomic and a kill leaves
+        # nothing else behind. With its own name: suffixes may say how it is packed.
+        self._unfinished = self._journal.folder / f"unfinished-{self.path.name}"
+        with output_errors(self.path):
+            self._file = self._format.create(self._unfinished)
+
+    @property
+    def n_done(self) -> int:
+        """Number of events that were finished when the writer was entered, or since."""
+        return self._journal.n_events
+
+    @property
+    def partial(self) -> Path:
+        """The folder that is left if the job ends before its time."""
+        return self._journal.folder
 
     def write(self, event: Event, candidates: TrackCandidates | None) -> None:
         """Add one event; None, for an event that failed, is written as no candidate.
@@ -77,30 +140,116 @@ class TrackWriter(RootWriter):
         OutputError
             If the file cannot be written.
         """
-        if candidates is None:
-            candidates = TrackCandidates.none_among(len(event))
-        if len(candidates.labels) != len(event):
+        found = candidates or TrackCandidates.none_among(len(event))
+        if candidates is not None and len(candidates.labels) != len(event):
             raise ValueError(
                 f"event {event.event_id}: {len(candidates.labels)} labels "
                 f"for {len(event)} space points"
             )
-        self._tables["labels"].append(event.event_id, {"sp_label": candidates.labels})
-        self._tables["candidates"].append(
-            event.event_id,
-            {
-                "n_space_points": candidates.sizes,
-                "sp_index": candidates.space_points,
-            },
+        self._append(
+            TrackBlock(
+                event_ids=np.array([event.event_id], dtype=np.int64),
+                is_failed=np.array([candidates is None]),
+                candidates=CandidateChunk(
+                    labels=found.labels,
+                    point_splits=np.array([0, len(event)], dtype=np.int64),
+                    sizes=found.sizes,
+                    candidate_splits=np.array([0, len(found)], dtype=np.int64),
+                    space_points=found.space_points,
+                ),
+            )
         )
 
-    def finish(self) -> None:
-        """Write what is held back, and the provenance.
+    def write_result(self, result: ChunkResult) -> None:
+        """Add the events of a chunk: the tracks of its first producer of candidates.
+
+        Failed events have no labels with the loop's policy ``skip``, and -1 for each
+        space point with ``fill``.
 
         Raises
         ------
-        TypeError
-            If the provenance holds what JSON cannot.
+        ValueError
+            If no producer of the loop finds candidates.
+        OutputError
+            If the file cannot be written.
         """
-        super().finish()
-        with self._output.errors():
-            self._output.file["provenance"] = json.dumps(self.provenance, indent=1)
+        chunks = [
+            each
+            for each in result.products.values()
+            if isinstance(each, CandidateChunk)
+        ]
+        if not chunks:
+            raise ValueError(
+                f"no candidates among the products of {', '.join(result.products)}"
+            )
+        block = TrackBlock(
+            event_ids=result.chunk.event_ids,
+            is_failed=result.is_failed,
+            candidates=chunks[0],
+            failures=tuple(map(FailureRow.of, result.failures)),
+        )
+        if result.failures and result.on_failure == "skip":
+            block = block.without_points_of_failed()
+        self._append(block)
+
+    def _append(self, block: TrackBlock) -> None:
+        self._pending.append(block)
+        self._n_values += block.n_values
+        self._n_events += len(block)
+        if (
+            self._n_values >= VALUES_PER_BLOCK
+            or self._n_events >= EVENTS_PER_BLOCK
+            or self._clock() - self._last_s >= SECONDS_PER_BLOCK
+        ):
+            self._commit()
+
+    def _commit(self) -> None:
+        if not self._pending:
+            return
+        block = TrackBlock.joined(self._pending)
+        self._journal.append(block)
+        self._pending, self._n_values, self._n_events = [], 0, 0
+        self._add(block)
+        self._last_s = self._clock()
+
+    def _add(self, block: TrackBlock) -> None:
+        self._failures += block.failures
+        with output_errors(self.path):
+            self._file.append(block)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+            else:
+                with suppress(OutputError):  # a full disk is why it ends, perhaps
+                    self._keep_pending()
+        finally:
+            self._leave()
+
+    def _keep_pending(self) -> None:
+        if self._pending:
+            self._journal.append(TrackBlock.joined(self._pending))
+
+    def _finish(self) -> None:
+        self._commit()
+        with output_errors(self.path):
+            self._file.finish(self._failures, self.provenance)
+            self._file.close()
+            self._unfinished.replace(self.path)
+        self._journal.remove()
+
+    def _leave(self) -> None:
+        if not self.partial.is_dir():
+            return
+        with suppress(OSError, OutputError):
+            self._file.close()
+        with suppress(OutputError):
+            self._unfinished.unlink(missing_ok=True)
+            if not self._journal.n_events:
+                self._journal.remove()

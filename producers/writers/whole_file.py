@@ -13,7 +13,7 @@ import uproot
 
 from producers.errors import OutputError, OutputExistsError
 
-__all__ = ["OpenOutput", "check_output", "whole_file"]
+__all__ = ["OpenOutput", "check_output", "output_errors", "whole_file"]
 
 
 def check_output(path: Path | str, *, force: bool = False) -> None:
@@ -61,7 +61,7 @@ class OpenOutput:
         OutputError
             With the path of the output, not of the temporary file.
         """
-        with _output_errors(self.path):
+        with output_errors(self.path):
             yield
 
 
@@ -88,21 +88,28 @@ def whole_file(path: Path | str, *, force: bool = False) -> Iterator[OpenOutput]
     check_output(path, force=force)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with _output_errors(path):
+        with output_errors(path):
             file = uproot.recreate(partial)
         try:
             yield OpenOutput(path, file)
         finally:
-            with _output_errors(path):
+            with output_errors(path):
                 file.close()
-        with _output_errors(path):
+        with output_errors(path):
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
+def output_errors(path: Path) -> Iterator[None]:
+    """Translate the operating system's errors: disk full, quota, no permission.
+
+    Raises
+    ------
+    OutputError
+        With the path of the output, not of a temporary file.
+    """
     try:
         yield
     except OutputError:
