@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from producers.errors import OutputError, OutputExistsError
+from producers.readers.partial import partial_folder
 from producers.writers import check_output
 from sonic_client.errors import ConfigError, SonicError
 
-__all__ = ["RefusedOutputError", "check_outputs", "whole_path", "write_json"]
+__all__ = [
+    "RefusedOutputError",
+    "check_interrupted",
+    "check_outputs",
+    "whole_path",
+    "write_json",
+]
 
 
 class RefusedOutputError(SonicError, FileExistsError):
@@ -56,6 +63,22 @@ def check_outputs(
             raise RefusedOutputError(
                 f"{path}: exists already; --force replaces it"
             ) from error
+
+
+def check_interrupted(output: Path, *, resume: bool, force: bool) -> None:
+    """Refuse to begin anew over what an interrupted job left, unless it is said.
+
+    Raises
+    ------
+    RefusedOutputError
+        If it left something, and neither `resume` nor `force` is set.
+    """
+    left = partial_folder(output)
+    if left.is_dir() and not (resume or force):
+        raise RefusedOutputError(
+            f"{left}: left by an interrupted job; --resume goes on from it, "
+            "--force begins anew"
+        )
 
 
 @contextmanager

@@ -23,6 +23,12 @@ EXAMPLES = """\
 [cyan]sonic track run*.root -o tracks.root --layout concat --json summary.json[/cyan]
 
 [cyan]sonic track in_e1000.csv -o tracks.root --csv-scale 3000,3.14159265,400[/cyan]
+
+[cyan]sonic track @files.txt -o tracks.parquet --on-failure fill[/cyan]
+
+[cyan]sonic track event*-hits.csv.gz -o submission.csv[/cyan]
+
+[cyan]sonic track run*.root -o tracks.root --resume[/cyan]
 """
 
 
@@ -34,12 +40,25 @@ def register(app: typer.Typer) -> None:
 def track(
     *,
     files: Annotated[
-        list[Path],
-        typer.Argument(help="ROOT files (TTree or RNTuple) or feature csv files."),
+        list[str],
+        typer.Argument(
+            help="Files, patterns, URLs, or @list.txt of them: ROOT (TTree, RNTuple, "
+            "ACTS, GNN4ITk, EDM4hep), csv (TrackML, ACTS, features), parquet, numpy."
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="ROOT file for the tracks.")
+        Path, typer.Option("-o", "--output", help="File for the tracks.")
     ],
+    input_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Of the files, if not as their content shows."),
+    ] = None,
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            help="ttree, rntuple, parquet, trackml or edm4hep; else by the suffix."
+        ),
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option(help="grpc://host:port of a Triton; none: one in this process."),
@@ -89,6 +108,16 @@ def track(
         Path | None,
         typer.Option(help="File for the job summary, rates, times and peak memory."),
     ] = None,
+    on_failure: Annotated[
+        Literal["raise", "skip", "fill"],
+        typer.Option(
+            help="Of an event without answer: end, leave it empty, or fill with -1."
+        ),
+    ] = "raise",
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from what an interrupted job left."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace outputs that exist.")
     ] = False,
@@ -96,7 +125,9 @@ def track(
     """Find the tracks of every event, on a server or in this process.
 
     Writes one entry per event, in the order of the input: a label per space
-    point (-1: on no candidate), the candidates, and where they come from.
+    point (-1: on no candidate), the candidates, the failures, and where they
+    come from. A job that is interrupted leaves what it finished in
+    <output>.partial, from where --resume goes on.
     """
     with one_line_errors():
         # Loaded here, for `sonic --help` is to be quick.
@@ -110,6 +141,10 @@ def track(
         job = TrackingJob(
             files=tuple(files),
             output=output,
+            input_format=input_format,
+            output_format=output_format,
+            on_failure=on_failure,
+            resume=resume,
             server=server,
             model=model,
             layout=layout,

@@ -95,6 +95,7 @@ class TrackWriter:
         self._journal = Journal(self.path, job or {})
         self._pending: list[TrackBlock] = []
         self._n_values = self._n_events = 0
+        self._n_candidates = 0
         self._failures: list[FailureRow] = []
         self._stack = ExitStack()
 
@@ -104,6 +105,7 @@ class TrackWriter:
         try:
             self._begin()
             for block in self._journal.blocks_before():
+                self._count(block)
                 self._add(block)
         except BaseException:
             self._leave()
@@ -122,6 +124,16 @@ class TrackWriter:
     def n_done(self) -> int:
         """Number of events that were finished when the writer was entered, or since."""
         return self._journal.n_events
+
+    @property
+    def n_candidates(self) -> int:
+        """Number of candidates of all events until now."""
+        return self._n_candidates
+
+    @property
+    def failures(self) -> tuple[FailureRow, ...]:
+        """The failures of all events until now."""
+        return tuple(self._failures)
 
     @property
     def partial(self) -> Path:
@@ -194,6 +206,7 @@ class TrackWriter:
 
     def _append(self, block: TrackBlock) -> None:
         self._pending.append(block)
+        self._count(block)
         self._n_values += block.n_values
         self._n_events += len(block)
         if (
@@ -212,8 +225,11 @@ class TrackWriter:
         self._add(block)
         self._last_s = self._clock()
 
-    def _add(self, block: TrackBlock) -> None:
+    def _count(self, block: TrackBlock) -> None:
+        self._n_candidates += len(block.candidates.sizes)
         self._failures += block.failures
+
+    def _add(self, block: TrackBlock) -> None:
         with output_errors(self.path):
             self._file.append(block)
 

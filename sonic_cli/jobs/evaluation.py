@@ -124,13 +124,14 @@ def _triples(
 
 def _input_events(job: EvaluationJob, tracks: TrackEvents) -> EventSource:
     provenance = tracks.provenance
-    paths = job.events or tuple(map(Path, provenance.get("inputs", ())))
+    paths = job.events or tuple(provenance.get("inputs", ()))
     if not paths:
         raise EdgesNotCountedError("the tracks do not name their input: give --events")
     columns, scale = provenance.get("columns"), provenance.get("csv_scale")
     try:
         source = open_events(
             paths,
+            format=provenance.get("format"),
             columns=ColumnMapping.from_dict(columns) if columns else None,
             csv_scale=FeatureScale(**scale) if scale else None,
             max_events=len(tracks),

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from producers import (
     ColumnMapping,
     EventLoop,
     EventSource,
     FeatureScale,
-    TrackCandidates,
     TrackFindingProducer,
     TrackWriter,
     open_events,
 )
+from producers.event_loop import FailurePolicy
+from producers.readers import locations
 from sonic_cli.jobs.memory import peak_memory_bytes
 from sonic_cli.jobs.server import ServerInUse, tracking_server
 from sonic_cli.jobs.tracking_report import TrackingReport
-from sonic_cli.outputs import check_outputs, write_json
+from sonic_cli.outputs import check_interrupted, check_outputs, write_json
 from sonic_cli.progress import progress
 from sonic_client import (
     Client,
@@ -45,8 +48,12 @@ OWN_SERVER_DEADLINE_S = 7 * 86_400.0
 class TrackingJob:
     """What `sonic track` was asked for; see its options."""
 
-    files: tuple[Path, ...]
+    files: tuple[str | Path, ...]
     output: Path
+    input_format: str | None = None
+    output_format: str | None = None
+    on_failure: FailurePolicy = "raise"
+    resume: bool = False
     server: str | None = None
     model: str | None = None
     layout: Layout = "per_event"
@@ -109,11 +116,14 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
         If the weights for the in-process server cannot be used.
     """
     started = time.perf_counter()
+    local = tuple(path for path in locations(job.files) if isinstance(path, Path))
     check_outputs(
-        {"--output": job.output, "--json": job.json}, inputs=job.files, force=job.force
+        {"--output": job.output, "--json": job.json}, inputs=local, force=job.force
     )
+    check_interrupted(job.output, resume=job.resume, force=job.force)
     source = open_events(
         job.files,
+        format=job.input_format,
         columns=job.columns,
         csv_scale=job.csv_scale,
         max_events=job.max_events,
@@ -124,15 +134,24 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
         producer = TrackFindingProducer(
             client.metadata, min_space_points=job.min_space_points
         )
-        loop = EventLoop(source, producer, client)
-        provenance = _provenance(job, source, client.metadata, server)
         running = time.perf_counter()
-        with TrackWriter(job.output, provenance, force=job.force) as writer:
-            n_candidates = _write_all(loop, writer, len(source))
+        with _writer(job, source, client.metadata, server) as writer:
+            loop = EventLoop(
+                source.between(writer.n_done),
+                producer,
+                client,
+                sink=writer,
+                on_failure=job.on_failure,
+            )
+            n_before = writer.n_done
+            with progress("track", len(source), unit="events") as show:
+                loop.process(lambda n_events: show(n_before + n_events))
             closing = time.perf_counter()
-        report = TrackingReport(
+        done = TrackingReport(
             output=job.output,
-            n_candidates=n_candidates,
+            n_candidates=writer.n_candidates,
+            n_resumed=n_before,
+            failures=writer.failures,
             summary=client.summary(),
             times=loop.times(),
             start_s=running - started,
@@ -141,20 +160,35 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
             peak_memory_bytes=peak_memory_bytes(),
         )
     if job.json is not None:
-        write_json(job.json, {"command": job.command, **report.to_dict()})
-    return report
+        write_json(job.json, {"command": job.command, **done.to_dict()})
+    return done
 
 
-def _write_all(
-    loop: EventLoop[TrackCandidates], writer: TrackWriter, n_events: int
-) -> int:
-    n_candidates = 0
-    with progress("track", n_events, unit="events") as report:
-        for done, (event, candidates) in enumerate(loop.run(), start=1):
-            writer.write(event, candidates)
-            n_candidates += 0 if candidates is None else len(candidates)
-            report(done)
-    return n_candidates
+@contextmanager
+def _writer(
+    job: TrackingJob, source: EventSource, model: ModelMetadata, server: ServerInUse
+) -> Iterator[TrackWriter]:
+    """Give the writer; if the job ends early, say what it leaves."""
+    provenance = _provenance(job, source, model, server)
+    same = ("inputs", "n_events", "model", "columns", "csv_scale", "min_space_points")
+    writer = TrackWriter(
+        job.output,
+        provenance,
+        format=job.output_format,
+        force=job.force,
+        resume=job.resume,
+        job={name: provenance[name] for name in same} | {"on_failure": job.on_failure},
+    )
+    try:
+        with writer:
+            yield writer
+    finally:
+        if writer.partial.is_dir() and writer.n_done:
+            typer.echo(
+                f"sonic: {writer.n_done} events are in {writer.partial}; "
+                "--resume goes on from there",
+                err=True,
+            )
 
 
 def _provenance(
@@ -164,7 +198,11 @@ def _provenance(
     packages += ["torch"] if server.is_own else []
     return {
         "command": job.command,
-        "inputs": [str(Path(name).resolve()) for name in source.names],
+        "inputs": [
+            name if "://" in name else str(Path(name).resolve())
+            for name in source.names
+        ],
+        "format": job.input_format,
         "n_events": len(source),
         "server": "in this process" if server.is_own else server.url,
         "model": {

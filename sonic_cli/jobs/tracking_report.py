@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from producers import LoopTimes
+from producers.track_block import FailureRow
 from sonic_client import JobSummary
 
 __all__ = ["TrackingReport"]
@@ -19,6 +20,10 @@ class TrackingReport:
 
     output: Path
     n_candidates: int
+    n_resumed: int = 0
+    """Events that an interrupted job had finished before."""
+
+    failures: tuple[FailureRow, ...] = ()
     summary: JobSummary
     times: LoopTimes
     start_s: float
@@ -63,6 +68,8 @@ class TrackingReport:
             "output": str(self.output),
             "events": times.events,
             "failed_events": times.failed_events,
+            "failures": [asdict(row) for row in self.failures],
+            "resumed_events": self.n_resumed,
             "space_points": times.space_points,
             "candidates": self.n_candidates,
             "events_per_s": self.events_per_s,
@@ -74,13 +81,16 @@ class TrackingReport:
 
     def rows(self) -> list[tuple[str, str]]:
         """Names and values, ready for a table."""
-        n_events = self.times.events
+        n_events = self.times.events + self.n_resumed
         rows = [
             ("track candidates", f"{self.n_candidates} in {n_events} events"),
             *self.summary.rows(),
             ("events per second", f"{self.events_per_s:.3g}, start-up left out"),
             ("time", _shares(self.loop_parts_s)),
         ]
+        if self.n_resumed:
+            rows.insert(1, ("resumed", f"after {self.n_resumed} events"))
+        rows += [("failed", _failed(self.failures))] if self.failures else []
         if self.stage_s:
             rows.append(("compute", _shares(self.stage_s)))
         rows += [
@@ -88,6 +98,12 @@ class TrackingReport:
             ("written", str(self.output)),
         ]
         return rows
+
+
+def _failed(failures: tuple[FailureRow, ...]) -> str:
+    ids = ", ".join(str(row.event) for row in failures[:5])
+    more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
+    return f"{len(failures)}: event {ids}{more} ({failures[0].cause})"
 
 
 def _shares(seconds: Mapping[str, float]) -> str:
