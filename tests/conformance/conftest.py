@@ -324,13 +324,39 @@ def start_engine(
 
 
 @pytest.fixture(scope="session", params=ENGINES)
-def server(request) -> Iterator[Server]:
+def engine(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., Server]:
+    """Start a server of a check's own."""
+    return start_engine
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def call_at() -> Callable[..., HttpAnswer]:
+    return call_http
+
+
+@pytest.fixture(scope="session")
+def grpc_client() -> type[GrpcClient]:
+    return GrpcClient
+
+
+@pytest.fixture(scope="session")
+def server(engine) -> Iterator[Server]:
     """Serves every model that can be loaded."""
     models = sorted(path.name for path in REPOSITORY.iterdir())
     with ExitStack() as stack:
         yield start_engine(
             stack,
-            request.param,
+            engine,
             REPOSITORY,
             load=[name for name in models if name not in NOT_LOADED],
         )

@@ -21,7 +21,7 @@ class TritonPythonModel:
 
     def execute(self, requests):
         rows = [[text.decode() for text in _file(request).flat] for request in requests]
-        names = sum(rows, [])
+        names = [name for row in rows for name in row]
         self.files += [pathlib.Path(name).name for name in names if name]
         for name in filter(None, names):
             self._pass(pathlib.Path(name), requests)
