@@ -64,26 +64,28 @@ class LoopChunk(Protocol[EventT_co]):
         """Return some of the events, as views."""
 
 
-def part_ends(row_splits: NDArray[np.int64], n_rows: int) -> list[int]:
-    """Return where to cut a chunk into parts of at most so many rows.
+def part_ends(
+    row_splits: NDArray[np.int64], *, n_rows: int, n_events: int
+) -> list[int]:
+    """Return where to cut a chunk into parts of at most so many rows and events.
 
     Parameters
     ----------
     row_splits : ndarray, shape (n_events + 1,), int64
     n_rows : int
         An event with more is a part of its own.
+    n_events : int
 
     Returns
     -------
     list of int
-        The event after the last one of each part, rising, up to ``n_events``.
+        The event after the last one of each part, rising, up to the last of all.
     """
-    ends, n_events = [], len(row_splits) - 1
-    start = 0
-    while start < n_events:
+    ends, start, last = [], 0, len(row_splits) - 1
+    while start < last:
         limit = row_splits[start] + n_rows
         end = int(np.searchsorted(row_splits, limit, side="right")) - 1
-        start = min(max(end, start + 1), n_events)
+        start = min(max(end, start + 1), start + n_events, last)
         ends.append(start)
     return ends
 

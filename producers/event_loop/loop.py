@@ -30,6 +30,9 @@ ProductT = TypeVar("ProductT")
 ROWS_PER_PART = 2**14
 """Space points that are worked on at once: more no longer fit a processor's cache."""
 
+EVENTS_PER_PART = 128
+"""Events that are handed out at once, and lost at once by a kill, if they are small."""
+
 
 class Sink(Protocol):
     """Takes what a loop makes; `producers.writers.TrackWriter` is one."""
@@ -259,7 +262,7 @@ class EventLoop(Generic[EventT, ProductT]):
         with iterating(self._source) as chunks:
             while (chunk := self._next_chunk(chunks)) is not None:
                 start = 0
-                for end in part_ends(chunk.row_splits, ROWS_PER_PART):
+                for end in _ends(chunk):
                     part = self._prepared(chunk.part(start, end))
                     parts.append(part)
                     yield from map(Flight, part)
@@ -307,3 +310,8 @@ class EventLoop(Generic[EventT, ProductT]):
         self._watch.switch("write")
         yield result
         self._watch.switch(before)
+
+
+# Any: events of any kind.
+def _ends(chunk: LoopChunk[Any]) -> list[int]:
+    return part_ends(chunk.row_splits, n_rows=ROWS_PER_PART, n_events=EVENTS_PER_PART)

@@ -44,7 +44,7 @@ def read_blocks(folder: Path) -> Iterator[TrackBlock]:
         if path.name != block_name(number):
             raise UnreadableFileError(folder, f"{block_name(number)} is not there")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 block = TrackBlock.from_arrays(arrays)
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
             raise UnreadableFileError(path, f"damaged block: {error}") from error

@@ -1,0 +1,282 @@
+"""A job that is interrupted leaves what it finished, and goes on from it."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from producers import (
+    EventChunk,
+    OutputError,
+    OutputExistsError,
+    TrackCandidates,
+    TrackEvents,
+    TrackWriter,
+    UnreadableFileError,
+)
+from sonic_client import ConfigError
+
+JOB = """
+import sys
+from pathlib import Path
+from producers import EventLoop, TrackFindingProducer, TrackWriter, open_events
+from sonic_client.types import Answer, ModelMetadata, TensorSpec
+
+class Client:
+    '''Labels by the sign of y; waits for ever at an event, if told to.'''
+    def map(self, requests, *, ordered=True):
+        for number, request in enumerate(requests):
+            if number == int(sys.argv[3]):
+                print("waiting", flush=True)
+                sys.stdin.read()
+            labels = (request.inputs["FEATURES"][:, 1] > 0).astype("int64")
+            yield Answer(request_id=request.request_id, outputs={"LABELS": labels},
+                         server="here", model_version="1", tries=1, latency_s=0.0)
+
+model = ModelMetadata(
+    name="exatrkx", version="1", platform="test",
+    inputs=(TensorSpec("FEATURES", "FP32", (-1, 3)),),
+    outputs=(TensorSpec("LABELS", "INT64", (-1,)),),
+    parameters={"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"},
+)
+source = open_events(sys.argv[1])
+writer = TrackWriter(Path(sys.argv[2]), {"a": 1}, resume=sys.argv[4] == "resume",
+                     job={"events": sys.argv[1]})
+with writer:
+    print("begins at", writer.n_done, flush=True)
+    rest = source.between(writer.n_done)
+    EventLoop(rest, TrackFindingProducer(model), Client(), sink=writer).process()
+"""
+N_EVENTS = 2600
+
+
+@pytest.fixture
+def many_events(tmp_path):
+    """More than two blocks of small events."""
+    rng = np.random.default_rng(3)
+    counts = rng.integers(0, 9, N_EVENTS)
+    axes = rng.normal(0, 100, (3, counts.sum()))
+    columns = {"event": np.arange(N_EVENTS)}
+    columns |= {
+        f"sp_{name}": ak.unflatten(axis.astype(np.float32), counts)
+        for name, axis in zip("xyz", axes, strict=True)
+    }
+    path = tmp_path / "events.root"
+    with uproot.recreate(path) as file:
+        file.mktree("events", {k: ak.Array(v).type.content for k, v in columns.items()})
+        file["events"].extend(columns)
+    return path
+
+
+def start(events, output, *, wait_at=-1, mode="new"):
+    return subprocess.Popen(
+        [sys.executable, "-c", JOB, str(events), str(output), str(wait_at), mode],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def arrays_of(path):
+    with uproot.open(path) as file:
+        tables = ("labels", "candidates", "failures")
+        return {name: file[name].arrays().to_list() for name in tables}
+
+
+def test_a_killed_job_goes_on_to_the_same_result(many_events, tmp_path):
+    whole, output = tmp_path / "whole.root", tmp_path / "tracks.root"
+    uninterrupted = start(many_events, whole)
+    uninterrupted.communicate()
+    assert uninterrupted.returncode == 0
+
+    job = start(many_events, output, wait_at=2500)
+    assert job.stdout.readline() == "begins at 0\n"
+    assert job.stdout.readline() == "waiting\n"
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    job.stdin.close()
+    job.stdout.close()
+
+    assert not output.exists()
+    left = list(TrackEvents(f"{output}.partial"))
+    expected = list(TrackEvents(whole))[: len(left)]
+    assert len(left) >= 2000
+    for got, wanted in zip(left, expected, strict=True):
+        assert got.event_id == wanted.event_id
+        assert got.candidates.labels.tolist() == wanted.candidates.labels.tolist()
+    resumed = start(many_events, output, mode="resume")
+    out, _ = resumed.communicate()
+    assert resumed.returncode == 0
+    assert out == f"begins at {len(left)}\n"
+    assert arrays_of(output) == arrays_of(whole)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"events.root", "tracks.root", "whole.root"}
+
+
+def chunk_of(n_events, first=0):
+    splits = np.arange(n_events + 1) * 2
+    return EventChunk(
+        event_ids=np.arange(n_events) + first,
+        row_splits=splits,
+        xyz=np.ones((splits[-1], 3), dtype=np.float32),
+        source=Path("events.root"),
+    )
+
+
+def write_events(writer, n_events, first=0):
+    for event in chunk_of(n_events, first):
+        labels = np.array([event.event_id % 3 - 1, 0])
+        writer.write(event, TrackCandidates.from_components(labels, event.xyz))
+
+
+def write_and_stop(path, n_events, *, first=0, **options):
+    with TrackWriter(path, {}, **options) as writer:
+        write_events(writer, n_events, first)
+        raise KeyboardInterrupt
+
+
+def interrupt(path, n_events, **options):
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop(path, n_events, **options)
+
+
+def test_an_interrupted_job_leaves_all_its_events(tmp_path):
+    interrupt(tmp_path / "t.root", 3)
+
+    left = TrackEvents(tmp_path / "t.root.partial")
+    assert len(left) == 3
+    assert [event.event_id for event in left] == [0, 1, 2]
+    assert not (tmp_path / "t.root").exists()
+
+
+@pytest.mark.parametrize("name", ["t.root", "t.parquet", "t.csv", "t.edm4hep.root"])
+def test_every_format_goes_on(tmp_path, name):
+    with TrackWriter(tmp_path / f"whole.{name}", {}) as writer:
+        write_events(writer, 5)
+    interrupt(tmp_path / name, 2)
+
+    with TrackWriter(tmp_path / name, {}, resume=True) as writer:
+        assert writer.n_done == 2
+        write_events(writer, 3, first=2)
+
+    assert [path.name for path in tmp_path.glob("*.partial")] == []
+    whole, resumed = tmp_path / f"whole.{name}", tmp_path / name
+    if name == "t.csv":
+        assert resumed.read_text() == whole.read_text()
+    elif name == "t.edm4hep.root":
+        with uproot.open(whole) as one, uproot.open(resumed) as other:
+            assert one["events"].arrays().to_list() == (
+                other["events"].arrays().to_list()
+            )
+    else:
+        for one, other in zip(TrackEvents(whole), TrackEvents(resumed), strict=True):
+            assert one.event_id == other.event_id
+            assert one.candidates.labels.tolist() == other.candidates.labels.tolist()
+
+
+def test_a_job_may_be_interrupted_again(tmp_path):
+    path = tmp_path / "t.root"
+    interrupt(path, 2)
+    interrupt(path, 2, first=2, resume=True)
+
+    with TrackWriter(path, {}, resume=True) as writer:
+        write_events(writer, 1, first=writer.n_done)
+
+    assert [event.event_id for event in TrackEvents(path)] == [0, 1, 2, 3, 4]
+
+
+def test_a_job_that_finished_nothing_leaves_nothing(tmp_path):
+    interrupt(tmp_path / "t.root", 0)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_left_is_not_overwritten_unasked(tmp_path):
+    path = tmp_path / "t.root"
+    interrupt(path, 2)
+
+    with pytest.raises(OutputExistsError, match=r"t\.root\.partial: events of a job"):
+        TrackWriter(path, {}).__enter__()
+
+    with TrackWriter(path, {}, force=True) as writer:
+        assert writer.n_done == 0
+        write_events(writer, 1)
+    assert len(TrackEvents(path)) == 1
+
+
+def test_another_job_does_not_go_on_from_it(tmp_path):
+    path = tmp_path / "t.root"
+    interrupt(path, 2, job={"model": "exatrkx", "n_events": 7})
+
+    with pytest.raises(ConfigError, match="model was 'exatrkx', is 'other'"):
+        TrackWriter(
+            path, {}, resume=True, job={"model": "other", "n_events": 7}
+        ).__enter__()
+
+    assert len(TrackEvents(f"{path}.partial")) == 2
+
+
+def test_a_damaged_block_is_named(tmp_path):
+    path = tmp_path / "t.root"
+    interrupt(path, 2)
+    block = tmp_path / "t.root.partial" / "block-000000.npz"
+    block.write_bytes(block.read_bytes()[:100])
+
+    with pytest.raises(UnreadableFileError, match=r"block-000000\.npz: damaged block"):
+        TrackWriter(path, {}, resume=True).__enter__()
+
+
+def test_slow_events_are_kept_before_a_block_is_full(tmp_path):
+    now_s = [0.0]
+    with TrackWriter(tmp_path / "t.root", {}, clock=lambda: now_s[0]) as writer:
+        write_events(writer, 1)
+        assert writer.n_done == 0
+
+        now_s[0] = 11.0
+        write_events(writer, 1, first=1)
+
+        assert writer.n_done == 2
+
+
+@pytest.fixture
+def limit_files():
+    """Limit the size of files, as a quota would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(n_bytes):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_blocks_before(tmp_path, limit_files):
+    path = tmp_path / "t.root"
+
+    def write_until_full():
+        with TrackWriter(path, {}) as writer:
+            write_events(writer, 1000)
+            limit_files(20_000)
+            write_events(writer, 2500, first=1000)
+
+    with pytest.raises(OutputError, match=r"t\.root: cannot write: File too large"):
+        write_until_full()
+    limit_files(resource.RLIM_INFINITY)
+
+    assert not path.exists()
+    assert len(TrackEvents(f"{path}.partial")) == 1000
+    assert not list(Path(f"{path}.partial").glob("unfinished*"))
+
+
+def test_the_job_is_readable_for_people(tmp_path):
+    interrupt(tmp_path / "t.root", 1, job={"model": "exatrkx"})
+
+    text = (tmp_path / "t.root.partial" / "job.json").read_text()
+    assert json.loads(text) == {"model": "exatrkx"}

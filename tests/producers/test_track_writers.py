@@ -1,0 +1,291 @@
+"""Tracks in every output format: written, and read back by others and by us."""
+
+import gzip
+import json
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from producers import (
+    CandidateChunk,
+    ChunkResult,
+    EventChunk,
+    EventFailedError,
+    InvalidEventError,
+    OutputExistsError,
+    TrackEvents,
+    TrackWriter,
+)
+from producers.errors import DuplicateEventError
+from producers.writers import PerfAnalyzerWriter, TracksInMemory, known_track_formats
+from sonic_client import ConfigError
+
+READABLE = {"ttree": "t.root", "rntuple": "t.root", "parquet": "t.parquet"}
+
+
+def chunk_of(labels_by_event, event_ids=None, first_entry=0):
+    """Events with these labels; points lie ever further out."""
+    splits = np.concatenate(([0], np.cumsum([len(each) for each in labels_by_event])))
+    xyz = np.zeros((splits[-1], 3), dtype=np.float32)
+    xyz[:, 0] = np.arange(splits[-1]) + 1
+    numbers = np.arange(len(labels_by_event)) if event_ids is None else event_ids
+    return EventChunk(
+        event_ids=np.asarray(numbers, dtype=np.int64),
+        row_splits=splits.astype(np.int64),
+        xyz=xyz,
+        source=Path("events.root"),
+        first_entry=first_entry,
+    )
+
+
+def result_of(labels_by_event, failed=(), policy="fill", event_ids=None):
+    chunk = chunk_of(labels_by_event, event_ids)
+    labels = np.concatenate([np.asarray(each, np.int64) for each in labels_by_event])
+    is_failed = np.isin(np.arange(len(chunk)), failed)
+    labels[np.repeat(is_failed, np.diff(chunk.row_splits))] = -1
+    candidates = CandidateChunk.from_components(labels, chunk.xyz, chunk.row_splits)
+    failures = [
+        EventFailedError(
+            event_id=int(chunk.event_ids[index]),
+            entry=index,
+            source="events.root",
+            reason="queue\nfull",
+            producer="exatrkx",
+            servers=("grpc://a:1", "grpc://b:2"),
+        )
+        for index in failed
+    ]
+    return ChunkResult(
+        chunk=chunk,
+        events=list(chunk),
+        products={"exatrkx": candidates},
+        is_failed=is_failed,
+        failures=tuple(failures),
+        on_failure=policy,
+    )
+
+
+def write(path, *results, provenance=None, **options):
+    with TrackWriter(path, provenance or {}, **options) as writer:
+        for result in results:
+            writer.write_result(result)
+
+
+@pytest.mark.parametrize("form", READABLE)
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.lists(st.integers(-1, 4), max_size=8).map(
+            lambda labels: np.array(labels, dtype=np.int64)
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_tracks_come_back_as_they_were(tmp_path, form, labels_by_event):
+    path = tmp_path / READABLE[form]
+    result = result_of(labels_by_event)
+
+    write(path, result, result, format=form, force=True, provenance={"model": "m"})
+
+    tracks = TrackEvents(path)
+    assert tracks.provenance == {"model": "m"}
+    assert len(tracks) == 2 * len(labels_by_event)
+    expected = [*result.products["exatrkx"]] * 2
+    ids = [*result.chunk.event_ids.tolist()] * 2
+    for track, wanted, event_id in zip(tracks, expected, ids, strict=True):
+        assert track.event_id == event_id
+        assert not track.is_failed
+        for name in ("labels", "row_splits", "space_points"):
+            read = getattr(track.candidates, name)
+            assert read.tolist() == getattr(wanted, name).tolist()
+
+
+@pytest.mark.parametrize("form", READABLE)
+@pytest.mark.parametrize(
+    ("policy", "labels"), [("fill", [-1, -1]), ("skip", [])], ids=["fill", "skip"]
+)
+def test_a_failed_event_is_masked(tmp_path, form, policy, labels):
+    path = tmp_path / READABLE[form]
+
+    write(path, result_of([[0, 0, 1], [1, 1], [2]], [1], policy), format=form)
+
+    events = list(TrackEvents(path))
+    assert [event.is_failed for event in events] == [False, True, False]
+    assert events[1].candidates.labels.tolist() == labels
+    assert len(events[1].candidates) == 0
+    assert events[2].candidates.labels.tolist() == [0]
+
+
+@pytest.mark.parametrize("form", ["ttree", "rntuple"])
+def test_failures_are_a_table_with_their_causes(tmp_path, form):
+    write(tmp_path / "t.root", result_of([[0], [1], [2]], [1, 2]), format=form)
+
+    table = uproot.open(tmp_path / "t.root")["failures"].arrays()
+    assert table["event"].tolist() == table["entry"].tolist() == [1, 2]
+    assert table["source"].tolist() == ["events.root"] * 2
+    assert table["producer"].tolist() == ["exatrkx"] * 2
+    assert table["cause"].tolist() == ["queue full"] * 2
+    assert table["servers"].tolist() == ["grpc://a:1,grpc://b:2"] * 2
+
+
+@pytest.mark.parametrize("form", ["ttree", "rntuple"])
+def test_the_table_of_failures_is_there_if_nothing_failed(tmp_path, form):
+    write(tmp_path / "t.root", result_of([[0]]), format=form)
+
+    assert uproot.open(tmp_path / "t.root")["failures"].num_entries == 0
+
+
+def test_parquet_keeps_failures_in_its_metadata(tmp_path):
+    import pyarrow.parquet as pq
+
+    write(tmp_path / "t.parquet", result_of([[0], [1]], [1]))
+
+    metadata = pq.read_metadata(tmp_path / "t.parquet").metadata
+    (row,) = json.loads(metadata[b"failures"])
+    assert (row["event"], row["cause"]) == (1, "queue full")
+    table = pq.read_table(tmp_path / "t.parquet").to_pydict()
+    assert table["sp_label"] == [[0], [-1]]
+    assert table["is_failed"] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["sub.csv", "sub.csv.gz"])
+def test_a_trackml_submission_has_a_row_a_hit(tmp_path, name):
+    path = tmp_path / name
+
+    write(path, result_of([[3, -1, 3], [], [8]], event_ids=[21, 22, 23]))
+
+    content = path.read_bytes()
+    text = gzip.decompress(content) if name.endswith("gz") else content
+    assert text.decode().split() == [
+        "event_id,hit_id,track_id",
+        *("21,1,1", "21,2,0", "21,3,1"),
+        "23,1,1",
+    ]
+
+
+def test_a_submission_cannot_hold_two_events_of_one_number(tmp_path):
+    with pytest.raises(DuplicateEventError, match="event 5 is there twice"):
+        write(
+            tmp_path / "sub.csv",
+            result_of([[0]], event_ids=[5]),
+            result_of([[0]], event_ids=[5]),
+        )
+
+    assert not (tmp_path / "sub.csv").exists()
+
+
+def test_edm4hep_tracks_refer_to_their_hits(tmp_path):
+    path = tmp_path / "t.edm4hep.root"
+
+    write(path, result_of([[1, 0, 1, 0, 0], [-1], [0, 0]], event_ids=[4, 5, 6]))
+
+    events = uproot.open(path)["events"].arrays()
+    assert events["EventHeader"]["eventNumber"].tolist() == [[4], [5], [6]]
+    tracks, hits = events["Tracks"], events["_Tracks_trackerHits"]["index"]
+    assert tracks["trackerHits_begin"].tolist() == [[0, 2], [], [0]]
+    assert tracks["trackerHits_end"].tolist() == [[2, 5], [], [2]]
+    assert hits.tolist() == [[0, 2, 1, 3, 4], [], [0, 1]]
+
+
+def test_tracks_in_memory_are_an_array(tmp_path):
+    sink = TracksInMemory()
+    sink.write_result(result_of([[3, -1, 3], [7]], [1], "skip", event_ids=[9, 8]))
+    sink.write_result(result_of([[]], event_ids=[7]))
+
+    array = sink.array()
+
+    assert array.to_list() == [
+        {"event": 9, "sp_label": [0, -1, 0], "candidates": [[0, 2]]},
+        None,
+        {"event": 7, "sp_label": [], "candidates": []},
+    ]
+    assert [failure.event_id for failure in sink.failures] == [8]
+
+
+def test_the_suffix_says_the_format(tmp_path):
+    write(tmp_path / "a.parquet", result_of([[0]]))
+
+    assert (tmp_path / "a.parquet").read_bytes().startswith(b"PAR1")
+    with pytest.raises(ConfigError, match=r"a\.txt: the suffix says no format"):
+        TrackWriter(tmp_path / "a.txt", {})
+    with pytest.raises(ConfigError, match=r"'parket', .*'parquet'"):
+        TrackWriter(tmp_path / "a.root", {}, format="parket")
+
+
+def test_every_format_says_what_it_is():
+    for name, each in known_track_formats().items():
+        assert each.name == name
+        assert each.summary
+
+
+def test_a_file_that_is_there_is_kept_unless_forced(tmp_path):
+    path = tmp_path / "t.root"
+    write(path, result_of([[0]]))
+
+    with pytest.raises(OutputExistsError):
+        write(path, result_of([[0], [1]]))
+    assert len(TrackEvents(path)) == 1
+    write(path, result_of([[0], [1]]), force=True)
+    assert len(TrackEvents(path)) == 2
+
+
+def test_candidates_that_do_not_fit_are_named(tmp_path):
+    path = tmp_path / "t.root"
+    with uproot.recreate(path) as file:
+        file.mktree("labels", {"event": "int64", "sp_label": "var * int64"})
+        lists = {"n_space_points": "var * int64", "sp_index": "var * int64"}
+        file.mktree("candidates", {"event": "int64"} | lists)
+        numbers = np.array([4, 5])
+        file["labels"].extend({"event": numbers, "sp_label": ak.Array([[0], [0, 0]])})
+        file["candidates"].extend(
+            {
+                "event": numbers,
+                "n_space_points": ak.Array([[1], [2]]),
+                "sp_index": ak.Array([[0], [0, 2]]),
+            }
+        )
+
+    with pytest.raises(InvalidEventError, match=r"event 5 \(entry 1\): its candidates"):
+        list(TrackEvents(path))
+
+
+def test_inputs_for_perf_analyzer(tmp_path):
+    path = tmp_path / "events.json"
+    features = np.array([[1.0, 2.0, 3.0]], dtype=np.float32)
+
+    with PerfAnalyzerWriter(path, as_numbers=True) as writer:
+        writer.write({"FEATURES": features})
+        writer.write({"FEATURES": np.empty((0, 3), dtype=np.float32)})
+
+    assert json.loads(path.read_text()) == {
+        "data": [
+            {"FEATURES": {"content": [1.0, 2.0, 3.0], "shape": [1, 3]}},
+            {"FEATURES": {"content": [], "shape": [0, 3]}},
+        ]
+    }
+    with PerfAnalyzerWriter(path, force=True) as writer:
+        writer.write({"FEATURES": features})
+    (entry,) = json.loads(path.read_text())["data"]
+    assert entry == {"FEATURES": {"b64": "AACAPwAAAEAAAEBA", "shape": [1, 3]}}
+
+
+def test_a_failed_export_leaves_nothing(tmp_path):
+    def fail():
+        with PerfAnalyzerWriter(tmp_path / "events.json") as writer:
+            writer.write({"X": np.zeros(3)})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert list(tmp_path.iterdir()) == []
