@@ -74,7 +74,9 @@ def server() -> Iterator[MockServer]:
 
 @contextmanager
 def client_of(server, model="exatrkx", **options):
-    with Client(ClientConfig(servers=server.url, model_name=model, **options)) as client:
+    with Client(
+        ClientConfig(servers=server.url, model_name=model, **options)
+    ) as client:
         yield client
 
 
