@@ -19,3 +19,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("reference data not present")
     return folder
+
+
+@pytest.fixture(scope="session")
+def triton_python() -> Path | None:
+    """Interpreter that has a tritonserver: that of SONIC_TRITON_PYTHON, or this one.
+
+    None is this one. Tests that need it skip where there is none.
+    """
+    from sonic_cli.engines.triton_installation import TritonNotFoundError, find_triton
+
+    named = os.environ.get("SONIC_TRITON_PYTHON")
+    python = Path(named) if named else None
+    try:
+        find_triton(python)
+    except TritonNotFoundError as error:
+        pytest.skip(str(error))
+    return python

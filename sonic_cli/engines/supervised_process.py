@@ -79,6 +79,10 @@ class SupervisedProcess:
         """Exit status, 128 + n after signal n; None while it runs."""
         return self._supervisor.poll()
 
+    def wait(self) -> int:
+        """Its exit status, when it has ended."""
+        return self._supervisor.wait()
+
     def stop(self) -> None:
         """Ask it to end, kill it after the grace, and wait; also if it has ended."""
         self._supervisor.terminate()

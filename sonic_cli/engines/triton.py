@@ -14,12 +14,13 @@ from sonic_cli.engines.ports import free_ports
 from sonic_cli.engines.triton_command import Ports, TritonOptions
 from sonic_cli.engines.triton_installation import TritonInstallation, find_triton
 from sonic_cli.engines.triton_process import (
+    TritonFailedError,
     TritonProcess,
     TritonStartError,
     plan_launch,
 )
 
-__all__ = ["TritonServer", "TritonStartError"]
+__all__ = ["TritonFailedError", "TritonServer", "TritonStartError"]
 
 logger = logging.getLogger(__name__)
 
@@ -159,6 +160,17 @@ class TritonServer:
             process.stop()
             self._discard(process.log)
             logger.info("Triton server %d has stopped", process.pid)
+
+    def wait(self) -> None:
+        """Return when the server was stopped, by another thread.
+
+        Raises
+        ------
+        TritonFailedError
+            If it ended by itself.
+        """
+        process, _ = self._running
+        process.wait()
 
     def __enter__(self) -> Self:
         self.start()

@@ -22,14 +22,20 @@ from sonic_cli.engines.triton_installation import TritonInstallation
 from sonic_cli.engines.triton_log import log_tail, telling_line
 from sonic_client.errors import SonicError
 
-__all__ = ["LaunchPlan", "TritonProcess", "TritonStartError", "plan_launch"]
+__all__ = [
+    "LaunchPlan",
+    "TritonFailedError",
+    "TritonProcess",
+    "TritonStartError",
+    "plan_launch",
+]
 
 POLL_S = 0.05
 PROBE_LIMIT_S = 5.0
 
 
-class TritonStartError(SonicError):
-    """A tritonserver ended, or stayed silent, before it was ready.
+class TritonFailedError(SonicError):
+    """A tritonserver ended by itself.
 
     Attributes
     ----------
@@ -44,6 +50,10 @@ class TritonStartError(SonicError):
     def __init__(self, what: str, *, reason: str, log: str, log_tail: str) -> None:
         self.reason, self.log, self.log_tail = reason, log, log_tail
         super().__init__(f"tritonserver {what}: {reason}; its log is {log}")
+
+
+class TritonStartError(TritonFailedError):
+    """A tritonserver ended, or stayed silent, before it was ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +126,7 @@ class TritonProcess:
         self, plan: LaunchPlan, *, metrics: str, log: Path, grace_s: float
     ) -> None:
         self.log = log
+        self._is_stopping = False
         self._metrics = metrics
         _link(plan)
         with log.open("wb") as output:
@@ -134,7 +145,22 @@ class TritonProcess:
 
     def stop(self) -> None:
         """Let requests in flight finish, end it, and wait."""
+        self._is_stopping = True
         self._process.stop()
+
+    def wait(self) -> None:
+        """Return when it was stopped.
+
+        Raises
+        ------
+        TritonFailedError
+            If it ended by itself.
+        """
+        status = self._process.wait()
+        if not self._is_stopping:
+            raise TritonFailedError(
+                f"ended with status {status}", **_log_facts(self.log)
+            )
 
     def await_ready(self, limit_s: float) -> None:
         """Return when all models are loaded and all endpoints are open.
@@ -148,9 +174,13 @@ class TritonProcess:
         while not self._serves_metrics():
             status = self._process.status()
             if status is not None:
-                raise self._failure(f"ended with status {status}")
+                raise TritonStartError(
+                    f"ended with status {status}", **_log_facts(self.log)
+                )
             if time.monotonic() >= deadline:
-                raise self._failure(f"was not ready within {limit_s:g} s")
+                raise TritonStartError(
+                    f"was not ready within {limit_s:g} s", **_log_facts(self.log)
+                )
             time.sleep(POLL_S)
 
     def _serves_metrics(self) -> bool:
@@ -167,13 +197,14 @@ class TritonProcess:
         finally:
             connection.close()
 
-    def _failure(self, what: str) -> TritonStartError:
-        return TritonStartError(
-            what,
-            reason=telling_line(log_tail(self.log, n_lines=1000)),
-            log=str(self.log),
-            log_tail=log_tail(self.log),
-        )
+
+def _log_facts(log: Path) -> dict[str, str]:
+    """What an error says of the log."""
+    return {
+        "reason": telling_line(log_tail(log, n_lines=1000)),
+        "log": str(log),
+        "log_tail": log_tail(log),
+    }
 
 
 def _link(plan: LaunchPlan) -> None:

@@ -1,11 +1,8 @@
 """Fixtures of the engines: a repository of one small model, a real Triton."""
 
-import os
 from pathlib import Path
 
 import pytest
-
-from sonic_cli.engines.triton_installation import TritonNotFoundError, find_triton
 
 CONFIG = """\
 name: "double"
@@ -46,15 +43,3 @@ def repository_of(tmp_path):
 def repository(repository_of):
     """Model `double`: Y = 2 X."""
     return repository_of(MODEL)
-
-
-@pytest.fixture(scope="session")
-def triton_python() -> Path | None:
-    """Interpreter that has a tritonserver; None is this one. Skips if there is none."""
-    named = os.environ.get("SONIC_TRITON_PYTHON")
-    python = Path(named) if named else None
-    try:
-        find_triton(python)
-    except TritonNotFoundError as error:
-        pytest.skip(str(error))
-    return python

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-COMMANDS = ("track", "evaluate", "simulate", "train", "demo")
+COMMANDS = ("track", "evaluate", "simulate", "train", "serve", "repository", "demo")
 
 
 def test_version_is_the_packages(sonic):

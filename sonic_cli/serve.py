@@ -1,0 +1,130 @@
+"""`sonic serve`: the tracking models on a server of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sonic_cli.errors import one_line_errors
+
+__all__ = ["register", "serve"]
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic serve --engine mock --grpc-port 8001[/cyan]
+
+[cyan]sonic serve --engine triton --instances 2 --log triton.log[/cyan]
+
+[cyan]sonic serve --engine triton --python other-env/bin/python[/cyan]
+
+[cyan]sonic serve --engine triton --container docker:IMAGE --repository models/[/cyan]
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(epilog=EXAMPLES)(serve)
+
+
+def serve(
+    *,
+    engine: Annotated[
+        Literal["mock", "triton"],
+        typer.Option(help="NVIDIA's tritonserver, or the server in this process."),
+    ] = "mock",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights directory; else the bundled ones.")
+    ] = None,
+    repository: Annotated[
+        Path | None,
+        typer.Option(help="Model repository to serve as it is, by triton."),
+    ] = None,
+    models: Annotated[
+        str, typer.Option(help="Which to serve, separated by commas.")
+    ] = "exatrkx,exatrkx_batch,exatrkx_ensemble",
+    instances: Annotated[
+        int, typer.Option(min=1, help="Requests that each model computes at once.")
+    ] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads that each instance computes with.")
+    ] = 1,
+    device: Annotated[
+        Literal["cpu", "gpu"], typer.Option(help="Where triton's models compute.")
+    ] = "cpu",
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535)] = 8001,
+    http_port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 takes a free port.")
+    ] = 8002,
+    python: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SONIC_TRITON_PYTHON",
+            help="Python of the environment with the extra triton and the pipeline.",
+        ),
+    ] = None,
+    container: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNTIME:IMAGE",
+            help="docker:, podman: or apptainer: image that has tritonserver.",
+        ),
+    ] = None,
+    start_limit: Annotated[
+        float, typer.Option(min=0.0, help="Seconds until it must be ready.")
+    ] = 120.0,
+    log: Annotated[
+        Path | None, typer.Option(help="File for the output of tritonserver.")
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM file; triton then speaks TLS, gRPC alone.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM file.")] = None,
+    tls_client_roots: Annotated[
+        Path | None,
+        typer.Option(help="PEM file; clients must show a certificate signed by these."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a token that clients must send; it can be seen in the list "
+            "of processes."
+        ),
+    ] = None,
+) -> None:
+    """Serve the tracking models on loopback, until Ctrl-C or SIGTERM."""
+    with one_line_errors():
+        # Loaded here, for `sonic --help` is to be quick.
+        from sonic_cli.engines.container import Container  # noqa: PLC0415
+        from sonic_cli.engines.settings import EngineSettings  # noqa: PLC0415
+        from sonic_cli.jobs.serving import serve_in_foreground  # noqa: PLC0415
+        from sonic_cli.jobs.serving_options import (  # noqa: PLC0415
+            server_tls,
+            token_in,
+        )
+
+        gpu = device == "gpu"
+        image = None if container is None else Container.parse(container, gpus=gpu)
+        settings = EngineSettings(
+            models=tuple(models.split(",")),
+            weights=weights,
+            repository=repository,
+            instances=instances,
+            threads=threads,
+            gpu=gpu,
+            grpc_port=grpc_port,
+            http_port=http_port,
+            metrics_port=metrics_port,
+            python=python if engine == "triton" and image is None else None,
+            container=None
+            if container is None
+            else Container.parse(container, gpus=gpu),
+            start_limit_s=start_limit,
+            log=log,
+            tls=server_tls(tls_certificate, tls_key, tls_client_roots),
+            token=None if token_file is None else token_in(token_file),
+        )
+        serve_in_foreground(engine, settings)
