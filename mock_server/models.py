@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mock_server.codec import DATATYPES
+from mock_server.instances import Backend
 from mock_server.scheduling.settings import DynamicBatching, SequenceBatching
 from mock_server.written_form import as_written
 
@@ -46,8 +47,15 @@ class TensorSpec:
     labels: tuple[str, ...] = ()
     """Of an output: names of its classes, for the classification extension."""
 
+    reshape: tuple[int, ...] | None = None
+    """Shape on the model's side, if not `shape`: as many elements, and as many free
+    dimensions."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if self.reshape is not None:
+            object.__setattr__(self, "reshape", tuple(self.reshape))
         if not self.name:
             raise ValueError("a tensor needs a name")
         if self.datatype not in DATATYPES:
@@ -87,11 +95,12 @@ class Model:
 
     outputs: Sequence[TensorSpec]
 
-    function: ModelFunction
+    function: ModelFunction | Backend
     """Called with all inputs by name; returns the outputs by name, in the order in
     which they are to be sent. It runs in a worker thread, in up to `instances` of them
     at once. The arrays it gets are its own. An array of another type or shape than
-    declared is sent as it is, as Triton does."""
+    declared is sent as it is, as Triton does. A `Backend` is started instead, once for
+    each instance."""
 
     max_batch_size: int = 0
     """Largest size of the first dimension, which the shapes above then leave out; 0:
@@ -113,6 +122,9 @@ class Model:
 
     is_decoupled: bool = False
     """Any number of responses a request: the function is a generator of them."""
+
+    further_config: str = ""
+    """Whatever else of ``ModelConfig`` clients are to see, as ``config.pbtxt`` text."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
