@@ -50,7 +50,8 @@ def events_of(n_rows, first_value=0):
     total = sum(n_rows)
     x = np.arange(2 * total, dtype=np.float32).reshape(total, 2)
     w = np.arange(first_value, first_value + total)
-    return {"X": ak.unflatten(x, n_rows), "W": ak.unflatten(w, n_rows)}
+    counts = np.array(n_rows, dtype=np.int64)
+    return {"X": ak.unflatten(x, counts), "W": ak.unflatten(w, counts)}
 
 
 @given(st.lists(st.integers(0, 4), max_size=8))
