@@ -57,6 +57,11 @@ class InferenceCore:
         self._faults = faults
 
     @property
+    def has_faults(self) -> bool:
+        """Whether a planned fault may make `submit` wait."""
+        return self._faults is not None
+
+    @property
     def is_ready(self) -> bool:
         """Whether models may be asked."""
         return True

@@ -31,15 +31,14 @@ class Endpoints:
 
     Parameters
     ----------
-    openers : mapping of str to Opener
-        By the protocol's name, in the order of opening.
-    ports : mapping of str to int
-        By the same names; 0 takes a free one at each start.
+    openers : mapping of str to (Opener, int)
+        What opens a port and its number, by the protocol's name, in the order of
+        opening; 0 takes a free one at each start.
     """
 
-    def __init__(self, openers: Mapping[str, Opener], ports: Mapping[str, int]) -> None:
-        self._openers = dict(openers)
-        self._ports = dict(ports)
+    def __init__(self, openers: Mapping[str, tuple[Opener, int]]) -> None:
+        self._openers = {name: opener for name, (opener, _) in openers.items()}
+        self._ports = {name: port for name, (_, port) in openers.items()}
         self._lock = threading.RLock()
         self._open = ExitStack()
         self._urls: dict[str, str] = {}

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from mock_server.core import InferenceCore
-from mock_server.endpoints import Endpoint, Endpoints
+from mock_server.endpoints import Endpoint, Endpoints, Opener
 from mock_server.faults import FaultHook, FaultPlan
 from mock_server.faults.injector import FaultInjector
 from mock_server.grpc_api.endpoint import GrpcEndpoint
@@ -20,8 +20,12 @@ logger = logging.getLogger(__name__)
 FunctionT = TypeVar("FunctionT", bound=ModelFunction)
 
 
+MAX_HTTP_BODY_BYTES = 2 * 1024**3
+"""Of a request, compressed or not; what one protobuf message may have at most."""
+
+
 class MockServer:
-    """Serves Python callables to any Triton client, over gRPC on loopback.
+    """Serves Python callables to any Triton client, over gRPC and HTTP, on loopback.
 
     A context manager; leaving it cancels the requests in flight, waits for the model
     functions that are running, and leaves no thread and no port behind. It may be
@@ -35,12 +39,17 @@ class MockServer:
         Address to listen on.
     grpc_port : int
         0 takes a free one: see `url`.
+    http_port : int, optional
+        For KServe's REST protocol: see `http_url`. None, the default, is no port, which
+        saves a thread; the same is true of the next one. Both need aiohttp.
+    metrics_port : int, optional
+        For Prometheus: see `metrics_url`.
     faults : FaultPlan or callable, optional
         What goes wrong; or a function called with each inference request's `Arrival`
         before anything of it is looked at.
     max_message_bytes : int, optional
-        Larger requests and answers are refused with RESOURCE_EXHAUSTED; by default
-        there is no limit, as with Triton.
+        Larger gRPC messages and HTTP bodies are refused, with RESOURCE_EXHAUSTED and
+        413; by default gRPC has no limit, as with Triton, and HTTP one of 2 GiB.
 
     Examples
     --------
@@ -57,6 +66,8 @@ class MockServer:
         *,
         host: str = "127.0.0.1",
         grpc_port: int = 0,
+        http_port: int | None = None,
+        metrics_port: int | None = None,
         faults: FaultPlan | FaultHook | None = None,
         max_message_bytes: int | None = None,
     ) -> None:
@@ -68,7 +79,12 @@ class MockServer:
         self._service = InferenceService(self._core)
         self._host = host
         self._max_message_bytes = max_message_bytes
-        self._endpoints = Endpoints({"grpc": self._open_grpc}, {"grpc": grpc_port})
+        openers: dict[str, tuple[Opener, int]] = {"grpc": (self._open_grpc, grpc_port)}
+        if http_port is not None:
+            openers["http"] = self._open_http, http_port
+        if metrics_port is not None:
+            openers["metrics"] = self._open_metrics, metrics_port
+        self._endpoints = Endpoints(openers)
 
     @property
     def url(self) -> str:
@@ -80,6 +96,28 @@ class MockServer:
             If the server is not running.
         """
         return self._url("grpc")
+
+    @property
+    def http_url(self) -> str:
+        """Where REST is spoken: ``http://127.0.0.1:PORT``.
+
+        Raises
+        ------
+        RuntimeError
+            If the server is not running, or was made without `http_port`.
+        """
+        return self._url("http")
+
+    @property
+    def metrics_url(self) -> str:
+        """What Prometheus is to scrape: ``http://127.0.0.1:PORT/metrics``.
+
+        Raises
+        ------
+        RuntimeError
+            If the server is not running, or was made without `metrics_port`.
+        """
+        return f"{self._url('metrics')}/metrics"
 
     def add(self, model: Model) -> None:
         """Serve one more model, at once if the server is running.
@@ -178,6 +216,10 @@ class MockServer:
         urls = self._endpoints.urls
         if not urls:
             raise RuntimeError("the mock server is not running: start it first")
+        if name not in urls:
+            raise RuntimeError(
+                f"the mock server has no {name} port: make it with {name}_port=0"
+            )
         return urls[name]
 
     def _urls_text(self) -> str:
@@ -191,4 +233,25 @@ class MockServer:
             port,
             max_message_bytes=self._max_message_bytes,
             interceptors=() if faults is None else (FaultInterceptor(faults),),
+        )
+
+    def _open_http(self, port: int) -> Endpoint:
+        # aiohttp takes longer to load than all the rest, and few servers need it.
+        from mock_server.http_api.endpoint import HttpEndpoint  # noqa: PLC0415
+        from mock_server.http_api.service import HttpService  # noqa: PLC0415
+
+        limit = self._max_message_bytes or MAX_HTTP_BODY_BYTES
+        service = HttpService(self._core, self._faults, max_body_bytes=limit)
+        return HttpEndpoint(service.answer, self._host, port, max_body_bytes=limit)
+
+    def _open_metrics(self, port: int) -> Endpoint:
+        from mock_server.http_api.endpoint import HttpEndpoint  # noqa: PLC0415
+        from mock_server.http_api.metrics_service import MetricsService  # noqa: PLC0415
+
+        return HttpEndpoint(
+            MetricsService(self._repository).answer,
+            self._host,
+            port,
+            max_body_bytes=0,
+            name="mock-server-metrics",
         )

@@ -1,0 +1,113 @@
+"""An open HTTP port: an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ResultT = TypeVar("ResultT")
+
+MAX_REQUESTS_THAT_WAIT = 256
+"""Threads for what may block: planned faults, loading of models."""
+
+_SHUTDOWN_S = 0.01
+"""Before requests are cancelled; aiohttp takes 0 for no limit."""
+
+_UNSENT = ("Server", "Date")
+"""Headers that aiohttp adds and Triton does not send."""
+
+
+class HttpEndpoint:
+    """Listens from construction to `close`.
+
+    Parameters
+    ----------
+    handler : callable
+        Answers every request, whatever its path. It is cancelled if its client leaves.
+    host : str
+    port : int
+        0 takes a free one.
+    max_body_bytes : int
+        Longer bodies make ``request.read`` fail.
+    max_header_bytes : int
+        Longer lines, names and values of the header are refused, status 400.
+    name : str
+        Of the thread.
+
+    Raises
+    ------
+    OSError
+        If the address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        host: str,
+        port: int,
+        *,
+        max_body_bytes: int,
+        max_header_bytes: int = 8190,
+        name: str = "mock-server-http",
+    ) -> None:
+        application = web.Application(client_max_size=max_body_bytes)
+        application.router.add_route("*", "/{path:.*}", handler)
+        application.on_response_prepare.append(_send_fewer_headers)
+        self._runner = web.AppRunner(
+            application,
+            handle_signals=False,
+            access_log=None,
+            handler_cancellation=True,
+            auto_decompress=False,
+            max_line_size=max_header_bytes,
+            max_field_size=max_header_bytes,
+            shutdown_timeout=_SHUTDOWN_S,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(
+            ThreadPoolExecutor(MAX_REQUESTS_THAT_WAIT, thread_name_prefix=name)
+        )
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=name, daemon=True
+        )
+        self._thread.start()
+        try:
+            self.port = self._run(self._open(host, port))
+        except OSError as error:
+            self.close()
+            raise OSError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}"
+            ) from error
+        self.url = f"http://{host}:{self.port}"
+
+    async def _open(self, host: str, port: int) -> int:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        bound: int = self._runner.addresses[0][1]
+        return bound
+
+    def close(self) -> None:
+        """Cancel the requests in flight, and stop listening."""
+        self._run(self._runner.cleanup())
+        self._run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+async def _send_fewer_headers(
+    request: web.Request, response: web.StreamResponse
+) -> None:
+    for name in _UNSENT:
+        response.headers.pop(name, None)

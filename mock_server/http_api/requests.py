@@ -1,0 +1,339 @@
+"""Requests for inference, from JSON and the binary data behind it.
+
+Order and texts of the errors: ``EVRequestToTritonRequest`` of ``src/http_server.cc`` in
+triton-inference-server/server, and answers of a running one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mock_server.codec import DATATYPES, ELEMENT_BYTES, RawTensor, element_count
+from mock_server.errors import ModelError
+from mock_server.http_api.json_tensors import data_of_json
+from mock_server.http_api.json_text import (
+    Json,
+    array_member,
+    as_unsigned,
+    bool_member,
+    internal,
+    parse,
+    string_member,
+    unsigned_member,
+)
+from mock_server.inference import (
+    Cancellation,
+    InferenceRequest,
+    ParameterValue,
+    RequestedOutput,
+    SharedMemorySlice,
+)
+from mock_server.models import FREE, Model
+from mock_server.shared_memory import SharedMemory
+from mock_server.validation import invalid, invalid_request
+
+
+class HttpInference(NamedTuple):
+    """A request, and which of its outputs are wanted as bytes behind the JSON."""
+
+    request: InferenceRequest
+    is_binary: Mapping[str, bool]  #: by output, where the client said so
+    is_binary_by_default: bool
+
+
+@dataclass(slots=True)
+class RequestParameters:
+    """Those that mean something to the server, and those for the model."""
+
+    of_model: dict[str, ParameterValue] = field(default_factory=dict)
+    priority: int = 0
+    timeout_us: int = 0
+    correlation_id: int | str = 0
+    sequence_start: bool = False
+    sequence_end: bool = False
+    is_binary_by_default: bool = False
+
+    @classmethod
+    def of(cls, parameters: Json) -> RequestParameters:
+        """Read the object ``parameters`` of a request.
+
+        Raises
+        ------
+        ModelError
+            INTERNAL for one of a wrong type, INVALID_ARGUMENT for a reserved name.
+        """
+        read = cls()
+        if not isinstance(parameters, Mapping):
+            raise internal(
+                "failed to get request params.: attempt to get members for non-object"
+            )
+        for key in parameters:
+            match key:
+                case "sequence_id":
+                    read.correlation_id = _correlation_id(parameters)
+                case "sequence_start":
+                    read.sequence_start = bool_member(parameters, key)
+                case "sequence_end":
+                    read.sequence_end = bool_member(parameters, key)
+                case "priority":
+                    read.priority = unsigned_member(parameters, key)
+                case "timeout":
+                    read.timeout_us = unsigned_member(parameters, key)
+                case "binary_data_output":
+                    read.is_binary_by_default = bool_member(parameters, key)
+                case _ if key.startswith("triton_"):
+                    raise invalid(
+                        "parameter keys starting with 'triton_' are reserved for "
+                        "Triton usage and should not be specified."
+                    )
+                case _:
+                    read.of_model[key] = model_value(key, parameters[key])
+        return read
+
+
+def _correlation_id(parameters: Json) -> int | str:
+    try:
+        return unsigned_member(parameters, "sequence_id")
+    except ModelError:
+        return string_member(parameters, "sequence_id")
+
+
+def model_value(key: str, value: Json) -> ParameterValue:
+    """Value of a parameter that goes to the model.
+
+    Raises
+    ------
+    ModelError
+        INVALID_ARGUMENT for an array, an object or null.
+    """
+    if not isinstance(value, bool | int | float | str):
+        raise invalid(
+            f"parameter '{key}' has invalid type. It should be either 'int', 'bool', "
+            "or 'string'."
+        )
+    return value
+
+
+def inference_request(
+    model: Model,
+    header: bytes,
+    binary: bytes,
+    shared_memory: SharedMemory,
+    *,
+    cancellation: Cancellation,
+    drop_connection: Callable[[], object],
+) -> HttpInference:
+    """Read a request.
+
+    Raises
+    ------
+    ModelError
+        INTERNAL for what is no JSON of this form, INVALID_ARGUMENT for data that is
+        missing, doubled or of another length than said, NOT_FOUND for an unknown region
+        of shared memory.
+    """
+    value = parse(header)
+    request_id = ""
+    if member_or(value, "id", None) is not None:
+        request_id = string_member(value, "id")
+    parameters = RequestParameters.of(member_or(value, "parameters", {}))
+    reader = _InputReader(model.name, request_id, binary, shared_memory)
+    inputs = tuple(reader.read(each) for each in array_member(value, "inputs"))
+    outputs, is_binary = [], {}
+    for each in array_member(value, "outputs") if "outputs" in value else ():
+        outputs.append(_requested_output(each))
+        options = options_of(each)
+        if "binary_data" in options:
+            is_binary[outputs[-1].name] = bool_member(options, "binary_data")
+    reader.check_end()
+    request = InferenceRequest(
+        model_name=model.name,
+        model_version=model.version,
+        id=request_id,
+        inputs=inputs,
+        outputs=tuple(outputs),
+        parameters=parameters.of_model,
+        priority=parameters.priority,
+        timeout_us=parameters.timeout_us,
+        correlation_id=parameters.correlation_id,
+        sequence_start=parameters.sequence_start,
+        sequence_end=parameters.sequence_end,
+        cancellation=cancellation,
+        drop_connection=drop_connection,
+    )
+    return HttpInference(request, is_binary, parameters.is_binary_by_default)
+
+
+class _InputReader:
+    """Inputs in their order, the binary ones from the bytes behind the JSON."""
+
+    def __init__(
+        self, model_name: str, request_id: str, binary: bytes, shared: SharedMemory
+    ) -> None:
+        self._model_name = model_name
+        self._request_id = request_id
+        self._binary = binary
+        self._position = 0
+        self._shared_memory = shared
+        self._seen: set[str] = set()
+
+    def read(self, value: Json) -> RawTensor:
+        parameters = options_of(value)
+        _check_one_source(value, parameters)
+        name = string_member(value, "name")
+        datatype = string_member(value, "datatype")
+        shape = tuple(as_unsigned(d, "shape") for d in array_member(value, "shape"))
+        if datatype not in DATATYPES:
+            raise invalid(f"invalid datatype for input {name}")
+        if name in self._seen:
+            raise invalid_request(
+                self._request_id, f"input '{name}' already exists in request"
+            )
+        self._seen.add(name)
+        location = shared_memory_slice(name, parameters)
+        if "binary_data_size" in parameters:
+            data = self._take(name, unsigned_member(parameters, "binary_data_size"))
+        elif location is not None:
+            data = self._shared_memory.read(location)
+        else:
+            content = array_member(value, "data")
+            data = data_of_json(content, name=name, datatype=datatype, shape=shape)
+        return RawTensor(name, datatype, shape, data)
+
+    def _take(self, name: str, size: int) -> bytes:
+        start, self._position = self._position, self._position + size
+        missing = self._position - len(self._binary)
+        if missing > 0:
+            raise invalid(
+                f"unexpected size for input '{name}', expecting {missing} additional "
+                f"bytes for model '{self._model_name}'"
+            )
+        return self._binary[start : self._position]
+
+    def check_end(self) -> None:
+        if self._position != len(self._binary):
+            raise invalid(
+                f"unexpected additional input data for model '{self._model_name}'"
+            )
+
+
+def _check_one_source(value: Json, parameters: Mapping[str, Json]) -> None:
+    given = ["data"] if isinstance(value, Mapping) and "data" in value else []
+    for key in ("binary_data_size", "shared_memory_region"):
+        if key in parameters:
+            given.append(key)
+    if len(given) == 1:
+        return
+    got = "set " + " ".join(f"'{key}'" for key in given) if given else "no field is set"
+    raise invalid(
+        "Input must set only one of the following fields: 'data', 'binary_data_size' "
+        f"in 'parameters', 'shared_memory_region' in 'parameters'. But {got}"
+    )
+
+
+def _requested_output(value: Json) -> RequestedOutput:
+    name = string_member(value, "name")
+    parameters = options_of(value)
+    n_classes = 0
+    if "classification" in parameters:
+        n_classes = as_unsigned(
+            parameters["classification"], "classification", verb="set"
+        )
+    location = shared_memory_slice(name, parameters)
+    if n_classes and location is not None:
+        raise invalid(
+            "output can't set both 'shared_memory_region' and 'classification'"
+        )
+    return RequestedOutput(name, n_classes, location)
+
+
+def shared_memory_slice(name: str, parameters: Json) -> SharedMemorySlice | None:
+    """Where a tensor lies or is to go, if that is in shared memory.
+
+    Raises
+    ------
+    ModelError
+        INTERNAL for a wrong type, INVALID_ARGUMENT if a part is missing.
+    """
+    if "shared_memory_region" not in parameters:
+        return None  # with an offset or a size beside it too, unlike over gRPC
+    region = string_member(parameters, "shared_memory_region")
+    if "shared_memory_byte_size" not in parameters:
+        raise invalid(
+            "'shared_memory_byte_size' must be specified along with "
+            f"'shared_memory_region' parameter for tensor '{name}'"
+        )
+    offset = 0
+    if "shared_memory_offset" in parameters:
+        offset = unsigned_member(parameters, "shared_memory_offset")
+    byte_size = unsigned_member(parameters, "shared_memory_byte_size")
+    return SharedMemorySlice(region, offset, byte_size)
+
+
+def raw_request(
+    model: Model,
+    body: bytes,
+    *,
+    cancellation: Cancellation,
+    drop_connection: Callable[[], object],
+) -> HttpInference:
+    """Request whose whole body is the one input of the model; its shape is deduced.
+
+    Raises
+    ------
+    ModelError
+        INVALID_ARGUMENT if it cannot be.
+    """
+    if len(model.inputs) != 1:
+        raise invalid_request(
+            "",
+            "Raw request must only have 1 input (found 1) to be deduced but got "
+            f"{len(model.inputs)} inputs in '{model.name}' model configuration",
+        )
+    (spec,) = model.inputs
+    dims = list(spec.shape)
+    if dims.count(FREE) > 1:
+        raise invalid_request(
+            "",
+            "The shape of the raw input '"
+            f"{spec.name}' can not be deduced because there are more than one "
+            "variable-sized dimension",
+        )
+    if FREE in dims:
+        known = element_count(dim for dim in dims if dim != FREE)
+        row_bytes = known * ELEMENT_BYTES.get(spec.datatype, 1)
+        dims[dims.index(FREE)] = len(body) // row_bytes if row_bytes else 0
+    if model.max_batch_size > 0:
+        dims.insert(0, 1)
+    if spec.datatype == "BYTES":
+        body = len(body).to_bytes(4, "little") + body
+        dims = [1] * len(dims)
+    else:
+        expected = element_count(dims) * ELEMENT_BYTES[spec.datatype]
+        if expected != len(body):
+            raise invalid_request(
+                "",
+                f"input byte size mismatch for input 'raw_input' for model "
+                f"'{model.name}'. Expected {expected}, got {len(body)}",
+            )
+    request = InferenceRequest(
+        model_name=model.name,
+        model_version=model.version,
+        inputs=(RawTensor(spec.name, spec.datatype, tuple(dims), body),),
+        cancellation=cancellation,
+        drop_connection=drop_connection,
+    )
+    return HttpInference(request, {}, is_binary_by_default=True)
+
+
+def member_or(value: Json, name: str, default: Json) -> Json:
+    """Member of an object, or a default if there is none of this name."""
+    return value[name] if isinstance(value, Mapping) and name in value else default
+
+
+def options_of(tensor: Json) -> Mapping[str, Json]:
+    """Object ``parameters`` of a tensor; anything else counts as none."""
+    found = member_or(tensor, "parameters", {})
+    return found if isinstance(found, Mapping) else {}
