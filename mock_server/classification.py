@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_server.codec import RawTensor, decode, pack_strings
+from mock_server.codec import ELEMENT_BYTES, RawTensor, decode, pack_strings
+from mock_server.validation import invalid
+
+CLASSIFIED = frozenset(ELEMENT_BYTES) - {"BOOL", "FP16", "BF16"}
+"""Datatypes whose elements Triton ranks."""
 
 
 def classify(
@@ -33,7 +37,17 @@ def classify(
     -------
     RawTensor
         BYTES, shape (rows, k) or (k,): best first, equal ones by index.
+
+    Raises
+    ------
+    ModelError
+        INVALID_ARGUMENT for elements of another type than `CLASSIFIED`.
     """
+    if tensor.datatype not in CLASSIFIED:
+        raise invalid(
+            "class result not available for output due to unsupported type "
+            f"'{tensor.datatype}'"
+        )
     array = decode(tensor.data, tensor.datatype, tensor.shape)
     rows = array.reshape(array.shape[0], -1) if has_rows else array.reshape(1, -1)
     k = min(n_classes, rows.shape[1])

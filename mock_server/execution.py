@@ -118,6 +118,7 @@ class _Account:
         self._statistics = statistics
         self._batch = batch
         self._open = len(batch)
+        self._size = sum(pending.batch_size for pending in batch)
         self._is_counted = False
         self._started_ns = self._read_ns = time.perf_counter_ns()
 
@@ -147,20 +148,28 @@ class _Account:
                 total_ns=done_ns - pending.arrived_ns,
             )
             for pending in self._batch
+            if not pending.is_filler
         ]
-        times = ExecutionTimes(
-            input_ns=self._read_ns - self._started_ns,
-            infer_ns=ran_ns - self._read_ns,
-            output_ns=done_ns - ran_ns,
-        )
-        self._statistics.executed(answered, times)
+        self._statistics.executed(answered, self._size, self._times(ran_ns, done_ns))
 
     def crashed(self) -> None:
         if self._is_counted:
             return
         self._is_counted = True
         now_ns = time.perf_counter_ns()
-        self._statistics.crashed([now_ns - each.arrived_ns for each in self._batch])
+        totals_ns = [
+            now_ns - pending.arrived_ns
+            for pending in self._batch
+            if not pending.is_filler
+        ]
+        self._statistics.crashed(totals_ns, self._size, self._times(now_ns, now_ns))
+
+    def _times(self, ran_ns: int, done_ns: int) -> ExecutionTimes:
+        return ExecutionTimes(
+            input_ns=self._read_ns - self._started_ns,
+            infer_ns=ran_ns - self._read_ns,
+            output_ns=done_ns - ran_ns,
+        )
 
 
 def _as_triton_prints(exc: BaseException) -> str:

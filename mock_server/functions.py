@@ -24,10 +24,12 @@ class FunctionInstance:
     yields is a response, and so is each `ModelError`.
     """
 
-    def __init__(self, model: Model) -> None:
+    # Any: what a function takes beside the arrays, and what it returns, is looked at.
+    def __init__(self, model: Model, function: Callable[..., Any]) -> None:
         self._model = model
+        self._function = function
         self._datatypes = {spec.name: spec.datatype for spec in model.outputs}
-        self._wants_request = takes_request(model.function)
+        self._wants_request = takes_request(function)
 
     def execute(self, batch: Sequence[Execution]) -> None:
         """Answer all requests of a batch.
@@ -50,9 +52,9 @@ class FunctionInstance:
         """Nothing to let go of: the function is not ours."""
 
     def _call(self, request: InferenceRequest, arrays: Arrays) -> Any:
-        # Any: the function is the user's, and its answer is looked at later.
-        function: Callable[..., Any] = self._model.function
-        return function(arrays, request) if self._wants_request else function(arrays)
+        if self._wants_request:
+            return self._function(arrays, request)
+        return self._function(arrays)
 
     def _answer(self, execution: Execution) -> None:
         request = execution.request

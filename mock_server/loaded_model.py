@@ -125,7 +125,7 @@ def instance_name(model: Model, number: int) -> str:
 def _start(model: Model, number: int) -> Instance:
     if isinstance(model.function, Backend):
         return model.function.start(instance_name(model, number), 0)
-    return FunctionInstance(model)
+    return FunctionInstance(model, model.function)
 
 
 def _scheduler(model: Model) -> Scheduler:

@@ -22,7 +22,7 @@ DEFAULTS: Mapping[str, LogValue] = MappingProxyType(
     }
 )
 
-_KINDS = {bool: "boolean", int: "integer", str: "string"}
+_KINDS = {bool: "boolean", int: "int32", str: "string"}
 
 
 class LogSettings:
@@ -37,7 +37,7 @@ class LogSettings:
         with self._lock:
             return dict(self._now)
 
-    def update(self, settings: Mapping[str, LogValue]) -> None:
+    def update(self, settings: Mapping[str, LogValue | None]) -> None:
         """Change what is named. Unknown names are ignored.
 
         Raises
@@ -57,8 +57,8 @@ class LogSettings:
                     self._now[name] = _checked(name, settings[name], type(default))
 
 
-def _checked(name: str, value: LogValue, kind: type[LogValue]) -> LogValue:
-    if type(value) is not kind:
+def _checked(name: str, value: LogValue | None, kind: type[LogValue]) -> LogValue:
+    if value is None or type(value) is not kind:
         raise invalid(f"expect {_KINDS[kind]} for '{name}'")
     if name == "log_format" and value not in {"default", "ISO8601"}:
         raise invalid(f"invalid argument for log_format, got: {value}")

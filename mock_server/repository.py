@@ -122,5 +122,8 @@ def _version_number(text: str) -> int | None:
             f"{problem} (details: stol), version should be an integral value > 0"
         )
     if number < 0:
-        raise invalid(f"{problem}, version should be an integral value > 0")
+        raise invalid(
+            f"invalid model version specified '{text}' , version should be an integral "
+            "value > 0"
+        )
     return number

@@ -29,7 +29,6 @@ class Region:
     """Bytes, from the start of the object."""
     byte_size: int
     memory: mmap.mmap
-    """From the start of the object to the end of the region."""
 
 
 class SharedMemory:
@@ -98,7 +97,7 @@ class SharedMemory:
                 f"Unable to find cuda shared memory region: '{name}'",
             )
 
-    def register_cuda(self, name: str) -> None:
+    def register_cuda(self) -> None:
         """Refuse a region of GPU memory.
 
         Raises
@@ -106,7 +105,7 @@ class SharedMemory:
         ModelError
             INVALID_ARGUMENT, always: there is no GPU.
         """
-        raise invalid(f"failed to register shared memory region: '{name}': no GPU")
+        raise invalid("failed to register shared memory region: invalid args")
 
     def read(self, location: SharedMemorySlice) -> bytes:
         """Copy of what lies there.
@@ -144,17 +143,17 @@ class SharedMemory:
                 grpc.StatusCode.NOT_FOUND,
                 f"Unable to find shared memory region: '{location.region}'",
             )
-        if not 0 <= location.offset < max(region.byte_size, 1):
+        if not 0 <= location.offset < region.byte_size:
             raise invalid(
                 f"Invalid offset for shared memory region: '{location.region}'"
             )
         end = location.offset + location.byte_size
-        if location.byte_size < 0 or end > region.byte_size:
+        if location.byte_size < 1 or end > region.byte_size:
             raise invalid(
                 "Invalid offset + byte size for shared memory region: "
                 f"'{location.region}'"
             )
-        return region, region.offset + location.offset
+        return region, location.offset
 
 
 def _map(name: str, key: str, offset: int, byte_size: int) -> mmap.mmap:
@@ -168,10 +167,15 @@ def _map(name: str, key: str, offset: int, byte_size: int) -> mmap.mmap:
             grpc.StatusCode.INTERNAL, f"Unable to open shared memory region: '{key}'"
         ) from None
     try:
-        if offset + byte_size > os.fstat(descriptor).st_size or offset + byte_size == 0:
-            raise invalid(
-                f"failed to register shared memory region '{name}': invalid args"
+        if offset + byte_size >= 2**64:
+            raise ModelError(
+                grpc.StatusCode.INTERNAL, f"Invalid shared memory region: '{key}'"
             )
-        return mmap.mmap(descriptor, offset + byte_size)
+        problem = f"failed to register shared memory region '{name}'"
+        if offset + byte_size > os.fstat(descriptor).st_size:
+            raise invalid(f"{problem}: invalid args")
+        if byte_size == 0 or offset % mmap.ALLOCATIONGRANULARITY:
+            raise invalid(f"{problem}: unable to process address spaceInvalid argument")
+        return mmap.mmap(descriptor, byte_size, offset=offset)
     finally:
         os.close(descriptor)

@@ -104,8 +104,8 @@ class StatisticsCounter:
     Notes
     -----
     Triton's rules: a response with an error from the model is a success; an exception
-    counts as failure and as execution, and nowhere else; requests refused before they
-    are queued, or because the queue is full, count nowhere.
+    counts as failure and as execution of its batch size, and nowhere else; requests
+    refused before they are queued, or because the queue is full, count nowhere.
     """
 
     def __init__(self) -> None:
@@ -139,23 +139,31 @@ class StatisticsCounter:
                 failures=dict(self._failures),
             )
 
-    def executed(self, answered: list[Answered], times: ExecutionTimes) -> None:
-        """Count a batch that ran, and its requests, which got answers."""
-        batch_size = sum(each.batch_size for each in answered)
+    def executed(
+        self, answered: list[Answered], batch_size: int, times: ExecutionTimes
+    ) -> None:
+        """Count a batch that ran, and its requests, which got answers.
+
+        `batch_size` is that of the batch: rows of no request may be in it.
+        """
         with self._lock:
             self._last_inference_ms = time.time_ns() // 1_000_000
             self._executions += 1
-            self._inferences += batch_size
+            self._inferences += sum(each.batch_size for each in answered)
             for each in answered:
                 self._success.add(each.total_ns)
                 self._queue.add(each.queue_ns)
             self._compute.add(times, len(answered))
             self._batches.setdefault(batch_size, _Compute()).add(times)
 
-    def crashed(self, totals_ns: list[int]) -> None:
+    def crashed(
+        self, totals_ns: list[int], batch_size: int, times: ExecutionTimes
+    ) -> None:
         """Count a batch whose model raised an exception, and its requests."""
         with self._lock:
+            self._last_inference_ms = time.time_ns() // 1_000_000
             self._executions += 1
+            self._batches.setdefault(batch_size, _Compute()).add(times)
             for total_ns in totals_ns:
                 self._fail.add(total_ns)
             self._failures[FailureReason.BACKEND] += len(totals_ns)

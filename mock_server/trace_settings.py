@@ -28,8 +28,11 @@ DEFAULTS: Mapping[str, Values] = MappingProxyType(
 )
 
 _LEVELS = ("TIMESTAMPS", "TENSORS")
-_LEAST = {"trace_rate": 0, "trace_count": -1, "log_frequency": 0}
-_MOST = {"trace_rate": 2**32 - 1, "trace_count": 2**31 - 1, "log_frequency": 2**32 - 1}
+_RANGES = {
+    "trace_rate": (0, 2**32 - 1),
+    "trace_count": (-1, 2**31 - 1),
+    "log_frequency": (0, 2**32 - 1),
+}
 
 
 class TraceSettings:
@@ -89,12 +92,11 @@ class TraceSettings:
 def _levels(values: Sequence[str]) -> Values | None:
     if not values:
         return None
-    known = tuple(value for value in values if value in _LEVELS)
     if "OFF" in values:
         if len(values) > 1:
             raise invalid("Expect only one trace level 'OFF' is specified")
         return ("OFF",)
-    return known or ("OFF",)
+    return tuple(value for value in values if value in _LEVELS) or ("OFF",)
 
 
 def _number(name: str, values: Sequence[str]) -> Values | None:
@@ -107,9 +109,15 @@ def _number(name: str, values: Sequence[str]) -> Values | None:
     if match is None:
         raise invalid(f"Unable to parse '{name}', got: {values[0]}")
     number = int(match[1])
-    if not _LEAST[name] <= number <= _MOST[name]:
+    least, most = _RANGES[name]
+    if name == "trace_count" and -(2**31) <= number < least:
         raise invalid(
-            f"Unable to parse '{name}', value is out of range [ {_LEAST[name]}, "
-            f"{_MOST[name]} ], got: {values[0]}"
+            f"Unable to parse '{name}'. Expecting value >= {least}, got: {values[0]}"
         )
-    return (str(number),)
+    if not -(2**31) <= number <= most:
+        raise invalid(
+            f"Unable to parse '{name}', value is out of range [ {least}, {most} ], "
+            f"got: {values[0]}"
+        )
+    # Negative rates and frequencies are kept as what they are when read as unsigned.
+    return (str(number if name == "trace_count" else number % 2**32),)

@@ -18,6 +18,7 @@ from mock_server.codec import (
 )
 from mock_server.errors import ModelError
 from mock_server.inference import InferenceRequest
+from mock_server.input_order import hashed_order
 from mock_server.models import FREE, Model, TensorSpec, dims_text
 
 _BATCH_NOTE = (
@@ -57,6 +58,10 @@ def check_request(model: Model, request: InferenceRequest) -> int:
                     f"'{model.name}'"
                 )
     checks = _Checks(model, request.id)
+    if len(inputs) > 1:
+        order = hashed_order(tensor.name for tensor in inputs)
+        by_name = {tensor.name: tensor for tensor in inputs}
+        inputs = tuple(by_name[name] for name in order)
     checks.input_count(inputs)
     batch_size = checks.batch_size(inputs) if model.max_batch_size > 0 else 1
     specs = {spec.name: spec for spec in model.inputs}
@@ -133,15 +138,24 @@ class _Checks:
         if spec.datatype == "BYTES":
             self._strings(tensor)
             return
-        expected = element_count(tensor.shape) * ELEMENT_BYTES[spec.datatype]
+        expected = self._expected_bytes(tensor)
         if len(tensor.data) != expected:
             self._fail(
                 f"input byte size mismatch for input '{spec.name}' for model "
                 f"'{self._model.name}'. Expected {expected}, got {len(tensor.data)}"
             )
 
+    def _expected_bytes(self, tensor: RawTensor) -> int:
+        """Size of the data, counted as Triton does: in 64 bits, a batch of 0 as 1."""
+        shape = tensor.shape
+        if self._model.max_batch_size > 0 and shape[0] <= 0:
+            shape = (shape[0] % 2**32 or 1, *shape[1:])
+        size = element_count(shape) * ELEMENT_BYTES[tensor.datatype]
+        return (size + 2**63) % 2**64 - 2**63
+
     def _shape(self, tensor: RawTensor, spec: TensorSpec) -> None:
-        if any(dim < 0 for dim in tensor.shape):
+        has_rows = self._model.max_batch_size > 0
+        if any(dim < 0 for dim in tensor.shape[has_rows:]):
             self._fail(
                 f"All input dimensions should be specified for input '{spec.name}' "
                 f"for model '{self._model.name}', got {dims_text(tensor.shape)}"

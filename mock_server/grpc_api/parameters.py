@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import grpc
+
+from mock_server.errors import ModelError
 from mock_server.inference import ParameterValue, SharedMemorySlice
 from mock_server.validation import invalid
 
+MAX_CORRELATION_ID_BYTES = 128
 FINAL_RESPONSE = "triton_enable_empty_final_response"
 
 # Message of a parameter; tritonclient's stubs have no types.
@@ -39,7 +43,7 @@ class RequestParameters:
             match key:
                 case "sequence_id":
                     value = _typed(key, parameter, "int64_param", "string_param")
-                    read.correlation_id = value % 2**64 if type(value) is int else value
+                    read.correlation_id = correlation_id(value)
                 case "sequence_start":
                     read.sequence_start = _typed(key, parameter, "bool_param")
                 case "sequence_end":
@@ -48,6 +52,10 @@ class RequestParameters:
                     read.priority = _typed(
                         key, parameter, "int64_param", "uint64_param"
                     )
+                    if read.priority < 0:
+                        raise invalid(
+                            "invalid value for 'priority', expected value >= 0."
+                        )
                 case "timeout":
                     read.timeout_us = _typed(key, parameter, "int64_param")
                 case _ if key == FINAL_RESPONSE:
@@ -63,6 +71,25 @@ class RequestParameters:
                 case _:
                     read.of_model[key] = _model_value(key, parameter)
         return read
+
+
+def correlation_id(value: int | str) -> int | str:
+    """Correlation id as Triton keeps it: numbers are unsigned.
+
+    Raises
+    ------
+    ModelError
+        UNIMPLEMENTED if a text is too long.
+    """
+    if isinstance(value, int):
+        return value % 2**64
+    if len(value.encode()) > MAX_CORRELATION_ID_BYTES:
+        raise ModelError(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "string correlation ID cannot be longer than "
+            f"{MAX_CORRELATION_ID_BYTES} characters",
+        )
+    return value
 
 
 class TensorParameters(NamedTuple):
@@ -89,23 +116,25 @@ def tensor_parameters(
         )
         if n_classes < 1:
             raise invalid("invalid value for 'classification' parameter, expected >= 0")
-    region = _of_tensor(tensor, parameters, "region", "string_param", "")
-    offset = _of_tensor(tensor, parameters, "offset", "int64_param", 0)
-    byte_size = _of_tensor(tensor, parameters, "byte_size", "int64_param", 0)
-    if "shared_memory_region" not in parameters:
+    region = _of_tensor(tensor, parameters, "region", "string_param")
+    offset = _of_tensor(tensor, parameters, "offset", "int64_param")
+    byte_size = _of_tensor(tensor, parameters, "byte_size", "int64_param")
+    if region is None:
         for name, value in (("offset", offset), ("byte_size", byte_size)):
-            if value:
+            if value is not None:
                 raise invalid(
                     f"'shared_memory_{name}' can not be specified without "
                     f"'shared_memory_region' parameter for tensor '{tensor}'"
                 )
         return TensorParameters(n_classes)
-    if not byte_size:
+    if byte_size is None:
         raise invalid(
             "'shared_memory_byte_size' must be specified along with "
             f"'shared_memory_region' parameter for tensor '{tensor}'"
         )
-    return TensorParameters(n_classes, SharedMemorySlice(region, offset, byte_size))
+    return TensorParameters(
+        n_classes, SharedMemorySlice(region, offset or 0, byte_size)
+    )
 
 
 def _of_tensor(
@@ -113,11 +142,10 @@ def _of_tensor(
     parameters: Mapping[str, _Parameter],
     name: str,
     kind: str,
-    default: Any,
 ) -> Any:
     key = f"shared_memory_{name}"
     if key not in parameters:
-        return default
+        return None
     if parameters[key].WhichOneof("parameter_choice") != kind:
         raise invalid(
             f"invalid value type for '{key}' parameter for tensor '{tensor}', "

@@ -42,7 +42,9 @@ def stream_response(
     else:
         message = service_pb2.ModelStreamInferResponse(
             error_message=response.error.message,
-            infer_response=service_pb2.ModelInferResponse(id=response.id),
+            infer_response=service_pb2.ModelInferResponse(
+                model_name=response.model_name, id=response.id
+            ),
         )
     if is_final is not None:
         message.infer_response.parameters[FINAL_FLAG].bool_param = is_final

@@ -222,7 +222,7 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
         context: grpc.ServicerContext,
     ) -> service_pb2.CudaSharedMemoryRegisterResponse:
         """Refuse, as a Triton without a GPU does."""
-        self._core.shared_memory.register_cuda(request.name)
+        self._core.shared_memory.register_cuda()
         return service_pb2.CudaSharedMemoryRegisterResponse()
 
     def CudaSharedMemoryUnregister(

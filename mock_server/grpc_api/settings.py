@@ -35,11 +35,10 @@ def log_settings(
     ModelError
         INVALID_ARGUMENT for a wrong value, UNIMPLEMENTED for what cannot be changed.
     """
-    settings: dict[str, LogValue] = {}
+    settings: dict[str, LogValue | None] = {}
     for key, each in request.settings.items():
         kind = each.WhichOneof("parameter_choice")
-        if kind is not None:
-            settings[key] = getattr(each, kind)
+        settings[key] = None if kind is None else getattr(each, kind)
     core.log.update(settings)
     response = service_pb2.LogSettingsResponse()
     for key, value in core.log.now().items():

@@ -77,8 +77,9 @@ class DynamicBatcher:
     def take(self, instance: int, now_ns: int) -> Turn:
         """Batch for an instance that is free, of whatever number.
 
-        A preferred size runs at once, the largest of those reached; else whatever fits
-        runs as soon as it cannot grow, or its oldest request was held back long enough.
+        A preferred size runs at once, the largest of those reached, or what is left
+        below all of them once the next request is too large; else whatever fits runs as
+        soon as it cannot grow, or its oldest request was held back long enough.
         """
         dropped = self._queue.give_up(now_ns)
         batch, preferred, rows, is_full = self._candidates()
@@ -103,6 +104,8 @@ class DynamicBatcher:
         preferred = rows = 0
         for pending in self._queue:
             size = max(1, pending.batch_size)
+            if batch and not preferred and rows + size > max(self._preferred):
+                preferred = len(batch)
             if batch and (
                 rows + size > self._max_batch_size
                 or joined_form(pending) != joined_form(batch[0])

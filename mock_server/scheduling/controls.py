@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_server.codec import RawTensor, encode
+from mock_server.codec import RawTensor, encode, pack_strings
 from mock_server.inference import InferenceRequest
 from mock_server.scheduling.settings import Control, ControlInput
 
@@ -21,7 +21,11 @@ _NUMPY_TYPES: Mapping[str, Any] = {
 
 
 def control_tensors(
-    controls: Iterable[ControlInput], request: InferenceRequest, *, has_rows: bool
+    controls: Iterable[ControlInput],
+    request: InferenceRequest,
+    *,
+    has_rows: bool,
+    is_ready: bool = True,
 ) -> list[RawTensor]:
     """Control inputs of one request: one element each.
 
@@ -33,11 +37,13 @@ def control_tensors(
         A request of a sequence.
     has_rows : bool
         Whether the model has a batch dimension: the shape is then [1,1], else [1].
+    is_ready : bool
+        False for the row of a sequence that has no request now.
     """
     shape = (1, 1) if has_rows else (1,)
     is_so = {
         Control.START: request.sequence_start,
-        Control.READY: True,
+        Control.READY: is_ready,
         Control.END: request.sequence_end,
     }
     tensors = []
@@ -55,7 +61,12 @@ def control_tensors(
 def _correlation_id(correlation_id: int | str, datatype: str) -> bytes:
     if datatype == "BYTES":
         return encode(np.array([str(correlation_id)], dtype=object), "BYTES")
-    number = int(correlation_id)
+    if isinstance(correlation_id, str):
+        # Triton copies the bytes of the BYTES form, as far as there is room for them.
+        packed = pack_strings([correlation_id]).ljust(8, b"\0")
+        number = int.from_bytes(packed[:8], "little")
+    else:
+        number = correlation_id
     wrapped: NDArray[Any] = np.array([number], dtype="<u8").astype(
         _NUMPY_TYPES[datatype]
     )

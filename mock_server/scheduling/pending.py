@@ -30,6 +30,9 @@ class PendingRequest:
     controls: Sequence[RawTensor] = ()
     """Inputs that the sequence scheduler adds to those of the client."""
 
+    is_filler: bool = False
+    """It stands for the row of a sequence that has no request now; no client waits."""
+
     def seen_by_model(self) -> InferenceRequest:
         """Request with its control inputs, as the model gets it."""
         if not self.controls:

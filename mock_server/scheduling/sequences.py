@@ -4,6 +4,7 @@ Rules: ``SequenceBatchScheduler::Enqueue`` and its direct and oldest strategies 
 triton-inference-server/core, ``src/sequence_batch_scheduler``.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from itertools import chain
 import grpc
 
 from mock_server.errors import ModelError
+from mock_server.inference import InferenceRequest
 from mock_server.scheduling.batching import joined_form
 from mock_server.scheduling.controls import control_tensors
 from mock_server.scheduling.pending import Dropped, PendingRequest, Turn
@@ -23,6 +25,7 @@ from mock_server.scheduling.settings import SequenceBatching
 class _Sequence:
     waiting: deque[PendingRequest] = field(default_factory=deque)
     instance: int | None = None  # None: in the backlog
+    slot: int = 0  # of the instance: its row in the batches of the direct strategy
     last_ns: int = 0
     is_ended: bool = False
     is_running: bool = False
@@ -60,10 +63,9 @@ class SequenceBatcher:
         self._settings = settings
         self._max_batch_size = max_batch_size
         self._rows = max(1, max_batch_size)
-        slots = self._rows
+        self._slots = self._rows
         if settings.strategy == "oldest":
-            slots = settings.max_candidate_sequences or 2**31
-        self._free_slots = [slots] * instances
+            self._slots = settings.max_candidate_sequences or 2**31
         self._open: dict[Hashable, _Sequence] = {}  # those that may be continued
         self._on_instance: list[list[_Sequence]] = [[] for _ in range(instances)]
         self._backlog: deque[_Sequence] = deque()
@@ -114,20 +116,50 @@ class SequenceBatcher:
         self._fill_slots()
 
     def take(self, instance: int, now_ns: int) -> Turn:
-        """Batch of the sequences on this instance: the oldest requests first."""
+        """Batch of the sequences on this instance.
+
+        Of the direct strategy every row belongs to a slot: those below the last one of
+        the batch that have no request now are filled, and the model told so by READY.
+        """
         dropped = self._drop_cancelled()
         self._end_idle(now_ns)
         self._fill_slots()
         ready = [each for each in self._on_instance[instance] if each.waiting]
         ready.sort(key=lambda each: each.waiting[0].arrived_ns)
-        batch: list[PendingRequest] = []
+        taken: dict[int, PendingRequest] = {}
+        form: Hashable = None
         for sequence in ready[: self._rows]:
             first = sequence.waiting[0]
-            if batch and joined_form(first) != joined_form(batch[0]):
+            if taken and joined_form(first) != form:
                 continue
-            batch.append(sequence.waiting.popleft())
+            form = joined_form(first)
+            taken[sequence.slot] = sequence.waiting.popleft()
             sequence.is_running = True
+        batch = list(taken.values())
+        if self._settings.strategy == "direct" and taken:
+            filler = self._filler(batch[0])
+            batch = [taken.get(slot, filler) for slot in range(max(taken) + 1)]
         return Turn(batch, dropped, self._wait_s(now_ns))
+
+    def _filler(self, other: PendingRequest) -> PendingRequest:
+        """Row for a slot that has no request: zeros in the shape of another one."""
+        request = InferenceRequest(
+            model_name=self._model_name,
+            inputs=tuple(
+                tensor._replace(data=bytes(len(tensor.data)))
+                for tensor in other.request.inputs
+            ),
+        )
+        return PendingRequest(
+            request,
+            lambda response, is_final: None,
+            batch_size=1,
+            arrived_ns=other.arrived_ns,
+            controls=control_tensors(
+                self._settings.control_input, request, has_rows=True, is_ready=False
+            ),
+            is_filler=True,
+        )
 
     def executed(self, instance: int, now_ns: int) -> None:
         """Free the slots of the sequences that ended with what has just run."""
@@ -144,20 +176,25 @@ class SequenceBatcher:
 
     def _fill_slots(self) -> None:
         while self._backlog:
-            free = [n for n, slots in enumerate(self._free_slots) if slots]
+            free = [
+                number
+                for number, here in enumerate(self._on_instance)
+                if len(here) < self._slots
+            ]
             if not free:
                 return
             sequence = self._backlog.popleft()
+            here = self._on_instance[free[0]]
+            used = {each.slot for each in here}
             sequence.instance = free[0]
-            self._free_slots[free[0]] -= 1
-            self._on_instance[free[0]].append(sequence)
+            sequence.slot = next(n for n in itertools.count() if n not in used)
+            here.append(sequence)
 
     def _free(self, sequence: _Sequence) -> None:
         if sequence.instance is None:
             self._backlog.remove(sequence)
         else:
             self._on_instance[sequence.instance].remove(sequence)
-            self._free_slots[sequence.instance] += 1
 
     def _end_idle(self, now_ns: int) -> None:
         idle = [s for s in self._all() if self._is_idle(s, now_ns)]

@@ -151,7 +151,7 @@ NOT_A_NUMBER = (
         (str(2**63), NOT_A_NUMBER.format(2**63)),
         (
             "-1",
-            "failed to get model version from specified version string '-1', "
+            "invalid model version specified '-1' , "
             "version should be an integral value > 0",
         ),
     ],

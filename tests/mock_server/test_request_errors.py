@@ -82,7 +82,7 @@ CASES = {
     "too many inputs": (
         ("one", raw("I", [16], bytes(64)), raw("J", [16], bytes(64))),
         "[R] expected 1 inputs but got 2 inputs for model 'one'. Got input(s) "
-        "['I','J'], but missing required input(s) ]. Please provide all required "
+        "['J','I'], but missing required input(s) ]. Please provide all required "
         "input(s).",
     ),
     "unknown input": (
@@ -122,7 +122,7 @@ CASES = {
     ),
     "batches that differ": (
         ("batch", raw("I0", [2, 16], bytes(128)), raw("I1", [1, 16], bytes(64))),
-        "[R] input 'I1' batch size does not match other inputs for 'batch'",
+        "[R] input 'I0' batch size does not match other inputs for 'batch'",
     ),
     "no batch dimension": (
         ("batch", raw("I0", [], bytes(4)), raw("I1", [1, 16], bytes(64))),

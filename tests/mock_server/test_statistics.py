@@ -112,7 +112,7 @@ def test_inferences_of_a_batching_model_are_counted_in_rows(serve, connect, tens
     assert row["batches"] == {2: 1, 4: 2}
 
 
-def test_exception_counts_as_failure_and_execution_and_nowhere_else(
+def test_exception_counts_as_failure_and_as_execution_of_its_batch_size(
     serve, connect, tensor
 ):
     client = connect(serve(model(crash)))
@@ -120,7 +120,11 @@ def test_exception_counts_as_failure_and_execution_and_nowhere_else(
     with pytest.raises(InferenceServerException):
         ask(client, tensor)
 
-    assert counts(statistics(client)) == NOTHING | {"executions": 1, "fail": 1}
+    assert counts(statistics(client)) == NOTHING | {
+        "executions": 1,
+        "fail": 1,
+        "batches": {1: 1},
+    }
 
 
 def test_error_of_the_model_counts_as_success(serve, connect, tensor):
