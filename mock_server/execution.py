@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 import grpc
@@ -10,6 +11,7 @@ from mock_server.errors import ModelError
 from mock_server.inference import InferenceRequest, InferenceResponse
 from mock_server.instances import BackendError, Execution, Instance
 from mock_server.models import Model
+from mock_server.reshaping import reshaped_inputs, reshaped_outputs
 from mock_server.scheduling.pending import PendingRequest
 from mock_server.statistics import Answered, ExecutionTimes, StatisticsCounter
 
@@ -62,23 +64,30 @@ class _Running:
         self._model = model
         self._pending = pending
         self._account = account
-        self._wanted = {output.name for output in pending.request.outputs}
+        self._wanted = {output.name for output in pending.request.outputs} or {
+            spec.name for spec in model.outputs
+        }
         self._held: list[InferenceResponse | None] = []
         self._is_holding = not model.is_decoupled
         self._is_final = False
 
     @property
     def request(self) -> InferenceRequest:
-        return self._pending.seen_by_model()
+        request = self._pending.seen_by_model()
+        if not self._model.has_reshape:
+            return request
+        return replace(request, inputs=reshaped_inputs(self._model, request.inputs))
 
     def respond(self, response: InferenceResponse | None, is_final: bool) -> None:
         """Pass a response on; what comes after the last one is dropped."""
         if self._is_final:
             return
         self._is_final = is_final
-        if response is not None and self._wanted:
+        if response is not None:
             response = response.with_outputs(
-                [t for t in response.outputs if t.name in self._wanted]
+                reshaped_outputs(
+                    self._model, [t for t in response.outputs if t.name in self._wanted]
+                )
             )
         if self._is_holding:
             self._held.append(response)
@@ -176,7 +185,7 @@ def _as_triton_prints(exc: BaseException) -> str:
     """Type, text and frames, innermost first: pybind11's form of a Python error."""
     if isinstance(exc, BackendError):
         return str(exc)
-    text = f"{type(exc).__name__}: {exc}"
+    text = f"{type(exc).__name__}: {str(exc) or '<EMPTY MESSAGE>'}"
     frames = list(_user_frames(exc.__traceback__))
     if not frames:
         return text

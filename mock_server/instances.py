@@ -5,9 +5,12 @@ The scheduler starts `Model.instances` of them and feeds each one batch at a tim
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mock_server.inference import InferenceRequest, Respond
+
+if TYPE_CHECKING:
+    from mock_server.models import Model
 
 
 class BackendError(Exception):
@@ -51,8 +54,8 @@ class Instance(Protocol):
 class Backend(Protocol):
     """What a `Model` may have for a function: it starts instances of the model."""
 
-    def start(self, instance_name: str, device_id: int) -> Instance:
-        """Make one instance, called such as ``M_0_0``.
+    def start(self, model: "Model", instance_name: str, device_id: int) -> Instance:
+        """Make one instance of a model, called such as ``M_0_0``.
 
         Raises
         ------

@@ -8,6 +8,7 @@ from mock_server.execution import run_batch
 from mock_server.functions import FunctionInstance
 from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.instances import Backend, Instance
+from mock_server.model_config.declaration import config_of, instance_names
 from mock_server.models import Model
 from mock_server.scheduling.batching import DynamicBatcher, OneByOne
 from mock_server.scheduling.pending import Dropped, PendingRequest
@@ -45,7 +46,8 @@ class LoadedModel:
         self.model = model
         self.statistics = statistics or StatisticsCounter()
         self._clock = clock
-        self._instances = [_start(model, n) for n in range(model.instances)]
+        self._names = instance_names(config_of(model))
+        self._instances = [_start(model, name) for name in self._names]
         self._workers = Workers(
             model.name,
             model.instances,
@@ -101,8 +103,13 @@ class LoadedModel:
             instance.finalize()
 
     def _run(self, number: int, batch: Sequence[PendingRequest]) -> None:
-        name = instance_name(self.model, number)
-        run_batch(self.model, self._instances[number], name, batch, self.statistics)
+        run_batch(
+            self.model,
+            self._instances[number],
+            self._names[number],
+            batch,
+            self.statistics,
+        )
 
     def _drop(self, dropped: Dropped) -> None:
         pending = dropped.pending
@@ -117,14 +124,9 @@ class LoadedModel:
         pending.respond(response, True)
 
 
-def instance_name(model: Model, number: int) -> str:
-    """Name of an instance, as in Triton's messages: ``M_0_0``."""
-    return f"{model.name}_0_{number}"
-
-
-def _start(model: Model, number: int) -> Instance:
+def _start(model: Model, name: str) -> Instance:
     if isinstance(model.function, Backend):
-        return model.function.start(instance_name(model, number), 0)
+        return model.function.start(model, name, 0)
     return FunctionInstance(model, model.function)
 
 

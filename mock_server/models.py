@@ -157,6 +157,11 @@ class Model:
     def __repr__(self) -> str:
         return as_written(self)
 
+    @property
+    def has_reshape(self) -> bool:
+        """Whether an input has another shape on the model's side."""
+        return any(spec.reshape is not None for spec in self.inputs)
+
     def wire_shape(self, spec: TensorSpec) -> tuple[int, ...]:
         """Shape a client must send, batch dimension included where there is one."""
         return (FREE, *spec.shape) if self.max_batch_size > 0 else spec.shape

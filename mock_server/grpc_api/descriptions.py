@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
-from tritonclient.grpc import model_config_pb2, service_pb2
+from tritonclient.grpc import service_pb2
 
-from mock_server.codec import DATATYPES
+from mock_server.model_config.declaration import config_of
+from mock_server.model_config.defaults import ENSEMBLE, PYTHON, is_ensemble
 from mock_server.models import Model, TensorSpec
 from mock_server.statistics import Duration, ModelStatistics
-
-_CONFIG_TYPES = {name: f"TYPE_{name}" for name in DATATYPES} | {"BYTES": "TYPE_STRING"}
 
 
 def metadata_response(
@@ -30,41 +29,15 @@ def metadata_response(
     return service_pb2.ModelMetadataResponse(
         name=model.name,
         versions=versions,
-        platform="python",
+        platform=ENSEMBLE if is_ensemble(config_of(model)) else PYTHON,
         inputs=described(model.inputs),
         outputs=described(model.outputs),
     )
 
 
 def config_response(model: Model) -> service_pb2.ModelConfigResponse:
-    """Describe a model by the fields that a python-backend model has set."""
-    pinned = {"enable": True}
-    config = model_config_pb2.ModelConfig(
-        name=model.name,
-        backend="python",
-        max_batch_size=model.max_batch_size,
-        version_policy={"latest": {"num_versions": 1}},
-        input=[_config_tensor(spec) for spec in model.inputs],
-        output=[_config_tensor(spec) for spec in model.outputs],
-        instance_group=[
-            {"name": f"{model.name}_0", "count": model.instances, "kind": "KIND_CPU"}
-        ],
-        optimization={"input_pinned_memory": pinned, "output_pinned_memory": pinned},
-        default_model_filename="model.py",
-        parameters={
-            key: model_config_pb2.ModelParameter(string_value=value)
-            for key, value in model.parameters.items()
-        },
-    )
-    return service_pb2.ModelConfigResponse(config=config)
-
-
-def _config_tensor(spec: TensorSpec) -> dict[str, object]:
-    return {
-        "name": spec.name,
-        "data_type": _CONFIG_TYPES[spec.datatype],
-        "dims": spec.shape,
-    }
+    """Describe a model by its whole configuration."""
+    return service_pb2.ModelConfigResponse(config=config_of(model))
 
 
 def statistics_message(

@@ -1,0 +1,282 @@
+"""Requests and responses as a ``model.py`` sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from mock_server import inference
+from mock_server.errors import ModelError
+from mock_server.inference import ParameterValue, RequestedOutput
+from mock_server.instances import Execution
+from mock_server.models import Model
+from mock_server.python_backend.tensors import Tensor
+
+TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
+TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2
+TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
+
+
+class TritonModelException(Exception):
+    """What the backend itself raises in a model."""
+
+
+class TritonError:
+    """An error to be answered, by one of Triton's codes."""
+
+    UNKNOWN = grpc.StatusCode.UNKNOWN
+    INTERNAL = grpc.StatusCode.INTERNAL
+    NOT_FOUND = grpc.StatusCode.NOT_FOUND
+    INVALID_ARG = grpc.StatusCode.INVALID_ARGUMENT
+    UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+    UNSUPPORTED = grpc.StatusCode.UNIMPLEMENTED
+    ALREADY_EXISTS = grpc.StatusCode.ALREADY_EXISTS
+    CANCELLED = grpc.StatusCode.CANCELLED
+
+    def __init__(
+        self, message: str, code: grpc.StatusCode = grpc.StatusCode.INTERNAL
+    ) -> None:
+        self._message, self._code = message, code
+
+    def message(self) -> str:
+        """Text for the client."""
+        return self._message
+
+    def code(self) -> grpc.StatusCode:
+        """One of the codes above."""
+        return self._code
+
+
+class InferenceResponse:
+    """Outputs, or an error, which outweighs them."""
+
+    def __init__(
+        self,
+        output_tensors: Sequence[Tensor] = (),
+        error: TritonError | None = None,
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> None:
+        self._outputs = list(output_tensors)
+        self._error = error
+        self._parameters = dict(parameters or {})
+
+    def output_tensors(self) -> list[Tensor]:
+        """In the order in which they are sent."""
+        return self._outputs
+
+    def has_error(self) -> bool:
+        """Whether it is an error."""
+        return self._error is not None
+
+    def error(self) -> TritonError | None:
+        """The error, or None."""
+        return self._error
+
+    def parameters(self) -> str:
+        """Parameters as JSON."""
+        return json.dumps(self._parameters)
+
+    def answer(
+        self, model: Model, request: inference.InferenceRequest
+    ) -> inference.InferenceResponse:
+        """The same as the server's core knows it."""
+        error = self._error
+        return inference.InferenceResponse(
+            model_name=model.name,
+            model_version=model.version,
+            id=request.id,
+            outputs=()
+            if error is not None
+            else tuple(each.raw() for each in self._outputs),
+            parameters=self._parameters,
+            error=None if error is None else ModelError(error.code(), error.message()),
+        )
+
+
+Infer = Callable[[inference.InferenceRequest], Iterator[InferenceResponse]]
+"""Asks another model of the same server; ends with its last response."""
+
+
+class ResponseSender:
+    """Sends responses, at any time and from any thread, until one is final."""
+
+    def __init__(self, model: Model, execution: Execution) -> None:
+        self._model, self._execution = model, execution
+        self._is_closed = False
+
+    def send(self, response: InferenceResponse | None = None, flags: int = 0) -> None:
+        """Send a response, or the end, or both.
+
+        Raises
+        ------
+        TritonModelException
+            After the end, or without either.
+        """
+        if self._is_closed:
+            raise TritonModelException(
+                "Unable to send response. Response sender has been closed."
+            )
+        is_final = flags == TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        if response is None and not is_final:
+            raise TritonModelException(
+                "Inference Response object must be provided when the response flags is "
+                "set to zero."
+            )
+        self._is_closed = is_final
+        answer = (
+            None
+            if response is None
+            else response.answer(self._model, self._execution.request)
+        )
+        self._execution.respond(answer, is_final)
+
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._execution.request.cancellation.is_cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a request that a model has got came from."""
+
+    model: Model
+    execution: Execution
+
+    @property
+    def output_names(self) -> list[str]:
+        """Outputs asked for: all, if none is named."""
+        wanted = [output.name for output in self.execution.request.outputs]
+        return wanted or [spec.name for spec in self.model.outputs]
+
+
+class InferenceRequest:
+    """A request that came from a client, or one for another model of this server."""
+
+    _served: Served | None = None
+    _infer: Infer | None = None
+    """Set on the class that the models of one server get."""
+
+    def __init__(  # noqa: PLR0917 - Triton's signature
+        self,
+        model_name: str,
+        requested_output_names: Sequence[str],
+        inputs: Sequence[Tensor],
+        request_id: str = "",
+        correlation_id: int | str = 0,
+        model_version: int = -1,
+        flags: int = 0,
+        timeout: int = 0,
+        parameters: Mapping[str, ParameterValue] | None = None,
+        **_placement: Any,  # preferred memory, trace: nothing to choose here
+    ) -> None:
+        self._model_name = model_name
+        self._outputs = list(requested_output_names)
+        self._inputs = list(inputs)
+        self._id, self._correlation_id = request_id, correlation_id
+        self._version, self._flags, self._timeout = model_version, flags, timeout
+        self._parameters = dict(parameters or {})
+
+    @classmethod
+    def of(cls, served: Served) -> InferenceRequest:
+        """Request of a client, as the model it is for gets it."""
+        asked = served.execution.request
+        request = cls(
+            served.model.name,
+            served.output_names,
+            [Tensor.of(raw) for raw in asked.inputs],
+            asked.id,
+            asked.correlation_id,
+            int(served.model.version),
+            asked.sequence_start * TRITONSERVER_REQUEST_FLAG_SEQUENCE_START
+            | asked.sequence_end * TRITONSERVER_REQUEST_FLAG_SEQUENCE_END,
+            asked.timeout_us,
+            asked.parameters,
+        )
+        request._served = served
+        return request
+
+    def inputs(self) -> list[Tensor]:
+        """In the order of the request, control inputs last."""
+        return self._inputs
+
+    def request_id(self) -> str:
+        """Empty if there is none."""
+        return self._id
+
+    def correlation_id(self) -> int | str:
+        """Of its sequence; 0 if it belongs to none."""
+        return self._correlation_id
+
+    def flags(self) -> int:
+        """START and END of a sequence."""
+        return self._flags
+
+    def set_flags(self, flags: int) -> None:
+        """Change START and END."""
+        self._flags = flags
+
+    def timeout(self) -> int:
+        """Microseconds; 0: none."""
+        return self._timeout
+
+    def parameters(self) -> str:
+        """Parameters as JSON."""
+        return json.dumps(self._parameters)
+
+    def requested_output_names(self) -> list[str]:
+        """All that the model has, if the client named none."""
+        return self._outputs
+
+    def model_name(self) -> str:
+        """Model it is for."""
+        return self._model_name
+
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        served = self._served
+        return served is not None and served.execution.request.cancellation.is_cancelled
+
+    def get_response_sender(self) -> ResponseSender:
+        """For a decoupled model: sends its responses.
+
+        Raises
+        ------
+        TritonModelException
+            If the model is not decoupled.
+        """
+        if self._served is None or not self._served.model.is_decoupled:
+            raise TritonModelException(
+                "'get_response_sender' function must be called only when the model is "
+                "using the decoupled transaction policy."
+            )
+        return ResponseSender(self._served.model, self._served.execution)
+
+    def exec(self, decoupled: bool = False) -> Any:
+        """Ask the other model; all its responses as an iterator, if `decoupled`."""
+        if self._infer is None:
+            raise TritonModelException("this model is not part of a server")
+        responses = self._infer(self._request())
+        return responses if decoupled else next(responses)
+
+    async def async_exec(self, decoupled: bool = False) -> Any:
+        """As `exec`, which runs in a thread of its own meanwhile."""
+        return await asyncio.to_thread(self.exec, decoupled)
+
+    def _request(self) -> inference.InferenceRequest:
+        return inference.InferenceRequest(
+            model_name=self._model_name,
+            model_version="" if self._version < 0 else str(self._version),
+            id=self._id,
+            inputs=tuple(each.raw() for each in self._inputs),
+            outputs=tuple(RequestedOutput(name) for name in self._outputs),
+            parameters=self._parameters,
+            timeout_us=self._timeout,
+            correlation_id=self._correlation_id,
+            sequence_start=bool(self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_START),
+            sequence_end=bool(self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_END),
+        )
