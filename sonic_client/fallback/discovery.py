@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 
 from sonic_client.errors import ConfigError
-from sonic_client.fallback.protocol import FallbackServer
+from sonic_client.fallback.protocol import FallbackServer, is_fallback_server
 from sonic_client.naming import nearest_names
 
 __all__ = ["ENTRY_POINT_GROUP", "fallback_server"]
@@ -32,7 +32,7 @@ def fallback_server(
         raise ConfigError(f"unknown fallback {name!r}, {known}")
     make: Callable[[str, Mapping[str, str]], FallbackServer] = offered[name].load()
     server = make(model_name, options)
-    if not isinstance(server, FallbackServer):
+    if not is_fallback_server(server):
         raise ConfigError(
             f"fallback {name!r}: {offered[name].value} returned {server!r}, "
             "expected a FallbackServer"

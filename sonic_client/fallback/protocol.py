@@ -1,9 +1,9 @@
 """The seam for a server that runs beside the client when no other one is named."""
 
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeGuard, runtime_checkable
 
-__all__ = ["FallbackServer"]
+__all__ = ["FallbackServer", "is_fallback_server"]
 
 
 @runtime_checkable
@@ -39,3 +39,11 @@ class FallbackServer(Protocol):
     ) -> None:
         """Stop."""
         ...
+
+
+def is_fallback_server(candidate: object) -> TypeGuard[FallbackServer]:
+    """Whether it is a server, started or not, rather than a function."""
+    # `isinstance` would read `url`, which may raise before the start.
+    return all(
+        callable(getattr(type(candidate), name, None)) for name in ("start", "stop")
+    )

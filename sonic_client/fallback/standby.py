@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from sonic_client.config import FallbackConfig, ServerConfig
-from sonic_client.errors import ServerUnreachableError, SonicError
+from sonic_client.errors import ConfigError, ServerUnreachableError, SonicError
 from sonic_client.fallback.in_process import FallbackFunction, InProcessModel
-from sonic_client.fallback.protocol import FallbackServer
+from sonic_client.fallback.protocol import FallbackServer, is_fallback_server
 from sonic_client.fallback.threads import call_in_thread
 from sonic_client.transport.base import InferCall, InferReply, Transport
 from sonic_client.types import ModelMetadata
@@ -50,15 +50,22 @@ class Standby:
         config: FallbackConfig,
         connect: Callable[[ServerConfig], Transport],
     ) -> None:
-        self._fallback, self._config, self._connect = fallback, config, connect
+        self._config, self._connect = config, connect
         self.name = f"fallback {config.name or _name_of(fallback)}"
         self._is_in_use = False
         self._starting: asyncio.Future[None] | None = None
         self._transport: Transport | None = None
+        self._server: FallbackServer | None = None
         self._function: InProcessModel | None = None
-        if not isinstance(fallback, FallbackServer):
+        if is_fallback_server(fallback):
+            self._server = fallback
+        elif callable(fallback):
             self._function = InProcessModel(
                 fallback, name=self.name, max_concurrent=config.max_concurrent
+            )
+        else:
+            raise ConfigError(
+                f"fallback {fallback!r}: expected a FallbackServer or a function"
             )
 
     @property
@@ -110,13 +117,12 @@ class Standby:
         """Stop it, if it was started; one that is starting is left to the process."""
         if self._transport is not None:
             await self._transport.close()
-        if self._starting is not None and self._starting.done():
-            assert isinstance(self._fallback, FallbackServer)  # only one is started
-            await call_in_thread(self._fallback.stop)
+        if self._server and self._starting is not None and self._starting.done():
+            await call_in_thread(self._server.stop)
 
     async def _started(self) -> Transport:
-        server = self._fallback
-        assert isinstance(server, FallbackServer)  # functions need no start
+        server = self._server
+        assert server is not None  # functions need no start
         if self._starting is None:
             logger.warning("starting the %s", self.name)
             self._starting = call_in_thread(server.start)

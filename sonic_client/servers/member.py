@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sonic_client.config import HealthConfig, RetryConfig, ServerConfig
 from sonic_client.errors import (
+    InvalidAnswerError,
     ModelNotFoundError,
     ModelNotReadyError,
     ServerOverloadedError,
@@ -80,7 +81,7 @@ class Member:
         """Whether waiting for it is in vain, as far as can be known."""
         if self.breaker.state != "open" or self.last_error is None:
             return False
-        if not isinstance(self.last_error, TransientError):
+        if not isinstance(self.last_error, TransientError | InvalidAnswerError):
             return not self.is_asked_again
         return self._is_never_there and not self.is_waiting
 

@@ -8,7 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from sonic_client.config import ClientConfig, ServerConfig
-from sonic_client.errors import NoServerError, ServerUnreachableError, SonicError
+from sonic_client.errors import (
+    NoServerError,
+    ServerUnreachableError,
+    SonicError,
+    TransientError,
+)
 from sonic_client.observer import Observer
 from sonic_client.retry.timing import Timing
 from sonic_client.servers.admissions import Admissions
@@ -119,7 +124,7 @@ class ServerPool:
         for member in [m for m in members if m.config.preferred] or members:
             self._wake(member)
         started = self._timing.clock()
-        while (metadata := self._admissions.metadata) is None:
+        while (metadata := self.metadata) is None:
             if all(member.is_hopeless for member in members):
                 raise self.failure()
             patience_s = (
@@ -130,6 +135,11 @@ class ServerPool:
             if not await self.wait(until=started + patience_s):
                 raise self.failure()
         return metadata
+
+    @property
+    def metadata(self) -> ModelMetadata | None:
+        """What the first server said about the model; None until one did."""
+        return self._admissions.metadata
 
     def adopt(self, metadata: ModelMetadata, known_from: str) -> None:
         """Compare all servers with this, unless one of them spoke first."""
@@ -223,18 +233,18 @@ class ServerPool:
     def failure(self, failures: Sequence[SonicError] = ()) -> SonicError:
         """Return the error that says of every server why it cannot be asked.
 
-        Of an only server it is its own error, if the request was not sent to it.
+        Of an only server it is its own error, unless the server may come back.
         """
         last_errors = {
             name: member.last_error or self._unheard_of(member)
             for name, member in self._members.items()
         }
-        only = next(iter(last_errors.values()))
-        if len(last_errors) == 1 and not failures and isinstance(only, SonicError):
+        (only, *others) = last_errors.values()
+        may_come_back = isinstance(only, TransientError) and self.metadata is not None
+        if not others and not may_come_back and isinstance(only, SonicError):
             return only
-        outage_s = (
-            None if self._out_since is None else self._timing.clock() - self._out_since
-        )
+        now = self._timing.clock()
+        outage_s = None if self._out_since is None else now - self._out_since
         return NoServerError(last_errors, failures=failures, outage_s=outage_s)
 
     async def intervals(self) -> Mapping[str, ServerInterval]:

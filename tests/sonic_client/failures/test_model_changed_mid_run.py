@@ -1,0 +1,128 @@
+"""Model unloaded or exchanged in mid-run: looked at again, once."""
+
+import threading
+
+import pytest
+
+from mock_server import FaultPlan, Model
+from mock_server import TensorSpec as Served
+from sonic_client import Client, ModelMismatchError, ModelNotFoundError
+from sonic_client.observer import Observer
+
+GONE = "Request for unknown model: 'label' has no available versions"
+
+
+def test_a_model_that_was_away_for_a_moment_costs_nothing(
+    serve, config_for, requests_of, assert_whole
+):
+    server = serve(FaultPlan().on(3, 4).refuse("NOT_FOUND", GONE))
+
+    with Client(config_for(server)) as client:
+        assert_whole(list(client.map(requests_of(10))), 10)
+
+
+def test_a_model_that_stays_away_is_fatal(serve, config_for, requests_of):
+    plan = FaultPlan().on(after=2).refuse("NOT_FOUND", GONE)
+    plan = plan.on(after=1, rpc="ModelMetadata").refuse("NOT_FOUND", GONE)
+    config = config_for(serve(plan))
+
+    with Client(config) as client:
+        outcomes = [*client.map(requests_of(2)), *client.map(requests_of(1))]
+
+    assert isinstance(outcomes[-1].error, ModelNotFoundError)
+
+
+def test_another_server_that_has_it_is_used(
+    serve, config_for, requests_of, assert_whole
+):
+    leaving = serve(FaultPlan().on(after=2).refuse("NOT_FOUND", GONE))
+
+    with Client(config_for(leaving, serve())) as client:
+        assert_whole(list(client.map(requests_of(20))), 20)
+
+
+@pytest.fixture
+def exchange(serve, label_model):
+    """A server, and a function that exchanges its model for one of version 2."""
+    server = serve()
+
+    def exchange(*, width):
+        features = Served("FEATURES", "FP32", (-1, width))
+        server.add(
+            Model(
+                "label",
+                [features],
+                label_model.outputs,
+                label_model.function,
+                version="2",
+            )
+        )
+
+    return server, exchange
+
+
+def test_a_new_version_with_the_same_tensors_is_used(
+    exchange, config_for, requests_of, assert_whole
+):
+    server, add_version = exchange
+
+    with Client(config_for(server)) as client:
+        assert_whole(list(client.map(requests_of(3))), 3)
+        add_version(width=3)
+        outcomes = list(client.map(requests_of(3)))
+
+    assert_whole(outcomes, 3)
+    assert {outcome.model_version for outcome in outcomes} == {"2"}
+
+
+class Changes(Observer):
+    """Waits for a server to be left."""
+
+    def __init__(self):
+        self.left, self.reasons = threading.Event(), []
+
+    def server_changed(self, event):
+        self.reasons.append((event.server, event.reason))
+        self.left.set()
+
+
+def test_a_new_version_with_other_tensors_is_fatal(
+    exchange, config_for, requests_of, assert_whole
+):
+    (server, add_version), changes = exchange, Changes()
+
+    with Client(config_for(server), observers=[changes]) as client:
+        assert_whole(list(client.map(requests_of(1))), 1)
+        add_version(width=-1)  # takes the same requests, but is not the same model
+        list(client.map(requests_of(1)))
+        assert changes.left.wait(10.0)
+        (failure,) = client.map(requests_of(1))
+
+    assert isinstance(failure.error, ModelMismatchError)
+    assert "'input FEATURES': expected FP32[-1,3], got FP32[-1,-1]" in str(
+        failure.error
+    )
+
+
+def test_a_server_whose_model_differs_is_refused_with_the_differences(
+    serve, config_for, requests_of, assert_whole, label_model
+):
+    wider = Model(
+        "label",
+        [Served("FEATURES", "FP32", (-1, 4))],
+        label_model.outputs,
+        label_model.function,
+    )
+    late = FaultPlan().on(rpc="RepositoryIndex").delay(0.2)
+    first, other, changes = serve(), serve(late, models=[wider]), Changes()
+
+    with Client(config_for(first, other), observers=[changes]) as client:
+        assert changes.left.wait(10.0)
+        outcomes = list(client.map(requests_of(20)))
+
+    assert_whole(outcomes, 20)
+    assert {outcome.server for outcome in outcomes} == {first.url}
+    (left, reason), *_ = changes.reasons
+    assert left == other.url
+    assert f"is not the one known at {first.url}" in reason
+    assert "expected FP32[-1,3], got FP32[-1,4]" in reason
