@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from sonic_cli import demo, evaluate, repository, serve, simulate, track, train
+from sonic_cli import (
+    demo,
+    describe,
+    evaluate,
+    repository,
+    serve,
+    servers,
+    simulate,
+    track,
+    train,
+)
 
 # gRPC's C++ core reports lost connections on stderr, beside the one line that we print.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -49,5 +59,15 @@ def _options(
     """Take the options that belong to no subcommand."""
 
 
-for command in (track, evaluate, simulate, train, serve, repository, demo):
+for command in (
+    track,
+    evaluate,
+    simulate,
+    train,
+    serve,
+    servers,
+    describe,
+    repository,
+    demo,
+):
     command.register(app)

@@ -7,7 +7,17 @@ from importlib.metadata import version
 
 import pytest
 
-COMMANDS = ("track", "evaluate", "simulate", "train", "serve", "repository", "demo")
+COMMANDS = (
+    "track",
+    "evaluate",
+    "simulate",
+    "train",
+    "serve",
+    "servers",
+    "describe",
+    "repository",
+    "demo",
+)
 
 
 def test_version_is_the_packages(sonic):
