@@ -75,6 +75,7 @@ def numpy_dtype(datatype: str) -> np.dtype[Any]:
     return np.dtype(_NUMPY_NAMES[datatype])
 
 
+@cache
 def datatype_of(dtype: np.dtype[Any]) -> str:
     """Return the KServe datatype of a numpy type, whatever its byte order.
 

@@ -39,7 +39,7 @@ ReplyT = TypeVar("ReplyT")
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _COMPRESSIONS = {
-    "none": grpc.Compression.NoCompression,
+    "none": None,
     "gzip": grpc.Compression.Gzip,
     "deflate": grpc.Compression.Deflate,
 }
@@ -124,10 +124,11 @@ class GrpcTransport:
         check_message_size(call, self._config)
         request = b"".join(encode_call(call))
         self._meter.sample(request)
-        # Without serializers: messages pass as bytes, which grpc_messages writes.
-        method = self._channel().unary_unary(f"{_SERVICE}ModelInfer")
         message = await self._send(
-            method, request, timeout_s=timeout_s, headers=call.headers
+            self._pool().next_infer(),
+            request,
+            timeout_s=timeout_s,
+            headers=call.headers,
         )
         try:
             return decode_reply(message, server=self.server)
@@ -159,18 +160,18 @@ class GrpcTransport:
         self, method: str, *, timeout_s: float, **question: str | int
     ) -> Any:
         request = getattr(service_pb2, f"{method}Request")(**question)
-        call = self._channel().unary_unary(
+        call = self._pool().next().unary_unary(
             _SERVICE + method,
             request_serializer=type(request).SerializeToString,
             response_deserializer=getattr(service_pb2, f"{method}Response").FromString,
         )
         return await self._send(call, request, timeout_s=timeout_s)
 
-    def _channel(self) -> grpc.aio.Channel:
+    def _pool(self) -> ChannelPool:
         self._guard.check()
         if self._channels is None:
             raise ClientClosedError(f"the channel to {self.server} is not open")
-        return self._channels.next()
+        return self._channels
 
     # Any: gRPC has no type for its multicallables.
     async def _send(

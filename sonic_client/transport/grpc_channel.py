@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sonic_client.errors import ConfigError, ForkedProcessError
 
 __all__ = ["ChannelPool", "channel_options"]
 
+_INFER = "/inference.GRPCInferenceService/ModelInfer"
 _OPTIONS = (
     # gRPC would refuse answers above 4 MB.
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -66,13 +69,22 @@ class ChannelPool:
             self._channels = [
                 grpc.aio.insecure_channel(target, options) for _ in n_channels
             ]
-        self._next = 0
+        # Without serializers: the messages are bytes, which grpc_messages writes. Made
+        # once, because making one takes as long as writing a small message.
+        self._infer_methods = itertools.cycle(
+            [channel.unary_unary(_INFER) for channel in self._channels]
+        )
+        self._turns = itertools.cycle(self._channels)
         _forks.n_open += 1
 
     def next(self) -> grpc.aio.Channel:
         """Return the channels in turn."""
-        self._next = (self._next + 1) % len(self._channels)
-        return self._channels[self._next]
+        return next(self._turns)
+
+    # Any: gRPC has no type for its multicallables.
+    def next_infer(self) -> Callable[..., Any]:
+        """Return ModelInfer of the channels in turn."""
+        return next(self._infer_methods)
 
     async def close(self) -> None:
         """Close them; calls in flight are cancelled."""

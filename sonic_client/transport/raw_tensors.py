@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,8 @@ from sonic_client.types import TensorSpec, datatype_of, numpy_dtype
 
 __all__ = ["raw_values", "tensor_of"]
 
+_IS_LITTLE = sys.byteorder == "little"
+
 
 def raw_values(array: NDArray[Any]) -> bytes | memoryview:
     """Return a tensor's values as bytes.
@@ -22,8 +25,9 @@ def raw_values(array: NDArray[Any]) -> bytes | memoryview:
     """
     if datatype_of(array.dtype) == "BYTES":
         return _encode_strings(array)
-    flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return flat.reshape(-1).view(np.uint8).data
+    if not (array.flags.c_contiguous and array.dtype.isnative and _IS_LITTLE):
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _encode_strings(array: NDArray[Any]) -> bytes:
