@@ -179,16 +179,16 @@ class _Checks:
         expected, found = element_count(tensor.shape), 0
         position, length, size = 0, 0, len(tensor.data)
         while position < size:
-            if found == expected:
-                self._fail(
-                    f"unexpected number of string elements {found + 1} {of_model}, "
-                    f"expecting {expected}"
-                )
             if size - position < 4:
                 self._fail(
                     f"incomplete string length indicator {of_model}, expecting 4 bytes "
                     f"but only {size - position} bytes available. Please make sure the "
                     "string length indicator is in one buffer."
+                )
+            if found == expected:
+                self._fail(
+                    f"unexpected number of string elements {found + 1} {of_model}, "
+                    f"expecting {expected}"
                 )
             (length,) = struct.unpack_from("<I", tensor.data, position)
             position += 4 + length

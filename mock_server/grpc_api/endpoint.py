@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from tritonclient.grpc import service_pb2_grpc
 
+from mock_server.grpc_api.handlers import UnknownRpcs, inference_handler
 from mock_server.grpc_api.health import health_handler
 from mock_server.grpc_api.service import InferenceService
 
@@ -65,10 +65,9 @@ class GrpcEndpoint:
                 ("grpc.so_reuseport", 0),  # a port in use must be an error
             ],
         )
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
-            service, self._server
+        self._server.add_generic_rpc_handlers(
+            (inference_handler(service), health_handler(), UnknownRpcs())
         )
-        self._server.add_generic_rpc_handlers((health_handler(),))
         try:
             self.port = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as exc:
