@@ -1,21 +1,53 @@
 """A Triton Inference Server in this process, for any Python callable.
 
-It speaks KServe v2 over gRPC on loopback, with Triton's codes, texts and counters, so
-that a client can be tested offline against what it will meet in production.
+It speaks KServe v2 over gRPC and HTTP on loopback, with Triton's codes, texts and
+counters, so that a client can be tested offline against what it meets in production.
+
+Names are loaded when they are first used: pytest imports this package in every run,
+for its plugin.
 """
 
-from mock_server.errors import ModelError
-from mock_server.faults import Arrival, FaultHook, FaultPlan
-from mock_server.models import Model, ModelFunction, TensorSpec
-from mock_server.server import MockServer
+import importlib as _importlib
+import typing as _typing
+
+if _typing.TYPE_CHECKING:
+    from mock_server.errors import ModelError
+    from mock_server.faults import Arrival, FaultHook, FaultPlan
+    from mock_server.mock_triton import MockTriton
+    from mock_server.models import Model, ModelFunction, TensorSpec
+    from mock_server.received import ReceivedRequest
+    from mock_server.server import MockServer
 
 __all__ = [
     "Arrival",
     "FaultHook",
     "FaultPlan",
     "MockServer",
+    "MockTriton",
     "Model",
     "ModelError",
     "ModelFunction",
+    "ReceivedRequest",
     "TensorSpec",
 ]
+
+_HOMES = {
+    "errors": ("ModelError",),
+    "faults": ("Arrival", "FaultHook", "FaultPlan"),
+    "mock_triton": ("MockTriton",),
+    "models": ("Model", "ModelFunction", "TensorSpec"),
+    "received": ("ReceivedRequest",),
+    "server": ("MockServer",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _importlib.import_module(f"{__name__}.{_HOME_OF[name]}")
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

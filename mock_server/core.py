@@ -11,6 +11,7 @@ from mock_server.faults.injector import FaultInjector
 from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.loaded_model import LoadedModel
 from mock_server.log_settings import LogSettings
+from mock_server.received import RequestRecord
 from mock_server.repository import Repository
 from mock_server.shared_memory import SharedMemory
 from mock_server.trace_settings import TraceSettings
@@ -45,16 +46,22 @@ class InferenceCore:
         May be added to while the server runs.
     faults : FaultInjector, optional
         Asked about each inference before it runs.
+    record : RequestRecord, optional
+        Told of each inference.
     """
 
     def __init__(
-        self, repository: Repository, faults: FaultInjector | None = None
+        self,
+        repository: Repository,
+        faults: FaultInjector | None = None,
+        record: RequestRecord | None = None,
     ) -> None:
         self.repository = repository
         self.shared_memory = SharedMemory()
         self.trace = TraceSettings()
         self.log = LogSettings()
         self._faults = faults
+        self._record = record
 
     @property
     def has_faults(self) -> bool:
@@ -76,6 +83,8 @@ class InferenceCore:
         ModelError
             If the request is wrong, or the queue refuses it: it is not answered then.
         """
+        if self._record is not None:
+            self._record.add(request)
         for output in request.outputs:
             if output.shared_memory is not None:
                 self.shared_memory.check(output.shared_memory)

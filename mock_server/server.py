@@ -13,6 +13,7 @@ from mock_server.grpc_api.endpoint import GrpcEndpoint
 from mock_server.grpc_api.interceptor import FaultInterceptor
 from mock_server.grpc_api.service import InferenceService
 from mock_server.models import Model, ModelFunction, TensorSpec
+from mock_server.received import RequestRecord
 from mock_server.repository import Repository
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class MockServer:
     max_message_bytes : int, optional
         Larger gRPC messages and HTTP bodies are refused, with RESOURCE_EXHAUSTED and
         413; by default gRPC has no limit, as with Triton, and HTTP one of 2 GiB.
+    record : RequestRecord, optional
+        Told of each inference request: see `MockTriton`.
 
     Examples
     --------
@@ -70,12 +73,13 @@ class MockServer:
         metrics_port: int | None = None,
         faults: FaultPlan | FaultHook | None = None,
         max_message_bytes: int | None = None,
+        record: RequestRecord | None = None,
     ) -> None:
         self._repository = Repository(models)
         if faults is not None and not isinstance(faults, FaultPlan):
             faults = FaultPlan().on().call(faults)
         self._faults = None if faults is None else FaultInjector(faults, self.restart)
-        self._core = InferenceCore(self._repository, self._faults)
+        self._core = InferenceCore(self._repository, self._faults, record)
         self._service = InferenceService(self._core)
         self._host = host
         self._max_message_bytes = max_message_bytes

@@ -31,7 +31,7 @@ def test_no_name_is_public_by_accident(name):
     public = {
         each
         for each, value in vars(package).items()
-        if not each.startswith("_") and not is_own_module(value)
+        if not each.startswith(("_", "@")) and not is_own_module(value)
     }
 
     assert public <= set(package.__all__)
