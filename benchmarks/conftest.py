@@ -1,0 +1,55 @@
+"""Servers in their own processes, so that they do not compute in ours."""
+
+import subprocess
+import sys
+
+import pytest
+
+SERVER = """
+import sys, time
+from mock_server import MockServer, Model, TensorSpec
+
+server_time_s = float(sys.argv[1])
+
+def echo(tensors):
+    if server_time_s:
+        time.sleep(server_time_s)
+    return {"Y": tensors["X"]}
+
+x, y = (TensorSpec(name, "FP32", (-1, 3)) for name in "XY")
+# As many instances as any window is wide, where they only wait.
+instances = 64 if server_time_s else 1
+with MockServer([Model("echo", [x], [y], echo, instances=instances)]) as server:
+    print(server.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def is_smoke(request):
+    """Whether the benchmarks are to be tried only: ``--benchmark-disable``."""
+    return request.config.getoption("benchmark_disable")
+
+
+@pytest.fixture(scope="module")
+def echo_server():
+    """URL of a mock server of the model `echo`, by its time per request in seconds.
+
+    X FP32[-1,3] comes back as Y. A server lives as long as the module's tests.
+    """
+    processes = {}
+
+    def url_of(server_time_s):
+        if server_time_s not in processes:
+            process = subprocess.Popen(
+                [sys.executable, "-c", SERVER, str(server_time_s)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            processes[server_time_s] = process, process.stdout.readline().strip()
+        return processes[server_time_s][1]
+
+    yield url_of
+    for process, _ in processes.values():
+        process.communicate()  # it ends at the end of its input
