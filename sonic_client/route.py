@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sonic_client.adaptive import AdaptiveTimeout
 from sonic_client.config import ClientConfig
 from sonic_client.errors import (
     DeadlineExceededError,
     FallbackDriftError,
     ServerError,
+    ServerOverloadedError,
     SonicError,
     TransientError,
 )
@@ -70,6 +72,8 @@ class Router:
     observer : Observer
         Is told of every try.
     timing : Timing
+    adaptive_timeout : AdaptiveTimeout or None
+        Says how long a try may take, if the configuration does not.
     """
 
     def __init__(
@@ -80,9 +84,11 @@ class Router:
         *,
         observer: Observer,
         timing: Timing,
+        adaptive_timeout: AdaptiveTimeout | None = None,
     ) -> None:
         self.config, self.pool, self.standby = config, pool, standby
         self.observer, self.timing = observer, timing
+        self.adaptive_timeout = adaptive_timeout
         self.budget = RetryBudget(config.retry, timing.clock)
         self.has_fallback = standby is not None and "fallback" in config.retry.chain
         self.events_to_compare = config.fallback.compare_events if standby else 0
@@ -209,14 +215,15 @@ class Route:
                 raise
             self._pool.judge(lease, None, self._clock() - started)
             self._pool.note_version(lease, reply.model_version)
-        if self._router.standby is not None:
-            self._router.standby.rest()
         return Delivery(reply, result, member.name)
 
     def _timeout_s(self, server: str, deadline: float) -> float:
         left_s = deadline - self._clock()
         if self._retry.try_timeout_s is not None:
             return min(left_s, self._retry.try_timeout_s)
+        adaptive = self._router.adaptive_timeout
+        if adaptive is not None and (known_s := adaptive.seconds()) is not None:
+            return min(left_s, known_s)
         has_other = self._pool.has_other([*self.servers, server])
         return left_s / 2 if has_other or self._router.has_fallback else left_s
 
@@ -254,9 +261,8 @@ class Route:
     ) -> Delivery[ResultT]:
         standby = self._router.standby
         assert standby is not None  # no step leads here without one
-        if standby.step_in():
-            why = self._pool.failure(self._chain.failures)
-            self._pool.announcements.tell(standby.name, "fallback", str(why))
+        why = self._pool.failure(self._chain.failures)
+        self._pool.announcements.tell(standby.name, "fallback", str(why))
         reply = await self._told(
             standby.name, standby.infer, call, deadline - self._clock()
         )
@@ -302,10 +308,12 @@ class Route:
         self.tries += 1
         self.servers.append(server)
         status, started = "OK", self._clock()
+        is_overload = False
         try:
             return await infer(call, timeout_s=timeout_s)
         except ServerError as error:
             status = error.status
+            is_overload = isinstance(error, ServerOverloadedError)
             raise
         except asyncio.CancelledError:
             status = "LOCALLY_CANCELLED"
@@ -319,5 +327,6 @@ class Route:
                     message=self.message,
                     request_id=call.request_id,
                     number=self.tries,
+                    is_overload=is_overload,
                 )
             )

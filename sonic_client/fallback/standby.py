@@ -1,4 +1,4 @@
-"""The fallback of a client: started when first needed, and rested when it is not."""
+"""The fallback of a client, started when first needed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ class Standby:
     ) -> None:
         self._config, self._connect = config, connect
         self.name = f"fallback {config.name or _name_of(fallback)}"
-        self._is_in_use = False
         self._starting: asyncio.Future[None] | None = None
         self._transport: Transport | None = None
         self._server: FallbackServer | None = None
@@ -101,17 +100,6 @@ class Standby:
         transport = await self._started()
         left_s = timeout_s - (loop.time() - started)
         return await transport.infer(call, timeout_s=left_s)
-
-    def step_in(self) -> bool:
-        """Note that it answers now; return whether servers did just before."""
-        is_news, self._is_in_use = not self._is_in_use, True
-        return is_news
-
-    def rest(self) -> None:
-        """Note that a server answers."""
-        if self._is_in_use:
-            logger.warning("servers answer again: the %s rests", self.name)
-        self._is_in_use = False
 
     async def close(self) -> None:
         """Stop it, if it was started; one that is starting is left to the process."""

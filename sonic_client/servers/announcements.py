@@ -41,3 +41,9 @@ class Announcements:
             self._observer.server_changed(
                 ServerChanged(server=server, state=state, reason=reason)
             )
+
+    def end_outage(self) -> None:
+        """Note that a server is back: the next use of the fallback is news."""
+        self._states = {
+            name: state for name, state in self._states.items() if state != "fallback"
+        }

@@ -174,6 +174,7 @@ class ServerPool:
         if error is None or verdict is Verdict.WORKS:
             taken_s = latency_s if error is None else None
             if member.answered(taken_s, is_trial=is_trial):
+                self.announcements.end_outage()
                 self._note(member)
             self.announcements.tell(member.name, "healthy", "it answers")
         elif verdict is Verdict.IS_FULL:
