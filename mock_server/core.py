@@ -74,9 +74,23 @@ class InferenceCore:
         return True
 
     def submit(
-        self, loaded: LoadedModel, request: InferenceRequest, respond: Respond
+        self,
+        loaded: LoadedModel,
+        request: InferenceRequest,
+        respond: Respond,
+        *,
+        is_awaited: bool = False,
     ) -> None:
         """Check a request and queue it; its answers come in the form asked for.
+
+        Parameters
+        ----------
+        loaded : LoadedModel
+            The model it names.
+        request : InferenceRequest
+        respond : Respond
+        is_awaited : bool
+            Whether the caller does nothing but wait: its thread may run the model then.
 
         Raises
         ------
@@ -99,7 +113,8 @@ class InferenceCore:
             respond(response, is_final)
 
         is_plain = not any(o.n_classes or o.shared_memory for o in request.outputs)
-        loaded.submit(request, respond if is_plain else deliver_and_respond)
+        submit = loaded.submit_and_wait if is_awaited else loaded.submit
+        submit(request, respond if is_plain else deliver_and_respond)
 
     def infer(
         self, loaded: LoadedModel, request: InferenceRequest
@@ -116,7 +131,7 @@ class InferenceCore:
         def respond(response: InferenceResponse | None, is_final: bool) -> None:
             answers.put(response)
 
-        self.submit(loaded, request, respond)
+        self.submit(loaded, request, respond, is_awaited=True)
         while (response := answers.get()) is None:
             pass  # the end of an answer that is still to come
         return response

@@ -46,6 +46,12 @@ class LoadedModel:
         self.model = model
         self.statistics = statistics or StatisticsCounter()
         self._clock = clock
+        # What keeps state by thread, or is to be joined, keeps to its own thread.
+        self._runs_in_any_thread = not (
+            isinstance(model.function, Backend)
+            or model.dynamic_batching
+            or model.sequence_batching
+        )
         self._names = instance_names(config_of(model))
         self._instances = [_start(model, name) for name in self._names]
         self._workers = Workers(
@@ -74,6 +80,19 @@ class LoadedModel:
         self._workers.submit(
             PendingRequest(request, respond, batch_size, self._clock())
         )
+
+    def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
+        """As `submit`, for a caller that waits for the answer: it may run the model.
+
+        Raises
+        ------
+        ModelError
+            As `submit` does.
+        """
+        batch_size = check_request(self.model, request)
+        pending = PendingRequest(request, respond, batch_size, self._clock())
+        if not (self._runs_in_any_thread and self._workers.run_at_once(pending)):
+            self._workers.submit(pending)
 
     def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Answer of a model that is not decoupled; waits for it.

@@ -67,6 +67,7 @@ class Workers:
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()  # of the threads that run now
+        self._free = set(range(count))  # instances that nobody runs a batch on
 
     @property
     def pending(self) -> int:
@@ -90,6 +91,30 @@ class Workers:
             else:
                 self._changed.notify()
 
+    def run_at_once(self, pending: PendingRequest) -> bool:
+        """Run a request in the calling thread, if it need not wait for its turn.
+
+        It saves two changes of threads, which cost more than a small model.
+
+        Returns
+        -------
+        bool
+            False if others wait, no instance is free, or it is cancelled: nothing was
+            done.
+        """
+        with self._changed:
+            if not self._free or len(self._scheduler) or pending.is_cancelled:
+                return False
+            instance = self._free.pop()
+        try:
+            self._run(instance, (pending,))
+        finally:
+            with self._changed:
+                self._free.add(instance)
+                if len(self._scheduler) or self._stopping.is_set():
+                    self._changed.notify_all()
+        return True
+
     def stop(self) -> None:
         """Run what is waiting, and wait for the threads to end."""
         with self._changed:
@@ -98,6 +123,9 @@ class Workers:
             self._changed.notify_all()
         for thread in threads:
             thread.join()
+        with self._changed:
+            while len(self._free) < self._count:  # one runs in a thread of a caller
+                self._changed.wait()
 
     def _start(self) -> None:
         self._stopping = threading.Event()
@@ -120,15 +148,21 @@ class Workers:
             if turn.batch:
                 self._run(instance, turn.batch)
                 with self._changed:
+                    self._free.add(instance)
                     self._scheduler.executed(instance, self._clock())
 
     def _next_turn(self, instance: int, stopping: threading.Event) -> Turn | None:
         """Wait for something to do; None: nothing is left, and nothing will come."""
         with self._changed:
             while True:
-                turn = self._scheduler.take(instance, self._clock())
-                if turn.batch or turn.dropped:
-                    return turn
-                if stopping.is_set() and turn.wait_s is None:
-                    return None
-                self._changed.wait(turn.wait_s)
+                if instance in self._free:
+                    turn = self._scheduler.take(instance, self._clock())
+                    if turn.batch:
+                        self._free.discard(instance)
+                    if turn.batch or turn.dropped:
+                        return turn
+                    if stopping.is_set() and turn.wait_s is None:
+                        return None
+                    self._changed.wait(turn.wait_s)
+                else:
+                    self._changed.wait()  # another thread runs a request on it
