@@ -145,26 +145,32 @@ class CandidateChunk(Sequence[TrackCandidates]):
             Smaller components are no candidates.
         """
         on_any = np.flatnonzero(components >= 0)
-        numbers = within_events(components, point_splits)[on_any]
+        numbers = within_events(components, point_splits)
+        if len(on_any) < len(components):
+            numbers = numbers[on_any]
         counts = np.bincount(numbers)
         rank, kept, first = number_by_first_point(
             numbers, on_any, counts >= max(min_space_points, 1)
         )
         # Ordered by their first space point, candidates are ordered by event.
         candidate_splits = np.searchsorted(first, point_splits)
-        event_starts = np.repeat(candidate_splits[:-1], np.diff(point_splits))
+        is_kept = rank >= 0
+        points, candidate = on_any[is_kept], rank[is_kept]
+        n_points = np.diff(point_splits)
+        before = np.repeat(candidate_splits[:-1], n_points)
         labels = np.full(len(components), -1, dtype=np.int64)
-        labels[on_any] = np.where(rank < 0, -1, rank - event_starts[on_any])
-        on_candidate = rank >= 0
-        points, candidate = on_any[on_candidate], rank[on_candidate]
-        points = points[outward_order(candidate, squared_distance(xyz)[points])]
-        before = np.repeat(point_splits[:-1], np.diff(point_splits))
+        labels[points] = candidate - before[points]
+        outward = points[outward_order(candidate, squared_distance(xyz)[points])]
+        sizes = counts[kept]
+        n_members = np.add.reduceat(np.append(sizes, 0), candidate_splits[:-1])
+        n_members[np.diff(candidate_splits) == 0] = 0  # where reduceat sums nothing
         return cls(
             labels=labels,
             point_splits=point_splits,
-            sizes=counts[kept],
+            sizes=sizes,
             candidate_splits=candidate_splits,
-            space_points=points - before[points],
+            # The members are ordered by event too.
+            space_points=outward - np.repeat(point_splits[:-1], n_members),
         )
 
     @property

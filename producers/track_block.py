@@ -123,16 +123,19 @@ class TrackBlock:
 
     # Any: integers, flags and text.
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the columns under names, for a .npz; none needs pickle."""
+        """Return the columns under names, for a .npz; none needs pickle.
+
+        Numbers within an event are int32: half of what they take in memory.
+        """
         own = self.candidates
         return {
             "event": self.event_ids,
             "is_failed": self.is_failed,
-            "sp_label": own.labels,
+            "sp_label": own.labels.astype(np.int32),
             "point_splits": own.point_splits,
-            "n_space_points": own.sizes,
+            "n_space_points": own.sizes.astype(np.int32),
             "candidate_splits": own.candidate_splits,
-            "sp_index": own.space_points,
+            "sp_index": own.space_points.astype(np.int32),
             "failures": np.array(json.dumps([asdict(row) for row in self.failures])),
         }
 
@@ -150,11 +153,11 @@ class TrackBlock:
             event_ids=arrays["event"],
             is_failed=arrays["is_failed"],
             candidates=CandidateChunk(
-                labels=arrays["sp_label"],
+                labels=arrays["sp_label"].astype(np.int64),
                 point_splits=arrays["point_splits"],
-                sizes=arrays["n_space_points"],
+                sizes=arrays["n_space_points"].astype(np.int64),
                 candidate_splits=arrays["candidate_splits"],
-                space_points=arrays["sp_index"],
+                space_points=arrays["sp_index"].astype(np.int64),
             ),
             failures=tuple(FailureRow(**row) for row in rows),
         )

@@ -220,11 +220,11 @@ def _block(
         event_ids=event_ids,
         is_failed=np.zeros(len(event_ids), bool) if is_failed is None else is_failed,
         candidates=CandidateChunk(
-            labels=labels.values,
+            labels=labels.values.astype(np.int64),
             point_splits=_splits(labels.counts),
-            sizes=sizes.values,
+            sizes=sizes.values.astype(np.int64),
             candidate_splits=_splits(sizes.counts),
-            space_points=points.values,
+            space_points=points.values.astype(np.int64),
         ),
     )
     fits = np.diff(_splits(sizes.values)[block.candidates.candidate_splits])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,10 +33,10 @@ class TrackWriter:
     """Writes the tracks of a job: the complete file, or what is finished beside it.
 
     The tables ``labels`` and ``candidates`` have one entry per event, in input order.
-    ``labels``: ``event`` (int64), ``is_failed`` (bool) and ``sp_label`` (int64[]), one
+    ``labels``: ``event`` (int64), ``is_failed`` (bool) and ``sp_label`` (int32[]), one
     label per space point in the order of the input, -1 where it is on no candidate.
-    ``candidates``: ``event``, ``n_space_points`` (int64[]) of each candidate, and
-    ``sp_index`` (int64[]), the space points of all candidates one after another, each
+    ``candidates``: ``event``, ``n_space_points`` (int32[]) of each candidate, and
+    ``sp_index`` (int32[]), the space points of all candidates one after another, each
     candidate's ordered outward. ``failures`` has a row for each event without an
     answer, with its cause. ``provenance`` is a text of JSON. Formats other than TTree
     and RNTuple hold the same as far as they can.
@@ -97,7 +98,10 @@ class TrackWriter:
         self._n_values = self._n_events = 0
         self._n_candidates = 0
         self._failures: list[FailureRow] = []
-        self._stack = ExitStack()
+        # Packing a block takes as long as making it: it is done beside the loop, one
+        # block at a time.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="track-writer")
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         check_output(self.path, force=self._force)
@@ -230,8 +234,14 @@ class TrackWriter:
         self._failures += block.failures
 
     def _add(self, block: TrackBlock) -> None:
-        with output_errors(self.path):
-            self._file.append(block)
+        self._wait()
+        self._writing = self._thread.submit(self._file.append, block)
+
+    def _wait(self) -> None:
+        """Wait until the file has the block before, or raise why it has not."""
+        if self._writing is not None:
+            with output_errors(self.path):
+                self._writing.result()
 
     def __exit__(
         self,
@@ -254,6 +264,7 @@ class TrackWriter:
 
     def _finish(self) -> None:
         self._commit()
+        self._wait()
         with output_errors(self.path):
             self._file.finish(self._failures, self.provenance)
             self._file.close()
@@ -261,6 +272,7 @@ class TrackWriter:
         self._journal.remove()
 
     def _leave(self) -> None:
+        self._thread.shutdown()
         if not self.partial.is_dir():
             return
         with suppress(OSError, OutputError):

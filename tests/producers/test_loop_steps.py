@@ -74,7 +74,7 @@ def test_a_producer_says_which_columns_are_which_tensors(server):
     products = [(event.event_id, twice.tolist()) for event, twice in loop.run()]
 
     assert products == [(100, [2, 4]), (101, [10]), (102, [6, 8, 10])]
-    assert loop.summaries()["double"].events == 3
+    assert loop.summaries()["double"].client.events == 3
 
 
 def test_steps_side_by_side_each_give_a_product(server):
@@ -177,7 +177,7 @@ def test_an_event_whose_needed_product_failed_is_not_sent_on(server):
 
     assert products[1] is None
     assert [float(products[0][0]), float(products[2][0])] == [2.0, 6.0]
-    assert loop.summaries()["double"].events == 2
+    assert loop.summaries()["double"].client.events == 2
     assert [failure.producer for failure in loop.failures] == ["total"]
 
 

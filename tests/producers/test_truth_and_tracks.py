@@ -48,7 +48,7 @@ def test_the_tracks_file_keeps_its_contract(tmp_path):
     assert labels["sp_label"].tolist() == [[0, -1, 0, 1], []]
     assert candidates["n_space_points"].tolist() == [[2, 1], []]
     assert candidates["sp_index"].tolist() == [[0, 2, 3], []]
-    assert str(labels["sp_label"].type) == "2 * var * int64"
+    assert str(labels["sp_label"].type) == "2 * var * int32"
     assert json.loads(str(file["provenance"])) == provenance
 
 

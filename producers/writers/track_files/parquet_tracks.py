@@ -30,7 +30,7 @@ class ParquetTracks:
         import pyarrow  # noqa: PLC0415 - loaded already
 
         self._arrow: Any = pyarrow
-        lists = pyarrow.list_(pyarrow.int64())
+        lists = pyarrow.list_(pyarrow.int32())
         self._schema = pyarrow.schema(
             [
                 ("event", pyarrow.int64()),
@@ -56,7 +56,9 @@ class ParquetTracks:
         self._writer.write_table(table)
 
     def _lists(self, values: NDArray[np.int64], splits: NDArray[np.int64]) -> Any:
-        return self._arrow.ListArray.from_arrays(splits.astype(np.int32), values)
+        return self._arrow.ListArray.from_arrays(
+            splits.astype(np.int32), values.astype(np.int32)
+        )
 
     def finish(
         self, failures: Sequence[FailureRow], provenance: Mapping[str, Any]

@@ -11,17 +11,18 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import uproot
+from numpy.typing import NDArray
 
 from producers.track_block import FailureRow, TrackBlock
 from producers.writers.table import COMPRESSION, RootForm
 
 __all__ = ["TRACK_FORMATS"]
 
-LABELS = {"event": "int64", "is_failed": "bool", "sp_label": "var * int64"}
+LABELS = {"event": "int64", "is_failed": "bool", "sp_label": "var * int32"}
 CANDIDATES = {
     "event": "int64",
-    "n_space_points": "var * int64",
-    "sp_index": "var * int64",
+    "n_space_points": "var * int32",
+    "sp_index": "var * int32",
 }
 
 
@@ -47,16 +48,14 @@ class RootTracks:
             {
                 "event": block.event_ids,
                 "is_failed": block.is_failed,
-                "sp_label": ak.unflatten(own.labels, np.diff(own.point_splits)),
+                "sp_label": _lists(own.labels, own.point_splits),
             }
         )
         self._candidates.extend(
             {
                 "event": block.event_ids,
-                "n_space_points": ak.unflatten(
-                    own.sizes, np.diff(own.candidate_splits)
-                ),
-                "sp_index": ak.unflatten(own.space_points, np.diff(own.member_splits)),
+                "n_space_points": _lists(own.sizes, own.candidate_splits),
+                "sp_index": _lists(own.space_points, own.member_splits),
             }
         )
 
@@ -87,6 +86,11 @@ class RootTracks:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+# Any: awkward has no type information.
+def _lists(values: NDArray[np.int64], splits: NDArray[np.int64]) -> Any:
+    return ak.unflatten(values.astype(np.int32), np.diff(splits))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,122 @@
+"""What the loop itself costs per event of 1,300 space points, part by part.
+
+    pytest benchmarks/test_event_loop.py --benchmark-columns=median,stddev
+
+Answers come from memory, so that only our own code is measured; divide by the number of
+events (`extra_info`). The goal is 100 µs an event for all parts together.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from producers import (
+    EventChunk,
+    EventLoop,
+    FeatureScale,
+    TrackFindingProducer,
+    TrackWriter,
+    node_features,
+)
+from producers.writers import TracksInMemory
+from sonic_client.types import Answer, ModelMetadata, TensorSpec
+
+N_EVENTS, N_POINTS, N_TRACKS = 500, 1300, 170
+MODEL = ModelMetadata(
+    name="exatrkx",
+    version="1",
+    platform="memory",
+    inputs=(TensorSpec("FEATURES", "FP32", (-1, 3)),),
+    outputs=(TensorSpec("LABELS", "INT64", (-1,)),),
+    parameters={"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"},
+)
+
+
+class AnswersFromMemory:
+    """A client whose server takes no time."""
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def map(self, requests, *, ordered=True):
+        for number, request in enumerate(requests):
+            yield Answer(
+                request_id=request.request_id,
+                outputs={"LABELS": self.labels[number % len(self.labels)]},
+                server="memory",
+                model_version="1",
+                tries=1,
+                latency_s=0.0,
+            )
+
+
+@pytest.fixture(scope="module")
+def chunk():
+    rng = np.random.default_rng(1)
+    xyz = rng.normal(0, 400, (N_EVENTS * N_POINTS, 3)).astype(np.float32)
+    return EventChunk(
+        event_ids=np.arange(N_EVENTS),
+        row_splits=np.arange(N_EVENTS + 1) * N_POINTS,
+        xyz=xyz,
+        source=Path("events.root"),
+    )
+
+
+@pytest.fixture(scope="module")
+def client():
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, N_TRACKS, (N_EVENTS, N_POINTS))
+    return AnswersFromMemory(list(labels))
+
+
+def run_into(sink, chunk, client):
+    producer = TrackFindingProducer(MODEL)
+    return EventLoop([chunk], producer, client, sink=sink).process()
+
+
+class Nowhere:
+    def write_result(self, result):
+        pass
+
+
+def test_features_of_a_part(benchmark, chunk):
+    part = chunk.part(0, 12)
+    scale = FeatureScale(r_mm=1000.0, phi_rad=np.pi, z_mm=1000.0)
+    benchmark.extra_info["events"] = 12
+
+    benchmark(node_features, part.xyz, scale)
+
+
+def test_candidates_of_a_part(benchmark, chunk, client):
+    part, producer = chunk.part(0, 12), TrackFindingProducer(MODEL)
+    benchmark.extra_info["events"] = 12
+
+    found = benchmark(producer.produce_chunk, part, client.labels[:12])
+
+    assert len(found) == 12
+
+
+def test_loop_without_a_writer(benchmark, chunk, client):
+    benchmark.extra_info["events"] = N_EVENTS
+
+    times = benchmark(run_into, Nowhere(), chunk, client)
+
+    assert times.events == N_EVENTS
+
+
+def test_loop_into_memory(benchmark, chunk, client):
+    benchmark.extra_info["events"] = N_EVENTS
+
+    benchmark(lambda: run_into(TracksInMemory(), chunk, client))
+
+
+@pytest.mark.parametrize("format", ["ttree", "rntuple", "parquet"])
+def test_loop_into_a_file(benchmark, chunk, client, tmp_path, format):
+    benchmark.extra_info["events"] = N_EVENTS
+
+    def run():
+        with TrackWriter(tmp_path / "t.root", {}, format=format, force=True) as writer:
+            run_into(writer, chunk, client)
+
+    benchmark(run)
