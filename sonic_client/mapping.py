@@ -119,7 +119,11 @@ class _Belt:
     ) -> None:
         self.conveyor = Conveyor(
             BatchPlanner(session.limits),
-            Window(session.config.window, ordered=ordered),
+            Window(
+                session.config.window,
+                ordered=ordered,
+                adaptive=session.adaptive_window,
+            ),
             max_delay_s=session.config.batching.max_delay_s,
             clock=session.timing.clock,
         )

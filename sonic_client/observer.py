@@ -71,6 +71,8 @@ class TryEnded:
         As in `MessageSent`.
     number : int
         1 for the first try of the message.
+    is_overload : bool
+        Whether the server refused it because it has too much to do.
     """
 
     server: str
@@ -79,6 +81,7 @@ class TryEnded:
     message: int
     request_id: str
     number: int
+    is_overload: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

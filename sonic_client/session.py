@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from sonic_client.adaptive import AdaptiveTimeout, AdaptiveWindow
 from sonic_client.answering import Answering
 from sonic_client.answers import AnswerChecker
 from sonic_client.batching import (
@@ -51,6 +52,7 @@ class Session:
     answering : Answering
     recorder : StatisticsRecorder
     timing : Timing
+    adaptive_window : AdaptiveWindow or None
     """
 
     def __init__(
@@ -60,11 +62,14 @@ class Session:
         router: Router,
         recorder: StatisticsRecorder,
         tasks: asyncio.TaskGroup,
+        *,
+        adaptive_window: AdaptiveWindow | None,
     ) -> None:
         self.config, self.metadata = config, metadata
         self.layout: BatchingLayout = layout_of(config, metadata)
         self.limits = MessageLimits(self.layout)
         self.recorder, self.timing = recorder, router.timing
+        self.adaptive_window = adaptive_window
         observer = router.observer
         checker = AnswerChecker(
             metadata, self.layout, config.answers, observer=observer
@@ -165,7 +170,9 @@ async def open_session(
         The model does not fit the layout, or there is no such fallback.
     """
     recorder = StatisticsRecorder()
-    observer = Observers((recorder, *observers))
+    adaptive_window, adaptive_timeout = _adaptive(config)
+    adaptive = [each for each in (adaptive_window, adaptive_timeout) if each]
+    observer = Observers((recorder, *adaptive, *observers))
     standby = _standby(config, connect, fallback)
     tasks = asyncio.TaskGroup()
     pool = ServerPool(config, connect, observer=observer, tasks=tasks, timing=timing)
@@ -174,8 +181,17 @@ async def open_session(
     await tasks.__aenter__()
     try:
         metadata = await _describe(config, pool, standby)
-        router = Router(config, pool, standby, observer=observer, timing=timing)
-        session = Session(config, metadata, router, recorder, tasks)
+        router = Router(
+            config,
+            pool,
+            standby,
+            observer=observer,
+            timing=timing,
+            adaptive_timeout=adaptive_timeout,
+        )
+        session = Session(
+            config, metadata, router, recorder, tasks, adaptive_window=adaptive_window
+        )
         try:
             yield session
         finally:
@@ -185,6 +201,18 @@ async def open_session(
         await tasks.__aexit__(None, None, None)
         if standby is not None:
             await standby.close()
+
+
+def _adaptive(
+    config: ClientConfig,
+) -> tuple[AdaptiveWindow | None, AdaptiveTimeout | None]:
+    adaptive = config.adaptive
+    return (
+        AdaptiveWindow(adaptive, max_requests=config.window.max_requests)
+        if adaptive.window
+        else None,
+        AdaptiveTimeout(adaptive) if adaptive.timeout else None,
+    )
 
 
 def _standby(

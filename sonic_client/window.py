@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sonic_client.adaptive import AdaptiveWindow
 from sonic_client.config import WindowConfig
 from sonic_client.types import Outcome
 
@@ -35,14 +36,22 @@ class Window:
     limits : WindowConfig
     ordered : bool
         Deliver in the order of take-off, or else in that of landing.
+    adaptive : AdaptiveWindow, optional
+        Says how many messages may be in flight, within the limits.
 
     Notes
     -----
     Not thread-safe: one thread, or one event loop, owns it.
     """
 
-    def __init__(self, limits: WindowConfig, *, ordered: bool) -> None:
-        self._limits = limits
+    def __init__(
+        self,
+        limits: WindowConfig,
+        *,
+        ordered: bool,
+        adaptive: AdaptiveWindow | None = None,
+    ) -> None:
+        self._limits, self._adaptive = limits, adaptive
         self._ordered = ordered
         self._in_flight: dict[int, int] = {}
         self._bytes_in_flight = 0
@@ -58,7 +67,13 @@ class Window:
         if not n_in_flight:
             return True
         fits = self._bytes_in_flight + n_bytes <= self._limits.max_bytes
-        return fits and n_in_flight < self._limits.max_requests
+        return fits and n_in_flight < self._max_requests
+
+    @property
+    def _max_requests(self) -> int:
+        if self._adaptive is None:
+            return self._limits.max_requests
+        return self._adaptive.max_requests
 
     @property
     def is_empty(self) -> bool:

@@ -1,5 +1,6 @@
 """The client's configuration: a file a section."""
 
+from sonic_client.config.adaptive import AdaptiveConfig
 from sonic_client.config.answers import AnswersConfig, NonFinitePolicy
 from sonic_client.config.batching import BatchingConfig, Layout
 from sonic_client.config.cache import CacheConfig
@@ -21,6 +22,7 @@ from sonic_client.config.tls import TlsConfig
 from sonic_client.config.window import WindowConfig
 
 __all__ = [
+    "AdaptiveConfig",
     "AnswersConfig",
     "Balancing",
     "BatchingConfig",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, TypeAlias, get_args
 
+from sonic_client.config.adaptive import AdaptiveConfig
 from sonic_client.config.answers import AnswersConfig
 from sonic_client.config.batching import BatchingConfig, Layout
 from sonic_client.config.bounds import check_seconds
@@ -73,6 +74,7 @@ class ClientConfig:
     fallback: FallbackConfig = field(default_factory=FallbackConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
     batching: BatchingConfig = field(default_factory=BatchingConfig)
+    adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
     answers: AnswersConfig = field(default_factory=AnswersConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     pin: PinConfig = field(default_factory=PinConfig)
