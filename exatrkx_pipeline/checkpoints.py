@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tomllib
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from exatrkx_pipeline.config import PipelineConfig, config_from_dict, config_to_dict
+from exatrkx_pipeline.config import (
+    PipelineConfig,
+    TorchScriptConfig,
+    config_from_dict,
+    config_to_dict,
+)
 from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
+from exatrkx_pipeline.networks import build_networks
 from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.torchscript import ScriptedNetwork
 
 CONFIG_FILE = "config.toml"
 TENSOR_FILE = "model.safetensors"
@@ -60,6 +67,7 @@ def save_weights(
     tensors = {
         f"{part}.{name}": tensor.contiguous()
         for part, network in pipeline.networks.items()
+        if not isinstance(network, ScriptedNetwork)
         for name, tensor in network.state_dict().items()
     }
     blob = save_tensors(tensors)
@@ -76,6 +84,11 @@ def save_weights(
         "scores": scores,
     }
     directory.mkdir(parents=True, exist_ok=True)
+    for part, name in _script_names(pipeline.config).items():
+        network = pipeline.networks[part]
+        assert isinstance(network, ScriptedNetwork)  # as its configuration says
+        if network.file.resolve() != (directory / name).resolve():
+            shutil.copyfile(network.file, directory / name)
     (directory / TENSOR_FILE).write_bytes(blob)
     (directory / CONFIG_FILE).write_text(tomli_w.dumps(document))
     return directory
@@ -83,6 +96,9 @@ def save_weights(
 
 def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
     """Read a weights directory into a pipeline ready for use.
+
+    Networks that were imported as TorchScript are programs, and are run: see
+    `torchscript`.
 
     Parameters
     ----------
@@ -100,10 +116,7 @@ def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
         does not belong to the tensors. The message names the directory.
     """
     document = read_weights_config(directory)
-    try:
-        config = config_from_dict(PipelineConfig, document["pipeline"], "pipeline")
-    except PipelineConfigError as exc:
-        raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
+    config = _pipeline_config(directory)
     blob = _read_tensors(directory)
     checksum = hashlib.sha256(blob).hexdigest()
     if checksum != document["tensors_sha256"]:
@@ -112,14 +125,33 @@ def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
             f"describes: expected sha256 {document['tensors_sha256'][:12]}..., "
             f"got {checksum[:12]}..."
         )
-    pipeline = replace(Pipeline.untrained(config), weights_id=_weights_id(blob, config))
+    pipeline = Pipeline(
+        config,
+        *build_networks(config, directory),
+        weights_id=_weights_id(blob, config),
+    )
     _fill(pipeline, blob, directory)
     return pipeline if device == "cpu" else pipeline.to(device)
 
 
 def weights_files(directory: Path) -> list[Path]:
-    """The files that make up a weights directory, and nothing else that is in it."""
-    return [directory / TENSOR_FILE, directory / CONFIG_FILE]
+    """The files that make up a weights directory; the last is what makes them one.
+
+    Raises
+    ------
+    WeightsError
+        If its configuration cannot be read.
+    """
+    scripts = _script_names(_pipeline_config(directory)).values()
+    return [directory / name for name in (*scripts, TENSOR_FILE, CONFIG_FILE)]
+
+
+def _pipeline_config(directory: Path) -> PipelineConfig:
+    document = read_weights_config(directory)
+    try:
+        return config_from_dict(PipelineConfig, document["pipeline"], "pipeline")
+    except PipelineConfigError as exc:
+        raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
 
 
 def read_weights_config(directory: Path) -> dict[str, Any]:
@@ -157,6 +189,20 @@ def _weights_id(blob: bytes, config: PipelineConfig) -> str:
     return digest.hexdigest()[:16]
 
 
+def _script_names(config: PipelineConfig) -> dict[str, str]:
+    """Names of TorchScript files, by the part of the pipeline that is in them."""
+    parts = {
+        "embedding": config.embedding,
+        "edge_filter": config.filter,
+        "gnn": config.gnn,
+    }
+    return {
+        part: network.torchscript
+        for part, network in parts.items()
+        if isinstance(network, TorchScriptConfig)
+    }
+
+
 def _read_tensors(directory: Path) -> bytes:
     file = directory / TENSOR_FILE
     try:
@@ -177,6 +223,8 @@ def _fill(pipeline: Pipeline, blob: bytes, directory: Path) -> None:
     except SafetensorError as exc:
         raise WeightsError(f"weights {directory}: {TENSOR_FILE}: {exc}") from exc
     for part, network in pipeline.networks.items():
+        if isinstance(network, ScriptedNetwork):
+            continue
         prefix = f"{part}."
         state = {
             name.removeprefix(prefix): tensors.pop(name)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from pathlib import Path
+from types import UnionType
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 from exatrkx_pipeline.errors import PipelineConfigError
 
@@ -14,7 +16,7 @@ EdgeInput = Literal["dr", "dphi", "dz", "deta", "curvature", "z0"]
 GnnArchitecture = Literal["ResAGNN", "InteractionGNN"]
 TrackBuilder = Literal["components", "junction_removal", "cc_and_walk"]
 
-FEATURE_NAMES = ("r", "phi", "z")
+FEATURE_NAMES: tuple[NodeInput, ...] = ("r", "phi", "z")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -162,14 +164,66 @@ class TrackBuildingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _TorchScript:
+    """A network that is run as it came, from a file beside the weights' tensors.
+
+    It takes the scaled columns r, phi, z, and edges as the paper's networks do.
+    """
+
+    torchscript: str
+    """Name of the file, in the directory of the weights."""
+
+    sha256: str
+    """Of its bytes: another file is refused."""
+
+    node_inputs: ClassVar[tuple[NodeInput, ...]] = FEATURE_NAMES
+    edge_inputs: ClassVar[tuple[EdgeInput, ...]] = ()
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(self.torchscript) and Path(self.torchscript).name == self.torchscript,
+            f"torchscript must be the name of a file in the weights directory, "
+            f"got {self.torchscript!r}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchScriptEmbedding(_TorchScript):
+    """An embedding as TorchScript: ``(n, 3) -> (n, dim)``."""
+
+    dim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchScriptFilter(_TorchScript):
+    """An edge filter as TorchScript: ``(n, 3), (2, n_edges) -> logits``."""
+
+    filter_cut: float
+    """Edges with a score above it (strictly) are kept."""
+
+    def __post_init__(self) -> None:
+        # No super(): dataclasses with slots are made anew, which breaks it.
+        _TorchScript.__post_init__(self)
+        _require_score("filter_cut", self.filter_cut)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchScriptGnn(_TorchScript):
+    """A GNN as TorchScript: ``(n, 3), (2, n_edges) -> logits``."""
+
+
+TorchScriptConfig = TorchScriptEmbedding | TorchScriptFilter | TorchScriptGnn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
-    """The whole chain."""
+    """The whole chain; a network is built from sizes, or comes as TorchScript."""
 
     features: FeatureConfig
-    embedding: EmbeddingConfig
+    embedding: EmbeddingConfig | TorchScriptEmbedding
     graph: GraphConfig
-    filter: FilterConfig
-    gnn: GnnConfig
+    filter: FilterConfig | TorchScriptFilter
+    gnn: GnnConfig | TorchScriptGnn
     track_building: TrackBuildingConfig
 
 
@@ -195,11 +249,12 @@ def config_from_dict(
         f"known are {', '.join(hints)}",
     )
     values: dict[str, Any] = {}
-    for name, kind in hints.items():
+    for name, hint in hints.items():
         path = f"{where}.{name}" if where else name
         if name not in table:
             continue
         value = table[name]
+        kind = _form_of(hint, value) if isinstance(hint, UnionType) else hint
         if is_dataclass(kind):
             _require(isinstance(value, dict), f"[{path}] must be a table")
             value = config_from_dict(kind, value, path)  # type: ignore[arg-type]  # a class, checked
@@ -210,6 +265,13 @@ def config_from_dict(
         return cls(**values)
     except TypeError as exc:
         raise PipelineConfigError(f"[{where or 'config'}]: {exc}") from exc
+
+
+def _form_of(network: UnionType, value: Any) -> Any:
+    """Of a network's two forms the one that the table describes."""
+    built, scripted = get_args(network)
+    is_scripted = isinstance(value, dict) and "torchscript" in value
+    return scripted if is_scripted else built
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:

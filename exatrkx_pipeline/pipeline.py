@@ -10,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exatrkx_pipeline.config import FilterConfig, GnnConfig, PipelineConfig
-from exatrkx_pipeline.edge_filter import EdgeFilter
-from exatrkx_pipeline.embedding import Embedding
-from exatrkx_pipeline.gnn import build_gnn
+from exatrkx_pipeline.config import (
+    FilterConfig,
+    GnnConfig,
+    PipelineConfig,
+    TorchScriptConfig,
+)
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
+from exatrkx_pipeline.networks import build_networks
 from exatrkx_pipeline.ordering import outward_order
 from exatrkx_pipeline.radius_edges import radius_edge_chunks
 from exatrkx_pipeline.stages import StageClock, StageResults
@@ -30,8 +33,8 @@ class Pipeline:
     """
 
     config: PipelineConfig
-    embedding: Embedding
-    edge_filter: EdgeFilter
+    embedding: nn.Module
+    edge_filter: nn.Module
     gnn: nn.Module
     weights_id: str = "untrained"
     max_edges: int = 40_000_000
@@ -43,13 +46,14 @@ class Pipeline:
 
     @classmethod
     def untrained(cls, config: PipelineConfig) -> Pipeline:
-        """Networks of the configured sizes with random weights, in evaluation mode."""
-        return cls(
-            config,
-            Embedding(config.embedding).eval(),
-            EdgeFilter(config.filter).eval(),
-            build_gnn(config.gnn).eval(),
-        )
+        """Networks of the configured sizes with random weights, in evaluation mode.
+
+        Raises
+        ------
+        PipelineConfigError
+            If a network is TorchScript: its weights are in its file.
+        """
+        return cls(config, *build_networks(config))
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -242,7 +246,7 @@ def in_input_order(
 
 def _edge_logits(
     network: nn.Module,
-    config: FilterConfig | GnnConfig,
+    config: FilterConfig | GnnConfig | TorchScriptConfig,
     points: Cylindrical,
     edge_index: Tensor,
 ) -> Tensor:

@@ -58,6 +58,7 @@ class ResAGNN(nn.Module):
 
     def __init__(self, config: GnnConfig) -> None:
         super().__init__()
+        self.config = config
         n_in = len(config.node_inputs)
         width = config.hidden + n_in
         self.n_graph_iters = config.n_graph_iters

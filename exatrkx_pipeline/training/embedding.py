@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from torch import Tensor
+from torch import Tensor, nn
 
 from exatrkx_pipeline.config import PipelineConfig
-from exatrkx_pipeline.embedding import Embedding
 from exatrkx_pipeline.inputs import Cylindrical, node_inputs
 from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
 from exatrkx_pipeline.training.targets import Targets
@@ -25,7 +24,7 @@ TINY = 1e-12  # the square root has no derivative at zero
 
 
 def embedding_loss(
-    network: Embedding,
+    network: nn.Module,
     event: TrainingEvent,
     config: PipelineConfig,
     targets: Targets,

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from exatrkx_pipeline.config import EdgeInput, NodeInput, PipelineConfig
-from exatrkx_pipeline.edge_filter import EdgeFilter
-from exatrkx_pipeline.embedding import Embedding
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.neighbours import radius_graph
 from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
@@ -32,9 +30,7 @@ class LabelledGraph:
     points: Cylindrical
     edge_index: Tensor  #: (2, n_edges), int64
     label: Tensor  #: (n_edges,), float32: 1 = consecutive points of one target
-    weight: (
-        Tensor  #: (n_edges,), float32: 1 for false edges, else see `Targets`
-    )
+    weight: Tensor  #: (n_edges,), float32: 1 for false edges, else see `Targets`
 
     def thinned(self, max_edges: int, rng: np.random.Generator) -> LabelledGraph:
         """All true edges and a random share of the others, which then count for more.
@@ -58,9 +54,9 @@ class LabelledGraph:
 def build_graph(
     event: TrainingEvent,
     config: PipelineConfig,
-    embedding: Embedding,
+    embedding: nn.Module,
     targets: Targets,
-    edge_filter: EdgeFilter | None = None,
+    edge_filter: nn.Module | None = None,
 ) -> LabelledGraph:
     """The radius graph of an event, filtered if there is a filter, with labels."""
     points = Cylindrical.of(

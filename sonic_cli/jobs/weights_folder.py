@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from exatrkx_pipeline import Pipeline
-from exatrkx_pipeline.checkpoints import CONFIG_FILE, TENSOR_FILE, save_weights
+from exatrkx_pipeline.checkpoints import (
+    CONFIG_FILE,
+    TENSOR_FILE,
+    save_weights,
+    weights_files,
+)
 from producers.errors import OutputError
 from sonic_cli.outputs import RefusedOutputError
 
 __all__ = ["check_folder", "write_weights"]
 
 FILES = (TENSOR_FILE, CONFIG_FILE)
-"""In the order in which they are put in place: without the second nothing loads."""
+"""What every weights directory has."""
 
 
 def check_folder(output: Path, *, force: bool) -> None:
@@ -59,7 +64,7 @@ def write_weights(
                 Path(folder), pipeline, training=training, scores=scores
             )
             output.mkdir(exist_ok=True)
-            for name in FILES:
-                (made / name).replace(output / name)
+            for file in weights_files(made):
+                file.replace(output / file.name)
     except OSError as error:
         raise OutputError(output, f"cannot write: {error.strerror}") from error

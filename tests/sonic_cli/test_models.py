@@ -1,0 +1,78 @@
+"""`sonic models import`: files of the paper's kind into a weights folder."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from exatrkx_pipeline import load_weights
+
+# How TorchScript files are made; torch would rather make others, but still reads them.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
+CUTS = """
+features = { names = ["r", "phi", "z"], scales = [3000.0, 3.14159265, 400.0] }
+graph = { r_val = 0.3 }
+filter = { filter_cut = 0.21 }
+track_building = { method = "components", score_cut = 0.75 }
+"""
+
+
+class EdgeScores(nn.Module):
+    def forward(self, x: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+        return (x[edges[0]] - x[edges[1]]).sum(dim=1)
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    torch.jit.save(torch.jit.script(nn.Linear(3, 8)), str(tmp_path / "embed.pt"))
+    torch.jit.save(torch.jit.script(EdgeScores()), str(tmp_path / "scores.pt"))
+    (tmp_path / "cuts.toml").write_text(CUTS)
+    return (
+        "models", "import", "--embed", "embed.pt", "--filter", "scores.pt",
+        "--gnn", "scores.pt", "--config", "cuts.toml", "-o", "weights",
+    )  # fmt: skip
+
+
+def test_weights_folder_holds_scripts_and_cuts(sonic, arguments, tmp_path):
+    result = sonic(*arguments)
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("TorchScript, run as it is") == 3
+    pipeline = load_weights(tmp_path / "weights")
+    assert pipeline.config.features.scales == (3000.0, 3.14159265, 400.0)
+    assert pipeline.config.filter.filter_cut == 0.21
+    assert pipeline.labels(np.full((5, 3), 0.1, dtype=np.float32)).shape == (5,)
+
+
+def test_weights_that_are_there_are_replaced_only_by_force(sonic, arguments, refused):
+    sonic(*arguments)
+
+    assert "--force replaces them" in refused(*arguments, status=1)
+    assert sonic(*arguments, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("filter = { filter_cut = 0.21 }\n", ""), r"lacks table [filter]"),
+        (("filter_cut = 0.21", "cut = 0.21"), "expected filter_cut"),
+        (("graph =", "grahp ="), "unknown tables grahp"),
+        ((", scales = [3000.0, 3.14159265, 400.0]", ""), "scales"),
+        (("score_cut = 0.75", "score_cut = 7.5"), "score_cut must be in"),
+        (("features", "= features"), "not a TOML file"),
+    ],
+    ids=["no cut", "name", "table", "no scale", "range", "toml"],
+)
+def test_configuration_that_lacks_something_is_told(
+    refused, arguments, tmp_path, change, message
+):
+    (tmp_path / "cuts.toml").write_text(CUTS.replace(*change))
+
+    assert message in refused(*arguments, status=2)
+
+
+def test_file_that_is_no_network_is_told(refused, arguments, tmp_path):
+    (tmp_path / "embed.pt").write_bytes(b"nothing")
+
+    assert "embed.pt: no TorchScript" in refused(*arguments, status=1)
