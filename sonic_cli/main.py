@@ -12,6 +12,7 @@ from sonic_cli import (
     demo,
     describe,
     evaluate,
+    models,
     repository,
     serve,
     servers,
@@ -68,6 +69,7 @@ for command in (
     servers,
     describe,
     repository,
+    models,
     demo,
 ):
     command.register(app)
