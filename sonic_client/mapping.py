@@ -47,12 +47,12 @@ async def map_in_loop(
     try:
         while not belt.conveyor.is_done:
             changed.clear()
-            outcomes = belt.conveyor.deliver()
-            belt.depart()
-            if not outcomes and not belt.conveyor.is_done:
+            if outcomes := belt.conveyor.deliver():
+                belt.depart()
+                for outcome in outcomes:
+                    yield outcome
+            elif not belt.conveyor.is_done:
                 await changed.wait()
-            for outcome in outcomes:
-                yield outcome
     finally:
         await session.close_flights(belt.flights)
 
@@ -92,8 +92,8 @@ def map_in_thread(
                 depart()
             yield from deliveries(lambda: conveyor.has_room)
             with changed:
-                outcomes = conveyor.deliver()
-                depart()
+                if outcomes := conveyor.deliver():
+                    depart()
             yield from outcomes
         with changed:
             conveyor.finish()

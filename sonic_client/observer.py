@@ -7,9 +7,9 @@ statistics are one `Observer`, those in `sonic_client.observers` are others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 __all__ = [
     "EventsFinished",
@@ -234,6 +234,17 @@ class Observer:
         return {}
 
 
+_METHODS = (
+    "message_sent",
+    "try_ended",
+    "message_answered",
+    "message_ended",
+    "events_finished",
+    "nonfinite_found",
+    "server_changed",
+)
+
+
 class Observers(Observer):
     """Several observers, told one after the other.
 
@@ -244,6 +255,7 @@ class Observers(Observer):
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
+        self._find_listeners()
 
     def message_sent(self, event: MessageSent) -> None:
         """Tell all."""
@@ -284,14 +296,26 @@ class Observers(Observer):
         return merged
 
     def _tell(self, method: str, event: object) -> None:
-        for observer in tuple(self._observers):
+        for observer, listen in self._listeners[method]:
             try:
-                getattr(observer, method)(event)
+                listen(event)
             except Exception as error:
                 self._dismiss(observer, error)
+
+    def _find_listeners(self) -> None:
+        """Note who overrides what: every message is told of several times."""
+        self._listeners: dict[str, list[tuple[Observer, Callable[[Any], None]]]] = {
+            method: [
+                (observer, getattr(observer, method))
+                for observer in self._observers
+                if getattr(type(observer), method) is not getattr(Observer, method)
+            ]
+            for method in _METHODS
+        }
 
     def _dismiss(self, observer: Observer, error: Exception) -> None:
         logger.warning(
             "observer %r raised and is not called again", observer, exc_info=error
         )
         self._observers.remove(observer)
+        self._find_listeners()

@@ -63,9 +63,7 @@ def check_pin(metadata: ModelMetadata, pin: PinConfig, *, server: str) -> None:
 def _read_config(path: Path) -> ModelMetadata:
     """Return what Triton would say of the model that such a file configures."""
     # Imported here: few jobs pin a model so, and protobuf takes its time.
-    from google.protobuf import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        text_format,
-    )
+    from google.protobuf import text_format  # noqa: PLC0415
     from tritonclient.grpc import model_config_pb2  # noqa: PLC0415
 
     try:
