@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from sonic_cli.access_options import Roots, TokenEnv, TokenFile
+from sonic_cli.client_options import ClientConfigFile, Fallback, Servers, TryTimeout
 from sonic_cli.command_line import this_command
 from sonic_cli.errors import one_line_errors
 from sonic_cli.tables import print_rows
@@ -19,6 +21,9 @@ EXAMPLES = """\
 [cyan]sonic track events.root -o tracks.root[/cyan]
 
 [cyan]sonic track events.root -o tracks.root --server grpc://host:8001[/cyan]
+
+[cyan]sonic track events.root -o t.root --server a:8001 --server b:8001 --fallback mock\
+[/cyan]
 
 [cyan]sonic track run*.root -o tracks.root --layout concat --json summary.json[/cyan]
 
@@ -59,10 +64,13 @@ def track(
             help="ttree, rntuple, parquet, trackml or edm4hep; else by the suffix."
         ),
     ] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(help="grpc://host:port of a Triton; none: one in this process."),
-    ] = None,
+    server: Servers = None,
+    fallback: Fallback = None,
+    try_timeout: TryTimeout = None,
+    client_config: ClientConfigFile = None,
+    token_file: TokenFile = None,
+    token_env: TokenEnv = None,
+    roots: Roots = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -70,12 +78,14 @@ def track(
         ),
     ] = None,
     layout: Annotated[
-        Literal["per_event", "concat"],
-        typer.Option(help="One request an event, or several events in one request."),
-    ] = "per_event",
+        Literal["per_event", "concat"] | None,
+        typer.Option(
+            help="One request an event (the default), or several events in one request."
+        ),
+    ] = None,
     window: Annotated[
-        int, typer.Option(min=1, help="Requests in flight at once.")
-    ] = 16,
+        int | None, typer.Option(min=1, help="Requests in flight at once; else 16.")
+    ] = None,
     deadline: Annotated[
         float | None,
         typer.Option(
@@ -102,7 +112,7 @@ def track(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Weights directory for the server in this process."),
+        typer.Option(help="Weights for the server in this process, or the fallback."),
     ] = None,
     json: Annotated[
         Path | None,
@@ -132,6 +142,7 @@ def track(
     with one_line_errors():
         # Loaded here, for `sonic --help` is to be quick.
         from producers import ColumnMapping  # noqa: PLC0415
+        from sonic_cli.jobs.client_settings import ClientSettings  # noqa: PLC0415
         from sonic_cli.jobs.tracking import (  # noqa: PLC0415
             TrackingJob,
             parse_scale,
@@ -145,11 +156,19 @@ def track(
             output_format=output_format,
             on_failure=on_failure,
             resume=resume,
-            server=server,
-            model=model,
-            layout=layout,
-            window=window,
-            deadline_s=deadline,
+            client=ClientSettings(
+                file=client_config,
+                servers=tuple(server or ()),
+                fallback=fallback,
+                try_timeout_s=try_timeout,
+                token_file=token_file,
+                token_env=token_env,
+                roots=roots,
+                model=model,
+                layout=layout,
+                window=window,
+                deadline_s=deadline,
+            ),
             max_events=max_events,
             min_space_points=min_space_points,
             columns=None if columns is None else ColumnMapping.from_toml(columns),

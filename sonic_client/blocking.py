@@ -41,10 +41,10 @@ class Client:
         Clock, sleep and jitter of the retries.
     observers : sequence of Observer
         Are told what happens, beside the client's own statistics.
-    fallback : FallbackServer or callable, optional
+    fallback : FallbackServer, callable or str, optional
         Answers when no server does; instead of the one that `config.fallback`
-        names. A function from named tensors to named tensors is called in a
-        thread.
+        names. A text is such a name, e.g. ``mock``. A function from named tensors
+        to named tensors is called in a thread.
 
     Notes
     -----
@@ -67,7 +67,7 @@ class Client:
         transport: TransportLike | None = None,
         timing: Timing | None = None,
         observers: Sequence[Observer] = (),
-        fallback: FallbackLike | None = None,
+        fallback: FallbackLike | str | None = None,
     ) -> None:
         self.config = config
         self._transport = transport

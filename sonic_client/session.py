@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from sonic_client.adaptive import AdaptiveTimeout, AdaptiveWindow
 from sonic_client.answering import Answering
@@ -156,7 +157,7 @@ async def open_session(
     *,
     timing: Timing,
     observers: Sequence[Observer] = (),
-    fallback: FallbackLike | None = None,
+    fallback: FallbackLike | str | None = None,
 ) -> AsyncIterator[Session]:
     """Connect, read the model's metadata once, and close in order.
 
@@ -218,9 +219,11 @@ def _adaptive(
 def _standby(
     config: ClientConfig,
     connect: Callable[[ServerConfig], Transport],
-    fallback: FallbackLike | None,
+    fallback: FallbackLike | str | None,
 ) -> Standby | None:
     settings = config.fallback
+    if isinstance(fallback, str):
+        settings, fallback = replace(settings, name=fallback), None
     if fallback is None and settings.name:
         fallback = fallback_server(settings.name, config.model_name, settings.options)
     return None if fallback is None else Standby(fallback, settings, connect)

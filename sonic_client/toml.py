@@ -13,7 +13,7 @@ from sonic_client.errors import ConfigError
 from sonic_client.naming import nearest_names
 from sonic_client.secrets import Secret
 
-__all__ = ["config_from_mapping", "config_from_toml"]
+__all__ = ["config_from_mapping", "config_from_toml", "toml_table"]
 
 ConfigT = TypeVar("ConfigT")
 
@@ -27,7 +27,8 @@ def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> Co
         A dataclass whose fields are str, int, float, bool, Literal, Path, Secret,
         mappings of str to str, tuples of these, or such dataclasses (sub-tables). Of
         a union the first member is what a file may give. A list of one may
-        be given as its item, and a table with one required key as its value.
+        be given as its item, and a table of one text as this text, if it is for the
+        first field.
     path : path
         The file. Its other tables are not looked at.
     table : str
@@ -39,6 +40,19 @@ def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> Co
         If the file cannot be read or parsed, has no such table, or the table
         has an unknown, missing or wrong entry.
     """
+    values = toml_table(path, table)
+    return config_from_mapping(kind, values, where=f"{path}: [{table}]")
+
+
+# Any: values of a TOML file are of any type.
+def toml_table(path: Path | str, table: str) -> Mapping[str, Any]:
+    """Return one table of a TOML file; dots lead to sub-tables.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or parsed, or has no such table.
+    """
     try:
         content: Any = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -49,7 +63,9 @@ def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> Co
         if not isinstance(content, dict) or name not in content:
             raise ConfigError(f"{path}: no table [{table}]")
         content = content[name]
-    return config_from_mapping(kind, content, where=f"{path}: [{table}]")
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: [{table}]: expected a table, got {content!r}")
+    return content
 
 
 def config_from_mapping(
@@ -134,12 +150,5 @@ def _without_showing(kind: Any, value: object, *, where: str) -> object:
 
 
 def _as_table(kind: Any, value: object) -> object:
-    """Read a bare value as the only required key of the table that is meant."""
-    required = [
-        entry.name
-        for entry in fields(kind)
-        if entry.default is MISSING and entry.default_factory is MISSING
-    ]
-    if isinstance(value, Mapping) or len(required) != 1:
-        return value
-    return {required[0]: value}
+    """Read a text in the place of a table as its first key, such as a URL or a name."""
+    return {fields(kind)[0].name: value} if isinstance(value, str) else value

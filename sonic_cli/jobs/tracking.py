@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from producers import (
 )
 from producers.event_loop import FailurePolicy
 from producers.readers import locations
+from sonic_cli.jobs.client_settings import ClientSettings
 from sonic_cli.jobs.memory import peak_memory_bytes
 from sonic_cli.jobs.server import ServerInUse, tracking_server
 from sonic_cli.jobs.tracking_report import TrackingReport
@@ -33,15 +34,9 @@ from sonic_client import (
     ClientConfig,
     ConfigError,
     ModelMetadata,
-    WindowConfig,
 )
-from sonic_client.config import Layout
 
 __all__ = ["TrackingJob", "parse_scale", "run_tracking"]
-
-DEFAULT_MODELS: dict[Layout, str] = {"per_event": "exatrkx", "concat": "exatrkx_batch"}
-OWN_SERVER_DEADLINE_S = 7 * 86_400.0
-"""A server in this process is as alive as the job: there is nothing to give up for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +49,7 @@ class TrackingJob:
     output_format: str | None = None
     on_failure: FailurePolicy = "raise"
     resume: bool = False
-    server: str | None = None
-    model: str | None = None
-    layout: Layout = "per_event"
-    window: int = WindowConfig().max_requests
-    deadline_s: float | None = None
+    client: ClientSettings = field(default_factory=ClientSettings)
     max_events: int | None = None
     min_space_points: int = 3
     columns: ColumnMapping | None = None
@@ -67,18 +58,6 @@ class TrackingJob:
     json: Path | None = None
     force: bool = False
     command: str = "sonic track"
-
-    def client_config(self, server: ServerInUse) -> ClientConfig:
-        """Settings of the client for this job at a server."""
-        config = ClientConfig(
-            servers=server.url,
-            model_name=self.model or DEFAULT_MODELS[self.layout],
-            layout=self.layout,
-            window=WindowConfig(max_requests=self.window),
-        )
-        default_s = OWN_SERVER_DEADLINE_S if server.is_own else config.deadline_s
-        deadline_s = default_s if self.deadline_s is None else self.deadline_s
-        return replace(config, deadline_s=deadline_s)
 
 
 def parse_scale(text: str | None) -> FeatureScale | None:
@@ -129,8 +108,8 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
         max_events=job.max_events,
     )
     with ExitStack() as stack:
-        server = stack.enter_context(tracking_server(job.server, job.weights))
-        client = stack.enter_context(Client(job.client_config(server)))
+        server, config = stack.enter_context(_server(job))
+        client = stack.enter_context(Client(config))
         producer = TrackFindingProducer(
             client.metadata, min_space_points=job.min_space_points
         )
@@ -162,6 +141,22 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
     if job.json is not None:
         write_json(job.json, {"command": job.command, **done.to_dict()})
     return done
+
+
+@contextmanager
+def _server(job: TrackingJob) -> Iterator[tuple[ServerInUse, ClientConfig]]:
+    """Give the server of the job, and the client's configuration for it."""
+    if "servers" not in job.client.table():
+        with tracking_server(None, job.weights) as own:
+            yield own, job.client.config(own_server=own.url)
+        return
+    if job.client.fallback is None and job.weights is not None:
+        raise ConfigError(
+            "--weights is for the server in this process and for --fallback mock: "
+            "the weights of a named server are its own"
+        )
+    config = replace(job.client, weights=job.weights).config()
+    yield ServerInUse(url=", ".join(each.url for each in config.servers)), config
 
 
 @contextmanager
@@ -212,7 +207,7 @@ def _provenance(
             "parameters": dict(model.parameters),
         },
         "weights_id": model.parameters.get("weights_id"),
-        "layout": job.layout,
+        "layout": job.client.table().get("layout", "per_event"),
         "columns": job.columns and _given(asdict(job.columns)),
         "csv_scale": job.csv_scale and asdict(job.csv_scale),
         "min_space_points": job.min_space_points,

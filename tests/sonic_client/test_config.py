@@ -7,6 +7,7 @@ from sonic_client import (
     BatchingConfig,
     ClientConfig,
     ConfigError,
+    FallbackConfig,
     RetryConfig,
     ServerConfig,
     WindowConfig,
@@ -137,6 +138,7 @@ def test_toml_file_gives_the_same_as_the_constructor(tmp_path):
         [client]
         servers = "grpc://host:8001"
         model_name = "exatrkx_batch"
+        fallback = "mock"
         layout = "concat"
         deadline_s = 60
         [client.retry]
@@ -151,6 +153,7 @@ def test_toml_file_gives_the_same_as_the_constructor(tmp_path):
     assert ClientConfig.from_toml(path) == ClientConfig(
         servers="grpc://host:8001",
         model_name="exatrkx_batch",
+        fallback=FallbackConfig(name="mock"),
         layout="concat",
         deadline_s=60.0,
         retry=RetryConfig(allowed_tries=2),
