@@ -19,7 +19,12 @@ def echo(tensors):
 x, y = (TensorSpec(name, "FP32", (-1, 3)) for name in "XY")
 # As many instances as any window is wide, where they only wait.
 instances = 64 if server_time_s else 1
-with MockServer([Model("echo", [x], [y], echo, instances=instances)]) as server:
+splits = TensorSpec("ROW_SPLITS", "INT64", (-1,))
+models = [
+    Model("echo", [x], [y], echo, instances=instances),
+    Model("echo_batch", [x, splits], [y], echo, instances=instances),
+]
+with MockServer(models) as server:
     print(server.url, flush=True)
     sys.stdin.read()
 """
@@ -35,7 +40,8 @@ def is_smoke(request):
 def echo_server():
     """URL of a mock server of the model `echo`, by its time per request in seconds.
 
-    X FP32[-1,3] comes back as Y. A server lives as long as the module's tests.
+    X FP32[-1,3] comes back as Y; `echo_batch` takes ROW_SPLITS beside it.
+    A server lives as long as the module's tests.
     """
     processes = {}
 
