@@ -41,6 +41,7 @@ class FromMemory(FakeTransport):
     """Answers at once, and forgets: a list of calls would grow."""
 
     async def infer(self, call, *, timeout_s):
+        """Answer with labels of zero."""
         n_rows = len(call.inputs["X"])
         labels = LABELS if n_rows == N_POINTS else np.zeros(n_rows, np.int64)
         return InferReply(model_version="1", outputs={"LABELS": labels})
