@@ -49,7 +49,7 @@ def first_display(
     *,
     criteria: Criteria | None = None,
 ) -> EventDisplay:
-    """Return the first event with a candidate; the first of all if none has.
+    """Return the first event with a candidate; the first answered one if none has.
 
     Parameters
     ----------
@@ -75,6 +75,8 @@ def first_display(
     ):
         events = (event for chunk in chunks for event in chunk)
         for event, found, true in zip(events, found_events, true_events, strict=False):
+            if found.is_failed:
+                continue
             sizes = {len(event), len(found.candidates.labels), len(true.particle_id)}
             ids = {event.event_id, found.event_id, true.event_id}
             if len(ids) > 1 or len(sizes) > 1:

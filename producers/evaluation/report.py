@@ -30,6 +30,8 @@ class EvaluationReport:
         What was counted.
     edges : mapping of str to EdgeCounts
         By stage of the pipeline, if it was looked into.
+    n_failed_events : int
+        Events without an answer: in no count.
     provenance : mapping
         Where the tracks come from.
     """
@@ -37,6 +39,7 @@ class EvaluationReport:
     counts: EvaluationCounts
     criteria: Criteria
     edges: Mapping[str, EdgeCounts] = field(default_factory=dict)
+    n_failed_events: int = 0
     # Any: JSON values of several kinds.
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -94,6 +97,7 @@ class EvaluationReport:
             },
             "edges": {stage: edges.to_dict() for stage, edges in self.edges.items()},
             "events": counts.n_events,
+            "failed_events": self.n_failed_events,
             "space_points": counts.n_space_points,
             "candidates": counts.n_candidates,
             "small_candidates": counts.n_small_candidates,
@@ -128,6 +132,8 @@ class EvaluationReport:
             ("efficiency (perfect)", str(self.efficiency("perfect"))),
             ("efficiency (3 space points on)", str(self.technical_efficiency)),
         ]
+        if self.n_failed_events:
+            rows.insert(1, ("failed events", f"{self.n_failed_events}, left out"))
         for stage, edges in self.edges.items():
             rows.append((f"edge efficiency, {stage}", str(edges.efficiency)))
             rows.append((f"edge purity, {stage}", str(edges.purity)))
@@ -160,9 +166,10 @@ def evaluate(
 ) -> EvaluationReport:
     """Compare the candidates of a job with the truth of its events.
 
-    Events are paired by position, since their numbers need not be unique over
-    files, and the numbers are compared. The truth may go on after the last event of
-    the tracks: a job may have stopped at a number of events.
+    Events that failed are left out. Events are paired by position, since their
+    numbers need not be unique over files, and the numbers are compared. The truth may
+    go on after the last event of the tracks: a job may have stopped at a number of
+    events.
 
     Parameters
     ----------
@@ -187,16 +194,22 @@ def evaluate(
         raise UnequalEventsError(
             f"{tracks.path}: {len(tracks)} events, the truth has {len(truth)}"
         )
-    total = EvaluationCounts()
+    total, n_failed = EvaluationCounts(), 0
     with iterating(tracks) as found_events, iterating(truth) as true_events:
         pairs = zip(found_events, true_events, strict=False)
         for entry, (found, event) in enumerate(pairs):
-            _require_same_event(tracks, entry, found, event)
-            total += count_event(found.candidates, event, criteria)
+            if found.is_failed:
+                n_failed += 1
+            else:
+                _require_same_event(tracks, entry, found, event)
+                total += count_event(found.candidates, event, criteria)
             if on_event is not None:
                 on_event(entry + 1)
     return EvaluationReport(
-        counts=total, criteria=criteria, provenance=tracks.provenance
+        counts=total,
+        criteria=criteria,
+        n_failed_events=n_failed,
+        provenance=tracks.provenance,
     )
 
 

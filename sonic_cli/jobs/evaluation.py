@@ -119,7 +119,8 @@ def _triples(
         iterating(tracks) as found,
     ):
         for (event, true), track in zip(events, found, strict=True):
-            yield event, track.candidates, true
+            if not track.is_failed:
+                yield event, track.candidates, true
 
 
 def _input_events(job: EvaluationJob, tracks: TrackEvents) -> EventSource:

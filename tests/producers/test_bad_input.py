@@ -271,3 +271,163 @@ def test_truth_whose_trees_disagree_is_refused(tmp_path):
 
     with pytest.raises(UnequalEventsError, match=r"entry 1 is event 2 .*event 3"):
         list(TruthEvents(tmp_path / "truth.root"))
+
+
+def test_files_of_two_formats_are_refused(write_tree, tmp_path, sample):
+    path = tmp_path / "one.npy"
+    np.save(path, sample.xyz[0])
+
+    with pytest.raises(
+        SchemaError, match=r"one\.npy: its format is numpy, that of .*is jagged"
+    ):
+        open_events([write_tree(), path])
+
+
+def test_two_layouts_of_one_format_may_be_mixed(write_tree, write_ntuple):
+    source = open_events([write_tree(), write_ntuple()])
+
+    assert [chunk.event_ids.tolist() for chunk in source] == [[5, 9, 2]] * 2
+
+
+def test_a_column_that_a_later_file_lacks_is_named_before_any_event(
+    write_tree, tmp_path, sample
+):
+    columns = ColumnMapping(
+        tree="events", x="sp_x", y="sp_y", z="sp_z", volume="volume"
+    )
+    ids = ak.values_astype(sample.column(0), np.int32)
+    first = write_tree(volume=ids)
+    second = write_tree("second.root")
+
+    with pytest.raises(SchemaError, match=r"second\.root: no column 'volume'"):
+        open_events([first, second], columns=columns)
+
+
+def test_a_column_that_changes_its_type_is_named(write_tree):
+    first, second = write_tree(), write_tree("second.root", sp_x=np.zeros(3))
+
+    with pytest.raises(SchemaError, match=r"second\.root: column 'sp_x' .*got float64"):
+        open_events([first, second])
+
+
+def test_an_event_that_is_there_twice_is_named(write_tree):
+    path = write_tree(event=np.array([5, 9, 5]))
+
+    with pytest.raises(InvalidEventError, match=r"event 5 \(entry 2\): there is anoth"):
+        read_all(path)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2])
+def test_an_event_that_comes_again_in_a_later_chunk_is_named(write_tree, chunk_size):
+    path = write_tree(event=np.array([7, 8, 7]))
+
+    with pytest.raises(InvalidEventError, match=r"event 7 \(entry 2\)"):
+        read_all(path, chunk_size=chunk_size)
+
+
+def test_files_may_each_count_from_zero(write_tree):
+    paths = [write_tree(), write_tree("second.root")]
+
+    assert [chunk.event_ids.tolist() for chunk in open_events(paths)] == [[5, 9, 2]] * 2
+
+
+def test_rows_of_one_event_that_are_apart_are_named(tmp_path):
+    path = tmp_path / "spacepoints.root"
+    rows = {name: np.zeros(4, dtype=np.float32) for name in "xyz"}
+    rows["event_id"] = np.array([3, 4, 4, 3], dtype=np.uint32)
+    rows["measurement_id"] = np.arange(4, dtype=np.uint64)
+    with uproot.recreate(path) as file:
+        file.mktree("spacepoints", {k: v.dtype for k, v in rows.items()})
+        file["spacepoints"].extend(rows)
+
+    with pytest.raises(InvalidEventError, match=r"event 3 .*do not follow each other"):
+        open_events(path)
+
+
+def test_events_before_a_corrupt_basket_are_read(tmp_path):
+    path = tmp_path / "events.root"
+    lists = ak.Array([[1.0, 2.0]] * 4)
+    with uproot.recreate(path) as file:
+        names = ("sp_x", "sp_y", "sp_z")
+        file.mktree(
+            "events", {"event": "int64"} | dict.fromkeys(names, "var * float32")
+        )
+        for first in (0, 4, 8):
+            block = {"event": np.arange(first, first + 4)} | dict.fromkeys(names, lists)
+            file["events"].extend(block)
+    with uproot.open(path) as file:
+        seek = int(file["events"]["sp_y"].member("fBasketSeek")[1])
+    content = bytearray(path.read_bytes())
+    content[seek : seek + 60] = b"\xff" * 60
+    path.write_bytes(bytes(content))
+
+    chunks = iter(open_events(path, chunk_size=4))
+
+    assert next(chunks).event_ids.tolist() == [0, 1, 2, 3]
+    with pytest.raises(UnreadableFileError, match="'events', entries 4 to 8"):
+        next(chunks)
+
+
+@pytest.mark.parametrize("kept", [10, 0.5, 0.99])
+def test_a_truncated_parquet_file_is_refused(tmp_path, kept):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "events.parquet"
+    lists = pa.array([[1.0, 2.0]], pa.list_(pa.float32()))
+    names = ("sp_x", "sp_y", "sp_z")
+    pq.write_table(pa.table({"event": [1]} | dict.fromkeys(names, lists)), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if kept > 1 else int(kept * len(content))])
+
+    with pytest.raises(UnreadableFileError, match="truncated or damaged parquet"):
+        open_events(path)
+
+
+def test_a_parquet_column_of_another_type_is_named(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "events.parquet"
+    lists = pa.array([[1.0, 2.0]], pa.list_(pa.float32()))
+    columns = {"event": [1], "sp_x": [1.0], "sp_y": lists, "sp_z": lists}
+    pq.write_table(pa.table(columns), path)
+
+    with pytest.raises(SchemaError, match=r"'sp_x': expected a list .* got double"):
+        open_events(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1,2.0,3.0,4.0,7,2,1\n2,2.0,3.0\n", "damaged csv"),
+        ("1,2.0,3.0,x,7,2,1\n", "damaged csv"),
+        ("1,2.0,3.0,inf,7,2,1\n", "z of space point 0 is inf"),
+    ],
+    ids=["cut off", "no number", "infinite"],
+)
+def test_a_damaged_trackml_file_is_refused(tmp_path, text, expected):
+    path = tmp_path / "event000000001-hits.csv"
+    path.write_text(f"hit_id,x,y,z,volume_id,layer_id,module_id\n{text}")
+
+    with pytest.raises(SonicError, match=rf"hits\.csv: .*{expected}"):
+        read_all(path)
+
+
+def test_a_truncated_gzip_is_refused(tmp_path):
+    import gzip
+
+    rows = "".join(f"{i},{i * 0.37},{i * 1.7},{i},7,2,1\n" for i in range(5000))
+    packed = gzip.compress(
+        f"hit_id,x,y,z,volume_id,layer_id,module_id\n{rows}".encode()
+    )
+    path = tmp_path / "event000000001-hits.csv.gz"
+    path.write_bytes(packed[:-2000])
+
+    with pytest.raises(UnreadableFileError, match=r"hits\.csv\.gz: damaged csv"):
+        read_all(path)
+
+
+def test_a_truncated_numpy_file_is_refused(tmp_path):
+    path = tmp_path / "one.npy"
+    np.save(path, np.ones((100, 3)))
+    path.write_bytes(path.read_bytes()[:1000])
+
+    with pytest.raises(UnreadableFileError, match=r"one\.npy: truncated numpy file"):
+        read_all(path)

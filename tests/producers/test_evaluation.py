@@ -269,6 +269,27 @@ def test_truth_of_other_events_is_refused(write_job, job, expected):
         evaluate(*write_job(**job))
 
 
+def test_failed_events_are_left_out_of_all_counts(write_job, tmp_path):
+    tracks, truth = write_job()
+    path = tmp_path / "failed.root"
+    events = list(tracks)
+    with TrackWriter(path, {}) as writer:
+        for index, (found, true) in enumerate(zip(events, truth, strict=False)):
+            event = Event(
+                event_id=found.event_id,
+                xyz=np.zeros((len(true.particle_id), 3), dtype=np.float32),
+                source=path,
+                entry=index,
+            )
+            writer.write(event, None if index == 0 else found.candidates)
+
+    report = evaluate(TrackEvents(path), truth)
+
+    assert report.n_failed_events == 1
+    assert report.counts.n_events == len(events) - 1
+    assert ("failed events", "1, left out") in report.rows()
+
+
 def test_tracks_of_no_event_are_refused(write_job):
     with pytest.raises(NoEventsError, match=r"tracks\.root: no events"):
         evaluate(*write_job(track_ids=()))
