@@ -13,6 +13,7 @@ from sonic_cli import (
     describe,
     evaluate,
     models,
+    record,
     repository,
     serve,
     servers,
@@ -20,6 +21,7 @@ from sonic_cli import (
     track,
     train,
 )
+from sonic_cli.bench import command as bench
 
 # gRPC's C++ core reports lost connections on stderr, beside the one line that we print.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -66,10 +68,12 @@ for command in (
     simulate,
     train,
     serve,
+    record,
     servers,
     describe,
     repository,
     models,
+    bench,
     demo,
 ):
     command.register(app)

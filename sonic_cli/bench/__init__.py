@@ -1,0 +1,1 @@
+"""`sonic bench`: scans that measure; planning, measuring and plotting apart."""
