@@ -49,3 +49,18 @@ def test_own_producer_finds_the_collision():
     for (_, z_mm), truth in zip(found, TruthEvents(SAMPLE / "truth.root"), strict=True):
         true_z_mm = float(np.median(truth.particles.vertex_mm[:, 2]))
         assert abs(z_mm - true_z_mm) < 0.5
+
+
+def test_jet_tagger_tells_wide_jets_from_narrow_ones():
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "jet_tagger.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    quarks, gluons = done.stdout.splitlines()
+    assert quarks.startswith("500 quark jets")
+    assert gluons.startswith("500 gluon jets")
+    assert float(gluons.split()[-1]) > float(quarks.split()[-1]) + 0.2
+    assert done.stderr == ""
