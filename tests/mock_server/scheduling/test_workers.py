@@ -1,0 +1,157 @@
+import threading
+
+import pytest
+
+from mock_server.scheduling.batching import DynamicBatcher, OneByOne
+from mock_server.scheduling.settings import DynamicBatching
+from mock_server.scheduling.workers import Workers
+
+WAIT_S = 10.0
+
+
+class Runs:
+    """What ran, where, and what was dropped; a run waits for `release`."""
+
+    def __init__(self):
+        self.batches, self.dropped = [], []
+        self.started = threading.Semaphore(0)
+        self.release = threading.Semaphore(0)
+
+    def run(self, instance, batch):
+        self.started.release()
+        assert self.release.acquire(timeout=WAIT_S)
+        self.batches.append((instance, [each.request.id for each in batch]))
+
+    def drop(self, dropped):
+        self.dropped.append(dropped.pending.request.id)
+
+
+@pytest.fixture
+def runs():
+    return Runs()
+
+
+@pytest.fixture
+def workers(runs):
+    made = []
+
+    def make(count=1, scheduler=None):
+        each = Workers(
+            "m",
+            count,
+            OneByOne() if scheduler is None else scheduler,
+            run=runs.run,
+            drop=runs.drop,
+            clock=lambda: 0,
+        )
+        made.append(each)
+        return each
+
+    yield make
+    for _ in range(100):
+        runs.release.release()
+    for each in made:
+        each.stop()
+
+
+def test_instances_run_side_by_side(workers, runs, pending):
+    some = workers(count=2)
+    for name in "abc":
+        some.submit(pending(name))
+
+    for _ in range(2):
+        assert runs.started.acquire(timeout=WAIT_S)
+
+    assert some.pending == 1
+    assert not runs.started.acquire(blocking=False)
+
+
+def test_stop_runs_what_waits_and_leaves_no_thread(workers, runs, pending):
+    before = set(threading.enumerate())
+    some = workers()
+    for name in "abc":
+        some.submit(pending(name))
+    for _ in range(3):
+        runs.release.release()
+
+    some.stop()
+
+    assert runs.batches == [(0, ["a"]), (0, ["b"]), (0, ["c"])]
+    assert set(threading.enumerate()) == before
+
+
+def test_stopped_workers_start_again_with_a_request(workers, runs, pending):
+    some = workers()
+    some.stop()
+
+    some.submit(pending("a"))
+    runs.release.release()
+    some.stop()
+
+    assert runs.batches == [(0, ["a"])]
+
+
+def test_cancelled_request_is_dropped_when_the_instance_takes_work(
+    workers, runs, pending
+):
+    some = workers()
+    gone = pending("b")
+    for request in (pending("a"), gone, pending("c")):
+        some.submit(request)
+    assert runs.started.acquire(timeout=WAIT_S)
+
+    gone.request.cancellation.cancel()
+    for _ in range(2):
+        runs.release.release()
+    some.stop()
+
+    assert runs.batches == [(0, ["a"]), (0, ["c"])]
+    assert runs.dropped == ["b"]
+
+
+def test_caller_runs_a_request_itself_if_an_instance_is_free(workers, runs, pending):
+    some = workers()
+    runs.release.release()
+
+    assert some.run_at_once(pending("a"))
+    assert runs.batches == [(0, ["a"])]
+
+
+def test_caller_does_not_run_it_while_the_instance_is_busy(workers, runs, pending):
+    some = workers()
+    some.submit(pending("a"))
+    assert runs.started.acquire(timeout=WAIT_S)
+
+    assert not some.run_at_once(pending("b"))
+
+
+def test_request_submitted_while_a_caller_runs_waits_for_its_instance(
+    workers, runs, pending
+):
+    some = workers()
+    caller = threading.Thread(target=some.run_at_once, args=(pending("a"),))
+    caller.start()
+    assert runs.started.acquire(timeout=WAIT_S)
+
+    some.submit(pending("b"))
+    assert not runs.started.acquire(timeout=0.05)
+    for _ in range(2):
+        runs.release.release()
+    caller.join(WAIT_S)
+    some.stop()
+
+    assert runs.batches == [(0, ["a"]), (0, ["b"])]
+
+
+def test_requests_that_wait_together_run_together(workers, runs, pending):
+    some = workers(scheduler=DynamicBatcher(DynamicBatching(), 4))
+    some.submit(pending("a"))
+    assert runs.started.acquire(timeout=WAIT_S)
+    for name in "bc":
+        some.submit(pending(name))
+
+    for _ in range(2):
+        runs.release.release()
+    some.stop()
+
+    assert runs.batches == [(0, ["a"]), (0, ["b", "c"])]
