@@ -9,11 +9,15 @@ Importing it is cheap: gRPC is loaded when the first connection is opened.
 from sonic_client.blocking import Client
 from sonic_client.client import AsyncClient
 from sonic_client.config import (
+    AdaptiveConfig,
+    AnswersConfig,
     BatchingConfig,
+    CacheConfig,
     ChannelConfig,
     ClientConfig,
     FallbackConfig,
     HealthConfig,
+    PinConfig,
     RetryConfig,
     ServerConfig,
     TlsConfig,
@@ -48,8 +52,15 @@ from sonic_client.errors import (
 )
 from sonic_client.fallback import FallbackServer
 from sonic_client.latency import LatencyHistogram
+from sonic_client.observer import Observer
+from sonic_client.pinning import metadata_hash
 from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import JobSummary, ServerCounters, ServerInterval
+from sonic_client.summary import (
+    JobSummary,
+    LatencySplit,
+    ServerCounters,
+    ServerInterval,
+)
 from sonic_client.types import (
     Answer,
     Failure,
@@ -63,9 +74,12 @@ from sonic_client.types import (
 
 __all__ = [
     "AccessDeniedError",
+    "AdaptiveConfig",
     "Answer",
+    "AnswersConfig",
     "AsyncClient",
     "BatchingConfig",
+    "CacheConfig",
     "ChannelConfig",
     "Client",
     "ClientClosedError",
@@ -83,6 +97,7 @@ __all__ = [
     "InvalidAnswerError",
     "JobSummary",
     "LatencyHistogram",
+    "LatencySplit",
     "Mismatch",
     "ModelMetadata",
     "ModelMismatchError",
@@ -90,7 +105,9 @@ __all__ = [
     "ModelNotReadyError",
     "ModelState",
     "NoServerError",
+    "Observer",
     "Outcome",
+    "PinConfig",
     "RejectedRequestError",
     "Request",
     "RequestTooLargeError",
@@ -112,4 +129,5 @@ __all__ = [
     "TryTimedOutError",
     "WindowConfig",
     "WrongPortError",
+    "metadata_hash",
 ]
