@@ -1,0 +1,41 @@
+"""Missing outputs, other rows, other types: named, asked for elsewhere, else fatal."""
+
+import pytest
+
+from mock_server import FaultPlan
+from sonic_client import Client, InvalidAnswerError
+
+WRONG = {
+    "missing": FaultPlan().on().omit_output(),
+    "cut": FaultPlan().on().cut_answer(),
+    "type": FaultPlan().on().change_datatype("LABELS", datatype="INT32"),
+    "rank": FaultPlan().on().change_shape("LABELS", shape=(2, 1)),
+}
+
+
+@pytest.mark.parametrize("faults", WRONG.values(), ids=WRONG)
+def test_the_output_is_named(serve, config_for, requests_of, faults):
+    with Client(config_for(serve(faults))) as client:
+        (failure,) = client.map(requests_of(1))
+
+    assert isinstance(failure.error, InvalidAnswerError)
+    assert "'LABELS'" in str(failure.error)
+    assert failure.tries == 1
+
+
+@pytest.mark.parametrize("faults", WRONG.values(), ids=WRONG)
+def test_another_server_is_asked(serve, config_for, requests_of, assert_whole, faults):
+    with Client(config_for(serve(faults), serve())) as client:
+        assert_whole(list(client.map(requests_of(20))), 20)
+
+
+def test_one_wrong_answer_is_no_reason_to_leave_a_server(
+    serve, config_for, requests_of, assert_whole
+):
+    server = serve(FaultPlan().on(1).omit_output())
+
+    with Client(config_for(server)) as client:
+        first, *rest = client.map(requests_of(11))
+
+    assert isinstance(first.error, InvalidAnswerError)
+    assert [outcome.tries for outcome in rest] == [1] * 10
