@@ -54,6 +54,10 @@ class Answering:
                 outcomes[place] = _failure(item, item.error)
             elif (outputs := self._checker.empty_outputs(item)) is not None:
                 outcomes[place] = self._answer(item, outputs, "")
+        if not outcomes and self._cache is None:  # the ordinary case
+            sent = await self._dispatcher.send(batch)
+            self._tell(batch, sent, 0)
+            return sent
         left = [place for place in range(len(batch)) if place not in outcomes]
         n_cached = 0
         if self._cache is not None:

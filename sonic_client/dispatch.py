@@ -101,6 +101,8 @@ class Dispatcher:
 
         In sequence, because the window counts this batch as one message.
         """
+        if len(batch) == 1:  # the ordinary case: there is nothing to plan
+            return await self._send_message(batch, deadline)
         outcomes: dict[int, Outcome] = {}
         for places in plan_messages(batch, self._limits):
             message = [batch[place] for place in places]
@@ -160,9 +162,8 @@ class Dispatcher:
                     return await self._bisect(batch, deadline, error)
             servers = tuple(dict.fromkeys(route.servers))
             return _failures(batch, error, servers=servers, tries=route.tries)
-        answer = Answer(
-            request_id="",
-            outputs={},
+        answer = partial(
+            Answer,
             server=delivery.server,
             model_version=delivery.reply.model_version,
             tries=route.tries,
@@ -170,7 +171,9 @@ class Dispatcher:
             is_fallback=delivery.is_fallback,
         )
         return [
-            _outcome_of_part(item, part, answer)
+            _failures([item], part, servers=(delivery.server,), tries=route.tries)[0]
+            if isinstance(part, InvalidAnswerError)
+            else answer(request_id=item.request.request_id, outputs=part)
             for item, part in zip(batch, delivery.result, strict=True)
         ]
 
@@ -218,18 +221,6 @@ def _may_be_one_request(error: RejectedRequestError) -> bool:
     """Whether the rejection may be about some requests of the batch only."""
     about_all = ModelNotFoundError | AccessDeniedError | TlsError | WrongPortError
     return not isinstance(error, about_all) and error.status != "UNIMPLEMENTED"
-
-
-def _outcome_of_part(
-    item: CheckedRequest, part: EventOutputs, answer: Answer
-) -> Outcome:
-    """Return what one event gets: its outputs, or why they are not accepted."""
-    if isinstance(part, InvalidAnswerError):
-        (failure,) = _failures(
-            [item], part, servers=(answer.server,), tries=answer.tries
-        )
-        return failure
-    return replace(answer, request_id=item.request.request_id, outputs=part)
 
 
 def _failures(

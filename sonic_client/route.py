@@ -91,7 +91,13 @@ class Router:
         self.adaptive_timeout = adaptive_timeout
         self.budget = RetryBudget(config.retry, timing.clock)
         self.has_fallback = standby is not None and "fallback" in config.retry.chain
-        self.events_to_compare = config.fallback.compare_events if standby else 0
+        self._events_to_compare = config.fallback.compare_events if standby else 0
+
+    def take_comparison(self, events: int) -> bool:
+        """Return whether a new message of so many events is among the first ones."""
+        is_early = self._events_to_compare > 0
+        self._events_to_compare -= events if is_early else 0
+        return is_early
 
     def route(self, message: int) -> Route:
         """Return the way of a new message, by its number."""
@@ -156,6 +162,8 @@ class Route:
         """
         self._router.budget.deposit()
         given_s = deadline - self._clock()
+        # Decided here, where messages come in order: answers do not.
+        is_compared = self._router.take_comparison(events)
         step = RetryStep("any_server")
         while step.target != "fallback":
             lease = await self._lease(step, deadline)
@@ -167,7 +175,8 @@ class Route:
                 # What is kept of a failure must not keep this message's tensors.
                 failure = error.with_traceback(None)
             else:
-                await self._compare(call, delivery, deadline=deadline, events=events)
+                if is_compared:
+                    await self._compare(call, delivery, deadline=deadline)
                 return delivery
             step = self._next_step(failure, deadline=deadline, given_s=given_s)
             if step.wait_s > 0.0:
@@ -274,14 +283,10 @@ class Route:
         delivery: Delivery[ResultT],
         *,
         deadline: float,
-        events: int,
     ) -> None:
-        """Compute the first events with the fallback, too."""
-        router = self._router
-        standby, config = router.standby, router.config.fallback
-        if standby is None or router.events_to_compare <= 0:
-            return
-        router.events_to_compare -= events
+        """Compute the message with the fallback, too."""
+        standby, config = self._router.standby, self._router.config.fallback
+        assert standby is not None  # there would be nothing to compare with
         try:
             reply = await standby.infer(call, timeout_s=deadline - self._clock())
         except ServerError as error:

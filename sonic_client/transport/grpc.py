@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
-
-# Not in the list of untyped libraries: protobuf has stubs, in a package of its own.
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from sonic_client.config import ServerConfig
@@ -160,10 +158,16 @@ class GrpcTransport:
         self, method: str, *, timeout_s: float, **question: str | int
     ) -> Any:
         request = getattr(service_pb2, f"{method}Request")(**question)
-        call = self._pool().next().unary_unary(
-            _SERVICE + method,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=getattr(service_pb2, f"{method}Response").FromString,
+        call = (
+            self._pool()
+            .next()
+            .unary_unary(
+                _SERVICE + method,
+                request_serializer=type(request).SerializeToString,
+                response_deserializer=getattr(
+                    service_pb2, f"{method}Response"
+                ).FromString,
+            )
         )
         return await self._send(call, request, timeout_s=timeout_s)
 

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class ChannelPool:
             ]
         # Without serializers: the messages are bytes, which grpc_messages writes. Made
         # once, because making one takes as long as writing a small message.
-        self._infer_methods = itertools.cycle(
+        self._infer_methods: Iterator[Callable[..., Any]] = itertools.cycle(
             [channel.unary_unary(_INFER) for channel in self._channels]
         )
         self._turns = itertools.cycle(self._channels)

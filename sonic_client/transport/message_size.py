@@ -21,11 +21,9 @@ def check_message_size(call: InferCall, server: ServerConfig) -> None:
     RequestTooLargeError
         If they are above it.
     """
-    inline = {
-        name: array
-        for name, array in call.inputs.items()
-        if name not in call.input_regions
-    }
+    inline = call.inputs
+    if call.input_regions:
+        inline = {k: v for k, v in inline.items() if k not in call.input_regions}
     n_bytes = payload_bytes(inline)
     limit = server.max_message_bytes
     if n_bytes > limit:
