@@ -16,11 +16,15 @@ EXAMPLES = """\
 
 [cyan]sonic serve --engine mock --grpc-port 8001[/cyan]
 
+[cyan]sonic serve --models models/ --faults plan.toml[/cyan]
+
+[cyan]sonic serve --cassette cassette/[/cyan]
+
 [cyan]sonic serve --engine triton --instances 2 --log triton.log[/cyan]
 
 [cyan]sonic serve --engine triton --python other-env/bin/python[/cyan]
 
-[cyan]sonic serve --engine triton --container docker:IMAGE --repository models/[/cyan]
+[cyan]sonic serve --engine triton --container docker:IMAGE --models models/[/cyan]
 """
 
 
@@ -38,13 +42,26 @@ def serve(
     weights: Annotated[
         Path | None, typer.Option(help="Weights directory; else the bundled ones.")
     ] = None,
-    repository: Annotated[
-        Path | None,
-        typer.Option(help="Model repository to serve as it is, by triton."),
-    ] = None,
     models: Annotated[
-        str, typer.Option(help="Which to serve, separated by commas.")
-    ] = "exatrkx,exatrkx_batch,exatrkx_ensemble",
+        Path | None,
+        typer.Option(help="Model repository to serve; else the tracking models."),
+    ] = None,
+    load_model: Annotated[
+        list[str] | None,
+        typer.Option(help="Serve this model alone; may be given several times."),
+    ] = None,
+    model_control: Annotated[
+        Literal["none", "explicit"],
+        typer.Option(help="Whether clients may load and unload models."),
+    ] = "none",
+    faults: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of what goes wrong, and when; of the mock."),
+    ] = None,
+    cassette: Annotated[
+        Path | None,
+        typer.Option(help="Answers recorded by sonic record, to replay; of the mock."),
+    ] = None,
     instances: Annotated[
         int, typer.Option(min=1, help="Requests that each model computes at once.")
     ] = 1,
@@ -54,6 +71,9 @@ def serve(
     device: Annotated[
         Literal["cpu", "gpu"], typer.Option(help="Where triton's models compute.")
     ] = "cpu",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback warn.")
+    ] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535)] = 8001,
     http_port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     metrics_port: Annotated[
@@ -95,11 +115,11 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve the tracking models on loopback, until Ctrl-C or SIGTERM."""
+    """Serve models on this machine, until Ctrl-C or SIGTERM."""
     with one_line_errors():
         # Loaded here, for `sonic --help` is to be quick.
         from sonic_cli.engines.container import Container  # noqa: PLC0415
-        from sonic_cli.engines.settings import EngineSettings  # noqa: PLC0415
+        from sonic_cli.engines.settings import MODELS, EngineSettings  # noqa: PLC0415
         from sonic_cli.jobs.serving import serve_in_foreground  # noqa: PLC0415
         from sonic_cli.jobs.serving_options import (  # noqa: PLC0415
             server_tls,
@@ -109,9 +129,14 @@ def serve(
         gpu = device == "gpu"
         image = None if container is None else Container.parse(container, gpus=gpu)
         settings = EngineSettings(
-            models=tuple(models.split(",")),
+            models=tuple(load_model or MODELS),
+            is_all=not load_model,
             weights=weights,
-            repository=repository,
+            repository=models,
+            model_control=model_control,
+            faults=faults,
+            cassette=cassette,
+            host=host,
             instances=instances,
             threads=threads,
             gpu=gpu,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["print_line", "print_rows", "print_table"]
+__all__ = ["print_line", "print_rows", "print_table", "print_warning"]
 
 
 def print_line(text: str) -> None:
@@ -49,3 +49,10 @@ def print_table(
         console.width = max(console.width, 200)
     console.print(table)
     console.print()
+
+
+def print_warning(text: str) -> None:
+    """Print one line on stderr that says what to be careful with."""
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+        f"sonic: warning: {text}"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sonic_cli.engines.container import Container
 from sonic_cli.engines.triton_command import ServerTls
@@ -28,11 +29,26 @@ class EngineSettings:
     """
 
     models: tuple[str, ...] = MODELS
+
+    is_all: bool = True
+    """Whether `models` are simply all there are: a repository has its own."""
+
     weights: Path | None = None
     """Directory of weights; the bundled ones unless given."""
 
     repository: Path | None = None
     """Model repository to serve as it is; else one is written for the others."""
+
+    model_control: Literal["none", "explicit"] = "none"
+    """Explicit: clients may load and unload models."""
+
+    faults: Path | None = None
+    """Plan of what goes wrong, a TOML file: only of the server in this process."""
+
+    cassette: Path | None = None
+    """Recorded answers to replay: only of the server in this process."""
+
+    host: str = "127.0.0.1"
 
     instances: int = 1
     """Requests computed at once, by each model."""
@@ -42,8 +58,10 @@ class EngineSettings:
 
     gpu: bool = False
     grpc_port: int = 0
-    http_port: int = 0
-    metrics_port: int = 0
+    http_port: int | None = 0
+    metrics_port: int | None = 0
+    """None: this port is not needed, though a real Triton has it all the same."""
+
     python: Path | None = None
     """Interpreter of the environment that has the Triton wheel."""
 
@@ -56,6 +74,8 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.repository is not None and self.weights is not None:
             raise ConfigError("a repository has its weights: give one or the other")
+        if self.cassette is not None and (self.repository or self.weights):
+            raise ConfigError("a cassette has its models: give one or the other")
 
     @classmethod
     def for_fallback(
@@ -77,6 +97,9 @@ class EngineSettings:
         container = options.get("container")
         return cls(
             models=(model_name,),
+            is_all=False,
+            http_port=None,
+            metrics_port=None,
             weights=_path(options, "weights"),
             repository=_path(options, "repository"),
             instances=_count(options, "instances"),

@@ -11,17 +11,32 @@ from sonic_cli.engines.settings import EngineSettings
 from sonic_cli.engines.triton import TritonServer
 from sonic_cli.engines.triton_command import TritonOptions
 from sonic_cli.errors import needs_extra
+from sonic_client.errors import ConfigError
 
 __all__ = ["TrackingTriton"]
+
+
+NOT_HERE = ("faults", "cassette")
 
 
 class TrackingTriton:
     """A `FallbackServer` of tracking models that runs tritonserver.
 
     Nothing is loaded or written before it is started.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is for the server in this process alone.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
+        given = [n for n in NOT_HERE if getattr(settings, n) is not None]
+        if given:
+            raise ConfigError(
+                f"{', '.join(given)}: only the server in this process has this, not a "
+                "real Triton"
+            )
         self.settings = settings
         self._written: tempfile.TemporaryDirectory[str] | None = None
         self._server: TritonServer | None = None
@@ -54,6 +69,11 @@ class TrackingTriton:
         """Its metrics for Prometheus."""
         return self.server.metrics_url
 
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self.server.pid
+
     def start(self) -> None:
         """Write the repository, unless one was named, and serve it.
 
@@ -72,10 +92,10 @@ class TrackingTriton:
             python=settings.python,
             container=settings.container,
             grpc_port=settings.grpc_port,
-            http_port=settings.http_port,
-            metrics_port=settings.metrics_port,
+            http_port=settings.http_port or 0,
+            metrics_port=settings.metrics_port or 0,
             threads=settings.threads,
-            options=TritonOptions(tls=settings.tls, token=settings.token),
+            options=_options(settings),
             start_limit_s=settings.start_limit_s,
             log=settings.log,
         )
@@ -137,3 +157,18 @@ class TrackingTriton:
         if self._written is not None:
             self._written.cleanup()
             self._written = None
+
+
+def _options(settings: EngineSettings) -> TritonOptions:
+    is_explicit = settings.model_control == "explicit"
+    if settings.repository is not None:
+        named = () if settings.is_all else settings.models
+    else:
+        named = settings.models if is_explicit else ()
+    return TritonOptions(
+        host=settings.host,
+        models=named,
+        tls=settings.tls,
+        token=settings.token,
+        extra=("--model-control-mode=explicit",) if is_explicit and not named else (),
+    )

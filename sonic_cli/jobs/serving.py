@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from sonic_cli.engines.choice import EngineName, engine
 from sonic_cli.engines.settings import EngineSettings
-from sonic_cli.tables import print_rows
+from sonic_cli.tables import print_rows, print_warning
 
 __all__ = ["serve_in_foreground"]
 
@@ -20,6 +22,11 @@ def serve_in_foreground(engine_name: EngineName, settings: EngineSettings) -> No
         If it cannot be started, or ends by itself.
     """
     server = engine(engine_name, settings)
+    if not _is_loopback(settings.host):
+        print_warning(
+            f"listening on {settings.host}: everybody who reaches this machine can use "
+            "the server, and nothing checks who they are"
+        )
     try:
         with server:
             found = {
@@ -30,3 +37,10 @@ def serve_in_foreground(engine_name: EngineName, settings: EngineSettings) -> No
             server.wait()
     except KeyboardInterrupt:
         return  # how a server is meant to end
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

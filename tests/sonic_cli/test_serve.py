@@ -1,16 +1,18 @@
 """`sonic serve`: a server in the foreground."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sonic_cli.engines.choice import mock_fallback, triton_fallback
-from sonic_client import Client, ClientConfig, ConfigError
+from sonic_client import Client, ClientConfig, ConfigError, Request
 from sonic_client.fallback import fallback_server
 
 
@@ -48,7 +50,10 @@ def labels(url: str, n_points: int, model: str = "exatrkx"):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_mock_serves_until_it_is_told_to_end(number, weights):
-    process = serve("--engine", "mock", "--weights", weights, "--grpc-port", 0)
+    process = serve(
+        "--engine", "mock", "--weights", weights,
+        "--grpc-port", 0, "--http-port", 0, "--metrics-port", 0,
+    )  # fmt: skip
     urls = served_urls(process)
     assert labels(urls["gRPC"], 3).shape == (3,)
 
@@ -63,7 +68,7 @@ def test_mock_serves_until_it_is_told_to_end(number, weights):
 @pytest.mark.timeout(120)
 def test_triton_serves_until_it_is_told_to_end(tmp_path):
     process = serve(
-        "--engine", "triton", "--models", "exatrkx", "--log", tmp_path / "log",
+        "--engine", "triton", "--load-model", "exatrkx", "--log", tmp_path / "log",
         "--grpc-port", 0, "--http-port", 0, "--metrics-port", 0,
     )  # fmt: skip
     urls = served_urls(process)
@@ -83,7 +88,7 @@ def test_triton_serves_until_it_is_told_to_end(tmp_path):
 def test_triton_that_dies_ends_the_command_with_one_line(tmp_path):
     log = tmp_path / "log"
     process = serve(
-        "--engine", "triton", "--models", "exatrkx", "--log", log,
+        "--engine", "triton", "--load-model", "exatrkx", "--log", log,
         "--grpc-port", 0, "--http-port", 0, "--metrics-port", 0,
     )  # fmt: skip
     served_urls(process)
@@ -105,7 +110,7 @@ def test_missing_triton_is_told_with_what_to_install(refused, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.delenv("SONIC_TRITON_PYTHON", raising=False)
 
-    line = refused("serve", "--engine", "triton", "--models", "exatrkx", status=1)
+    line = refused("serve", "--engine", "triton", "--load-model", "exatrkx", status=1)
 
     assert "pip install 'sonic-tracking[triton]'" in line
 
@@ -116,7 +121,7 @@ def test_missing_triton_is_told_with_what_to_install(refused, monkeypatch):
         (["--container", "lxc:image"], "expected docker:IMAGE"),
         (["--tls-key", "k.pem"], "--tls-certificate and --tls-key are needed"),
         (["--token-file", "nowhere"], "cannot read"),
-        (["--repository", "a", "--weights", "b"], "one or the other"),
+        (["--models", "a", "--weights", "b"], "one or the other"),
     ],
     ids=["container", "tls", "token", "repository"],
 )
@@ -162,3 +167,77 @@ def test_options_of_a_fallback_are_checked(options, message):
 def test_mock_has_no_ensemble_to_fall_back_to():
     with pytest.raises(ConfigError, match="exatrkx and exatrkx_batch"):
         mock_fallback("exatrkx_ensemble", {})
+
+
+def test_repository_is_served_with_its_faults(tmp_path):
+    folder = tmp_path / "models" / "double"
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text("""
+        backend: "python"
+        input { name: "FEATURES" data_type: TYPE_FP32 dims: [-1, 3] }
+        output { name: "LABELS" data_type: TYPE_INT64 dims: [-1] }
+    """)
+    (folder / "1" / "model.py").write_text("""
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        answers = []
+        for request in requests:
+            x = pb_utils.get_input_tensor_by_name(request, "FEATURES").as_numpy()
+            labels = pb_utils.Tensor("LABELS", np.arange(len(x)))
+            answers.append(pb_utils.InferenceResponse([labels]))
+        return answers
+""")
+    (tmp_path / "plan.toml").write_text("""
+        [[fault]]
+        on = { numbers = [1] }
+        refuse = { code = "UNAVAILABLE", text = "planned" }
+    """)
+    process = serve(
+        "--models", tmp_path / "models", "--faults", tmp_path / "plan.toml",
+        "--grpc-port", 0, "--http-port", 0, "--metrics-port", 0,
+    )  # fmt: skip
+    urls = served_urls(process)
+    assert urls.keys() >= {"gRPC", "HTTP", "metrics"}
+
+    with Client(ClientConfig(servers=urls["gRPC"], model_name="double")) as client:
+        x = np.ones((3, 3), np.float32)
+        (answer,) = client.map([Request(0, {"FEATURES": x})])
+    with urllib.request.urlopen(urls["HTTP"] + "/v2/models/double/stats") as stats:
+        counted = json.load(stats)["model_stats"][0]
+
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 0
+    assert answer.outputs["LABELS"].tolist() == [0, 1, 2]
+    assert answer.tries == 2
+    assert counted["inference_count"] == 1
+
+
+def test_address_that_others_reach_is_warned_of(weights):
+    process = serve(
+        "--weights", weights, "--host", "0.0.0.0",
+        "--grpc-port", 0, "--http-port", 0, "--metrics-port", 0,
+    )  # fmt: skip
+    served_urls(process)
+
+    process.send_signal(signal.SIGTERM)
+
+    (line,) = process.communicate(timeout=30)[1].splitlines()
+    assert line.startswith("sonic: warning: listening on 0.0.0.0")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--faults", "nowhere.toml"], "nowhere.toml: cannot read"),
+        (["--cassette", "nowhere"], "cannot read: No such file"),
+        (["--cassette", "a", "--models", "b"], "one or the other"),
+        (["--engine", "triton", "--faults", "x"], "faults: only the server in this"),
+    ],
+)
+def test_what_the_mock_cannot_serve_is_told_in_one_line(refused, options, message):
+    assert message in refused("serve", *options, status=2)

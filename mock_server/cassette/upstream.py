@@ -1,0 +1,152 @@
+"""The real server that is recorded, asked over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import grpc
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+
+from mock_server.codec import RawTensor
+from mock_server.errors import ModelError
+from mock_server.grpc_api.responses import FINAL_FLAG, set_parameter
+from mock_server.inference import InferenceRequest, InferenceResponse
+
+
+class Upstream:
+    """A connection to a Triton, plain or with TLS; a context manager.
+
+    Parameters
+    ----------
+    url : str
+        ``grpc://HOST:PORT``, ``grpcs://HOST:PORT``, or ``HOST:PORT``.
+    timeout_s : float
+        Of every call.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 300.0) -> None:
+        scheme, _, address = url.rpartition("://")
+        if scheme not in {"", "grpc", "grpcs"} or not address:
+            raise ValueError(f"expected grpc://HOST:PORT or grpcs://, got {url!r}")
+        options = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+        ]
+        self._channel = (
+            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+            if scheme == "grpcs"
+            else grpc.insecure_channel(address, options)
+        )
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._timeout_s = timeout_s
+
+    def described(
+        self, names: Iterable[str]
+    ) -> dict[str, tuple[model_config_pb2.ModelConfig, str]]:
+        """Configuration and highest version of each model.
+
+        Raises
+        ------
+        ModelError
+            The server's error, with its code.
+        """
+        models = {}
+        for name in names:
+            try:
+                metadata = self._stub.ModelMetadata(
+                    service_pb2.ModelMetadataRequest(name=name),
+                    timeout=self._timeout_s,
+                )
+                answer = self._stub.ModelConfig(
+                    service_pb2.ModelConfigRequest(name=name), timeout=self._timeout_s
+                )
+            except grpc.RpcError as error:
+                raise ModelError(error.code(), error.details()) from error
+            models[name] = answer.config, max(metadata.versions, key=int)
+        return models
+
+    def ask(
+        self, request: InferenceRequest, *, is_decoupled: bool
+    ) -> list[InferenceResponse]:
+        """Every response to a request; an error is one too."""
+        message = _message(request)
+        try:
+            if is_decoupled:
+                return list(self._streamed(message))
+            answer = self._stub.ModelInfer(message, timeout=self._timeout_s)
+            return [_response(answer)]
+        except grpc.RpcError as error:
+            return [
+                InferenceResponse(
+                    model_name=request.model_name,
+                    model_version="",
+                    id=request.id,
+                    error=ModelError(error.code(), error.details() or ""),
+                )
+            ]
+
+    def _streamed(
+        self, message: service_pb2.ModelInferRequest
+    ) -> Iterator[InferenceResponse]:
+        message.parameters["triton_enable_empty_final_response"].bool_param = True
+        call = self._stub.ModelStreamInfer(iter([message]), timeout=self._timeout_s)
+        for each in call:
+            answer = each.infer_response
+            if each.error_message:
+                # A stream tells no codes: most of what models raise is this one.
+                error = ModelError(grpc.StatusCode.INTERNAL, each.error_message)
+                yield replace(_response(answer), error=error)
+            elif not (answer.parameters[FINAL_FLAG].bool_param and not answer.outputs):
+                yield _response(answer)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _message(request: InferenceRequest) -> service_pb2.ModelInferRequest:
+    message = service_pb2.ModelInferRequest(
+        model_name=request.model_name,
+        model_version=request.model_version,
+        id=request.id,
+    )
+    for name, datatype, shape, data in request.inputs:
+        message.inputs.add(name=name, datatype=datatype, shape=shape)
+        message.raw_input_contents.append(data)
+    for output in request.outputs:
+        message.outputs.add(name=output.name)
+    for key, value in request.parameters.items():
+        set_parameter(message.parameters[key], value)
+    if request.correlation_id:
+        set_parameter(message.parameters["sequence_id"], request.correlation_id)
+        message.parameters["sequence_start"].bool_param = request.sequence_start
+        message.parameters["sequence_end"].bool_param = request.sequence_end
+    return message
+
+
+def _response(message: service_pb2.ModelInferResponse) -> InferenceResponse:
+    return InferenceResponse(
+        model_name=message.model_name,
+        model_version=message.model_version,
+        id=message.id,
+        outputs=tuple(
+            RawTensor(each.name, each.datatype, tuple(each.shape), data)
+            for each, data in zip(
+                message.outputs, message.raw_output_contents, strict=True
+            )
+        ),
+    )
