@@ -160,6 +160,20 @@ class RootTable:
             for name, column in zip(columns, lists, strict=True)
         }
 
+    def texts(self, name: str) -> list[str]:
+        """Read the list of texts of the first entry.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such column, with the nearest names.
+        UnreadableFileError
+            If the file is damaged there.
+        """
+        self._no_entries([name])
+        texts: list[str] = _member(self._arrays([name], 0, 1), name)[0].to_list()
+        return texts
+
     def nested(
         self, columns: Sequence[str], start: int, stop: int
     ) -> dict[str, list[list[NDArray[Any]]]]:

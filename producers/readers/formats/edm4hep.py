@@ -102,11 +102,18 @@ class Edm4hepFile:
             self.path,
             np.concatenate(parts)[order],
             row_splits=row_splits,
-            event_ids=self._event_ids(table, start, stop),
+            event_ids=self.event_ids(table, start, stop),
             first_entry=start,
         )
 
-    def _event_ids(self, table: RootTable, start: int, stop: int) -> NDArray[np.int64]:
+    def event_ids(self, table: RootTable, start: int, stop: int) -> NDArray[np.int64]:
+        """Read the numbers of some events.
+
+        Raises
+        ------
+        InvalidEventError
+            If one does not fit 64 bits.
+        """
         if not self.has_numbers:
             return np.arange(start, stop)
         header = table.lists([EVENT_NUMBER], start, stop)[0]

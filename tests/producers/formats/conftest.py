@@ -262,28 +262,76 @@ def gnn4itk_with_truth(hits, folder):
     return [path]
 
 
-def edm4hep_rntuple(hits, folder):
-    """podio's RNTuple: a field per collection, a list of records each."""
-    path = folder / "edm4hep.root"
-    axes = {
-        a: ak.values_astype(hits.column(i), np.float64) for i, a in enumerate("xyz")
-    }
+def edm4hep_columns(hits):
+    """Collections of podio: a list of records each."""
+    columns = [ak.values_astype(hits.column(i), np.float64) for i in range(3)]
+    axes = dict(zip("xyz", columns, strict=True))
     zeros = ak.zeros_like(axes["x"])
     members = ("cellID", "type", "quality", "time", "eDep", "eDepError")
     plane = ak.zip(
         dict.fromkeys(members, zeros) | {"position": ak.zip(axes)}, depth_limit=2
     )
-    header = ak.zip({"eventNumber": ak.Array([[i] for i in hits.event_ids])})
     simulated = ak.zip(
-        {"cellID": zeros, "quality": zeros, "position": ak.zip(axes)}, depth_limit=2
+        {"cellID": zeros, "pathLength": zeros, "position": ak.zip(axes)}, depth_limit=2
     )
+    return {
+        "EventHeader": ak.zip({"eventNumber": ak.Array([[i] for i in hits.event_ids])}),
+        "SimHits": simulated,
+        "InnerHits": plane[:, :1],
+        "TrackerHits": plane[:, 1:],
+    }
+
+
+def edm4hep_rntuple(hits, folder):
+    path = folder / "edm4hep.root"
     with uproot.recreate(path) as file:
-        file["events"] = {
-            "EventHeader": header,
-            "SimHits": simulated,
-            "InnerHits": plane[:, :1],
-            "TrackerHits": plane[:, 1:],
-        }
+        file["events"] = edm4hep_columns(hits)
+    return [path]
+
+
+def object_ids(pairs_by_event):
+    """podio::ObjectID: where a reference leads."""
+    records = [
+        [{"index": index, "collectionID": number} for index, number in pairs]
+        for pairs in pairs_by_event
+    ]
+    return ak.enforce_type(
+        ak.Array(records), "var * {index: int32, collectionID: uint32}"
+    )
+
+
+def edm4hep_with_truth(hits, folder, *, names=("_{}_from", "_{}_to", "_{}_particle")):
+    """A link for each hit that is no noise, to the simulated hit of the same row."""
+    ids = {"InnerHits": 4_000_000_001, "TrackerHits": 7, "SimHits": 3, "MCParticles": 9}
+    where = [("InnerHits", 0), *(("TrackerHits", row) for row in range(9))]
+    source, target, particle = names
+    rows = [np.flatnonzero(p >= 0)[::-1].tolist() for p in hits.particle]
+    particles = {
+        "generatorStatus": hits.per_event(np.ones(2, dtype=np.int32)),
+        "charge": hits.per_event(hits.charge),
+    }
+    for name, values in (("vertex", hits.vertex), ("momentum", hits.momentum)):
+        axes = {a: hits.per_event(values[:, i]) for i, a in enumerate("xyz")}
+        particles[name] = ak.zip(axes)
+    links = ak.Array([[{"weight": 1.0}] * len(each) for each in rows])
+    columns = edm4hep_columns(hits) | {
+        "MCParticles": ak.zip(particles, depth_limit=2),
+        "Links": links,
+        source.format("Links"): object_ids(
+            [[(where[r][1], ids[where[r][0]]) for r in each] for each in rows]
+        ),
+        target.format("Links"): object_ids(
+            [[(row, ids["SimHits"]) for row in each] for each in rows]
+        ),
+        particle.format("SimHits"): object_ids(
+            [[(int(row), ids["MCParticles"]) for row in p] for p in hits.particle]
+        ),
+    }
+    info = [{"name": name, "collectionID": number} for name, number in ids.items()]
+    path = folder / "edm4hep.root"
+    with uproot.recreate(path) as file:
+        file["events"] = columns
+        file["podio_metadata"] = {"events___CollectionTypeInfo": ak.Array([info])}
     return [path]
 
 
@@ -360,6 +408,7 @@ WRITERS = {
     "parquet records": ("parquet", lambda h, f: parquet(h, f, as_records=True)),
     "npz": ("numpy", npz),
 }
+OLD_REFERENCES = ("{}#0", "{}#1", "{}#0")
 TRUTH_WRITERS = {
     "ACTS csv": acts_csv,
     "old ACTS csv": lambda h, f: acts_csv(h, f, is_old=True),
@@ -367,6 +416,8 @@ TRUTH_WRITERS = {
     "TrackML csv.gz": lambda h, f: trackml(h, f, suffix=".csv.gz"),
     "GNN4ITk": gnn4itk_with_truth,
     "ColliderML": colliderml,
+    "EDM4hep": edm4hep_with_truth,
+    "old EDM4hep": lambda h, f: edm4hep_with_truth(h, f, names=OLD_REFERENCES),
 }
 
 

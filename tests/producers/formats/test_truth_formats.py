@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import uproot
 
 from producers import SchemaError, TruthEvents, UnequalEventsError, open_events
 
@@ -36,6 +37,27 @@ def test_truth_is_of_the_events_that_are_read(written_with_truth):
     for event, true in zip(events, truth, strict=True):
         assert event.event_id == true.event_id
         assert len(event) == len(true.particle_id)
+
+
+def test_the_links_of_an_edm4hep_file_are_followed(shared_data):
+    """Each event has a 3D hit, linked to the first of three particles, and a plane."""
+    path = shared_data / "root_fixtures" / "edm4hep_example.root"
+
+    events = list(TruthEvents(path))
+
+    tree = uproot.open(path)["events"]
+    momenta = tree["MCParticleCollection.momentum.y"].array()
+    assert [event.particle_id.tolist() for event in events] == [[1, 0]] * 3
+    for event, momentum in zip(events, momenta, strict=True):
+        assert event.particles.particle_id.tolist() == [1, 2, 3]
+        assert event.particles.momentum_gev[:, 1].tolist() == momentum.tolist()
+
+
+def test_an_edm4hep_file_without_links_has_no_truth(shared_data):
+    path = shared_data / "root_fixtures" / "coffea_test_FCC_Winter2023.root"
+
+    with pytest.raises(SchemaError, match="nor the truth of another format known"):
+        TruthEvents(path)
 
 
 def test_a_missing_file_of_an_event_is_named(tmp_path):
