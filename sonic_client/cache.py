@@ -9,7 +9,6 @@ import zipfile
 from collections import OrderedDict
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -117,6 +116,8 @@ def _write(path: Path, outputs: Tensors) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Renamed when complete, so that other jobs never see half a file.
+        from tempfile import NamedTemporaryFile  # noqa: PLC0415 - slow to import
+
         with NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(buffer.getbuffer())
         Path(file.name).replace(path)

@@ -1,7 +1,6 @@
 """Suggestions for a name that does not exist."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 __all__ = ["nearest_names"]
 
@@ -11,6 +10,8 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
 
     The first three if none is similar; the empty text if nothing is known.
     """
+    from difflib import get_close_matches  # noqa: PLC0415 - for errors only
+
     names = sorted(known)
     nearest = get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]
     if not nearest:

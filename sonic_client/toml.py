@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
@@ -53,6 +52,8 @@ def toml_table(path: Path | str, table: str) -> Mapping[str, Any]:
     ConfigError
         If the file cannot be read or parsed, or has no such table.
     """
+    import tomllib  # noqa: PLC0415 - slow to import
+
     try:
         content: Any = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

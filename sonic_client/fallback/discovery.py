@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 
 from sonic_client.errors import ConfigError
 from sonic_client.fallback.protocol import FallbackServer, is_fallback_server
@@ -26,6 +25,9 @@ def fallback_server(
     ConfigError
         If no installed package offers it, or it returns something else.
     """
+    # Imported when needed: it takes as long as most of this package.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     offered = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in offered:
         known = nearest_names(name, offered) or "none is installed"
