@@ -9,7 +9,7 @@ from mock_server.delivery import deliver
 from mock_server.errors import ModelError
 from mock_server.faults.injector import FaultInjector
 from mock_server.inference import InferenceRequest, InferenceResponse, Respond
-from mock_server.loaded_model import LoadedModel
+from mock_server.loaded import Loaded
 from mock_server.log_settings import LogSettings
 from mock_server.received import RequestRecord
 from mock_server.repository import Repository
@@ -70,12 +70,12 @@ class InferenceCore:
 
     @property
     def is_ready(self) -> bool:
-        """Whether models may be asked."""
-        return True
+        """Whether models may be asked: not after one failed to load."""
+        return self.repository.is_server_ready
 
     def submit(
         self,
-        loaded: LoadedModel,
+        loaded: Loaded,
         request: InferenceRequest,
         respond: Respond,
         *,
@@ -85,7 +85,7 @@ class InferenceCore:
 
         Parameters
         ----------
-        loaded : LoadedModel
+        loaded : Loaded
             The model it names.
         request : InferenceRequest
         respond : Respond
@@ -116,9 +116,7 @@ class InferenceCore:
         submit = loaded.submit_and_wait if is_awaited else loaded.submit
         submit(request, respond if is_plain else deliver_and_respond)
 
-    def infer(
-        self, loaded: LoadedModel, request: InferenceRequest
-    ) -> InferenceResponse:
+    def infer(self, loaded: Loaded, request: InferenceRequest) -> InferenceResponse:
         """The one answer of a model that is not decoupled; waits for it.
 
         Raises
@@ -153,11 +151,10 @@ class InferenceCore:
     def close(self) -> None:
         """Let go of shared memory, and end the threads of the models."""
         self.shared_memory.unregister()
-        for loaded in self.repository.all():
-            loaded.stop()
+        self.repository.close()
 
 
-def refuse_decoupled(loaded: LoadedModel, text: str) -> None:
+def refuse_decoupled(loaded: Loaded, text: str) -> None:
     """Refuse a request with room for one answer to a model with any number of them.
 
     Raises

@@ -1,16 +1,16 @@
 """One batch on one instance: its answers, its times, what its failures look like."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
 
 import grpc
 
 from mock_server.errors import ModelError
 from mock_server.inference import InferenceRequest, InferenceResponse
-from mock_server.instances import BackendError, Execution, Instance
+from mock_server.instances import Execution, Instance
 from mock_server.models import Model
+from mock_server.python_errors import as_triton_prints
 from mock_server.reshaping import reshaped_inputs, reshaped_outputs
 from mock_server.scheduling.pending import PendingRequest
 from mock_server.statistics import Answered, ExecutionTimes, StatisticsCounter
@@ -40,7 +40,7 @@ def run_batch(
         error = ModelError(
             grpc.StatusCode.INTERNAL,
             f"Failed to process the request(s) for model '{instance_name}', message: "
-            f"{_as_triton_prints(exc)}",
+            f"{as_triton_prints(exc)}",
         )
         account.crashed()
         for each in running:
@@ -179,22 +179,3 @@ class _Account:
             infer_ns=ran_ns - self._read_ns,
             output_ns=done_ns - ran_ns,
         )
-
-
-def _as_triton_prints(exc: BaseException) -> str:
-    """Type, text and frames, innermost first: pybind11's form of a Python error."""
-    if isinstance(exc, BackendError):
-        return str(exc)
-    text = f"{type(exc).__name__}: {str(exc) or '<EMPTY MESSAGE>'}"
-    frames = list(_user_frames(exc.__traceback__))
-    if not frames:
-        return text
-    return "\n".join([text, "", "At:", *reversed(frames), ""])
-
-
-def _user_frames(trace: TracebackType | None) -> Iterator[str]:
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if not trace.tb_frame.f_globals.get("__name__", "").startswith("mock_server."):
-            yield f"  {code.co_filename}({trace.tb_lineno}): {code.co_name}"
-        trace = trace.tb_next

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
+from mock_server.ensembles.steps import Ensemble
 from mock_server.execution import run_batch
 from mock_server.functions import FunctionInstance
 from mock_server.inference import InferenceRequest, InferenceResponse, Respond
@@ -146,6 +147,8 @@ class LoadedModel:
 def _start(model: Model, name: str) -> Instance:
     if isinstance(model.function, Backend):
         return model.function.start(model, name, 0)
+    if isinstance(model.function, Ensemble):
+        raise TypeError(f"model {model.name!r} is an ensemble: it has no instances")
     return FunctionInstance(model, model.function)
 
 

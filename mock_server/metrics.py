@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mock_server.loaded_model import LoadedModel
+from mock_server.loaded import Loaded
 from mock_server.statistics import FailureReason, ModelStatistics
 
 CONTENT_TYPE = "text/plain; charset=utf-8"
@@ -101,14 +101,14 @@ _COUNTERS: tuple[tuple[str, str, Callable[[ModelStatistics], float]], ...] = (
 )
 
 
-def metrics_text(models: Iterable[LoadedModel], cpu: CpuMeter) -> str:
+def metrics_text(models: Iterable[Loaded], cpu: CpuMeter) -> str:
     """Everything, as one scrape gets it."""
     return "".join(
         metric.text() for metric in (*_model_metrics(models), *_server_metrics(cpu))
     )
 
 
-def _model_metrics(models: Iterable[LoadedModel]) -> Iterator[Metric]:
+def _model_metrics(models: Iterable[Loaded]) -> Iterator[Metric]:
     counted = [
         (
             {"model": loaded.model.name, "version": loaded.model.version},

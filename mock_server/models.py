@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mock_server.codec import DATATYPES
+from mock_server.ensembles.steps import Ensemble
 from mock_server.instances import Backend
 from mock_server.scheduling.settings import DynamicBatching, SequenceBatching
 from mock_server.written_form import as_written
@@ -95,12 +96,12 @@ class Model:
 
     outputs: Sequence[TensorSpec]
 
-    function: ModelFunction | Backend
+    function: ModelFunction | Backend | Ensemble
     """Called with all inputs by name; returns the outputs by name, in the order in
     which they are to be sent. It runs in a worker thread, in up to `instances` of them
     at once. The arrays it gets are its own. An array of another type or shape than
     declared is sent as it is, as Triton does. A `Backend` is started instead, once for
-    each instance."""
+    each instance; an `Ensemble` is run by the server."""
 
     max_batch_size: int = 0
     """Largest size of the first dimension, which the shapes above then leave out; 0:

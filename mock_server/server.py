@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from mock_server.core import InferenceCore
 from mock_server.endpoints import Endpoint, Endpoints, Opener
@@ -14,7 +15,7 @@ from mock_server.grpc_api.interceptor import FaultInterceptor
 from mock_server.grpc_api.service import InferenceService
 from mock_server.models import Model, ModelFunction, TensorSpec
 from mock_server.received import RequestRecord
-from mock_server.repository import Repository
+from mock_server.repository import ModelControl, Repository, load_repository
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,13 @@ class MockServer:
     ----------
     models : iterable of Model
         More can be added at any time, by `add` or `model`.
+    repository : Path, optional
+        Directory of further models, in Triton's layout: see `load_repository`.
+    model_control : {"none", "explicit"}
+        ``none``: `start` loads all of them; ``explicit``: those of `load_models`, and
+        clients load and unload.
+    load_models : iterable of str
+        Names; ``*`` is all.
     host : str
         Address to listen on.
     grpc_port : int
@@ -67,6 +75,9 @@ class MockServer:
         self,
         models: Iterable[Model] = (),
         *,
+        repository: Path | str | None = None,
+        model_control: ModelControl = "none",
+        load_models: Iterable[str] = (),
         host: str = "127.0.0.1",
         grpc_port: int = 0,
         http_port: int | None = None,
@@ -75,7 +86,12 @@ class MockServer:
         max_message_bytes: int | None = None,
         record: RequestRecord | None = None,
     ) -> None:
-        self._repository = Repository(models)
+        self._repository = Repository(
+            models,
+            sources=() if repository is None else load_repository(Path(repository)),
+            control=model_control,
+            load=load_models,
+        )
         if faults is not None and not isinstance(faults, FaultPlan):
             faults = FaultPlan().on().call(faults)
         self._faults = None if faults is None else FaultInjector(faults, self.restart)
@@ -166,6 +182,28 @@ class MockServer:
 
         return serve
 
+    @classmethod
+    # Any: the options of the constructor, which are checked there.
+    def replay(cls, folder: Path | str, **options: Any) -> Self:
+        """Server of the models and answers that `sonic record` has written.
+
+        Parameters
+        ----------
+        folder : path
+            A cassette.
+        **options
+            As for the constructor: ports, faults.
+
+        Raises
+        ------
+        CassetteError
+            If the folder cannot be used.
+        """
+        from mock_server.cassette.folder import Cassette  # noqa: PLC0415
+        from mock_server.cassette.replaying import replayed_models  # noqa: PLC0415
+
+        return cls(replayed_models(Cassette.load(Path(folder))), **options)
+
     def start(self) -> None:
         """Listen; returns when clients can connect.
 
@@ -175,9 +213,12 @@ class MockServer:
             If the address cannot be listened on.
         RuntimeError
             If the server is running already.
+        ModelLoadError
+            If a model that is to be loaded at the start cannot be.
         """
         if self._endpoints.urls:
             raise RuntimeError(f"the mock server is running already at {self.url}")
+        self._repository.start()
         if self._faults is not None:
             self._faults.server_started()
         self._endpoints.start()

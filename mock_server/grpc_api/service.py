@@ -21,6 +21,7 @@ from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import infer_response
 from mock_server.grpc_api.streaming import InferenceStream
 from mock_server.inference import Cancellation
+from mock_server.validation import invalid
 
 Response = TypeVar("Response")
 
@@ -150,19 +151,54 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
         self, request: service_pb2.RepositoryIndexRequest, context: grpc.ServicerContext
     ) -> service_pb2.RepositoryIndexResponse:
         """List what there is, and in what state."""
-        if request.repository_name:
-            raise ModelError(
-                grpc.StatusCode.UNIMPLEMENTED,
-                "'repository_name' specification is not supported",
-            )
+        _refuse_named_repository(request)
+        rows = self._core.repository.index(only_ready=request.ready)
         return service_pb2.RepositoryIndexResponse(
             models=[
                 service_pb2.RepositoryIndexResponse.ModelIndex(
-                    name=loaded.model.name, version=loaded.model.version, state="READY"
+                    name=row.name,
+                    version=row.version,
+                    state=row.state,
+                    reason=row.reason,
                 )
-                for loaded in self._core.repository.all()
+                for row in rows
             ]
         )
+
+    @_errors_become_status
+    def RepositoryModelLoad(
+        self,
+        request: service_pb2.RepositoryModelLoadRequest,
+        context: grpc.ServicerContext,
+    ) -> service_pb2.RepositoryModelLoadResponse:
+        """Load a model; answers when it is ready."""
+        _refuse_named_repository(request)
+        config = None
+        for key, value in request.parameters.items():
+            if key != "config":
+                raise invalid(f"unrecognized load parameter '{key}'.")
+            if value.WhichOneof("parameter_choice") != "string_param":
+                raise invalid(
+                    f"invalid value type for load parameter '{key}', expected "
+                    "string_param."
+                )
+            config = value.string_param
+        self._core.repository.load(request.model_name, config)
+        return service_pb2.RepositoryModelLoadResponse()
+
+    @_errors_become_status
+    def RepositoryModelUnload(
+        self,
+        request: service_pb2.RepositoryModelUnloadRequest,
+        context: grpc.ServicerContext,
+    ) -> service_pb2.RepositoryModelUnloadResponse:
+        """Serve a model no more."""
+        _refuse_named_repository(request)
+        self._core.repository.unload(
+            request.model_name,
+            with_dependents=request.parameters["unload_dependents"].bool_param,
+        )
+        return service_pb2.RepositoryModelUnloadResponse()
 
     @_errors_become_status
     def SystemSharedMemoryStatus(
@@ -246,6 +282,18 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
     ) -> service_pb2.LogSettingsResponse:
         """Change what is given, and tell all settings."""
         return settings.log_settings(self._core, request)
+
+
+def _refuse_named_repository(
+    request: service_pb2.RepositoryIndexRequest
+    | service_pb2.RepositoryModelLoadRequest
+    | service_pb2.RepositoryModelUnloadRequest,
+) -> None:
+    if request.repository_name:
+        raise ModelError(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "'repository_name' specification is not supported",
+        )
 
 
 def _cancelled_with(context: grpc.ServicerContext) -> Cancellation:

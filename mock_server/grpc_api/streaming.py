@@ -14,7 +14,7 @@ from mock_server.errors import ModelError
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import end_of_stream, stream_response
 from mock_server.inference import Cancellation, InferenceRequest, InferenceResponse
-from mock_server.loaded_model import LoadedModel
+from mock_server.loaded import Loaded
 
 
 class InferenceStream:
@@ -150,7 +150,7 @@ class _Place:
         self._stream.put(self, message, is_last=is_last)
 
     def respond_to(
-        self, loaded: LoadedModel, request: InferenceRequest
+        self, loaded: Loaded, request: InferenceRequest
     ) -> Callable[[InferenceResponse | None, bool], None]:
         def respond(response: InferenceResponse | None, is_final: bool) -> None:
             message: Any = None

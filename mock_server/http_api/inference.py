@@ -18,7 +18,7 @@ from mock_server.http_api.requests import (
 )
 from mock_server.http_api.responses import HEADER_LENGTH, infer_answer
 from mock_server.inference import InferenceRequest, InferenceResponse, Respond
-from mock_server.loaded_model import LoadedModel
+from mock_server.loaded import Loaded
 from mock_server.models import Model
 from mock_server.validation import invalid
 
@@ -55,7 +55,7 @@ async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Rep
     return Reply(200, body, BINARY if HEADER_LENGTH in headers else JSON, headers)
 
 
-def find(core: InferenceCore, name: str, version: str) -> LoadedModel:
+def find(core: InferenceCore, name: str, version: str) -> Loaded:
     """Model that a request for inference names.
 
     Raises
@@ -102,7 +102,7 @@ def _leading_number(text: str) -> int:
 
 
 async def _answer(
-    core: InferenceCore, loaded: LoadedModel, request: InferenceRequest
+    core: InferenceCore, loaded: Loaded, request: InferenceRequest
 ) -> InferenceResponse:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[InferenceResponse] = loop.create_future()
@@ -122,7 +122,7 @@ async def _answer(
 
 async def submit(
     core: InferenceCore,
-    loaded: LoadedModel,
+    loaded: Loaded,
     request: InferenceRequest,
     respond: Respond,
 ) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import grpc
-
 from mock_server.core import InferenceCore
-from mock_server.errors import ModelError
 from mock_server.http_api.json_text import Json, internal, parse
 from mock_server.http_api.reply import Reply
 
@@ -28,22 +25,37 @@ def answer(
         if not isinstance(is_ready, bool):
             raise internal("attempt to access JSON non-boolean as boolean")
         return Reply.json(_rows(core, only_ready=is_ready))
-    if "repository" in fields:
-        raise ModelError(
-            grpc.StatusCode.UNIMPLEMENTED,
-            "'repository_name' specification is not supported",
+    name = fields["model"]
+    if action == "unload":
+        parameters = _parameters(value)
+        core.repository.unload(
+            name, with_dependents=parameters.get("unload_dependents") is True
         )
-    raise ModelError(
-        grpc.StatusCode.UNAVAILABLE,
-        "explicit model load / unload is not allowed if polling is enabled",
-    )
+        return Reply()
+    config = None
+    for key, parameter in _parameters(value).items():
+        if key != "config":
+            raise internal("unexpected error on creating Triton parameter")
+        if not isinstance(parameter, str):
+            raise internal("attempt to access JSON non-string as string")
+        config = parameter
+    core.repository.load(name, config)
+    return Reply()
 
 
 def _rows(core: InferenceCore, *, only_ready: bool) -> list[dict[str, str]]:
+    """Rows of the index; keys without a value are left out."""
     return [
-        {"name": each.model.name, "version": each.model.version, "state": "READY"}
-        for each in core.repository.all()
+        {key: value for key, value in row._asdict().items() if value}
+        for row in core.repository.index(only_ready=only_ready)
     ]
+
+
+def _parameters(value: Json) -> Mapping[str, Json]:
+    parameters = _member(value, "parameters", {})
+    if not isinstance(parameters, Mapping):
+        raise internal("attempt to access JSON non-object as object")
+    return parameters
 
 
 def _member(value: Json, name: str, default: Json) -> Json:

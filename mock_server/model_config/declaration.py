@@ -4,17 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tritonclient.grpc import model_config_pb2
 
+from mock_server.ensembles.steps import Ensemble, Step
 from mock_server.instances import Backend
 from mock_server.model_config import defaults, scheduling, text
 from mock_server.model_config.datatypes import config_type, datatype
 from mock_server.models import Model, ModelFunction, TensorSpec
 
-_SCHEDULING = ("dynamic_batching", "sequence_batching")
+_SCHEDULING = ("dynamic_batching", "sequence_batching", "ensemble_scheduling")
 
 
 def model_of_text(
     config: str,
-    function: ModelFunction | Backend,
+    function: ModelFunction | Backend | Ensemble,
     *,
     version: str = "1",
     labels: Mapping[str, Sequence[str]] | None = None,
@@ -25,7 +26,7 @@ def model_of_text(
     ----------
     config : str
         As in a model repository.
-    function : callable or Backend
+    function : callable, Backend or Ensemble
         As in `Model`.
     version : str
         A positive integer.
@@ -44,7 +45,7 @@ def model_of_text(
 
 def model_of(
     config: model_config_pb2.ModelConfig,
-    function: ModelFunction | Backend,
+    function: ModelFunction | Backend | Ensemble,
     *,
     version: str = "1",
     labels: Mapping[str, Sequence[str]] | None = None,
@@ -85,8 +86,13 @@ def _further(config: model_config_pb2.ModelConfig) -> model_config_pb2.ModelConf
     further.CopyFrom(config)
     for field in ("name", "max_batch_size", "parameters", *_SCHEDULING):
         further.ClearField(field)
+    if not further.instance_group and not defaults.is_ensemble(further):
+        further.instance_group.add(name=config.name)
+    elif len(further.instance_group) == 1 and _is_plain(further.instance_group[0]):
+        further.ClearField("instance_group")
     for field, default in (
-        ("backend", "python"),
+        ("backend", defaults.PYTHON),
+        ("platform", defaults.ENSEMBLE),
         ("default_model_filename", "model.py"),
     ):
         if getattr(further, field) == default:
@@ -101,10 +107,6 @@ def _further(config: model_config_pb2.ModelConfig) -> model_config_pb2.ModelConf
         tensors.extend(told)
     if further.model_transaction_policy.decoupled:
         further.ClearField("model_transaction_policy")
-    if not further.instance_group and not defaults.is_ensemble(further):
-        further.instance_group.add(name=config.name)
-    elif len(further.instance_group) == 1 and _is_plain(further.instance_group[0]):
-        further.ClearField("instance_group")
     return further
 
 
@@ -145,11 +147,46 @@ def config_of(model: Model) -> model_config_pb2.ModelConfig:
         config.sequence_batching.CopyFrom(
             scheduling.sequence_batching_message(model.sequence_batching)
         )
+    if isinstance(model.function, Ensemble):
+        config.ensemble_scheduling.CopyFrom(_ensemble_message(model.function))
     if model.is_decoupled:
         config.model_transaction_policy.decoupled = True
     if not config.instance_group and not defaults.is_ensemble(config):
         config.instance_group.add(name=f"{model.name}_0", count=model.instances)
     return defaults.completed(config)
+
+
+def ensemble_of(config: model_config_pb2.ModelConfig) -> Ensemble:
+    """Steps of the configuration of an ensemble.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    return Ensemble(
+        [
+            Step(
+                model_name=step.model_name,
+                model_version=step.model_version,
+                input_map=step.input_map,
+                output_map=step.output_map,
+            )
+            for step in config.ensemble_scheduling.step
+        ]
+    )
+
+
+def _ensemble_message(ensemble: Ensemble) -> model_config_pb2.ModelEnsembling:
+    message = model_config_pb2.ModelEnsembling()
+    for step in ensemble.steps:
+        message.step.add(
+            model_name=step.model_name,
+            model_version=step.model_version,
+            input_map=step.input_map,
+            output_map=step.output_map,
+        )
+    return message
 
 
 def instance_names(config: model_config_pb2.ModelConfig) -> list[str]:

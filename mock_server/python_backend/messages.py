@@ -65,6 +65,16 @@ class InferenceResponse:
         self._error = error
         self._parameters = dict(parameters or {})
 
+    @classmethod
+    def of(cls, response: inference.InferenceResponse) -> InferenceResponse:
+        """Response of another model, as the one that asked gets it."""
+        error = response.error
+        return cls(
+            [Tensor.of(raw) for raw in response.outputs],
+            None if error is None else TritonError(error.message, error.code),
+            response.parameters,
+        )
+
     def output_tensors(self) -> list[Tensor]:
         """In the order in which they are sent."""
         return self._outputs

@@ -298,7 +298,9 @@ def start_engine(
             if load is None
             else {"model_control": "explicit", "load_models": tuple(load)}
         )
-        server = MockServer(repository=repository, **options)
+        server = MockServer(
+            repository=repository, http_port=0, metrics_port=0, **options
+        )
     else:
         from sonic_cli.engines.triton import TritonServer
         from sonic_cli.engines.triton_command import TritonOptions

@@ -96,8 +96,10 @@ def test_ensemble_and_its_steps_are_counted(stub, ask, eventually):
     before = rows()
     ask("twice_sum", {"A": np.repeat(A, 3, axis=0), "B": np.repeat(B, 3, axis=0)})
     eventually(
-        lambda: rows()["twice_sum"].inference_stats.success.count
-        > before["twice_sum"].inference_stats.success.count
+        lambda: (
+            rows()["twice_sum"].inference_stats.success.count
+            > before["twice_sum"].inference_stats.success.count
+        )
     )
 
     after = rows()
@@ -128,4 +130,6 @@ def test_failed_step_fails_the_ensemble_twice_in_the_counters(stub, ask, eventua
     ask("failing_step", how("exception:x"))
     eventually(lambda: read("failing_step") != before)
 
-    assert [new - old for new, old in zip(read("failing_step"), before, strict=True)] == [0, 0, 2]
+    assert [
+        new - old for new, old in zip(read("failing_step"), before, strict=True)
+    ] == [0, 0, 2]

@@ -33,9 +33,7 @@ def polling(engine, start, repository, tmp_path_factory):
 
 
 def stub_of(server):
-    return service_pb2_grpc.GRPCInferenceServiceStub(
-        grpc.insecure_channel(server.grpc)
-    )
+    return service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(server.grpc))
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +298,9 @@ def test_config_given_with_the_load_stays_until_the_model_is_unloaded(
 
 
 def test_version_policy_of_a_given_config(load, unload, is_ready):
-    load("versions_latest", config=config(version_policy={"latest": {"num_versions": 2}}))
+    load(
+        "versions_latest", config=config(version_policy={"latest": {"num_versions": 2}})
+    )
 
     assert [is_ready("versions_latest", v) for v in "123"] == [False, True, True]
     unload("versions_latest")

@@ -322,9 +322,7 @@ def test_offset_without_a_region(grpc_ask):
 def test_classes_cannot_go_to_shared_memory(grpc_ask, memory, register):
     name = register(memory.name)
 
-    assert grpc_ask.send(
-        to_memory(grpc_ask, classification=1, **slice_of(name))
-    ) == (
+    assert grpc_ask.send(to_memory(grpc_ask, classification=1, **slice_of(name))) == (
         "INVALID_ARGUMENT",
         "output can't set both 'shared_memory_region' and 'classification'",
     )

@@ -65,9 +65,7 @@ ONCE = dict.fromkeys(("success", *PARTS), 1)
 
 
 def test_success_counts_everywhere(counted, ask):
-    counted(
-        "add_sub", lambda: ask("add_sub", GOOD), inference=1, execution=1, **ONCE
-    )
+    counted("add_sub", lambda: ask("add_sub", GOOD), inference=1, execution=1, **ONCE)
 
 
 def test_inferences_are_rows(counted, ask):
@@ -94,9 +92,7 @@ def test_error_of_the_model_counts_as_success(counted, ask):
 
 @pytest.mark.parametrize("mode", ["exception:x", "no_response", "number"])
 def test_exception_counts_as_failure_and_execution(counted, ask, mode):
-    counted(
-        "misbehaving", lambda: ask("misbehaving", how(mode)), execution=1, fail=1
-    )
+    counted("misbehaving", lambda: ask("misbehaving", how(mode)), execution=1, fail=1)
 
 
 def test_refused_request_counts_nowhere(counted, ask):
@@ -104,9 +100,7 @@ def test_refused_request_counts_nowhere(counted, ask):
 
 
 def test_decoupled_request_counts_once(counted, stub, grpc_ask):
-    request = grpc_ask.request(
-        "decoupled", {"VALUES": np.array([1, 2, 3], np.int32)}
-    )
+    request = grpc_ask.request("decoupled", {"VALUES": np.array([1, 2, 3], np.int32)})
 
     counted(
         "decoupled",
@@ -318,9 +312,7 @@ def moved(metrics, eventually):
             after = counters()
             return {key: after[key] - before[key] for key in after}
 
-        eventually(
-            lambda: sum(difference().values()) >= sum(expected.values())
-        )
+        eventually(lambda: sum(difference().values()) >= sum(expected.values()))
         assert {k: v for k, v in difference().items() if v} == expected
 
     return run
