@@ -1,0 +1,111 @@
+"""Tensors in HTTP messages: what is written is what Triton's own client writes."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from sonic_client import InvalidAnswerError
+from sonic_client.transport import InferCall
+from sonic_client.transport.base import RegionSlice
+from sonic_client.transport.http_messages import decode_body, encode_body
+from sonic_client.types import datatype_of
+
+
+def answer_of(tensors):
+    """The body of an answer with these tensors, and the length of its header."""
+    call = InferCall(model_name="m", model_version="", request_id="", inputs=tensors)
+    _, parts = encode_body(call)
+    header = json.loads(parts[0])
+    header["outputs"] = header.pop("inputs")
+    header["model_version"] = "3"
+    encoded = json.dumps(header).encode()
+    return b"".join([encoded, *parts[1:]]), len(encoded)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("XYZ"),
+        st_numpy.arrays(
+            dtype=st.sampled_from([np.bool_, np.int8, np.uint16, np.float16, ">f8"]),
+            shape=st_numpy.array_shapes(min_dims=0, min_side=0, max_side=4),
+            elements={"allow_nan": False},
+        ),
+    )
+)
+def test_decoding_what_was_encoded_is_identity(tensors):
+    body, length = answer_of(tensors)
+
+    reply = decode_body(body, json_length=length, model="m", server="s")
+
+    assert reply.model_version == "3"
+    assert reply.outputs.keys() == tensors.keys()
+    for name, array in tensors.items():
+        np.testing.assert_array_equal(reply.outputs[name], array)
+        assert datatype_of(reply.outputs[name].dtype) == datatype_of(array.dtype)
+        assert not reply.outputs[name].flags.writeable
+
+
+def test_texts_follow_numbers():
+    texts = np.array([b"", b"\0text"], dtype=object)
+    body, length = answer_of({"A": texts, "B": np.arange(3)})
+
+    reply = decode_body(body, json_length=length, model="m", server="s")
+
+    assert reply.outputs["A"].tolist() == texts.tolist()
+    assert reply.outputs["B"].tolist() == [0, 1, 2]
+
+
+def test_what_is_in_shared_memory_is_not_in_the_body():
+    place = RegionSlice("r", 64, 8)
+    call = InferCall(
+        model_name="m",
+        model_version="",
+        request_id="",
+        inputs={"A": np.arange(1), "B": np.arange(2)},
+        input_regions={"A": place},
+        outputs=("C", "D"),
+        output_regions={"D": place},
+    )
+
+    _, (header, content) = encode_body(call)
+
+    header = json.loads(header)
+    region = {
+        "shared_memory_region": "r",
+        "shared_memory_offset": 64,
+        "shared_memory_byte_size": 8,
+    }
+    assert len(content) == 16
+    assert header["inputs"][0]["parameters"] == region
+    assert [each["parameters"] for each in header["outputs"]] == [
+        {"binary_data": True},
+        region,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<html>", "expected a KServe inference response"),
+        (b"[]", "expected a KServe inference response"),
+        (b'{"outputs": [{"name": "X"}]}', "KeyError"),
+        (
+            b'{"outputs": [{"name": "X", "datatype": "INT8", "shape": [1],'
+            b' "data": [1]}]}',
+            "'X': expected binary data, got JSON data",
+        ),
+        (
+            b'{"outputs": [{"name": "X", "datatype": "INT8", "shape": [2],'
+            b' "parameters": {"binary_data_size": 2}}]}',
+            r"'X': expected INT8\[2\], got 0 bytes",
+        ),
+    ],
+    ids=["html", "list", "key", "json", "short"],
+)
+def test_an_answer_that_cannot_be_read_says_why(body, message):
+    with pytest.raises(InvalidAnswerError, match=message):
+        decode_body(body, json_length=len(body), model="m", server="s")
