@@ -40,6 +40,7 @@ class AnswersFromMemory:
         self.labels = labels
 
     def map(self, requests, *, ordered=True):
+        """Answer each request at once."""
         for number, request in enumerate(requests):
             yield Answer(
                 request_id=request.request_id,
@@ -76,8 +77,10 @@ def run_into(sink, chunk, client):
 
 
 class Nowhere:
+    """A sink that keeps nothing."""
+
     def write_result(self, result):
-        pass
+        """Take a chunk, and drop it."""
 
 
 def test_features_of_a_part(benchmark, chunk):
