@@ -92,7 +92,9 @@ class LoadedModel:
         """
         batch_size = check_request(self.model, request)
         pending = PendingRequest(request, respond, batch_size, self._clock())
-        if not (self._runs_in_any_thread and self._workers.run_at_once(pending)):
+        if self._runs_in_any_thread:
+            self._workers.run_here(pending)
+        else:
             self._workers.submit(pending)
 
     def infer(self, request: InferenceRequest) -> InferenceResponse:

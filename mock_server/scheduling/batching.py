@@ -27,11 +27,13 @@ class OneByOne:
         self._queue.add(pending)
 
     def take(self, instance: int, now_ns: int) -> Turn:
-        """Request for an instance that is free, of whatever number."""
-        dropped = self._queue.give_up(now_ns)
+        """Request for an instance that is free, of whatever number.
+
+        Be it cancelled or not: Triton looks at none that waits here.
+        """
         batch = [pending for pending, _ in zip(self._queue, range(1), strict=False)]
         self._queue.remove(batch)
-        return Turn(batch, dropped)
+        return Turn(batch)
 
     def executed(self, instance: int, now_ns: int) -> None:
         """Nothing to note: instances are all alike here."""

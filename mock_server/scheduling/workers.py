@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Protocol
 
 from mock_server.scheduling.pending import Dropped, PendingRequest, Turn
+from mock_server.scheduling.queue import cancelled
 
 
 class Scheduler(Protocol):
@@ -67,12 +69,18 @@ class Workers:
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()  # of the threads that run now
-        self._free = set(range(count))  # instances that nobody runs a batch on
+        # Numbers of the instances that are free: of any for each thread, or of its own.
+        self._instances = [SimpleQueue[int]() for _ in range(count)]
+        if not scheduler.wakes_all:
+            self._instances = self._instances[:1] * count
+        for number, free in enumerate(self._instances):
+            free.put(number)
+        self._callers = 0
 
     @property
     def pending(self) -> int:
         """Requests waiting for an instance."""
-        return len(self._scheduler)
+        return len(self._scheduler) + self._callers
 
     def submit(self, pending: PendingRequest) -> None:
         """Queue a request; it is answered in good time.
@@ -91,29 +99,24 @@ class Workers:
             else:
                 self._changed.notify()
 
-    def run_at_once(self, pending: PendingRequest) -> bool:
-        """Run a request in the calling thread, if it need not wait for its turn.
+    def run_here(self, pending: PendingRequest) -> None:
+        """Run a request in the calling thread, when an instance is free for it.
 
-        It saves two changes of threads, which cost more than a small model.
-
-        Returns
-        -------
-        bool
-            False if others wait, no instance is free, or it is cancelled: nothing was
-            done.
+        It passes the scheduler by, and saves two changes of threads, which cost more
+        than a small model.
         """
         with self._changed:
-            if not self._free or len(self._scheduler) or pending.is_cancelled:
-                return False
-            instance = self._free.pop()
+            self._callers += 1
+        instance = self._instances[0].get()
+        with self._changed:
+            self._callers -= 1
         try:
-            self._run(instance, (pending,))
+            if pending.is_cancelled:
+                self._drop(cancelled(pending))
+            else:
+                self._run(instance, (pending,))
         finally:
-            with self._changed:
-                self._free.add(instance)
-                if len(self._scheduler) or self._stopping.is_set():
-                    self._changed.notify_all()
-        return True
+            self._instances[0].put(instance)
 
     def stop(self) -> None:
         """Run what is waiting, and wait for the threads to end."""
@@ -123,9 +126,10 @@ class Workers:
             self._changed.notify_all()
         for thread in threads:
             thread.join()
-        with self._changed:
-            while len(self._free) < self._count:  # one runs in a thread of a caller
-                self._changed.wait()
+        # All instances at hand: none runs in the thread of a caller any more.
+        numbers = [free.get() for free in self._instances]
+        for number, free in zip(numbers, self._instances, strict=True):
+            free.put(number)
 
     def _start(self) -> None:
         self._stopping = threading.Event()
@@ -141,28 +145,29 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def _work(self, instance: int, stopping: threading.Event) -> None:
-        while (turn := self._next_turn(instance, stopping)) is not None:
+    def _work(self, number: int, stopping: threading.Event) -> None:
+        free = self._instances[number]
+        while (found := self._next_turn(free, stopping)) is not None:
+            instance, turn = found
             for dropped in turn.dropped:
                 self._drop(dropped)
             if turn.batch:
                 self._run(instance, turn.batch)
                 with self._changed:
-                    self._free.add(instance)
                     self._scheduler.executed(instance, self._clock())
+            free.put(instance)
 
-    def _next_turn(self, instance: int, stopping: threading.Event) -> Turn | None:
-        """Wait for something to do; None: nothing is left, and nothing will come."""
-        with self._changed:
-            while True:
-                if instance in self._free:
-                    turn = self._scheduler.take(instance, self._clock())
-                    if turn.batch:
-                        self._free.discard(instance)
-                    if turn.batch or turn.dropped:
-                        return turn
-                    if stopping.is_set() and turn.wait_s is None:
-                        return None
-                    self._changed.wait(turn.wait_s)
-                else:
-                    self._changed.wait()  # another thread runs a request on it
+    def _next_turn(
+        self, free: SimpleQueue[int], stopping: threading.Event
+    ) -> tuple[int, Turn] | None:
+        """Instance and what it is to do; None: nothing is left, nothing will come."""
+        while True:
+            instance = free.get()
+            with self._changed:
+                turn = self._scheduler.take(instance, self._clock())
+                if turn.batch or turn.dropped:
+                    return instance, turn
+                free.put(instance)
+                if stopping.is_set() and turn.wait_s is None:
+                    return None
+                self._changed.wait(turn.wait_s)

@@ -109,38 +109,58 @@ def test_cancelled_request_is_dropped_when_the_instance_takes_work(
     assert runs.dropped == ["b"]
 
 
-def test_caller_runs_a_request_itself_if_an_instance_is_free(workers, runs, pending):
+def test_caller_runs_a_request_itself(workers, runs, pending):
     some = workers()
     runs.release.release()
 
-    assert some.run_at_once(pending("a"))
+    some.run_here(pending("a"))
+
     assert runs.batches == [(0, ["a"])]
 
 
-def test_caller_does_not_run_it_while_the_instance_is_busy(workers, runs, pending):
+def test_cancelled_caller_runs_nothing(workers, runs, pending):
+    request = pending("a")
+    request.request.cancellation.cancel()
+
+    workers().run_here(request)
+
+    assert (runs.batches, runs.dropped) == ([], ["a"])
+
+
+def test_callers_and_threads_share_the_instance(workers, runs, pending):
     some = workers()
-    some.submit(pending("a"))
+    callers = [
+        threading.Thread(target=some.run_here, args=(pending(name),)) for name in "ab"
+    ]
+    for caller in callers:
+        caller.start()
     assert runs.started.acquire(timeout=WAIT_S)
 
-    assert not some.run_at_once(pending("b"))
-
-
-def test_request_submitted_while_a_caller_runs_waits_for_its_instance(
-    workers, runs, pending
-):
-    some = workers()
-    caller = threading.Thread(target=some.run_at_once, args=(pending("a"),))
-    caller.start()
-    assert runs.started.acquire(timeout=WAIT_S)
-
-    some.submit(pending("b"))
+    some.submit(pending("c"))
     assert not runs.started.acquire(timeout=0.05)
-    for _ in range(2):
+    for _ in range(3):
         runs.release.release()
-    caller.join(WAIT_S)
+    for caller in callers:
+        caller.join(WAIT_S)
     some.stop()
 
-    assert runs.batches == [(0, ["a"]), (0, ["b"])]
+    assert sorted(runs.batches) == [(0, ["a"]), (0, ["b"]), (0, ["c"])]
+
+
+def test_stop_waits_for_a_caller_that_runs(workers, runs, pending):
+    some = workers()
+    caller = threading.Thread(target=some.run_here, args=(pending("a"),))
+    caller.start()
+    assert runs.started.acquire(timeout=WAIT_S)
+    stopping = threading.Thread(target=some.stop)
+
+    stopping.start()
+    assert stopping.is_alive()
+    runs.release.release()
+    stopping.join(WAIT_S)
+
+    assert runs.batches == [(0, ["a"])]
+    caller.join(WAIT_S)
 
 
 def test_requests_that_wait_together_run_together(workers, runs, pending):
