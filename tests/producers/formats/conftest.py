@@ -109,6 +109,39 @@ def acts_flat(hits, folder, *, is_old=False, form="ttree"):
     return [path]
 
 
+def acts_flat_with_truth(hits, folder):
+    """Measurements are numbered in each event; the last point has two of them."""
+    (path,) = acts_flat(hits, folder)
+    numbers, second = [], []
+    for n_points in hits.counts:
+        numbers += range(n_points)
+        second += [U64_MAX] * (n_points - 1) + [n_points]
+    with uproot.open(path) as file:
+        columns = file["spacepoints"].arrays(library="np")
+    columns["measurement_id"] = np.array(numbers, dtype=np.uint64)
+    columns["measurement_id_2"] = np.array(second, dtype=np.uint64)
+    write_ttree(path, "spacepoints", columns)
+    parts = ("vertex_primary", "vertex_secondary", "particle", "generation")
+    parts += ("sub_particle",)
+    rows = [[*p, p[-1]] for p in hits.particle]  # the last measurement once more
+    barcodes = [[] if r < 0 else [hits.barcodes[r]] for each in rows for r in each]
+    measurements = {"event_nr": np.repeat(hits.event_ids, [len(r) for r in rows])}
+    particles = {"event_id": np.array(hits.event_ids[::-1], dtype=np.uint32)}
+    for index, part in enumerate(parts):
+        own = ak.Array([[b[index] for b in each] for each in barcodes])
+        measurements[f"particles_{part}"] = ak.values_astype(own, np.uint32)
+        particles[part] = hits.per_event(
+            np.array([b[index] for b in hits.barcodes], dtype=np.uint32)
+        )
+    for axis, name in enumerate("xyz"):
+        particles[f"v{name}"] = hits.per_event(hits.vertex[:, axis])
+        particles[f"p{name}"] = hits.per_event(hits.momentum[:, axis])
+    particles["q"] = hits.per_event(hits.charge)
+    write_ttree(folder / "measurements.root", "measurements", measurements)
+    write_ttree(folder / "particles.root", "particles", particles)
+    return [path]
+
+
 def acts_csv(hits, folder, *, is_old=False):
     """ACTS' Csv writers. The last hit of each event is a strip of two measurements."""
     paths = []
@@ -410,6 +443,7 @@ WRITERS = {
 }
 OLD_REFERENCES = ("{}#0", "{}#1", "{}#0")
 TRUTH_WRITERS = {
+    "ACTS TTrees": acts_flat_with_truth,
     "ACTS csv": acts_csv,
     "old ACTS csv": lambda h, f: acts_csv(h, f, is_old=True),
     "TrackML csv": trackml,
@@ -432,3 +466,9 @@ def written(request, hits, tmp_path):
 def written_with_truth(request, hits, tmp_path):
     """The sample in a format that has truth."""
     return TRUTH_WRITERS[request.param](hits, tmp_path)
+
+
+@pytest.fixture
+def written_acts(hits, tmp_path):
+    """Space points of ACTS, with the files of their truth beside."""
+    return acts_flat_with_truth(hits, tmp_path)[0]

@@ -68,6 +68,13 @@ def test_a_missing_file_of_an_event_is_named(tmp_path):
         TruthEvents(path)
 
 
+def test_space_points_without_their_measurements_are_refused(written_acts):
+    (written_acts.parent / "measurements.root").unlink()
+
+    with pytest.raises(SchemaError, match=r"no tree 'measurements' in it, nor meas"):
+        TruthEvents(written_acts)
+
+
 def test_truth_that_lacks_a_hit_is_refused(tmp_path):
     prefix = tmp_path / "event000000001"
     hits = "hit_id,x,y,z,volume_id,layer_id,module_id\n1,1,1,1,7,2,1\n2,1,1,1,7,2,1\n"
