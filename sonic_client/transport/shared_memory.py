@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sonic_client.errors import (
-    InvalidAnswerError,
-    Mismatch,
     RejectedRequestError,
     ServerError,
     ServerOverloadedError,
@@ -26,16 +17,10 @@ from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import (
     InferCall,
     InferReply,
-    RegionSlice,
     RegionTransport,
 )
-from sonic_client.transport.raw_tensors import tensor_of
-from sonic_client.transport.region_plan import (
-    RegionPlan,
-    Span,
-    end_of,
-    plan_regions,
-)
+from sonic_client.transport.region_lease import RegionLease
+from sonic_client.transport.region_plan import RegionPlan, end_of, plan_regions
 from sonic_client.transport.regions import Direction, Region, RegionPool, grown_size
 from sonic_client.types import ModelMetadata, ModelState
 
@@ -45,21 +30,7 @@ logger = logging.getLogger(__name__)
 
 _REGISTER_TIMEOUT_S = 5.0
 _UNREGISTER_TIMEOUT_S = 1.0
-_NOWHERE = Span(0, 0)
 _VANISHED_TEXTS = ("Unable to find shared memory region", "for shared memory region")
-
-
-@dataclass(slots=True)
-class _Lease:
-    """The regions of one call."""
-
-    plan: RegionPlan
-    input: Region | None = None
-    output: Region | None = None
-
-    @property
-    def regions(self) -> list[Region]:
-        return [region for region in (self.input, self.output) if region is not None]
 
 
 class SharedMemoryTransport:
@@ -163,19 +134,19 @@ class SharedMemoryTransport:
     async def _infer_placed(
         self,
         call: InferCall,
-        lease: _Lease,
+        lease: RegionLease,
         metadata: ModelMetadata | None,
         deadline: float,
     ) -> InferReply | None:
         """Infer through the regions; None if the server does not know them any more."""
         is_done = False
         try:
-            _write(call.inputs, lease)
+            lease.write(call.inputs)
             reply = await self._inner.infer(
-                _placed_call(call, lease, metadata),
+                lease.placed(call, metadata),
                 timeout_s=deadline - time.monotonic(),
             )
-            placed = _read(reply, lease, model=call.model_name, server=self.server)
+            placed = lease.read(reply, model=call.model_name, server=self.server)
             outputs = {**reply.outputs, **placed}
             is_done = True
         except (RejectedRequestError, ServerOverloadedError) as error:
@@ -189,11 +160,11 @@ class SharedMemoryTransport:
         finally:
             self._end(lease, is_done=is_done)
 
-    async def _lease(self, plan: RegionPlan, timeout_s: float) -> _Lease | None:
+    async def _lease(self, plan: RegionPlan, timeout_s: float) -> RegionLease | None:
         """Return the regions for a call, or None if it must do without."""
         if not plan.inputs and not plan.outputs:
             return None
-        lease = _Lease(plan)
+        lease = RegionLease(plan)
         timeout_s = min(timeout_s, _REGISTER_TIMEOUT_S)
         try:
             if n_bytes := end_of(plan.inputs):
@@ -235,7 +206,7 @@ class SharedMemoryTransport:
             raise
         return region
 
-    def _end(self, lease: _Lease, *, is_done: bool) -> None:
+    def _end(self, lease: RegionLease, *, is_done: bool) -> None:
         for region in lease.regions:
             if region not in self._in_use:
                 continue  # closed in the meantime
@@ -284,59 +255,3 @@ def _is_local(server: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _placed_call(
-    call: InferCall, lease: _Lease, metadata: ModelMetadata | None
-) -> InferCall:
-    # Naming one output leaves out those that are not named.
-    all_outputs = tuple(spec.name for spec in metadata.outputs) if metadata else ()
-    return replace(
-        call,
-        input_regions=_slices(lease.input, lease.plan.inputs),
-        output_regions=_slices(lease.output, lease.plan.outputs),
-        outputs=call.outputs or (all_outputs if lease.output else ()),
-    )
-
-
-def _slices(region: Region | None, spans: Mapping[str, Span]) -> dict[str, RegionSlice]:
-    if region is None:
-        return {}
-    return {
-        name: RegionSlice(region.name, span.offset, span.n_bytes)
-        for name, span in spans.items()
-    }
-
-
-def _write(inputs: Mapping[str, NDArray[Any]], lease: _Lease) -> None:
-    if lease.input is None:
-        return
-    for name, span in lease.plan.inputs.items():
-        array = inputs[name]
-        dtype = array.dtype.newbyteorder("<")
-        target: NDArray[Any] = np.ndarray(
-            array.shape, dtype, buffer=lease.input.buffer, offset=span.offset
-        )
-        target[...] = array
-
-
-def _read(
-    reply: InferReply, lease: _Lease, *, model: str, server: str
-) -> dict[str, NDArray[Any]]:
-    """Return copies of the outputs that lie in the region, which is used again."""
-    if lease.output is None:
-        return {}
-    outputs = {}
-    for spec in reply.placed:
-        n_bytes = math.prod(spec.shape) * spec.dtype.itemsize
-        span = lease.plan.outputs.get(spec.name, _NOWHERE)
-        if n_bytes > span.n_bytes:
-            expected = f"at most {span.n_bytes} bytes in shared memory"
-            raise InvalidAnswerError(
-                model=model,
-                server=server,
-                mismatches=[Mismatch(spec.name, expected, spec.form)],
-            )
-        content = bytes(lease.output.buffer[span.offset : span.offset + n_bytes])
-        outputs[spec.name] = tensor_of(spec, content)
-    return outputs
