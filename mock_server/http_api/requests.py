@@ -185,8 +185,6 @@ class _InputReader:
         name = string_member(value, "name")
         datatype = string_member(value, "datatype")
         shape = tuple(as_unsigned(d, "shape") for d in array_member(value, "shape"))
-        if datatype not in DATATYPES:
-            raise invalid(f"invalid datatype for input {name}")
         if name in self._seen:
             raise invalid_request(
                 self._request_id, f"input '{name}' already exists in request"
@@ -197,8 +195,12 @@ class _InputReader:
             data = self._take(name, unsigned_member(parameters, "binary_data_size"))
         elif location is not None:
             data = self._shared_memory.read(location)
+        elif datatype not in DATATYPES:
+            raise invalid(f"invalid datatype for input {name}")
         else:
             content = array_member(value, "data")
+            if datatype not in DATATYPES:
+                raise invalid(f"invalid datatype for input {name}")
             data = data_of_json(content, name=name, datatype=datatype, shape=shape)
         return RawTensor(name, datatype, shape, data)
 
