@@ -126,7 +126,9 @@ def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
     if datatype == "BF16":
         halves = np.frombuffer(data, dtype="<u2").astype(np.uint32)
         return (halves << np.uint32(16)).view(np.float32).reshape(shape)
-    return np.frombuffer(data, dtype=_WIRE_DTYPES[datatype]).reshape(shape).copy()
+    # Not `copy`: numpy lets go of the GIL for it, and the other threads of a busy server
+    # take their turns before a model that is about to run goes on.
+    return np.frombuffer(bytearray(data), dtype=_WIRE_DTYPES[datatype]).reshape(shape)
 
 
 def pack_strings(strings: Iterable[bytes | str]) -> bytes:
