@@ -155,7 +155,7 @@ class _Checks:
 
     def _shape(self, tensor: RawTensor, spec: TensorSpec) -> None:
         has_rows = self._model.max_batch_size > 0
-        if any(dim < 0 for dim in tensor.shape[has_rows:]):
+        if FREE in tensor.shape[has_rows:]:
             self._fail(
                 f"All input dimensions should be specified for input '{spec.name}' "
                 f"for model '{self._model.name}', got {dims_text(tensor.shape)}"

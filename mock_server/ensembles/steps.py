@@ -72,8 +72,9 @@ class Ensemble:
         makes, and then so is one which makes what only the former would have used,
         even if it makes an output that is asked for as well.
         """
-        ignored = set(outputs) - set(wanted) if set(wanted) else set()
+        unwanted = set(outputs) - set(wanted) if set(wanted) else set()
         needed = set(range(len(self.steps)))
+        ignored = unwanted - self._used_by(needed)
         while ignored:
             pruned = {
                 number
@@ -83,15 +84,11 @@ class Ensemble:
             if not pruned:
                 break
             needed -= pruned
-            used = {
-                name
-                for number in needed
-                for name in self.steps[number].input_map.values()
-            }
-            ignored |= {
-                name
-                for number in pruned
-                for name in self.steps[number].input_map.values()
-                if name not in used
-            }
+            ignored |= self._used_by(pruned) - self._used_by(needed)
         return sorted(needed)
+
+    def _used_by(self, numbers: Iterable[int]) -> set[str]:
+        """Tensors that go into these steps."""
+        return {
+            name for number in numbers for name in self.steps[number].input_map.values()
+        }

@@ -1,5 +1,7 @@
 """Configurations as written: ``config.pbtxt``, and the JSON of a load request."""
 
+import json
+
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
@@ -31,8 +33,11 @@ def parse_json(text: str) -> model_config_pb2.ModelConfig:
         If it cannot be read.
     """
     try:
-        return json_format.Parse(text, model_config_pb2.ModelConfig())
-    except json_format.ParseError as error:
+        value = json.loads(text)
+        # protobuf takes an empty list for an empty message.
+        fields = value if isinstance(value, dict) else {"": value}
+        return json_format.ParseDict(fields, model_config_pb2.ModelConfig())
+    except (json_format.ParseError, json.JSONDecodeError) as error:
         raise ConfigurationError(f"configuration as JSON: {error}") from error
 
 

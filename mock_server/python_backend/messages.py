@@ -270,12 +270,26 @@ class InferenceRequest:
         """Ask the other model; all its responses as an iterator, if `decoupled`."""
         if self._infer is None:
             raise TritonModelException("this model is not part of a server")
-        responses = self._infer(self._request())
+        responses = self._responses(self._infer)
         return responses if decoupled else next(responses)
 
     async def async_exec(self, decoupled: bool = False) -> Any:
         """As `exec`, which runs in a thread of its own meanwhile."""
         return await asyncio.to_thread(self.exec, decoupled)
+
+    def _responses(self, infer: Infer) -> Iterator[InferenceResponse]:
+        """All responses; a request that is refused has one, an error."""
+        try:
+            yield from infer(self._request())
+        except ModelError as error:
+            text = error.message
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                text = (
+                    "Failed for execute the inference request. Model "
+                    f"'{self._model_name}' is not ready."
+                )
+            prefix = f"Model {self._model_name} - Error when running inference: "
+            yield InferenceResponse(error=TritonError(prefix + text))
 
     def _request(self) -> inference.InferenceRequest:
         return inference.InferenceRequest(

@@ -327,9 +327,9 @@ class Repository:
                 return
             if defaults.is_ensemble(own):
                 self._load_steps(name, own)
+            self._replace(source, own, state)
             state.override = override or state.override
             state.source_state = source_state
-            self._replace(source, own, state)
 
     def _polled(
         self, name: str, config: str | None
@@ -379,7 +379,7 @@ class Repository:
         config: model_config_pb2.ModelConfig,
         state: _Versions,
     ) -> None:
-        """Load the versions that the policy asks for, then let go of the former ones."""
+        """Load the versions that the policy asks for; then let go of the former."""
         loaded: dict[int, Loaded] = {}
         problems = []
         wanted = served_versions(config.version_policy, source.versions())

@@ -355,6 +355,12 @@ def test_data_of_another_type(http_json, datatype, data, kind):
     )
 
 
+def test_datatype_that_is_none(http_json):
+    answer = http_json(PATH, {"inputs": [tensor("X_INT32", "NONSENSE", [1])]})
+
+    assert answer.error == (400, "invalid datatype for input X_INT32")
+
+
 def test_strings_must_be_strings(http_json):
     answer = http_json(PATH, {"inputs": [tensor("X_STRING", "BYTES", [1])]})
 
