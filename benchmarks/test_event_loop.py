@@ -6,6 +6,7 @@ Answers come from memory, so that only our own code is measured; divide by the n
 events (`extra_info`). The goal is 100 µs an event for all parts together.
 """
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from producers import (
     EventChunk,
     EventLoop,
+    EventSource,
     FeatureScale,
     TrackFindingProducer,
     TrackWriter,
@@ -123,3 +125,48 @@ def test_loop_into_a_file(benchmark, chunk, client, tmp_path, format):
             run_into(writer, chunk, client)
 
     benchmark(run)
+
+
+READ_S, ANSWER_S, N_CHUNKS = 0.02, 0.02, 25
+
+
+class SlowFile:
+    """One event a chunk, each of which takes its time to be read."""
+
+    path, n_events = Path("events.root"), N_CHUNKS
+
+    def chunks(self, start, stop, chunk_size):
+        """Read the events one by one."""
+        for index in range(start, stop):
+            time.sleep(READ_S)
+            yield EventChunk(
+                event_ids=np.array([index]),
+                row_splits=np.array([0, N_POINTS]),
+                xyz=np.ones((N_POINTS, 3), dtype=np.float32),
+                source=self.path,
+                first_entry=index,
+            )
+
+
+class SlowAnswers(AnswersFromMemory):
+    """A client that waits for each answer."""
+
+    def map(self, requests, *, ordered=True):
+        """Answer each request after its time."""
+        for outcome in super().map(requests):
+            time.sleep(ANSWER_S)
+            yield outcome
+
+
+def test_reading_and_inference_overlap(benchmark, client):
+    """Wall time over the larger of the two; the goal is at most 1.1."""
+    source = EventSource([SlowFile()])
+
+    def run():
+        producer, slow = TrackFindingProducer(MODEL), SlowAnswers(client.labels)
+        EventLoop(source, producer, slow, sink=Nowhere()).process()
+
+    benchmark(run)
+
+    alone_s = N_CHUNKS * max(READ_S, ANSWER_S)
+    benchmark.extra_info["wall over larger"] = benchmark.stats["median"] / alone_s
