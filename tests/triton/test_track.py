@@ -13,6 +13,7 @@ import tritonclient.grpc as triton_client
 from producers import open_events
 from producers.features import node_features
 from producers.readers import TrackEvents
+from sonic_cli.engines.triton_command import TritonOptions
 from sonic_cli.jobs.stage_edges import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
@@ -64,7 +65,7 @@ def await_inferences(url: str, model: str, n_wanted: int) -> None:
 
 def test_job_survives_the_death_of_its_server(start_triton, sample, expected, tmp_path):
     output = tmp_path / "tracks.root"
-    with start_triton(threads=1) as server:
+    with start_triton(options=TritonOptions(models=("exatrkx",))) as server:
         job = track(
             sample, output, "--server", server.url, "--fallback", "mock",
             "--window", 2,
@@ -92,7 +93,8 @@ def test_tracks_are_those_of_the_pipeline(triton, sample, expected, tmp_path, la
 
     job = track(sample, output, "--server", triton.url, "--layout", layout)
 
-    assert job.wait() == 0, job.communicate()[0]
+    printed = job.communicate()[0]
+    assert job.returncode == 0, printed
     assert_candidates_are(labels_in(output), expected)
 
 
