@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "EventsFinished",
@@ -32,8 +31,7 @@ ServerState: TypeAlias = Literal[
 """Of a server, in the words of circuit breakers: ``open`` is not asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageSent:
+class MessageSent(NamedTuple):
     """A message is about to be tried for the first time.
 
     Attributes
@@ -55,8 +53,7 @@ class MessageSent:
     n_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TryEnded:
+class TryEnded(NamedTuple):
     """A call to a server ended, well or not.
 
     Attributes
@@ -84,8 +81,7 @@ class TryEnded:
     is_overload: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageAnswered:
+class MessageAnswered(NamedTuple):
     """A server answered a message.
 
     Attributes
@@ -118,8 +114,7 @@ class MessageAnswered:
         return len(self.event_ids)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageEnded:
+class MessageEnded(NamedTuple):
     """A message will not be tried again: answered, failed, cut or cancelled.
 
     Follows every `MessageSent`, exactly once.
@@ -136,8 +131,7 @@ class MessageEnded:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventsFinished:
+class EventsFinished(NamedTuple):
     """Requests of the caller have their outcome.
 
     Attributes
@@ -163,8 +157,7 @@ class EventsFinished:
         return len(self.failed_ids)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NonFiniteFound:
+class NonFiniteFound(NamedTuple):
     """An output of a message holds NaN or infinite values.
 
     Attributes
@@ -182,8 +175,7 @@ class NonFiniteFound:
     server: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerChanged:
+class ServerChanged(NamedTuple):
     """The client thinks otherwise of a server than before.
 
     Attributes
@@ -242,6 +234,7 @@ _METHODS = (
     "events_finished",
     "nonfinite_found",
     "server_changed",
+    "headers",
 )
 
 
@@ -288,9 +281,9 @@ class Observers(Observer):
     def headers(self, message: int) -> Mapping[str, str]:
         """Return the headers of all; the last one wins."""
         merged: dict[str, str] = {}
-        for observer in tuple(self._observers):
+        for observer, give in self._listeners["headers"]:
             try:
-                merged |= observer.headers(message)
+                merged |= give(message)
             except Exception as error:
                 self._dismiss(observer, error)
         return merged
@@ -304,7 +297,7 @@ class Observers(Observer):
 
     def _find_listeners(self) -> None:
         """Note who overrides what: every message is told of several times."""
-        self._listeners: dict[str, list[tuple[Observer, Callable[[Any], None]]]] = {
+        self._listeners: dict[str, list[tuple[Observer, Callable[[Any], Any]]]] = {
             method: [
                 (observer, getattr(observer, method))
                 for observer in self._observers

@@ -144,9 +144,12 @@ class TensorSpec:
 
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape fits; zero-length dimensions do."""
-        return len(shape) == len(self.shape) and all(
-            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
-        )
+        if len(shape) != len(self.shape):
+            return False
+        for want, got in zip(self.shape, shape, strict=True):
+            if want not in (-1, got):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

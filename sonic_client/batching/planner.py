@@ -27,6 +27,8 @@ class BatchPlanner:
 
     def add(self, item: CheckedRequest) -> list[list[CheckedRequest]]:
         """Take the next request; return the batches that it completes."""
+        if self._limits.max_events == 1:
+            return [[item]]
         complete = []
         if self._waiting and not self._limits.admit(self._load.plus(item)):
             complete += self.flush()
@@ -63,6 +65,8 @@ def plan_messages(
     Those of one kind go together, in order, as far as the bounds allow. Every
     place is in exactly one message; no message is empty.
     """
+    if len(batch) == 1:
+        return [[0]]
     places: dict[Hashable, list[int]] = {}
     for place, item in enumerate(batch):
         places.setdefault(item.kind, []).append(place)

@@ -41,11 +41,17 @@ def find_row_mismatches(
     outputs: Tensors, allowed: Collection[int], *, names: Collection[str]
 ) -> list[Mismatch]:
     """Name the outputs, of those named, that have another number of rows."""
-    expected = " or ".join(str(n) for n in sorted(set(allowed)))
-    return [
-        Mismatch(name, f"{expected} rows, one per input row", form_of(array))
+    wrong = [
+        name
         for name, array in outputs.items()
         if name in names and len(array) not in allowed
+    ]
+    if not wrong:
+        return []
+    expected = " or ".join(str(n) for n in sorted(set(allowed)))
+    return [
+        Mismatch(name, f"{expected} rows, one per input row", form_of(outputs[name]))
+        for name in wrong
     ]
 
 
