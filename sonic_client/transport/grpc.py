@@ -129,7 +129,9 @@ class GrpcTransport:
             headers=call.headers,
         )
         try:
-            return decode_reply(message, server=self.server)
+            return decode_reply(
+                message, server=self.server, output_regions=call.output_regions
+            )
         except DecodeError as error:
             raise InvalidAnswerError(
                 model=call.model_name,

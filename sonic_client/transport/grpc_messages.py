@@ -7,6 +7,7 @@ message and serialising it would copy every tensor three times.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from numpy.typing import NDArray
@@ -93,8 +94,17 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def decode_reply(message: bytes, *, server: str) -> InferReply:
+def decode_reply(
+    message: bytes, *, server: str, output_regions: Container[str] = ()
+) -> InferReply:
     """Return the tensors of a `ModelInferResponse` message, as read-only views.
+
+    Parameters
+    ----------
+    message : bytes
+    server : str
+    output_regions : container of str
+        Outputs that the call wanted in shared memory; the answer does not tell.
 
     Raises
     ------
@@ -118,7 +128,7 @@ def decode_reply(message: bytes, *, server: str) -> InferReply:
     mismatches: list[Mismatch] = []
     for tensor, content in zip(reply.outputs, contents, strict=True):
         spec = TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
-        if "shared_memory_region" in tensor.parameters:
+        if spec.name in output_regions:
             placed.append(spec)
             continue
         try:

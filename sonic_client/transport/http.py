@@ -158,6 +158,7 @@ class HttpTransport:
             json_length=int(headers.get(JSON_LENGTH_HEADER, len(content))),
             model=call.model_name,
             server=self.server,
+            output_regions=call.output_regions,
         )
 
     async def register_region(

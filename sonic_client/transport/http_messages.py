@@ -7,6 +7,7 @@ an HTTP header tells where the first ends.
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from typing import Any
 
 from numpy.typing import NDArray
@@ -74,9 +75,24 @@ def _region_parameters(place: RegionSlice) -> dict[str, object]:
 
 
 def decode_body(
-    body: bytes, *, json_length: int, model: str, server: str
+    body: bytes,
+    *,
+    json_length: int,
+    model: str,
+    server: str,
+    output_regions: Container[str] = (),
 ) -> InferReply:
     """Return the tensors of an answer, as read-only views of it.
+
+    Parameters
+    ----------
+    body : bytes
+    json_length : int
+        Bytes of the header.
+    model, server : str
+        For errors.
+    output_regions : container of str
+        Outputs that the call wanted in shared memory; the answer does not tell.
 
     Raises
     ------
@@ -93,11 +109,10 @@ def decode_body(
         version = str(header.get("model_version", ""))
         for tensor in header["outputs"]:
             spec = TensorSpec(tensor["name"], tensor["datatype"], (*tensor["shape"],))
-            parameters = tensor.get("parameters", {})
-            if "shared_memory_region" in parameters:
+            if spec.name in output_regions:
                 placed.append(spec)
                 continue
-            n_bytes = parameters.get("binary_data_size")
+            n_bytes = tensor.get("parameters", {}).get("binary_data_size")
             if n_bytes is None:
                 mismatches.append(Mismatch(spec.name, "binary data", "JSON data"))
                 continue

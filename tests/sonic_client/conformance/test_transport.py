@@ -52,8 +52,8 @@ async def opened(transport):
 class TransportSuite(ABC):
     """A subclass gives transports to a server of the models below.
 
-    ``echo`` returns its input, X FP32[-1,3], as Y; ``broken`` raises; ``stall`` returns
-    late. All have the parameter ``cut``.
+    ``echo`` returns its input, X FP32[-1,3], as Y; ``batch`` does so in batches of at
+    most 8; ``broken`` raises; ``stall`` returns late. All have the parameter ``cut``.
     """
 
     @abstractmethod
@@ -262,7 +262,13 @@ def mock_urls():
         "parameters": {"cut": "0.5"},
         "instances": 4,
     }
+    row = {
+        "inputs": [Served("X", "FP32", (3,))],
+        "outputs": [Served("Y", "FP32", (3,))],
+        "max_batch_size": 8,
+    }
     models = [
+        Model(name="batch", function=lambda tensors: {"Y": tensors["X"]}, **row),
         Model(name="echo", function=lambda tensors: {"Y": tensors["X"]}, **specs),
         Model(name="broken", function=broken, **specs),
         Model(name="stall", function=stall, **specs),
@@ -298,6 +304,19 @@ class SharedMemorySuite(WireSuite):
 
         assert set(regions()) == before
 
+    async def test_outputs_of_known_size_come_through_a_region(self, server):
+        before = set(regions())
+        array = np.arange(15, dtype=np.float32).reshape(5, 3)
+        async with opened(self.transport(server)) as transport:
+            await transport.describe("batch", "", timeout_s=10.0)
+            call = call_of({"X": array}, model_name="batch")
+            replies = [await transport.infer(call, timeout_s=10.0) for _ in range(2)]
+            kinds = {name.split("_")[2] for name in set(regions()) - before}
+
+        assert kinds == {"input", "output"}
+        for reply in replies:
+            np.testing.assert_array_equal(reply.outputs["Y"], array)
+
 
 def regions():
     return [file.name for file in Path("/dev/shm").glob(f"sonic_{os.getpid()}_*")]
@@ -316,14 +335,15 @@ class TritonPythonModel:
 CONFIG = """
 name: "{name}"
 backend: "python"
-max_batch_size: 0
-input [{{ name: "X" data_type: TYPE_FP32 dims: [-1, 3] }}]
-output [{{ name: "Y" data_type: TYPE_FP32 dims: [-1, 3] }}]
+max_batch_size: {max_batch_size}
+input [{{ name: "X" data_type: TYPE_FP32 dims: {dims} }}]
+output [{{ name: "Y" data_type: TYPE_FP32 dims: {dims} }}]
 parameters {{ key: "cut" value {{ string_value: "0.5" }} }}
 instance_group [{{ count: 2 kind: KIND_CPU }}]
 """
 ACTIONS = {
     "echo": "pass",
+    "batch": "pass",
     "broken": "raise ValueError('no good')",
     "stall": "time.sleep(0.5)",
 }
@@ -346,7 +366,9 @@ def triton_urls(tmp_path_factory):
         version = repository / name / "1"
         version.mkdir(parents=True)
         (version / "model.py").write_text(MODEL.format(action=action))
-        (version.parent / "config.pbtxt").write_text(CONFIG.format(name=name))
+        shape = (8, [3]) if name == "batch" else (0, [-1, 3])
+        config = CONFIG.format(name=name, max_batch_size=shape[0], dims=shape[1])
+        (version.parent / "config.pbtxt").write_text(config)
     with TritonServer(repository, python=python) as server:
         yield {"grpc": server.url, "http": server.http_url}
 
