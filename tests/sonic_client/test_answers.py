@@ -43,7 +43,7 @@ def score_config(config):
         config,
         model_name="score",
         layout="concat",
-        batching=BatchingConfig(max_events=8),
+        batching=BatchingConfig(max_events=8, max_delay_s=60.0),
     )
 
 

@@ -134,7 +134,9 @@ async def test_answers_are_compared_with_the_metadata(
 
 @pytest.fixture
 def concat_config(config):
-    return replace(config, layout="concat", batching=BatchingConfig(max_events=8))
+    return replace(
+        config, layout="concat", batching=BatchingConfig(max_events=8, max_delay_s=60.0)
+    )
 
 
 async def test_concat_joins_events_and_returns_each_its_own(

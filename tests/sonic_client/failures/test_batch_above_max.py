@@ -58,7 +58,7 @@ def test_it_is_split_to_what_the_server_takes_and_that_is_remembered(
     config = config_for(
         server,
         layout="rectangular",
-        batching=BatchingConfig(max_events=10),
+        batching=BatchingConfig(max_events=10, max_delay_s=60.0),
         window=WindowConfig(max_requests=1),
     )
 

@@ -32,7 +32,7 @@ def run(config_for, sizes):
         config = config_for(
             server,
             layout="concat",
-            batching=BatchingConfig(max_events=16),
+            batching=BatchingConfig(max_events=16, max_delay_s=60.0),
             window=WindowConfig(max_requests=1),
         )
         with Client(config) as client:
