@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
@@ -95,6 +96,7 @@ class AsyncClient:
             fallback=self._fallback,
         )
         self._session = await context.__aenter__()
+        self._loop = asyncio.get_running_loop()
         self._context = context
         return self
 
@@ -116,7 +118,7 @@ class AsyncClient:
     @property
     def metadata(self) -> ModelMetadata:
         """What the server said about the model when the client was opened."""
-        return self._opened().metadata
+        return self._last_session().metadata
 
     async def infer(self, inputs: Tensors) -> Tensors:
         """Return the model's outputs for one set of inputs, as read-only arrays.
@@ -192,9 +194,22 @@ class AsyncClient:
         session = self._last_session()
         if session.has_ended:
             raise ClientClosedError("the client is closed")
+        if self._loop_now() not in (self._loop, None):
+            raise ClientClosedError(
+                "the client was opened in another event loop: open one in each "
+                "`asyncio.run`, or use `Client`"
+            )
         return session
 
     def _last_session(self) -> Session:
         if self._session is None:
             raise ClientClosedError("the client is not open: use it in `async with`")
         return self._session
+
+    @staticmethod
+    def _loop_now() -> asyncio.AbstractEventLoop | None:
+        """Return the running loop; None in a fork, which the transport refuses."""
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            return None

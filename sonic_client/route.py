@@ -21,11 +21,13 @@ from sonic_client.errors import (
 from sonic_client.fallback import Standby, find_drift
 from sonic_client.observer import Observer, TryEnded
 from sonic_client.retry import (
+    Disposition,
     RetryBudget,
     RetryChain,
     RetryStep,
     Situation,
     Timing,
+    disposition_of,
 )
 from sonic_client.servers import Lease, ServerPool
 from sonic_client.transport.base import InferCall, InferReply
@@ -120,6 +122,7 @@ class Route:
         self.message = message
         self.tries = 0
         self.servers: list[str] = []
+        self._ruled_out: set[str] = set()
         self._router, self._pool = router, router.pool
         self._clock = router.timing.clock
         self._retry = router.config.retry
@@ -186,22 +189,29 @@ class Route:
     async def _lease(self, step: RetryStep, deadline: float) -> Lease | None:
         """Return a server, waiting for one to come back; None for the fallback."""
         only = self.servers[-1] if step.target == "same_server" else ""
+        ruled_out, failures = self._ruled_out, self._chain.failures
+        patient_until = self._clock() + self._retry.patience_s
         while True:
-            lease = self._pool.lease(self.servers, only=only)
+            lease = self._pool.lease(self.servers, only=only, ruled_out=ruled_out)
             if lease is not None:
                 return lease
             if self._router.has_fallback:
                 return None
-            failures = self._chain.failures
+            now = self._clock()
+            if ruled_out and (
+                now >= patient_until or not self._pool.may_have_other(ruled_out)
+            ):
+                raise failures[-1]
             if self._pool.is_hopeless:
                 raise self._pool.failure(failures)
-            if self._clock() + _TIMER_SLACK_S >= deadline:
+            if now + _TIMER_SLACK_S >= deadline:
                 no_server = self._pool.failure(failures)
                 raise DeadlineExceededError(
                     deadline_s=self._router.config.deadline_s,
                     failures=[*failures, no_server],
                 ) from no_server
-            await self._pool.wait_patiently(until=deadline)
+            until = min(deadline, patient_until) if ruled_out else deadline
+            await self._pool.wait_patiently(until=until)
 
     async def _try(
         self,
@@ -233,7 +243,7 @@ class Route:
         adaptive = self._router.adaptive_timeout
         if adaptive is not None and (known_s := adaptive.seconds()) is not None:
             return min(left_s, known_s)
-        has_other = self._pool.has_other([*self.servers, server])
+        has_other = self._pool.may_have_other({*self.servers, server})
         return left_s / 2 if has_other or self._router.has_fallback else left_s
 
     def _next_step(
@@ -245,9 +255,12 @@ class Route:
             raise DeadlineExceededError(
                 deadline_s=given_s, failures=failures
             ) from error
+        if disposition_of(error) is Disposition.ELSEWHERE_ONLY:
+            self._ruled_out.add(self.servers[-1])
         situation = Situation(
             same_server=self._pool.is_usable(self.servers[-1]),
             other_server=self._pool.has_other(self.servers),
+            any_server=self._pool.may_have_other(self._ruled_out),
             fallback=router.has_fallback,
         )
         step = self._chain.after(error, situation)

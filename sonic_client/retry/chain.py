@@ -26,12 +26,15 @@ class Situation:
         Whether the server that failed may be asked again.
     other_server : bool
         Whether one that this request did not try yet may be asked.
+    any_server : bool
+        Whether one may be asked, now or soon, that did not fail it for good.
     fallback : bool
         Whether there is a fallback.
     """
 
     same_server: bool = True
     other_server: bool = False
+    any_server: bool = True
     fallback: bool = False
 
 
@@ -105,7 +108,8 @@ class RetryChain:
             ):
                 self._same_left -= 1
                 return RetryStep("same_server", self._wait_s())
-        if disposition is Disposition.ELSEWHERE_ONLY:
+        may_go_on = self.tries_left > 0 and situation.any_server
+        if disposition is Disposition.ELSEWHERE_ONLY and not may_go_on:
             raise error
         if disposition is Disposition.LOOK_AGAIN:
             if self._has_looked_again:

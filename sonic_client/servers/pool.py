@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -54,7 +54,7 @@ class ServerPool:
     """The servers that have the model, each with one connection that is kept.
 
     Preferred servers are asked first; the others are connected to when one of
-    those fails. A server gets requests when it passed admission: it has room, it
+    those fails a call. A server gets requests when it passed admission: it has room, it
     has the model, and the model is the same as at the first server. One that fails
     is asked again in the background, for as long as the pool is open.
 
@@ -152,7 +152,13 @@ class ServerPool:
             if member.is_open:
                 await member.transport.close()
 
-    def lease(self, tried: Sequence[str] = (), *, only: str = "") -> Lease | None:
+    def lease(
+        self,
+        tried: Sequence[str] = (),
+        *,
+        only: str = "",
+        ruled_out: Collection[str] = (),
+    ) -> Lease | None:
         """Return the server for a try, or None if there is none now.
 
         Parameters
@@ -161,8 +167,14 @@ class ServerPool:
             Names of those that the request tried, oldest try first.
         only : str
             Name of the server that is meant, if it can be asked.
+        ruled_out : collection of str
+            Names of those that would fail the request again.
         """
-        candidates = [member.candidate() for member in self._members.values()]
+        candidates = [
+            member.candidate()
+            for name, member in self._members.items()
+            if name not in ruled_out
+        ]
         named = [each for each in candidates if each.name == only and each.is_usable]
         name = choose_server(named or candidates, tried)
         return None if name is None else Lease(self, self._members[name])
@@ -176,8 +188,12 @@ class ServerPool:
             if member.answered(taken_s, is_trial=is_trial):
                 self.announcements.end_outage()
                 self._note(member)
-            self.announcements.tell(member.name, "healthy", "it answers")
-        elif verdict is Verdict.IS_FULL:
+            # An answer from before an outage does not end it.
+            if member.breaker.state == "closed":
+                self.announcements.tell(member.name, "healthy", "it answers")
+            return
+        self._wake_all()
+        if verdict is Verdict.IS_FULL:
             member.overloaded(error)
             self.announcements.tell(member.name, "saturated", str(error))
         elif (
@@ -202,6 +218,13 @@ class ServerPool:
         """Whether a server that is not among these may be asked now."""
         return any(
             member.breaker.admits and name not in tried
+            for name, member in self._members.items()
+        )
+
+    def may_have_other(self, ruled_out: Collection[str]) -> bool:
+        """Whether a server that is not among these may be asked now or soon."""
+        return any(
+            not member.is_hopeless and name not in ruled_out
             for name, member in self._members.items()
         )
 
@@ -259,6 +282,10 @@ class ServerPool:
                     intervals[name] = ServerInterval(first=first, last=last)
         return intervals
 
+    def _wake_all(self) -> None:
+        for member in self._members.values():
+            self._wake(member)
+
     def _wake(self, member: Member) -> None:
         if not member.is_awake:
             member.is_awake = True
@@ -271,8 +298,7 @@ class ServerPool:
         elif self._out_since is None:
             self._out_since = self._timing.clock()
         if member.breaker.state != "closed":
-            for other in self._members.values():
-                self._wake(other)
+            self._wake_all()
         self.notify()
 
     def _outage_ends(self) -> float:

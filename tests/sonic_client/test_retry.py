@@ -122,6 +122,16 @@ def test_what_no_server_can_repair_is_raised_at_once(kind):
     assert caught.value is error
 
 
+def test_a_wrong_answer_is_asked_for_again_only_where_it_may_be_right():
+    error, nowhere = error_of(InvalidAnswerError), Situation(any_server=False)
+
+    assert chain_of().after(error, Situation()).target == "any_server"
+    with pytest.raises(InvalidAnswerError):
+        chain_of().after(error, nowhere)
+    with pytest.raises(InvalidAnswerError):
+        chain_of(allowed_tries=1).after(error, Situation())
+
+
 def test_a_missing_model_is_looked_for_again_once():
     chain = chain_of(first_wait_s=0.0)
     error = error_of(ModelNotFoundError)
@@ -136,7 +146,7 @@ def test_allowed_tries_means_that_many_tries(allowed_tries):
     chain = chain_of(allowed_tries=allowed_tries)
     n_tries = 1
 
-    with pytest.raises(TriesExhaustedError) as caught:
+    with pytest.raises(TriesExhaustedError) as caught:  # noqa: PT012 - the last raises
         while chain.after(error_of(TransientError), Situation()):
             n_tries += 1
     assert n_tries == len(caught.value.failures) == allowed_tries

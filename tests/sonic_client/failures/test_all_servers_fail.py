@@ -61,8 +61,9 @@ class States(Observer):
 def test_a_server_that_comes_back_within_the_patience_is_used(
     serve, config_for, requests_of, assert_whole
 ):
-    recovering, states = serve(FaultPlan().on(*range(1, 8)).drop_connection()), States()
-    config = config_for(recovering, retry={"allowed_tries": 8})
+    plan = FaultPlan().on(range(1, 8)).refuse("UNAVAILABLE", "out of order")
+    states = States()
+    config = config_for(serve(plan), retry={"allowed_tries": 8})
 
     with Client(config, observers=[states]) as client:
         assert_whole(list(client.map(requests_of(50))), 50)

@@ -7,6 +7,7 @@ from sonic_client import (
     Client,
     DeadlineExceededError,
     Failure,
+    ServerConfig,
     ServerUnreachableError,
 )
 
@@ -25,11 +26,15 @@ def test_a_black_hole_at_start_does_not_keep_others_waiting(
         assert_whole(list(client.map(requests_of(3))), 3)
 
 
+def preferred(server):
+    return ServerConfig(url=server.url, preferred=True)
+
+
 def test_a_try_has_its_own_limit_and_then_another_server_is_asked(
     serve, config_for, requests_of, assert_whole
 ):
     hanging, sound = serve(FaultPlan().on().hang()), serve()
-    config = config_for(hanging, sound, retry={"try_timeout_s": 0.1})
+    config = config_for(preferred(hanging), sound, retry={"try_timeout_s": 0.1})
 
     with Client(config) as client:
         outcomes = list(client.map(requests_of(5)))
@@ -46,11 +51,13 @@ def test_without_a_limit_a_try_leaves_half_of_the_time_to_others(
 ):
     hanging, sound = serve(FaultPlan().on().hang()), serve()
 
-    with Client(config_for(hanging, sound, deadline_s=0.4)) as client:
+    config = config_for(preferred(hanging), sound, deadline_s=0.6)
+
+    with Client(config) as client:
         outcomes = list(client.map(requests_of(1)))
 
     assert_whole(outcomes, 1)
-    assert outcomes[0].tries == 2
+    assert outcomes[0].server == sound.url
 
 
 def test_alone_it_ends_the_request_at_the_deadline(serve, config_for, requests_of):

@@ -15,7 +15,7 @@ GONE = "Request for unknown model: 'label' has no available versions"
 def test_a_model_that_was_away_for_a_moment_costs_nothing(
     serve, config_for, requests_of, assert_whole
 ):
-    server = serve(FaultPlan().on(3, 4).refuse("NOT_FOUND", GONE))
+    server = serve(FaultPlan().on(3).refuse("NOT_FOUND", GONE))
 
     with Client(config_for(server)) as client:
         assert_whole(list(client.map(requests_of(10))), 10)

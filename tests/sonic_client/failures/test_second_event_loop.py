@@ -8,7 +8,7 @@ import pytest
 
 from mock_server import MockServer, Model
 from mock_server import TensorSpec as Served
-from sonic_client import AsyncClient, Client, ClientConfig
+from sonic_client import AsyncClient, Client, ClientClosedError, ClientConfig
 
 X = [Served("X", "FP32", (-1,))]
 INPUTS = {"X": np.ones(3, np.float32)}
@@ -55,3 +55,23 @@ def test_the_blocking_client_may_be_used_from_a_running_loop(config):
         answers = [asyncio.run(main(client))["X"].tolist() for _ in range(2)]
 
     assert answers == [[1.0, 1.0, 1.0]] * 2
+
+
+def test_a_client_of_another_loop_is_refused_and_not_waited_for(config):
+    async def use(client):
+        with pytest.raises(ClientClosedError, match="open one in each"):
+            await client.infer(INPUTS)
+
+    async def open_and_lend():
+        async with AsyncClient(config) as client:
+            await asyncio.to_thread(lambda: asyncio.run(use(client)))
+
+    asyncio.run(open_and_lend())
+
+
+def test_a_client_left_open_by_the_first_run_is_closed_in_the_second(config):
+    client = AsyncClient(config)
+    asyncio.run(client.__aenter__())
+
+    with pytest.raises(ClientClosedError):
+        asyncio.run(client.infer(INPUTS))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sonic_client import (
     FallbackDriftError,
     RejectedRequestError,
     ServerUnreachableError,
+    WindowConfig,
 )
 from sonic_client.observer import Observer
 
@@ -82,10 +84,13 @@ def test_the_servers_are_used_again_when_they_recover(
                 recovered.set()
 
     faults = FaultPlan().on(range(1, 4)).refuse("UNAVAILABLE", "out of order")
+    one_by_one = WindowConfig(max_requests=1)
     with (
         make_server(faults) as server,
         Client(
-            config_for(server), fallback=label_function, observers=[Recovery()]
+            replace(config_for(server), window=one_by_one),
+            fallback=label_function,
+            observers=[Recovery()],
         ) as client,
     ):
         during = list(client.map(requests_of(30)))
