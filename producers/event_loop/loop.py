@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import ExitStack, aclosing
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from producers.base import AnyEvent, LoopChunk, part_ends
@@ -16,6 +21,7 @@ from producers.errors import EventFailedError
 from producers.event_loop.flights import Flight, fly_through
 from producers.event_loop.results import result_of
 from producers.event_loop.step import MappingClient, Step, open_steps, plan_steps
+from producers.event_loop.streaming import iterate_in_thread
 from producers.event_loop.times import LoopTimes, Stopwatch
 from producers.iteration import iterating
 from producers.producer import ChunkPreparing, Producer
@@ -121,7 +127,7 @@ class EventLoop(Generic[EventT, ProductT]):
         self._counts = LoopTimes()
         self._failures: list[EventFailedError] = []
 
-    def run(self) -> Iterator[tuple[EventT, ProductT | None]]:
+    def run(self) -> Generator[tuple[EventT, ProductT | None], None, None]:
         """Yield each event with its product, in input order.
 
         Of several producers, the product is a dict with that of each by name. A
@@ -141,7 +147,7 @@ class EventLoop(Generic[EventT, ProductT]):
             for result in results:
                 yield from self._pairs(result)
 
-    def results(self) -> Iterator[ChunkResult]:
+    def results(self) -> Generator[ChunkResult, None, None]:
         """Yield the events with their products chunk by chunk: cheapest for many.
 
         Raises
@@ -207,27 +213,18 @@ class EventLoop(Generic[EventT, ProductT]):
                     on_events(self._counts.events)
         return self.times()
 
-    async def stream(self) -> AsyncIterator[tuple[EventT, ProductT | None]]:
+    async def stream(
+        self,
+    ) -> AsyncGenerator[tuple[EventT, ProductT | None], None]:
         """Yield as `run` does, for asyncio: the caller's event loop is never blocked.
 
         The work is done in a thread of its own. Use `contextlib.aclosing` where
         iteration may end early: closing cancels the requests in flight.
         """
-        results, end = self.results(), None
-        asyncio_loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="event-loop") as thread:
-            try:
-                while True:
-                    result = await asyncio_loop.run_in_executor(
-                        thread, next, results, end
-                    )
-                    if result is None:
-                        return
-                    for pair in self._pairs(result):
-                        yield pair
-            finally:
-                # In the thread that runs the generator; after what it is doing now.
-                thread.submit(results.close)  # type: ignore[attr-defined]  # a generator
+        async with aclosing(iterate_in_thread(self.results())) as results:
+            async for result in results:
+                for pair in self._pairs(result):
+                    yield pair
 
     def times(self) -> LoopTimes:
         """Return where the time went until now."""

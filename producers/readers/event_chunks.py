@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from producers.base import EventChunk
 from producers.errors import InvalidEventError
 from producers.readers.location import Location
-from producers.readers.root_file import Lists
+from producers.readers.root_table import Lists
 
 __all__ = ["CHUNK_BYTES", "as_event_ids", "chunk_of_lists", "chunk_of_rows", "stacked"]
 

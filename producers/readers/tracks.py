@@ -19,7 +19,8 @@ from producers.readers.location import Location, PathLike, locations
 from producers.readers.parquet_file import ParquetTable, open_parquet
 from producers.readers.partial import is_partial, read_blocks
 from producers.readers.prefetch import prefetched
-from producers.readers.root_file import Lists, RootFile, RootTable, open_root, step_of
+from producers.readers.root_file import RootFile, open_root
+from producers.readers.root_table import Lists, RootTable, step_of
 from producers.track_block import TrackBlock
 
 __all__ = ["TrackEvent", "TrackEvents"]

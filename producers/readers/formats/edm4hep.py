@@ -19,7 +19,8 @@ from producers.readers.event_chunks import (
 )
 from producers.readers.formats import ReadOptions
 from producers.readers.location import Location
-from producers.readers.root_file import RootTable, open_root, step_of
+from producers.readers.root_file import open_root
+from producers.readers.root_table import RootTable, step_of
 
 __all__ = ["FORMAT", "Edm4hepFile", "hit_collections"]
 

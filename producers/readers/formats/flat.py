@@ -19,7 +19,8 @@ from producers.readers.event_chunks import (
 )
 from producers.readers.formats import ReadOptions
 from producers.readers.location import Location
-from producers.readers.root_file import RootTable, open_root
+from producers.readers.root_file import open_root
+from producers.readers.root_table import RootTable
 from producers.schema import ColumnMapping
 from sonic_client.errors import ConfigError
 

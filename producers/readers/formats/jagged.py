@@ -14,7 +14,8 @@ from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES, as_event_ids, chunk_of_lists
 from producers.readers.formats import ReadOptions
 from producers.readers.location import Location
-from producers.readers.root_file import RootFile, RootTable, open_root, step_of
+from producers.readers.root_file import RootFile, open_root
+from producers.readers.root_table import RootTable, step_of
 from producers.schema import (
     RECOGNISED_LAYOUTS,
     ColumnMapping,

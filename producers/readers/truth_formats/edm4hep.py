@@ -16,7 +16,8 @@ from producers.readers.formats import ReadOptions
 from producers.readers.formats.edm4hep import FORMAT as EVENTS
 from producers.readers.formats.edm4hep import TREE, Edm4hepFile
 from producers.readers.location import Location
-from producers.readers.root_file import RootTable, open_root, step_of
+from producers.readers.root_file import open_root
+from producers.readers.root_table import RootTable, step_of
 from producers.readers.truth_event import Particles, TruthEvent
 
 __all__ = ["TRUTH_FORMAT", "Edm4hepTruthFile"]

@@ -15,7 +15,8 @@ from producers.readers.content import FileContent
 from producers.readers.event_chunks import as_event_ids
 from producers.readers.formats.flat import EventRows, event_rows, spacepoint_tree
 from producers.readers.location import Location
-from producers.readers.root_file import RootTable, open_root
+from producers.readers.root_file import open_root
+from producers.readers.root_table import RootTable
 from producers.readers.truth_event import (
     Particles,
     TruthEvent,

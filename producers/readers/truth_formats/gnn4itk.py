@@ -13,7 +13,8 @@ from producers.errors import InvalidEventError
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES, as_event_ids
 from producers.readers.location import Location
-from producers.readers.root_file import RootTable, open_root, step_of
+from producers.readers.root_file import open_root
+from producers.readers.root_table import RootTable, step_of
 from producers.readers.truth_event import (
     Particles,
     TruthEvent,

@@ -11,7 +11,8 @@ from producers.errors import UnequalEventsError
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES
 from producers.readers.location import Location
-from producers.readers.root_file import RootFile, RootTable, open_root, step_of
+from producers.readers.root_file import RootFile, open_root
+from producers.readers.root_table import RootTable, step_of
 from producers.readers.truth_event import Particles, TruthEvent, as_particle_ids
 
 __all__ = ["TRUTH_FORMAT", "SimulatedTruthFile"]
