@@ -15,6 +15,10 @@ __all__ = [
 ]
 
 
+_DISTANCE_BITS = 31
+"""Of a float32 without its sign."""
+
+
 def within_events(
     components: NDArray[np.integer], point_splits: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -95,22 +99,21 @@ def outward_order(
     Parameters
     ----------
     candidate : ndarray, shape (n,), int64
-        From zero; fewer than 2^32.
+        From zero; fewer than 2^33.
     distance2 : ndarray, shape (n,), float64
         Squared distances.
 
     Notes
     -----
-    Candidate and distance are made one number, for sorting that is several times
-    faster than by two keys: positive floats are ordered as their bits are. Points
-    that are equal in float32 are then ordered by their distance in float64.
+    Candidate, distance and place are made one number, for sorting that is several
+    times faster than by two keys: positive floats are ordered as their bits are.
+    Points that are equal in float32 are then ordered by their distance in float64.
     """
     # A sum beyond float32 is infinite, which is in order too: ties are looked into.
     with np.errstate(over="ignore"):
         bits = distance2.astype(np.float32).view(np.uint32)
-    keys = (candidate.astype(np.uint64) << np.uint64(32)) | bits
-    order = np.argsort(keys)
-    in_order = keys[order]
+    keys = (candidate.astype(np.uint64) << np.uint64(_DISTANCE_BITS)) | bits
+    order, in_order = _sorted_places(keys)
     is_tied = np.zeros(len(order) + 1, dtype=np.bool_)
     is_tied[1:-1] = in_order[1:] == in_order[:-1]
     tied = np.flatnonzero(is_tied[1:] | is_tied[:-1])
@@ -118,3 +121,17 @@ def outward_order(
         rows = order[tied]
         order[tied] = rows[np.lexsort((rows, distance2[rows], in_order[tied]))]
     return order
+
+
+def _sorted_places(
+    keys: NDArray[np.uint64],
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return where the sorted keys were, and the sorted keys."""
+    place_bits = np.uint64(max(len(keys).bit_length(), 1))
+    if len(keys) and int(keys.max()).bit_length() + int(place_bits) <= 64:
+        with_place = (keys << place_bits) | np.arange(len(keys), dtype=np.uint64)
+        with_place.sort()
+        places = with_place & np.uint64((1 << int(place_bits)) - 1)
+        return places.astype(np.int64), with_place >> place_bits
+    order = np.argsort(keys)
+    return order, keys[order]
