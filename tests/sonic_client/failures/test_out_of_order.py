@@ -1,5 +1,7 @@
 """Duplicate or out-of-order replies: each request has its own answer, once."""
 
+import threading
+
 import pytest
 
 from mock_server import FaultPlan
@@ -33,3 +35,24 @@ def test_a_request_that_was_tried_twice_has_one_outcome(
 
     assert (statistics.events, statistics.failed_events) == (100, 0)
     assert statistics.points == 200
+
+
+def test_threads_that_share_a_client_get_their_own_answers(
+    serve, config_for, requests_of, assert_whole
+):
+    faults = FaultPlan(seed=1).on(share=0.1).refuse("UNAVAILABLE", "not now")
+    outcomes = {}
+
+    with Client(config_for(serve(faults), serve(faults))) as client:
+
+        def run(name):
+            outcomes[name] = list(client.map(requests_of(50)))
+
+        threads = [threading.Thread(target=run, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30.0)
+
+    for name in range(4):
+        assert_whole(outcomes[name], 50)
