@@ -1,6 +1,6 @@
 """Which RPC is answered by what, down to those that nobody answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
@@ -40,11 +40,6 @@ def inference_handler(service: InferenceService) -> grpc.GenericRpcHandler:
 def _handler(
     behaviour: Callable[[Any, Any], Any], request_type: Any, *, is_stream: bool
 ) -> Any:
-    if is_stream:
-        return grpc.stream_stream_rpc_method_handler(
-            behaviour, request_type.FromString, _serialized
-        )
-
     def read(data: bytes) -> Any:
         try:
             return request_type.FromString(data)
@@ -57,7 +52,37 @@ def _handler(
             context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
         return behaviour(request, context)
 
+    @wraps(behaviour)
+    def answer_all(
+        requests: Iterator[Any], context: grpc.ServicerContext
+    ) -> Iterator[Any]:
+        readable = _Readable(requests)
+        yield from behaviour(iter(readable), context)
+        if readable.ended_early:
+            context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
+
+    if is_stream:
+        return grpc.stream_stream_rpc_method_handler(answer_all, read, _serialized)
     return grpc.unary_unary_rpc_method_handler(answer, read, _serialized)
+
+
+class _Readable:
+    """Requests of a stream up to the first that cannot be read.
+
+    gRPC itself would end the stream there too, but two such requests in a row make it
+    lose the call, for which the server's stop then waits for ever (grpcio 1.85).
+    """
+
+    def __init__(self, requests: Iterator[Any]) -> None:
+        self._requests = requests
+        self.ended_early = False
+
+    def __iter__(self) -> Iterator[Any]:
+        for request in self._requests:
+            if isinstance(request, _Unreadable):
+                self.ended_early = True
+                return
+            yield request
 
 
 def _serialized(message: Any) -> Any:
