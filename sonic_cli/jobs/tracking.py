@@ -35,6 +35,7 @@ from sonic_client import (
     ConfigError,
     ModelMetadata,
 )
+from sonic_client.observers import ProgressMeter
 
 __all__ = ["TrackingJob", "parse_scale", "run_tracking"]
 
@@ -109,7 +110,8 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
     )
     with ExitStack() as stack:
         server, config = stack.enter_context(_server(job))
-        client = stack.enter_context(Client(config))
+        meter = ProgressMeter()
+        client = stack.enter_context(Client(config, observers=[meter]))
         producer = TrackFindingProducer(
             client.metadata, min_space_points=job.min_space_points
         )
@@ -124,7 +126,9 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
             )
             n_before = writer.n_done
             with progress("track", len(source), unit="events") as show:
-                loop.process(lambda n_events: show(n_before + n_events))
+                loop.process(
+                    lambda n_events: show(n_before + n_events, _in_flight(meter))
+                )
             closing = time.perf_counter()
         done = TrackingReport(
             output=job.output,
@@ -141,6 +145,12 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
     if job.json is not None:
         write_json(job.json, {"command": job.command, **done.to_dict()})
     return done
+
+
+def _in_flight(meter: ProgressMeter) -> str:
+    """Return how many requests wait for their answers, for the progress display."""
+    n_in_flight = meter.progress().in_flight
+    return f"{n_in_flight} in flight" if n_in_flight else ""
 
 
 @contextmanager
