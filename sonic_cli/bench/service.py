@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ from sonic_cli.outputs import check_outputs, whole_path, write_json
 from sonic_cli.progress import Report, progress
 
 __all__ = ["ServiceBench", "ServiceScan", "run_service_bench"]
+
+
+START_LIMIT_S = 300.0
+"""All models of all instances load at once, each in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,18 +161,22 @@ def _measure(
 def _server(
     job: ServiceBench, instances: int, models: Iterable[str]
 ) -> Iterator[Engine]:
-    with (
-        written_repository(
-            sorted(models), job.weights, instances=instances, gpu=job.gpu
-        ) as repository,
-        engine(
-            job.engine,
-            EngineSettings(
-                repository=repository,
-                threads=job.threads,
-                python=job.python if job.engine == "triton" else None,
-                start_limit_s=300.0,
-            ),
-        ) as server,
-    ):
-        yield server
+    settings = EngineSettings(
+        models=tuple(sorted(models)),
+        weights=job.weights,
+        instances=instances,
+        threads=job.threads,
+        gpu=job.gpu,
+        start_limit_s=START_LIMIT_S,
+    )
+    with ExitStack() as stack:
+        if job.engine == "triton":
+            settings = replace(settings, python=job.python)
+        else:  # which has the ensemble only as Triton has it, by a repository
+            repository = written_repository(
+                settings.models, job.weights, instances=instances, gpu=False
+            )
+            settings = replace(
+                settings, weights=None, repository=stack.enter_context(repository)
+            )
+        yield stack.enter_context(engine(job.engine, settings))

@@ -74,7 +74,7 @@ def _throughput(axes: Axes, measurements: Sequence[Measurement], axis: str) -> N
             linestyle="--" if model == DIRECT else "-",
         )
     axes.set(xlabel=axis, ylabel="events per second")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylim(bottom=0.0)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:

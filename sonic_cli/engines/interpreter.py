@@ -11,6 +11,7 @@ import importlib.util
 import json
 import sys
 import sysconfig
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def interpreter_facts() -> dict[str, Any]:
     -------
     dict
         ``version`` ("3.11"), ``bindir`` (folder of its executable), ``libdir`` (of its
-        shared library), ``pytriton`` (folder of that package, or None).
+        shared library), ``pytriton`` (folder of that package, or None), ``numpy`` (its
+        version, or None).
     """
     spec = importlib.util.find_spec("pytriton")
     folders = (spec.submodule_search_locations if spec is not None else None) or []
@@ -32,7 +34,15 @@ def interpreter_facts() -> dict[str, Any]:
         "bindir": str(Path(sys.executable).absolute().parent),
         "libdir": sysconfig.get_config_var("LIBDIR") or "",
         "pytriton": next(iter(folders), None),
+        "numpy": _version_of("numpy"),
     }
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from sonic_cli.engines.repository_folder import written_repository
 from sonic_cli.engines.settings import EngineSettings
 from sonic_cli.engines.triton import TritonServer
 from sonic_cli.engines.triton_command import TritonOptions
-from sonic_cli.errors import needs_extra
 from sonic_client.errors import ConfigError
 
 __all__ = ["TrackingTriton"]
@@ -38,8 +37,9 @@ class TrackingTriton:
                 "real Triton"
             )
         self.settings = settings
-        self._written: tempfile.TemporaryDirectory[str] | None = None
         self._server: TritonServer | None = None
+        self._opened = ExitStack()
+        """The server, and the folder of its repository if that was written for it."""
 
     @property
     def server(self) -> TritonServer:
@@ -87,24 +87,29 @@ class TrackingTriton:
             As `TritonServer.start`.
         """
         settings = self.settings
-        server = TritonServer(
-            settings.repository or self._write_repository(),
-            python=settings.python,
-            container=settings.container,
-            grpc_port=settings.grpc_port,
-            http_port=settings.http_port or 0,
-            metrics_port=settings.metrics_port or 0,
-            threads=settings.threads,
-            options=_options(settings),
-            start_limit_s=settings.start_limit_s,
-            log=settings.log,
-        )
-        try:
-            server.start()
-        except BaseException:
-            self._remove_repository()
-            raise
-        self._server = server
+        with ExitStack() as opened:
+            repository = settings.repository or opened.enter_context(
+                written_repository(
+                    settings.models,
+                    settings.weights,
+                    instances=settings.instances,
+                    gpu=settings.gpu,
+                )
+            )
+            server = TritonServer(
+                repository,
+                python=settings.python,
+                container=settings.container,
+                grpc_port=settings.grpc_port,
+                http_port=settings.http_port or 0,
+                metrics_port=settings.metrics_port or 0,
+                threads=settings.threads,
+                options=_options(settings),
+                start_limit_s=settings.start_limit_s,
+                log=settings.log,
+            )
+            opened.enter_context(server)
+            self._server, self._opened = server, opened.pop_all()
 
     def wait(self) -> None:
         """Return when the server was stopped, by another thread.
@@ -118,10 +123,8 @@ class TrackingTriton:
 
     def stop(self) -> None:
         """Stop it; nothing if not started."""
-        if self._server is not None:
-            server, self._server = self._server, None
-            server.stop()
-        self._remove_repository()
+        self._server = None
+        self._opened.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -135,29 +138,6 @@ class TrackingTriton:
     ) -> None:
         self.stop()
 
-    def _write_repository(self) -> Path:
-        with needs_extra("pipeline"):
-            from exatrkx_pipeline.repository import (  # noqa: PLC0415
-                plan_repository,
-                write_repository,
-            )
-        settings = self.settings
-        plans = plan_repository(
-            settings.models,
-            weights=settings.weights,
-            instances=settings.instances,
-            device="gpu" if settings.gpu else "cpu",
-        )
-        self._written = tempfile.TemporaryDirectory(prefix="sonic-repository-")
-        folder = Path(self._written.name) / "models"
-        write_repository(folder, plans, settings.weights)
-        return folder
-
-    def _remove_repository(self) -> None:
-        if self._written is not None:
-            self._written.cleanup()
-            self._written = None
-
 
 def _options(settings: EngineSettings) -> TritonOptions:
     is_explicit = settings.model_control == "explicit"
@@ -170,5 +150,6 @@ def _options(settings: EngineSettings) -> TritonOptions:
         models=named,
         tls=settings.tls,
         token=settings.token,
+        is_complete=settings.repository is None,
         extra=("--model-control-mode=explicit",) if is_explicit and not named else (),
     )

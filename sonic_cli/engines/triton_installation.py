@@ -17,6 +17,8 @@ __all__ = ["TritonInstallation", "TritonNotFoundError", "find_triton"]
 
 BACKEND, STUB = "python", "triton_python_backend_stub"
 PROBE_LIMIT_S = 30.0
+NEWEST_NUMPY = 1
+"""Of the wheel's python backend, which was built before numpy 2 moved its fields."""
 
 
 class TritonNotFoundError(SonicError):
@@ -108,6 +110,12 @@ def _in_wheel(facts: Mapping[str, Any]) -> TritonInstallation:
         raise TritonNotFoundError(
             f"nvidia-pytriton is there, but lacks {missing[0]}: expected a wheel that "
             f"carries tritonserver for Python {facts['version']}, such as 0.7.0"
+        )
+    numpy = facts["numpy"]
+    if numpy is not None and int(numpy.partition(".")[0]) > NEWEST_NUMPY:
+        raise TritonNotFoundError(
+            f"nvidia-pytriton is there, but so is numpy {numpy}: expected numpy < 2, "
+            "with a later one its models see zeros for every tensor"
         )
     return TritonInstallation(
         binary=binary,

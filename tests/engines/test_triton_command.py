@@ -40,6 +40,12 @@ def test_named_models_alone_are_loaded():
     ]
 
 
+def test_complete_configurations_are_taken_as_they_are():
+    arguments = triton_arguments("/repo", PORTS, TritonOptions(is_complete=True))
+
+    assert arguments[-1] == "--disable-auto-complete-config"
+
+
 def test_tls_turns_off_http_in_clear_text():
     arguments = triton_arguments("/repo", PORTS, TritonOptions(tls=TLS))
 

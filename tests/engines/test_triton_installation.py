@@ -1,10 +1,12 @@
 """Where tritonserver is looked for."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from sonic_cli.engines import interpreter
 from sonic_cli.engines.triton_installation import TritonNotFoundError, find_triton
 
 VERSION = "{}.{}".format(*sys.version_info)
@@ -28,6 +30,7 @@ def pretend_wheel(site: Path, version: str = VERSION) -> Path:
 def test_wheel_brings_binary_backend_and_the_stub_of_this_python(tmp_path, monkeypatch):
     root = pretend_wheel(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(interpreter, "version", lambda _: "1.26.4")
 
     found = find_triton()
 
@@ -43,6 +46,17 @@ def test_wheel_brings_binary_backend_and_the_stub_of_this_python(tmp_path, monke
             root / f"python_backend_stubs/{VERSION}/triton_python_backend_stub"
         ),
     }
+
+
+def test_wheel_beside_a_numpy_that_its_backend_misreads_is_refused(
+    tmp_path, monkeypatch
+):
+    pretend_wheel(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(interpreter, "version", lambda _: "2.4.6")
+
+    with pytest.raises(TritonNotFoundError, match=r"numpy 2\.4\.6: expected numpy < 2"):
+        find_triton()
 
 
 def test_wheel_without_a_stub_for_this_python_is_refused(tmp_path, monkeypatch):
@@ -88,10 +102,8 @@ def test_python_that_does_not_run_is_named(tmp_path):
 
 def test_other_environment_without_the_wheel_is_named(tmp_path):
     python = tmp_path / "python"
-    python.write_text(
-        "#!/bin/sh\n"
-        """echo '{"version": "3.11", "bindir": "", "libdir": "", "pytriton": null}'"""
-    )
+    facts = {"version": "3.11", "bindir": "", "libdir": "", "pytriton": None}
+    python.write_text(f"#!/bin/sh\necho '{json.dumps({**facts, 'numpy': None})}'")
     python.chmod(0o755)
 
     with pytest.raises(TritonNotFoundError, match=r"sonic-tracking\[pipeline,triton\]"):

@@ -9,6 +9,7 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
 from sonic_cli.bench.events import read_features
 from sonic_cli.engines.triton import TritonServer
+from sonic_cli.engines.triton_command import TritonOptions
 from sonic_cli.jobs.stage_edges import feature_scale
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
@@ -22,7 +23,10 @@ def start_triton(triton_python):
 
     def make(**options) -> TritonServer:
         return TritonServer(
-            REPOSITORY, python=triton_python, start_limit_s=200.0, **options
+            REPOSITORY,
+            python=triton_python,
+            start_limit_s=200.0,
+            options=TritonOptions(is_complete=True, **options),
         )
 
     return make

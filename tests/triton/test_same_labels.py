@@ -3,10 +3,7 @@
 import numpy as np
 import pytest
 
-from exatrkx_pipeline import bundled_weights
 from exatrkx_pipeline.track_building import number_by_first_appearance
-from mock_server import MockServer
-from mock_server.tracking import tracking_models
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
@@ -34,12 +31,6 @@ def served_labels(url, model, events):
         return [outcome.outputs["LABELS"] for outcome in client.map(requests)]
 
 
-@pytest.fixture(scope="module")
-def mock():
-    with MockServer(tracking_models(bundled_weights())) as server:
-        yield server
-
-
 def assert_same_partitions(found, expected):
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -56,14 +47,5 @@ def test_triton_gives_the_labels_of_the_pipeline_itself(
     events = [*events_of(name), *ODD]
 
     found = served_labels(triton.url, model, events)
-
-    assert_same_partitions(found, [pipeline.labels(event) for event in events])
-
-
-@pytest.mark.parametrize("name", DATA)
-def test_mock_gives_the_labels_of_the_pipeline_itself(mock, pipeline, events_of, name):
-    events = [*events_of(name), *ODD]
-
-    found = served_labels(mock.url, "exatrkx", events)
 
     assert_same_partitions(found, [pipeline.labels(event) for event in events])

@@ -13,7 +13,6 @@ import tritonclient.grpc as triton_client
 from producers import open_events
 from producers.features import node_features
 from producers.readers import TrackEvents
-from sonic_cli.engines.triton_command import TritonOptions
 from sonic_cli.jobs.stage_edges import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
@@ -65,7 +64,7 @@ def await_inferences(url: str, model: str, n_wanted: int) -> None:
 
 def test_job_survives_the_death_of_its_server(start_triton, sample, expected, tmp_path):
     output = tmp_path / "tracks.root"
-    with start_triton(options=TritonOptions(models=("exatrkx",))) as server:
+    with start_triton(models=("exatrkx",)) as server:
         job = track(
             sample, output, "--server", server.url, "--fallback", "mock",
             "--window", 2,
