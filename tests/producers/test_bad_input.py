@@ -1,5 +1,7 @@
 """Every wrong input is found with one clear line that names the file."""
 
+import sys
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -431,3 +433,26 @@ def test_a_truncated_numpy_file_is_refused(tmp_path):
 
     with pytest.raises(UnreadableFileError, match=r"one\.npy: truncated numpy file"):
         read_all(path)
+
+
+def test_damage_in_a_column_that_is_not_needed_is_not_met(write_tree, sample):
+    path = write_tree(other=sample.column(0))
+    with uproot.open(path) as file:
+        seek = int(file["events"]["other"].member("fBasketSeek")[0])
+    content = bytearray(path.read_bytes())
+    content[seek : seek + 60] = b"\xff" * 60
+    path.write_bytes(bytes(content))
+
+    (chunk,) = open_events(path)
+
+    assert chunk.event_ids.tolist() == list(sample.event_ids)
+
+
+def test_parquet_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "events.parquet"
+    path.write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'sonic-tracking\[parquet\]'"):
+        open_events(path)
