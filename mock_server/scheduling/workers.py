@@ -6,7 +6,6 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from mock_server.scheduling.pending import Dropped, PendingRequest, Turn
-from mock_server.scheduling.queue import cancelled
 
 
 class Scheduler(Protocol):
@@ -111,10 +110,7 @@ class Workers:
         with self._changed:
             self._callers -= 1
         try:
-            if pending.is_cancelled:
-                self._drop(cancelled(pending))
-            else:
-                self._run(instance, (pending,))
+            self._run(instance, (pending,))
         finally:
             self._instances[0].put(instance)
 

@@ -7,6 +7,7 @@ from mock_server import Model, ModelError, TensorSpec
 from mock_server.codec import RawTensor
 from mock_server.inference import InferenceRequest
 from mock_server.loaded_model import LoadedModel
+from mock_server.scheduling.settings import DynamicBatching
 from mock_server.statistics import FailureReason
 
 
@@ -147,8 +148,9 @@ def test_refused_request_counts_nowhere(serve, connect, tensor):
 
 
 def test_request_nobody_waits_for_is_not_run_and_counts_as_failure():
-    loaded = LoadedModel(model(crash))
-    x = RawTensor("X", "FP32", (1,), bytes(4))
+    batching = DynamicBatching()
+    loaded = LoadedModel(model(crash, max_batch_size=1, dynamic_batching=batching))
+    x = RawTensor("X", "FP32", (1, 1), bytes(4))
     request = InferenceRequest(model_name="m", inputs=(x,))
     request.cancellation.cancel()
 

@@ -6,6 +6,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from mock_server import Model, ModelError, TensorSpec
+from mock_server.scheduling.settings import DynamicBatching
 
 WAIT_S = 10.0
 
@@ -189,25 +190,31 @@ def test_running_model_sees_that_its_client_has_left(serve, stub_of, is_streamed
     assert seen.wait(WAIT_S)
 
 
-def test_cancelled_request_in_the_queue_is_never_run(serve, stub_of):
+def test_request_cancelled_in_the_queue_of_a_batching_model_is_not_run(serve, stub_of):
     started, release = threading.Event(), threading.Event()
     ran = []
 
     def hold(tensors):
-        ran.append(tensors["X"][0])
+        ran.append(tensors["X"][0, 0])
         started.set()
         assert release.wait(WAIT_S)
         return identity(tensors)
 
-    stub = stub_of(serve(model("m", hold)))
-    running = stub.ModelInfer.future(request("m", 1))
+    def ask(value, **options):
+        message = request("m", value)
+        message.inputs[0].shape[:] = [1, 1]
+        return stub.ModelInfer.future(message, **options)
+
+    batching = DynamicBatching()
+    stub = stub_of(serve(model("m", hold, max_batch_size=1, dynamic_batching=batching)))
+    running = ask(1)
     assert started.wait(WAIT_S)
-    waiting = stub.ModelInfer.future(request("m", 2), timeout=0.05)
+    waiting = ask(2, timeout=0.05)
     assert waiting.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     release.set()
     running.result(WAIT_S)
 
-    stub.ModelInfer(request("m", 3))
+    ask(3).result(WAIT_S)
 
     assert ran == [1, 3]
 

@@ -94,7 +94,7 @@ def test_stopped_workers_start_again_with_a_request(workers, runs, pending):
 def test_cancelled_request_is_dropped_when_the_instance_takes_work(
     workers, runs, pending
 ):
-    some = workers()
+    some = workers(scheduler=DynamicBatcher(DynamicBatching(), 1))
     gone = pending("b")
     for request in (pending("a"), gone, pending("c")):
         some.submit(request)
@@ -116,15 +116,6 @@ def test_caller_runs_a_request_itself(workers, runs, pending):
     some.run_here(pending("a"))
 
     assert runs.batches == [(0, ["a"])]
-
-
-def test_cancelled_caller_runs_nothing(workers, runs, pending):
-    request = pending("a")
-    request.request.cancellation.cancel()
-
-    workers().run_here(request)
-
-    assert (runs.batches, runs.dropped) == ([], ["a"])
 
 
 def test_callers_and_threads_share_the_instance(workers, runs, pending):
