@@ -35,7 +35,8 @@ from sonic_client.observer import (
 )
 from sonic_client.parts import outcome_of_parts
 from sonic_client.retry import Timing
-from sonic_client.route import Router
+from sonic_client.route import Route
+from sonic_client.router import Router
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.types import (
     Answer,
@@ -129,7 +130,7 @@ class Dispatcher:
             request_id=_wire_id(batch),
             inputs=self._layout.join(batch),
         )
-        route = self._router.route(next(self._numbers))
+        route = Route(self._router, next(self._numbers))
         started = self._timing.clock()
         n_bytes = sum(item.n_bytes for item in batch)
         try:

@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sonic_client.adaptive import AdaptiveTimeout
-from sonic_client.config import ClientConfig
 from sonic_client.errors import (
     DeadlineExceededError,
     FallbackDriftError,
@@ -18,21 +16,20 @@ from sonic_client.errors import (
     SonicError,
     TransientError,
 )
-from sonic_client.fallback import Standby, find_drift
-from sonic_client.observer import Observer, TryEnded
+from sonic_client.fallback import find_drift
+from sonic_client.observer import TryEnded
 from sonic_client.retry import (
     Disposition,
-    RetryBudget,
     RetryChain,
     RetryStep,
     Situation,
-    Timing,
     disposition_of,
 )
-from sonic_client.servers import Lease, ServerPool
+from sonic_client.router import Router
+from sonic_client.servers import Lease
 from sonic_client.transport.base import InferCall, InferReply
 
-__all__ = ["Delivery", "Route", "Router"]
+__all__ = ["Delivery", "Route"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,52 +59,14 @@ class Delivery(Generic[ResultT]):
     is_fallback: bool = False
 
 
-class Router:
-    """What all messages of a client share on their ways.
+class Route:
+    """The tries of one message.
 
     Parameters
     ----------
-    config : ClientConfig
-    pool : ServerPool
-    standby : Standby or None
-        The fallback.
-    observer : Observer
-        Is told of every try.
-    timing : Timing
-    adaptive_timeout : AdaptiveTimeout or None
-        Says how long a try may take, if the configuration does not.
-    """
-
-    def __init__(
-        self,
-        config: ClientConfig,
-        pool: ServerPool,
-        standby: Standby | None,
-        *,
-        observer: Observer,
-        timing: Timing,
-        adaptive_timeout: AdaptiveTimeout | None = None,
-    ) -> None:
-        self.config, self.pool, self.standby = config, pool, standby
-        self.observer, self.timing = observer, timing
-        self.adaptive_timeout = adaptive_timeout
-        self.budget = RetryBudget(config.retry, timing.clock)
-        self.has_fallback = standby is not None and "fallback" in config.retry.chain
-        self._events_to_compare = config.fallback.compare_events if standby else 0
-
-    def take_comparison(self, events: int) -> bool:
-        """Return whether a new message of so many events is among the first ones."""
-        is_early = self._events_to_compare > 0
-        self._events_to_compare -= events if is_early else 0
-        return is_early
-
-    def route(self, message: int) -> Route:
-        """Return the way of a new message, by its number."""
-        return Route(self, message)
-
-
-class Route:
-    """The tries of one message.
+    router : Router
+    message : int
+        Its number.
 
     Attributes
     ----------

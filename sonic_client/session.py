@@ -28,7 +28,7 @@ from sonic_client.flights import Flights
 from sonic_client.joining import Joiner
 from sonic_client.observer import Observer, Observers
 from sonic_client.retry import Timing
-from sonic_client.route import Router
+from sonic_client.router import Router
 from sonic_client.servers import ServerPool
 from sonic_client.statistics import StatisticsRecorder
 from sonic_client.summary import JobSummary, ServerInterval

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.errors import (
@@ -19,44 +17,23 @@ from sonic_client.retry.timing import Timing
 from sonic_client.servers.admissions import Admissions
 from sonic_client.servers.announcements import Announcements
 from sonic_client.servers.choice import choose_server
+from sonic_client.servers.lease import Lease
 from sonic_client.servers.member import Member
 from sonic_client.servers.verdict import Verdict, verdict_on
 from sonic_client.summary import ServerInterval
 from sonic_client.transport.base import Transport
 from sonic_client.types import ModelMetadata
 
-__all__ = ["Lease", "ServerPool"]
-
-
-class Lease:
-    """A server for one try; a context manager, so that its slot becomes free."""
-
-    def __init__(self, pool: ServerPool, member: Member) -> None:
-        self._pool = pool
-        self.member = member
-        self.is_trial = member.take()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.member.release(is_trial=self.is_trial)
-        if self.is_trial:
-            self._pool.notify()
+__all__ = ["ServerPool"]
 
 
 class ServerPool:
     """The servers that have the model, each with one connection that is kept.
 
     Preferred servers are asked first; the others are connected to when one of
-    those fails a call. A server gets requests when it passed admission: it has room, it
-    has the model, and the model is the same as at the first server. One that fails
-    is asked again in the background, for as long as the pool is open.
+    those fails a call. A server gets requests when it passed admission: it has
+    room, it has the model, and the model is the same as at the first server. One
+    that fails is asked again in the background, for as long as the pool is open.
 
     Parameters
     ----------
@@ -177,7 +154,7 @@ class ServerPool:
         ]
         named = [each for each in candidates if each.name == only and each.is_usable]
         name = choose_server(named or candidates, tried)
-        return None if name is None else Lease(self, self._members[name])
+        return None if name is None else Lease(self._members[name], self.notify)
 
     def judge(self, lease: Lease, error: SonicError | None, latency_s: float) -> None:
         """Draw the conclusion from a try: its error, or None for an answer."""
