@@ -55,7 +55,10 @@ class VertexProducer:
 
 def find_vertices(path: Path) -> Iterator[tuple[Event, float]]:
     """Yield each event of the file with the z of its collision, in mm."""
-    with server, Client(ClientConfig(servers=server.url, model_name="vertex")) as client:
+    with (
+        server,
+        Client(ClientConfig(servers=server.url, model_name="vertex")) as client,
+    ):
         yield from EventLoop(open_events(path), VertexProducer(), client).run()
 
 

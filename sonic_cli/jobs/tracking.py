@@ -23,6 +23,7 @@ from producers import (
 )
 from producers.event_loop import FailurePolicy
 from producers.readers import locations
+from producers.writers.track_files import choose_track_format
 from sonic_cli.jobs.client_settings import ClientSettings
 from sonic_cli.jobs.memory import peak_memory_bytes
 from sonic_cli.jobs.server import ServerInUse, tracking_server
@@ -101,6 +102,7 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
         {"--output": job.output, "--json": job.json}, inputs=local, force=job.force
     )
     check_interrupted(job.output, resume=job.resume, force=job.force)
+    choose_track_format(job.output, job.output_format)
     source = open_events(
         job.files,
         format=job.input_format,

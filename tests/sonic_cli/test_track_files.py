@@ -192,3 +192,13 @@ def test_a_terminated_job_goes_on(sonic, sample, server, sizes, tmp_path):
     for got, wanted in pairs:
         np.testing.assert_array_equal(got.candidates.labels, wanted.candidates.labels)
     assert not (tmp_path / "t.root.partial").exists()
+
+
+def test_an_unknown_suffix_is_refused_before_a_server_is_asked(sonic, sample):
+    result = sonic(
+        *("track", sample / "events.root", "-o", "t.dat"),
+        *("--server", "grpc://localhost:1"),
+    )
+
+    assert result.exit_code == 2
+    assert "t.dat: the suffix says no format" in result.stderr
