@@ -80,7 +80,7 @@ def test_clauses_add_up_and_the_plan_before_stays_as_it_was():
         ({"larger_than_bytes": 7}, [1, 2, 3, 4, 5, 6]),
         ({"larger_than_bytes": 8}, []),
     ],
-    ids=str,
+    ids=lambda value: "+".join(value) or "any" if isinstance(value, dict) else "",
 )
 def test_all_that_a_selection_says_must_hold(selected, expected):
     plan = FaultPlan().on(**selected).hang()
