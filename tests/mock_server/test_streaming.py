@@ -191,7 +191,7 @@ def test_running_model_sees_that_its_client_has_left(serve, stub_of, is_streamed
 
 
 def test_request_cancelled_in_the_queue_of_a_batching_model_is_not_run(serve, stub_of):
-    started, release = threading.Event(), threading.Event()
+    started, release, probed, cancelled = (threading.Event() for _ in range(4))
     ran = []
 
     def hold(tensors):
@@ -205,12 +205,23 @@ def test_request_cancelled_in_the_queue_of_a_batching_model_is_not_run(serve, st
         message.inputs[0].shape[:] = [1, 1]
         return stub.ModelInfer.future(message, **options)
 
-    batching = DynamicBatching()
-    stub = stub_of(serve(model("m", hold, max_batch_size=1, dynamic_batching=batching)))
+    def watch(tensors, inference):
+        inference.cancellation.when_cancelled(cancelled.set)
+        probed.set()
+        assert cancelled.wait(WAIT_S)
+        return identity(tensors)
+
+    holding = model("m", hold, max_batch_size=1, dynamic_batching=DynamicBatching())
+    stub = stub_of(serve(holding, model("probe", watch)))
     running = ask(1)
     assert started.wait(WAIT_S)
     waiting = ask(2, timeout=0.05)
     assert waiting.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    # A later call on the same connection was cancelled: so was the earlier one.
+    probe = stub.ModelInfer.future(request("probe"))
+    assert probed.wait(WAIT_S)
+    probe.cancel()
+    assert cancelled.wait(WAIT_S)
     release.set()
     running.result(WAIT_S)
 
