@@ -125,7 +125,8 @@ class Standby:
             raise self._cannot_start(str(error)) from error
         if self._transport is None:
             self._transport = self._connect(
-                ServerConfig(url=server.url, name=self.name)
+                # It is on this machine: memory it can share is not worth a setting.
+                ServerConfig(url=server.url, name=self.name, shared_memory="auto")
             )
             await self._transport.open()
         return self._transport

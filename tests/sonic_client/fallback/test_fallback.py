@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
 from mock_server import FaultPlan
 from sonic_client import (
@@ -301,3 +302,22 @@ def test_an_unknown_name_is_refused_before_anything_is_opened(make_server, confi
 def test_what_is_neither_server_nor_function_is_refused(make_server, config_for):
     with make_server() as server, pytest.raises(ConfigError, match="FallbackServer"):
         Client(config_for(server), fallback=3).__enter__()
+
+
+def test_it_is_given_tensors_in_shared_memory_without_being_asked(
+    make_server, config_for, requests_of
+):
+    fallback = make_server()
+    with make_server(DOWN) as server:
+        client = Client(config_for(server), fallback=fallback)
+        with client:
+            (outcome,) = client.map(requests_of(1))
+            regions = fallback_regions(fallback.url)
+
+    assert outcome.is_fallback
+    assert regions
+
+
+def fallback_regions(url):
+    with InferenceServerClient(url.removeprefix("grpc://")) as raw:
+        return raw.get_system_shared_memory_status().regions
