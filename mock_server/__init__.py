@@ -11,15 +11,30 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
+    from mock_server.ensembles.steps import Ensemble, Step
     from mock_server.errors import ModelError
     from mock_server.faults import Arrival, FaultHook, FaultPlan
     from mock_server.mock_triton import MockTriton
+    from mock_server.model_config.declaration import model_of_text
     from mock_server.models import Model, ModelFunction, TensorSpec
     from mock_server.received import ReceivedRequest
+    from mock_server.repository import ModelLoadError
+    from mock_server.scheduling.settings import (
+        Control,
+        ControlInput,
+        DynamicBatching,
+        QueuePolicy,
+        SequenceBatching,
+        TimeoutAction,
+    )
     from mock_server.server import MockServer
 
 __all__ = [
     "Arrival",
+    "Control",
+    "ControlInput",
+    "DynamicBatching",
+    "Ensemble",
     "FaultHook",
     "FaultPlan",
     "MockServer",
@@ -27,16 +42,33 @@ __all__ = [
     "Model",
     "ModelError",
     "ModelFunction",
+    "ModelLoadError",
+    "QueuePolicy",
     "ReceivedRequest",
+    "SequenceBatching",
+    "Step",
     "TensorSpec",
+    "TimeoutAction",
+    "model_of_text",
 ]
 
 _HOMES = {
+    "ensembles.steps": ("Ensemble", "Step"),
     "errors": ("ModelError",),
     "faults": ("Arrival", "FaultHook", "FaultPlan"),
     "mock_triton": ("MockTriton",),
+    "model_config.declaration": ("model_of_text",),
     "models": ("Model", "ModelFunction", "TensorSpec"),
     "received": ("ReceivedRequest",),
+    "repository": ("ModelLoadError",),
+    "scheduling.settings": (
+        "Control",
+        "ControlInput",
+        "DynamicBatching",
+        "QueuePolicy",
+        "SequenceBatching",
+        "TimeoutAction",
+    ),
     "server": ("MockServer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,7 +1,7 @@
 """A KServe v2 server in this process."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -149,20 +149,19 @@ class MockServer:
         """
         self._repository.add(model)
 
+    # Any: what `Model` takes, which checks it.
     def model(
         self,
         *,
         inputs: Iterable[TensorSpec],
         outputs: Iterable[TensorSpec],
         name: str | None = None,
-        max_batch_size: int = 0,
-        parameters: Mapping[str, str] | None = None,
-        version: str = "1",
-        instances: int = 1,
+        **options: Any,
     ) -> Callable[[FunctionT], FunctionT]:
         """Serve the decorated function, which stays as it is.
 
-        The name is the function's unless given; the rest is as in `Model`.
+        The name is the function's unless given; inputs, outputs and further options
+        are the fields of `Model`.
         """
 
         def serve(function: FunctionT) -> FunctionT:
@@ -172,10 +171,7 @@ class MockServer:
                     inputs=tuple(inputs),
                     outputs=tuple(outputs),
                     function=function,
-                    max_batch_size=max_batch_size,
-                    parameters=parameters or {},
-                    version=version,
-                    instances=instances,
+                    **options,
                 )
             )
             return function
