@@ -32,7 +32,9 @@ track_building = { method = "components", score_cut = 0.75 }
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand, which has subcommands of its own."""
-    models = typer.Typer(no_args_is_help=True, help="Weights from elsewhere.")
+    models = typer.Typer(
+        no_args_is_help=True, help="Weights from elsewhere.", epilog=EXAMPLES
+    )
     models.command("import", epilog=EXAMPLES)(import_models)
     models.callback()(_models)
     app.add_typer(models, name="models")

@@ -108,3 +108,9 @@ def test_bundled_weights_are_small_enough_to_commit():
     size = sum(file.stat().st_size for file in bundled_weights().iterdir())
 
     assert size < 20e6
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_a_device_that_is_not_there_is_named(device):
+    with pytest.raises(ValueError, match=f"device '{device}'"):
+        load_weights(bundled_weights(), device=device)

@@ -16,6 +16,8 @@ COMMANDS = (
     "servers",
     "describe",
     "repository",
+    "models",
+    "bench",
     "demo",
 )
 
