@@ -108,7 +108,8 @@ def test_generate_without_an_input(http_json):
 def test_generate_of_no_json(http_json):
     assert http_json("/v2/models/versions/generate", "{").error == (
         500,
-        "failed to parse the request JSON buffer: Missing a name for object member. at 1",
+        "failed to parse the request JSON buffer: Missing a name for object member. at "
+        "1",
     )
 
 

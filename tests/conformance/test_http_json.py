@@ -161,7 +161,8 @@ def test_half_precision_cannot_be_answered_as_json(http_call, datatype):
 
     assert answer.error == (
         400,
-        f"sending {datatype} data via JSON is not supported. Please use the binary data "
+        f"sending {datatype} data via JSON is not supported. Please use the binary "
+        "data "
         "format for output",
     )
 
@@ -250,7 +251,8 @@ LOST = "attempt to access non-existing object member"
     [
         (
             "{",
-            "failed to parse the request JSON buffer: Missing a name for object member. "
+            "failed to parse the request JSON buffer: Missing a name for object "
+            "member. "
             "at 1",
         ),
         (
@@ -394,7 +396,8 @@ def test_input_without_data(http_json):
 
     assert http_json(PATH, sent).error == (
         400,
-        "Input must set only one of the following fields: 'data', 'binary_data_size' in "
+        "Input must set only one of the following fields: 'data', 'binary_data_size' "
+        "in "
         "'parameters', 'shared_memory_region' in 'parameters'. But no field is set",
     )
 

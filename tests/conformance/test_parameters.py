@@ -114,7 +114,8 @@ def test_priority_may_be_unsigned(grpc_ask):
 def test_keys_of_the_server_are_reserved(grpc_ask):
     assert with_parameter(grpc_ask, "triton_key", int64_param=1) == grpc_ask.refusal(
         "INVALID_ARG",
-        "parameter keys starting with 'triton_' are reserved for Triton usage. Only the "
+        "parameter keys starting with 'triton_' are reserved for Triton usage. Only "
+        "the "
         "following keys starting with 'triton_' are allowed: "
         "triton_enable_empty_final_response",
     )

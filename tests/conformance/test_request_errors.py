@@ -21,7 +21,8 @@ def count_text(expected, given, missing, model="add_sub"):
     got = len(given.split(",")) if given != "[]" else 0
     return (
         f"expected {expected} inputs but got {got} inputs for model '{model}'. Got "
-        f"input(s) {given}, but missing required input(s) {missing}. Please provide all "
+        f"input(s) {given}, but missing required input(s) {missing}. Please provide "
+        "all "
         "required input(s)."
     )
 
@@ -279,7 +280,8 @@ STRING = "for inference input 'X_STRING' for model 'types'"
         (
             (1,),
             b"\1\0\0",
-            f"incomplete string length indicator {STRING}, expecting 4 bytes but only 3 "
+            f"incomplete string length indicator {STRING}, expecting 4 bytes but only "
+            "3 "
             "bytes available. Please make sure the string length indicator is in one "
             "buffer.",
         ),
@@ -315,7 +317,8 @@ def test_typed_and_raw_contents_together(grpc_ask):
 
     assert answer == grpc_ask.refusal(
         "INVALID_ARG",
-        "contents field must not be specified when using raw_input_contents for 'X' for "
+        "contents field must not be specified when using raw_input_contents for 'X' "
+        "for "
         "model 'versions'",
     )
 

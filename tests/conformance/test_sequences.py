@@ -85,7 +85,8 @@ def test_sequence_may_be_named_by_a_text(ask):
 def test_request_without_a_start_is_refused(ask):
     assert step(ask, "sequence", 1, 9999) == ask.refusal(
         "INVALID_ARG",
-        "inference request for sequence 9999 to model 'sequence' must specify the START "
+        "inference request for sequence 9999 to model 'sequence' must specify the "
+        "START "
         "flag on the first request of the sequence",
     )
 

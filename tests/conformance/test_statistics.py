@@ -233,7 +233,8 @@ COUNTERS = {
     "microseconds (includes cached requests)",
     "nv_inference_compute_input_duration_us": "Cumulative compute input duration in "
     "microseconds (does not include cached requests)",
-    "nv_inference_compute_infer_duration_us": "Cumulative compute inference duration in "
+    "nv_inference_compute_infer_duration_us": "Cumulative compute inference duration "
+    "in "
     "microseconds (does not include cached requests)",
     "nv_inference_compute_output_duration_us": "Cumulative inference compute output "
     "duration in microseconds (does not include cached requests)",
