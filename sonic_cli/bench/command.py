@@ -30,8 +30,8 @@ EXPORT_EXAMPLES = """\
 """
 
 Events = Annotated[
-    list[Path],
-    typer.Option("--input", help="ROOT or feature csv file; may be given again."),
+    list[str],
+    typer.Option("--input", help="File, or pattern of files; may be given again."),
 ]
 MaxEvents = Annotated[
     int | None, typer.Option(min=1, help="Take so many events at most.")

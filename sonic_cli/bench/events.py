@@ -8,20 +8,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from producers import ColumnMapping, FeatureScale, node_features, open_events
+from producers import FeatureScale, node_features, open_events
+from producers.readers import locations
 
-__all__ = ["Features", "read_features"]
+__all__ = ["Features", "local_files", "read_features"]
 
 Features = Sequence[NDArray[np.float32]]
 """One array of shape (n_space_points, 3) an event."""
 
 
+def local_files(files: Sequence[str]) -> tuple[Path, ...]:
+    """Those of the inputs that are files of this machine: no output may replace them.
+
+    Raises
+    ------
+    DataError
+        If one leads to no file.
+    """
+    return tuple(path for path in locations(files) if isinstance(path, Path))
+
+
 def read_features(
-    files: Sequence[Path],
+    files: Sequence[str],
     scale: FeatureScale,
     *,
     max_events: int | None = None,
-    columns: ColumnMapping | None = None,
     csv_scale: FeatureScale | None = None,
 ) -> Features:
     """The features of all events, in memory: reading is not what is measured.
@@ -31,7 +42,5 @@ def read_features(
     DataError
         If a file cannot be read, or has no events.
     """
-    source = open_events(
-        files, columns=columns, csv_scale=csv_scale, max_events=max_events
-    )
+    source = open_events(files, csv_scale=csv_scale, max_events=max_events)
     return [node_features(event.xyz, scale) for chunk in source for event in chunk]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
-from sonic_cli.bench.events import read_features
+from sonic_cli.bench.events import local_files, read_features
 from sonic_cli.bench.perf_analyzer import input_document
 from sonic_cli.jobs.stage_edges import feature_scale
 from sonic_cli.outputs import check_outputs, write_json
@@ -19,7 +19,7 @@ __all__ = ["PerfAnalyzerExport", "run_export"]
 class PerfAnalyzerExport:
     """What `sonic bench export` was asked for; see its options."""
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     output: Path
     max_events: int | None = None
     weights: Path | None = None
@@ -37,7 +37,9 @@ def run_export(job: PerfAnalyzerExport) -> int:
     WeightsError
         If the weights, whose scales are needed, cannot be used.
     """
-    check_outputs({"--output": job.output}, inputs=job.files, force=job.force)
+    check_outputs(
+        {"--output": job.output}, inputs=local_files(job.files), force=job.force
+    )
     features = read_features(
         job.files,
         feature_scale(load_weights(job.weights or bundled_weights())),

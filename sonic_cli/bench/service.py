@@ -12,7 +12,7 @@ from typing import Any
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
 from sonic_cli.bench.direct import measure_direct
-from sonic_cli.bench.events import Features, read_features
+from sonic_cli.bench.events import Features, local_files, read_features
 from sonic_cli.bench.machine import describe_machine
 from sonic_cli.bench.measurement import Measurement
 from sonic_cli.bench.scan import DIRECT, ScanPoint
@@ -37,7 +37,7 @@ START_LIMIT_S = 300.0
 class ServiceBench:
     """What `sonic bench service` was asked for; see its options."""
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     points: tuple[ScanPoint, ...]
     engine: EngineName = "triton"
     weights: Path | None = None
@@ -90,7 +90,9 @@ def run_service_bench(job: ServiceBench) -> ServiceScan:
         If the server does not come up, or fails an event.
     """
     check_outputs(
-        {"--json": job.json, "--plot": job.plot}, inputs=job.files, force=job.force
+        {"--json": job.json, "--plot": job.plot},
+        inputs=local_files(job.files),
+        force=job.force,
     )
     machine = describe_machine()
     weights = job.weights or bundled_weights()

@@ -25,7 +25,7 @@ def pipeline():
 def events(pipeline):
     """Three events, and some with too few points for any edge, or with none."""
     return [
-        *read_features([SAMPLE], feature_scale(pipeline), max_events=3),
+        *read_features([str(SAMPLE)], feature_scale(pipeline), max_events=3),
         np.zeros((0, 3), dtype=np.float32),
         np.array([[0.03, -0.9, -0.5], [0.9, 0.9, 0.9]], dtype=np.float32),
     ]

@@ -56,13 +56,12 @@ def events_of(pipeline, sample, request):
 
     def read(name: str):
         if name == "sample":
-            return read_features([sample], scale, max_events=4)
+            return read_features([str(sample)], scale, max_events=4)
         data = request.getfixturevalue("shared_data")
         if name == "lrt":
-            files = sorted((data / "lrt").glob("*.csv"))[:12]
-            return read_features(files, scale, csv_scale=LRT_SCALE)
-        return read_features(
-            [data / name / "spacepoints_ttree.root"], scale, max_events=4
-        )
+            files = [str(data / "lrt" / "*.csv")]
+            return read_features(files, scale, max_events=12, csv_scale=LRT_SCALE)
+        file = data / name / "spacepoints_ttree.root"
+        return read_features([str(file)], scale, max_events=4)
 
     return read
