@@ -50,7 +50,11 @@ def run(line, *more):
     return CliRunner().invoke(app, [*shlex.split(line)[1:], *map(str, more)])
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=range(len(blocks("python"))))
+PYTHON = [code for code in blocks("python") if "@pytest.mark" not in code]
+PYTEST = [code for code in blocks("python") if "@pytest.mark" in code]
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
 def test_python_block_runs(code, folder, triton):
     names = {"__name__": "readme"}
 
@@ -59,6 +63,27 @@ def test_python_block_runs(code, folder, triton):
     for name, value in names.items():
         if name.startswith("test_"):
             value()
+
+
+@pytest.mark.parametrize("code", PYTEST, ids=range(len(PYTEST)))
+def test_block_of_tests_passes(code, pytester):
+    pytester.makepyfile(code)
+
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+
+    result.assert_outcomes(passed=code.count("def test_"))
+
+
+def test_every_command_that_is_named_exists():
+    named = {
+        tuple(re.findall(r"^sonic ([a-z]+)", line)[:1])
+        for line in "\n".join(blocks("bash")).splitlines()
+        if line.startswith("sonic ")
+    }
+
+    assert len(named) >= 8
+    for name in named:
+        assert CliRunner().invoke(app, [*name, "--help"]).exit_code == 0, name
 
 
 def test_commands_on_own_files_run_in_their_order(folder, triton):
