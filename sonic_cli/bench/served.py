@@ -71,16 +71,14 @@ def measure_served(
             passes_s.append(time.perf_counter() - start)
         after = times.read(point.model)
     summary = client.summary()
-    n_done = n_passes * len(features)
+    spent = after.since(before, n_passes * len(features))
     return Measurement(
         point=point,
         n_events=len(features),
         passes_s=passes_s,
         latency_s=_latency(summary),
-        split_s=_split(summary),
-        stages_s={
-            stage: (after[stage] - before.get(stage, 0.0)) / n_done for stage in after
-        },
+        split_s=_split(summary, spent.queue_s),
+        stages_s=spent.stages_s,
         utilisation=shares | times.gpu_utilisation(),
     )
 
@@ -106,13 +104,13 @@ def _latency(summary: JobSummary) -> dict[str, float]:
     }
 
 
-def _split(summary: JobSummary) -> dict[str, float]:
+def _split(summary: JobSummary, steps_queue_s: float) -> dict[str, float]:
     split = summary.split()
     if split is None:
         return {}
     return {
-        "overhead": split.overhead_s,
-        "queue": split.queue_s,
+        "overhead": max(0.0, split.overhead_s - steps_queue_s),
+        "queue": split.queue_s + steps_queue_s,
         "compute_input": split.compute_input_s,
         "compute_infer": split.compute_infer_s,
         "compute_output": split.compute_output_s,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sonic_cli.bench.measurement import HEADER, Measurement
 from sonic_cli.bench.scan import ScanPoint, parse_range, plan_scan
-from sonic_cli.bench.server_times import gpu_utilisation, stage_seconds
+from sonic_cli.bench.server_times import ModelTimes, gpu_utilisation, stage_seconds
 from sonic_cli.bench.service_plot import plot_service, scan_of
 from sonic_client import ConfigError
 
@@ -138,6 +138,15 @@ def test_scan_becomes_a_picture(tmp_path, n):
 def test_stages_of_one_model_are_read_from_the_metrics():
     assert stage_seconds(METRICS, "exatrkx") == {"gnn": 11.5, "filter": 1.25}
     assert stage_seconds("", "exatrkx") == {}
+
+
+def test_times_of_a_model_are_shared_out_over_its_events():
+    before = ModelTimes(stages_s={"embed": 1.0}, queue_s=2.0)
+    after = ModelTimes(stages_s={"embed": 3.0, "gnn": 8.0}, queue_s=4.0)
+
+    spent = after.since(before, n_events=4)
+
+    assert spent == ModelTimes(stages_s={"embed": 0.5, "gnn": 2.0}, queue_s=0.5)
 
 
 def test_gpus_are_averaged():
