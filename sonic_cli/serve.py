@@ -110,8 +110,9 @@ def serve(
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="File with a token that clients must send; it can be seen in the list "
-            "of processes."
+            help="File with a token that clients must send, over gRPC in header "
+            "triton-grpc-protocol-authorization: Bearer TOKEN; the list of processes "
+            "shows it."
         ),
     ] = None,
 ) -> None:

@@ -55,9 +55,10 @@ class TritonOptions:
     tls: ServerTls | None = None
 
     token: str | None = field(default=None, repr=False)
-    """Clients must send it as a bearer token with every call. It stands on the
-    command line, where every user of this machine can read it: tritonserver takes it
-    no other way."""
+    """Clients must send it with every call: over HTTP as a bearer token, over gRPC as
+    ``triton-grpc-protocol-authorization: Bearer TOKEN``, since Triton looks for its own
+    prefix there. It stands on the command line, where every user of this machine can
+    read it: tritonserver takes it no other way."""
 
     exit_limit_s: float = 30.0
     """How long requests in flight may go on when the server is told to stop."""
