@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.candidates import CandidateChunk
+from producers.chunk_result import ChunkResult
 from producers.errors import EventFailedError
 
 __all__ = ["FailureRow", "TrackBlock"]
@@ -99,6 +100,37 @@ class TrackBlock:
             candidates=emptied,
             failures=self.failures,
         )
+
+    @classmethod
+    def of(cls, result: ChunkResult) -> TrackBlock:
+        """Return the tracks of a chunk: those of its first producer of candidates.
+
+        Failed events have no labels with the loop's policy ``skip``, and -1 for each
+        space point with ``fill``.
+
+        Raises
+        ------
+        ValueError
+            If no producer of the loop finds candidates.
+        """
+        chunks = [
+            each
+            for each in result.products.values()
+            if isinstance(each, CandidateChunk)
+        ]
+        if not chunks:
+            raise ValueError(
+                f"no candidates among the products of {', '.join(result.products)}"
+            )
+        block = cls(
+            event_ids=result.chunk.event_ids,
+            is_failed=result.is_failed,
+            candidates=chunks[0],
+            failures=tuple(map(FailureRow.of, result.failures)),
+        )
+        if result.failures and result.on_failure == "skip":
+            return block.without_points_of_failed()
+        return block
 
     @classmethod
     def joined(cls, blocks: Sequence[TrackBlock]) -> TrackBlock:

@@ -162,7 +162,7 @@ class TrackWriter:
                 f"event {event.event_id}: {len(candidates.labels)} labels "
                 f"for {len(event)} space points"
             )
-        self._append(
+        self.write_block(
             TrackBlock(
                 event_ids=np.array([event.event_id], dtype=np.int64),
                 is_failed=np.array([candidates is None]),
@@ -189,26 +189,16 @@ class TrackWriter:
         OutputError
             If the file cannot be written.
         """
-        chunks = [
-            each
-            for each in result.products.values()
-            if isinstance(each, CandidateChunk)
-        ]
-        if not chunks:
-            raise ValueError(
-                f"no candidates among the products of {', '.join(result.products)}"
-            )
-        block = TrackBlock(
-            event_ids=result.chunk.event_ids,
-            is_failed=result.is_failed,
-            candidates=chunks[0],
-            failures=tuple(map(FailureRow.of, result.failures)),
-        )
-        if result.failures and result.on_failure == "skip":
-            block = block.without_points_of_failed()
-        self._append(block)
+        self.write_block(TrackBlock.of(result))
 
-    def _append(self, block: TrackBlock) -> None:
+    def write_block(self, block: TrackBlock) -> None:
+        """Add the events of a block; its arrays are not copied.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
         self._pending.append(block)
         self._count(block)
         self._n_values += block.n_values
