@@ -57,11 +57,11 @@ class PaperGnn(nn.Module):
 
     def __init__(self, network: ResAGNN, n_graph_iters: int):
         super().__init__()
-        self.input_network = network.input_network
+        self.input_network = nn.Sequential(*network.input_network)
         self.edge_network = nn.Module()
-        self.edge_network.network = network.edge_network.network
+        self.edge_network.network = nn.Sequential(*network.edge_network.network)
         self.node_network = nn.Module()
-        self.node_network.network = network.node_network.network
+        self.node_network.network = nn.Sequential(*network.node_network.network)
         self.n_graph_iters = n_graph_iters
 
     def forward(self, x_in: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
