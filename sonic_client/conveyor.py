@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from sonic_client.batching import BatchPlanner, CheckedRequest
 from sonic_client.types import Outcome
-from sonic_client.window import Landing, Window
+from sonic_client.window import Departure, Landing, Window
 
-__all__ = ["Conveyor", "Departure"]
-
-
-class Departure(NamedTuple):
-    """A batch that is to be sent now."""
-
-    ticket: int
-    batch: Sequence[CheckedRequest]
+__all__ = ["Conveyor"]
 
 
 class Conveyor:
@@ -95,7 +87,7 @@ class Conveyor:
     def departures(self) -> list[Departure]:
         """Return the batches that are to be sent now, in order."""
         departures: list[Departure] = []
-        if self._error is not None:
+        if self._error is not None or not (self._complete or self._is_overdue):
             return departures
         # An overdue batch stays open for company until there is room for it.
         waits = self._is_overdue and not self._complete
@@ -104,12 +96,17 @@ class Conveyor:
             self._is_overdue = False
         while self._complete:
             batch = self._complete[0]
-            n_bytes = sum(item.n_bytes for item in batch)
+            n_bytes = sum([item.n_bytes for item in batch])
             if not self._window.has_room(n_bytes):
                 break
             self._complete.popleft()
             departures.append(Departure(self._window.take_off(n_bytes), batch))
         return departures
+
+    @property
+    def has_delivery(self) -> bool:
+        """Whether `deliver` has something to say, an error be it."""
+        return self._error is not None or self._window.has_delivery
 
     @property
     def has_room(self) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import count
 
 from sonic_client.answers import AnswerChecker, EventOutputs
@@ -31,11 +29,11 @@ from sonic_client.observer import (
     MessageAnswered,
     MessageEnded,
     MessageSent,
-    Observer,
+    Observers,
 )
 from sonic_client.parts import outcome_of_parts
 from sonic_client.retry import Timing
-from sonic_client.route import Route
+from sonic_client.route import Delivery, Route
 from sonic_client.router import Router
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.types import (
@@ -63,8 +61,8 @@ class Dispatcher:
         Takes the answers apart.
     router : Router
         Carries messages to a server, and answers back.
-    observer : Observer
-        Is told of messages and answers.
+    observer : Observers
+        Are told of messages and answers.
     timing : Timing
     """
 
@@ -76,7 +74,7 @@ class Dispatcher:
         checker: AnswerChecker,
         *,
         router: Router,
-        observer: Observer,
+        observer: Observers,
         timing: Timing,
     ) -> None:
         self._config = config
@@ -114,7 +112,9 @@ class Dispatcher:
     async def _send_message(
         self, message: Sequence[CheckedRequest], deadline: float
     ) -> list[Outcome]:
-        if self._limits.is_over_batch_size(Load.of(message)):
+        if self._limits.max_batch_size and self._limits.is_over_batch_size(
+            Load.of(message)
+        ):
             (item,) = message  # several would have been planned apart
             parts = self._layout.cut(item, self._limits.max_batch_size)
             if len(parts) > 1:
@@ -131,30 +131,13 @@ class Dispatcher:
             inputs=self._layout.join(batch),
         )
         route = Route(self._router, next(self._numbers))
-        started = self._timing.clock()
-        n_bytes = sum(item.n_bytes for item in batch)
+        deliver = (
+            self._deliver_announced
+            if self._observer.follows_messages
+            else self._deliver
+        )
         try:
-            with self._announced(route.message, call, len(batch), n_bytes):
-                if headers := self._observer.headers(route.message):
-                    call = replace(call, headers=headers)
-                delivery = await route.deliver(
-                    call,
-                    partial(self._take_apart, batch),
-                    deadline=deadline,
-                    events=len(batch),
-                )
-                latency_s = self._timing.clock() - started
-                self._observer.message_answered(
-                    MessageAnswered(
-                        message=route.message,
-                        server=delivery.server,
-                        latency_s=latency_s,
-                        bytes_sent=n_bytes,
-                        bytes_received=payload_bytes(delivery.reply.outputs),
-                        event_ids=tuple(item.request.request_id for item in batch),
-                        is_fallback=delivery.is_fallback,
-                    )
-                )
+            delivery, latency_s = await deliver(route, call, batch, deadline)
         except SonicError as error:
             if isinstance(error, RejectedRequestError):
                 if self._limits.learn(error, batch):
@@ -163,48 +146,86 @@ class Dispatcher:
                     return await self._bisect(batch, deadline, error)
             servers = tuple(dict.fromkeys(route.servers))
             return _failures(batch, error, servers=servers, tries=route.tries)
-        answer = partial(
-            Answer,
-            server=delivery.server,
-            model_version=delivery.reply.model_version,
-            tries=route.tries,
-            latency_s=latency_s,
-            is_fallback=delivery.is_fallback,
-        )
-        return [
+        outcomes: list[Outcome] = [
             _failures([item], part, servers=(delivery.server,), tries=route.tries)[0]
             if isinstance(part, InvalidAnswerError)
-            else answer(request_id=item.request.request_id, outputs=part)
+            else Answer(
+                request_id=item.request.request_id,
+                outputs=part,
+                server=delivery.server,
+                model_version=delivery.reply.model_version,
+                tries=route.tries,
+                latency_s=latency_s,
+                is_fallback=delivery.is_fallback,
+            )
             for item, part in zip(batch, delivery.result, strict=True)
         ]
+        if len(batch) > 1 and self._router.may_go_elsewhere(delivery.server):
+            for place, outcome in enumerate(outcomes):
+                if isinstance(outcome, Failure):  # alone it may be answered elsewhere
+                    message = batch[place : place + 1]
+                    (outcomes[place],) = await self._send_joined(message, deadline)
+        return outcomes
 
-    def _take_apart(
-        self, batch: Sequence[CheckedRequest], reply: InferReply, server: str
-    ) -> Sequence[EventOutputs]:
-        return self._checker.take_apart(reply.outputs, batch, server=server)
+    async def _deliver(
+        self,
+        route: Route,
+        call: InferCall,
+        batch: Sequence[CheckedRequest],
+        deadline: float,
+    ) -> tuple[Delivery[Sequence[EventOutputs]], float]:
+        """Return a message's answer, and the seconds until it came."""
 
-    @contextmanager
-    def _announced(
-        self, message: int, call: InferCall, events: int, n_bytes: int
-    ) -> Iterator[None]:
-        """Tell that a message is sent, and in the end how it ended."""
+        def take_apart(reply: InferReply, server: str) -> Sequence[EventOutputs]:
+            return self._checker.take_apart(reply.outputs, batch, server=server)
+
+        started = self._timing.clock()
+        delivery = await route.deliver(
+            call, take_apart, deadline=deadline, events=len(batch)
+        )
+        latency_s = self._timing.clock() - started
+        self._observer.message_answered(
+            MessageAnswered(
+                message=route.message,
+                server=delivery.server,
+                latency_s=latency_s,
+                bytes_sent=_bytes_of(batch),
+                bytes_received=payload_bytes(delivery.reply.outputs),
+                event_ids=tuple([item.request.request_id for item in batch]),
+                is_fallback=delivery.is_fallback,
+            )
+        )
+        return delivery, latency_s
+
+    async def _deliver_announced(
+        self,
+        route: Route,
+        call: InferCall,
+        batch: Sequence[CheckedRequest],
+        deadline: float,
+    ) -> tuple[Delivery[Sequence[EventOutputs]], float]:
+        """Also tell that the message is sent, and in the end how it ended."""
         self._observer.message_sent(
             MessageSent(
-                message=message,
+                message=route.message,
                 request_id=call.request_id,
                 model=call.model_name,
-                events=events,
-                n_bytes=n_bytes,
+                events=len(batch),
+                n_bytes=_bytes_of(batch),
             )
         )
         error = ""
         try:
-            yield
+            if headers := self._observer.headers(route.message):
+                call = replace(call, headers=headers)
+            return await self._deliver(route, call, batch, deadline)
         except BaseException as exc:
             error = type(exc).__name__
             raise
         finally:
-            self._observer.message_ended(MessageEnded(message=message, error=error))
+            self._observer.message_ended(
+                MessageEnded(message=route.message, error=error)
+            )
 
     async def _bisect(
         self, batch: Sequence[CheckedRequest], deadline: float, error: SonicError
@@ -240,6 +261,10 @@ def _failures(
         )
         for item in batch
     ]
+
+
+def _bytes_of(batch: Sequence[CheckedRequest]) -> int:
+    return sum([item.n_bytes for item in batch])
 
 
 def _wire_id(batch: Sequence[CheckedRequest]) -> str:

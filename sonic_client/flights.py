@@ -1,4 +1,4 @@
-"""The batches that are on their way, each a task."""
+"""The batches that are on their way, carried by tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sonic_client.answering import Answering
 from sonic_client.batching import CheckedRequest
 from sonic_client.errors import ClientClosedError
 from sonic_client.types import Outcome
-from sonic_client.window import Landing
+from sonic_client.window import Departure, Landing
 
 __all__ = ["Flights"]
 
@@ -43,19 +43,24 @@ class Flights:
         self._answering = answering
         self._task_group = tasks
         self._landed = landed
-        self._tasks: set[asyncio.Task[Any]] = set()  # Any: flights and companions
-        self._by_ticket: dict[int, asyncio.Task[Sequence[Outcome] | Exception]] = {}
-        self._is_closed = False
+        self._tasks: set[asyncio.Task[None]] = set()  # carriers and companions
+        self._carriers: dict[int, asyncio.Task[None]] = {}
+        self._next: Departure | None = None
+        self._has_free_carrier = self._is_closed = False
 
     def start(self, ticket: int, batch: Sequence[CheckedRequest]) -> None:
         """Send a batch, in the event loop's thread."""
         if self._is_closed:
             self._landed(Landing(ticket, _cancelled()))
             return
-        task = self._task_group.create_task(self._fly(batch))
+        departure = Departure(ticket, batch)
+        if self._has_free_carrier and self._next is None:
+            self._next = departure
+            return
+        task = self._task_group.create_task(self._carry(departure))
         self._tasks.add(task)
-        self._by_ticket[ticket] = task
-        task.add_done_callback(lambda task: self._land(ticket, task))
+        self._carriers[ticket] = task
+        task.add_done_callback(self._end)
 
     def accompany(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine beside the flights, until `cancel`.
@@ -71,7 +76,7 @@ class Flights:
 
     def abandon(self, ticket: int) -> None:
         """Cancel one batch, if it is still in flight."""
-        if task := self._by_ticket.get(ticket):
+        if task := self._carriers.get(ticket):
             task.cancel()
 
     async def cancel(self) -> None:
@@ -82,21 +87,43 @@ class Flights:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CANCEL_TIMEOUT_S)
 
-    async def _fly(
-        self, batch: Sequence[CheckedRequest]
-    ) -> Sequence[Outcome] | Exception:
-        try:
-            return await self._answering.send(batch)
-        except Exception as bug:  # raised again by Window.land
-            return bug
+    async def _carry(self, departure: Departure | None) -> None:
+        """Send a batch, and then the one that departs for it, if one does.
 
-    def _land(
-        self, ticket: int, task: asyncio.Task[Sequence[Outcome] | Exception]
-    ) -> None:
+        So a task does for many batches, and the next is sent without a turn of the
+        event loop in between.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine always runs in a task
+        while departure is not None:
+            ticket, batch = departure
+            self._carriers[ticket] = task
+            result: Sequence[Outcome] | Exception
+            try:
+                result = await self._answering.send(batch)
+            except Exception as bug:  # raised again by Window.land
+                result = bug
+            del self._carriers[ticket]
+            departure = self._land(Landing(ticket, result))
+
+    def _land(self, landing: Landing) -> Departure | None:
+        """Tell of a landing; return a batch that departs because of it."""
+        self._has_free_carrier = True
+        try:
+            self._landed(landing)
+        finally:
+            self._has_free_carrier = False
+            departure, self._next = self._next, None
+        return departure
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Tell of the batch that a cancelled task carried."""
         self._tasks.discard(task)
-        del self._by_ticket[ticket]
-        result = _cancelled() if task.cancelled() else task.result()
-        self._landed(Landing(ticket, result))
+        if task.cancelled():
+            held = [ticket for ticket, each in self._carriers.items() if each is task]
+            for ticket in held:
+                del self._carriers[ticket]
+                self._landed(Landing(ticket, _cancelled()))
 
 
 def _cancelled() -> ClientClosedError:

@@ -16,6 +16,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
+    Sequence,
 )
 from contextlib import AbstractContextManager, nullcontext, suppress
 
@@ -44,14 +45,15 @@ async def map_in_loop(
     changed = asyncio.Event()
     belt.changed = changed.set
     belt.flights.accompany(belt.read(requests))
+    conveyor = belt.conveyor
     try:
-        while not belt.conveyor.is_done:
-            changed.clear()
-            if outcomes := belt.conveyor.deliver():
+        while not conveyor.is_done:
+            if outcomes := conveyor.deliver():
                 belt.depart()
                 for outcome in outcomes:
                     yield outcome
-            elif not belt.conveyor.is_done:
+            else:
+                changed.clear()
                 await changed.wait()
     finally:
         await session.close_flights(belt.flights)
@@ -72,17 +74,16 @@ def map_in_thread(
         if belt.wants_timer():
             thread.call_soon(belt.start_timer)
 
-    def deliveries(until: Callable[[], bool]) -> Iterator[Outcome]:
-        """Yield outcomes until a condition holds, waiting for them."""
-        while True:
-            with changed:
-                if until():
-                    return
-                if outcomes := conveyor.deliver():
-                    depart()
-                else:
-                    changed.wait()
-            yield from outcomes
+    def deliver(until: Callable[[], bool]) -> Sequence[Outcome]:
+        """Return the outcomes that are next, waiting for them until a condition."""
+        while not (outcomes := conveyor.deliver()) and not until():
+            changed.wait()
+        if outcomes:
+            depart()
+        return outcomes
+
+    def has_room() -> bool:
+        return conveyor.has_room
 
     try:
         for request in requests:
@@ -90,15 +91,20 @@ def map_in_thread(
             with changed:
                 conveyor.put(item)
                 depart()
-            yield from deliveries(lambda: conveyor.has_room)
-            with changed:
-                if outcomes := conveyor.deliver():
-                    depart()
-            yield from outcomes
+                outcomes = deliver(has_room)
+            while outcomes:
+                yield from outcomes
+                with changed:
+                    outcomes = deliver(has_room)
         with changed:
             conveyor.finish()
             depart()
-        yield from deliveries(lambda: conveyor.is_done)
+        while True:
+            with changed:
+                outcomes = deliver(lambda: conveyor.is_done)
+            if not outcomes:
+                return
+            yield from outcomes
     finally:
         # A closed client has cancelled the flights already. The bound is for a
         # generator that is finalised after the interpreter stopped the thread.
@@ -139,8 +145,8 @@ class _Belt:
             async for request in _async(requests):
                 self.conveyor.put(self._check(request))
                 self.depart()
-                self.changed()
-                await asyncio.sleep(0)  # lets it take off before the next is read
+                if self.conveyor.has_room:
+                    await asyncio.sleep(0)  # lets it take off before the next is read
                 while not self.conveyor.has_room:
                     self._room.clear()
                     await self._room.wait()
@@ -154,7 +160,8 @@ class _Belt:
         """Send what may be sent now, in the event loop."""
         for departure in self.conveyor.departures():
             self.flights.start(*departure)
-        self._room.set()
+        if self.conveyor.has_room:
+            self._room.set()
         if self.wants_timer():
             self.start_timer()
 
@@ -184,7 +191,8 @@ class _Belt:
         with self._lock:
             self.conveyor.land(landing)
             self.depart()
-            self.changed()
+            if self.conveyor.has_delivery:
+                self.changed()
 
 
 async def _async(

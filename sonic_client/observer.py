@@ -244,6 +244,12 @@ class Observers(Observer):
     Parameters
     ----------
     observers : iterable of Observer
+
+    Attributes
+    ----------
+    follows_messages : bool
+        Whether one is told of messages from their sending to their end, or gives them
+        headers; else there is no need to.
     """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
@@ -305,6 +311,10 @@ class Observers(Observer):
             ]
             for method in _METHODS
         }
+        self.follows_messages = any(
+            self._listeners[method]
+            for method in ("message_sent", "message_ended", "headers")
+        )
 
     def _dismiss(self, observer: Observer, error: Exception) -> None:
         logger.warning(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sonic_client.adaptive import AdaptiveTimeout
 from sonic_client.config import ClientConfig
 from sonic_client.fallback import Standby
-from sonic_client.observer import Observer
+from sonic_client.observer import Observers
 from sonic_client.retry import RetryBudget, Timing
 from sonic_client.servers import ServerPool
 
@@ -21,8 +21,8 @@ class Router:
     pool : ServerPool
     standby : Standby or None
         The fallback.
-    observer : Observer
-        Is told of every try.
+    observer : Observers
+        Are told of every try.
     timing : Timing
     adaptive_timeout : AdaptiveTimeout or None
         Says how long a try may take, if the configuration does not.
@@ -34,7 +34,7 @@ class Router:
         pool: ServerPool,
         standby: Standby | None,
         *,
-        observer: Observer,
+        observer: Observers,
         timing: Timing,
         adaptive_timeout: AdaptiveTimeout | None = None,
     ) -> None:

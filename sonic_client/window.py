@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sonic_client.adaptive import AdaptiveWindow
+from sonic_client.batching import CheckedRequest
 from sonic_client.config import WindowConfig
 from sonic_client.types import Outcome
 
-__all__ = ["Landing", "Window"]
+__all__ = ["Departure", "Landing", "Window"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Landing:
+class Departure(NamedTuple):
+    """A batch that is to be sent now."""
+
+    ticket: int
+    batch: Sequence[CheckedRequest]
+
+
+class Landing(NamedTuple):
     """How a message ended: with its outcomes, or with what is not about them."""
 
     ticket: int
@@ -74,6 +81,13 @@ class Window:
         if self._adaptive is None:
             return self._limits.max_requests
         return self._adaptive.max_requests
+
+    @property
+    def has_delivery(self) -> bool:
+        """Whether outcomes are there that are next."""
+        if self._ordered:
+            return self._next_delivery in self._landed
+        return bool(self._landed)
 
     @property
     def is_empty(self) -> bool:
