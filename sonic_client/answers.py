@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sonic_client.batching import BatchingLayout, CheckedRequest
 from sonic_client.config import AnswersConfig
-from sonic_client.errors import InvalidAnswerError, Mismatch
+from sonic_client.errors import InvalidAnswerError, Mismatch, NonFiniteAnswerError
 from sonic_client.observer import NonFiniteFound, Observer
 from sonic_client.tensor_checks import find_output_mismatches
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
@@ -63,7 +63,8 @@ class AnswerChecker:
         ------
         InvalidAnswerError
             If tensors are missing, or have other types, shapes or rows than the
-            inputs ask for: then no event can be given its part.
+            inputs ask for: then no event can be given its part. Likewise if its only
+            event is not accepted.
         """
         specs = self._metadata.outputs
         mismatches = find_output_mismatches(outputs, specs)
@@ -78,7 +79,10 @@ class AnswerChecker:
         if all(_is_finite(outputs[name]) for name in self._looks_at):
             return list(parts)
         # Looked at again by event: what fills up a padded message does not count.
-        return [self._without_nonfinite(part, server) for part in parts]
+        checked = [self._without_nonfinite(part, server) for part in parts]
+        if len(checked) == 1 and isinstance(checked[0], InvalidAnswerError):
+            raise checked[0]
+        return checked
 
     def empty_outputs(self, item: CheckedRequest) -> Tensors | None:
         """Return the outputs of an event without rows; None if only a server can.
@@ -103,7 +107,9 @@ class AnswerChecker:
             mismatches.append(Mismatch(name, "numbers", got))
         if not mismatches:
             return part
-        error = self._refused(mismatches, server)
+        error = NonFiniteAnswerError(
+            model=self._metadata.name, server=server, mismatches=mismatches
+        )
         if self._config.nonfinite == "raise":
             return error
         if self._config.nonfinite == "warn":

@@ -8,6 +8,7 @@
     ├── ClientClosedError (RuntimeError)          open the client first
     │   └── ForkedProcessError                    open it in this process
     ├── InvalidAnswerError                        fix the served model
+    │   └── NonFiniteAnswerError                  look at the inputs, too
     ├── ModelMismatchError                        fix one of the served models
     ├── FallbackDriftError                        fix the server or the fallback
     ├── ServerError                               a server said no, or nothing
@@ -51,6 +52,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelNotReadyError",
     "NoServerError",
+    "NonFiniteAnswerError",
     "RejectedRequestError",
     "RequestTooLargeError",
     "ServerError",
@@ -168,6 +170,10 @@ class InvalidAnswerError(SonicError):
         self.mismatches = tuple(mismatches)
         listed = "; ".join(f"output {mismatch}" for mismatch in self.mismatches)
         super().__init__(f"answer of model {model!r} at {server}: {listed}")
+
+
+class NonFiniteAnswerError(InvalidAnswerError):
+    """An output holds NaN or infinite values, and the configuration forbids them."""
 
 
 class ModelMismatchError(SonicError):

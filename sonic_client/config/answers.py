@@ -25,8 +25,9 @@ class AnswersConfig:
 
     nonfinite: NonFinitePolicy = "warn"
     """NaN and infinite values in outputs of floating point: counted in the summary
-    (``ignore``), logged once an output too (``warn``), or the event fails
-    (``raise``). ``off`` does not look for them."""
+    (``ignore``), logged once an output too (``warn``), or not accepted (``raise``):
+    another server or the fallback is asked, and the event fails if none has numbers.
+    ``off`` does not look for them."""
 
     writable: bool = False
     """Give each event its own, writable copy of the outputs, instead of read-only

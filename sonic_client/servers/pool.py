@@ -31,9 +31,10 @@ class ServerPool:
     """The servers that have the model, each with one connection that is kept.
 
     Preferred servers are asked first; the others are connected to when one of
-    those fails a call. A server gets requests when it passed admission: it has
-    room, it has the model, and the model is the same as at the first server. One
-    that fails is asked again in the background, for as long as the pool is open.
+    those fails a call, or cannot be used for one. A server gets requests when it
+    passed admission: it has room, it has the model, and the model is the same as at
+    the first server. One that fails is asked again in the background, for as long as
+    the pool is open.
 
     Parameters
     ----------
@@ -154,7 +155,10 @@ class ServerPool:
         ]
         named = [each for each in candidates if each.name == only and each.is_usable]
         name = choose_server(named or candidates, tried)
-        return None if name is None else Lease(self._members[name], self.notify)
+        if name is None:
+            self._wake_all()
+            return None
+        return Lease(self._members[name], self.notify)
 
     def judge(self, lease: Lease, error: SonicError | None, latency_s: float) -> None:
         """Draw the conclusion from a try: its error, or None for an answer."""

@@ -10,6 +10,7 @@ from sonic_client.errors import (
     ModelMismatchError,
     ModelNotFoundError,
     ModelNotReadyError,
+    NonFiniteAnswerError,
     ServerOverloadedError,
     SonicError,
     TlsError,
@@ -50,6 +51,9 @@ def verdict_on(error: SonicError | None) -> Verdict:
             | WrongPortError()
         ):
             return Verdict.IS_OUT
+        # As likely as not the event's own doing.
+        case NonFiniteAnswerError():
+            return Verdict.WORKS
         case TransientError() | InvalidAnswerError():
             return Verdict.FAILED
         case _:

@@ -10,8 +10,11 @@ from sonic_client import (
     AnswersConfig,
     BatchingConfig,
     Client,
+    Failure,
     InvalidAnswerError,
+    NonFiniteAnswerError,
     Request,
+    ServerConfig,
 )
 
 FEATURES = Served("FEATURES", "FP32", (-1, 3))
@@ -79,3 +82,83 @@ def test_nan_is_counted_in_the_summary_and_fails_its_event_if_asked(
     assert answered == [True, policy != "raise", True]
     assert summary.client.nonfinite == {"SCORES": 4}
     assert ("NaN or infinite in SCORES", "4 values") in summary.rows()
+
+
+SCORES = Served("SCORES", "FP32", (-1,))
+
+
+def first_feature(tensors):
+    return {"SCORES": tensors["FEATURES"][:, 0].copy()}
+
+
+def all_nan(tensors):
+    return {"SCORES": np.full(len(tensors["FEATURES"]), np.nan, np.float32)}
+
+
+@pytest.fixture
+def outcomes_of_servers(serve, config_for, requests_of):
+    """What 20 events come to, and how the servers' states changed."""
+
+    def outcomes(*functions, **settings):
+        servers = [
+            serve(models=[Model("label", [FEATURES], [SCORES], function)])
+            for function in functions
+        ]
+        config = config_for(
+            *servers, answers=AnswersConfig(nonfinite="raise"), **settings
+        )
+        with Client(config) as client:
+            found = list(client.map(requests_of(20)))
+            return found, client.statistics().server_changes
+
+    return outcomes
+
+
+def test_nan_is_answered_by_another_server_where_it_is_not_accepted(
+    outcomes_of_servers,
+):
+    outcomes, changes = outcomes_of_servers(all_nan, first_feature)
+
+    scores = [outcome.outputs["SCORES"].tolist() for outcome in outcomes]
+    assert scores == [[number] * 2 for number in range(20)]
+    assert changes == {}  # it may be the event: no server is left for that
+
+
+def test_an_event_whose_answer_is_nan_everywhere_fails(outcomes_of_servers):
+    outcomes, changes = outcomes_of_servers(
+        nan_in_the_second_event, nan_in_the_second_event
+    )
+
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    assert [failure.request_id for failure in failures] == [1]
+    assert isinstance(failures[0].error, NonFiniteAnswerError)
+    assert len(failures[0].servers) == failures[0].tries == 2
+    assert changes == {}
+
+
+def test_only_the_event_with_nan_is_sent_again_from_a_batch(
+    serve, config_for, requests_of
+):
+    splits = Served("ROW_SPLITS", "INT64", (-1,))
+    n_rows = []
+
+    def sick(tensors):
+        n_rows.append(len(tensors["FEATURES"]))
+        return nan_in_the_second_event(tensors)
+
+    servers = [
+        serve(models=[Model("label", [FEATURES, splits], [SCORES], function)])
+        for function in (sick, first_feature)
+    ]
+    config = config_for(
+        ServerConfig(url=servers[0].url, preferred=True),
+        servers[1],
+        layout="concat",
+        answers=AnswersConfig(nonfinite="raise"),
+    )
+    with Client(config) as client:
+        outcomes = list(client.map(requests_of(4)))
+
+    scores = [outcome.outputs["SCORES"].tolist() for outcome in outcomes]
+    assert scores == [[number] * 2 for number in range(4)]
+    assert sorted(set(n_rows)) == [2, 8]
