@@ -50,3 +50,7 @@ class Router:
         is_early = self._events_to_compare > 0
         self._events_to_compare -= events if is_early else 0
         return is_early
+
+    def may_go_elsewhere(self, server: str) -> bool:
+        """Whether someone other than this server may answer now or soon."""
+        return self.has_fallback or self.pool.may_have_other({server})
