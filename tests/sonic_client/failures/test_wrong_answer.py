@@ -35,7 +35,9 @@ def test_another_server_that_is_coming_back_is_waited_for(
     always_wrong = serve(FaultPlan().on().omit_output())
     restarting = serve(FaultPlan().on(5, 25).restart_server(down_s=0.2))
 
-    with Client(config_for(always_wrong, restarting)) as client:
+    # The waits between tries are none here, so many may fall into one outage.
+    config = config_for(always_wrong, restarting, retry={"allowed_tries": 100})
+    with Client(config) as client:
         assert_whole(list(client.map(requests_of(50))), 50)
 
 
