@@ -104,16 +104,16 @@ class Answering:
         outcomes: Sequence[Outcome],
         n_cached: int,
     ) -> None:
-        failed = [each for each in outcomes if isinstance(each, Failure)]
-        n_rows = sum(
-            item.n_rows
-            for item, outcome in zip(batch, outcomes, strict=True)
-            if isinstance(outcome, Answer)
-        )
+        n_rows, failed_ids = 0, []
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Answer):
+                n_rows += item.n_rows
+            else:
+                failed_ids.append(outcome.request_id)
         self._observer.events_finished(
             EventsFinished(
                 events=len(batch),
-                failed_ids=tuple(each.request_id for each in failed),
+                failed_ids=tuple(failed_ids),
                 points=n_rows,
                 cached_events=n_cached,
             )

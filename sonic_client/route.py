@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
 
 from sonic_client.errors import (
     DeadlineExceededError,
@@ -38,9 +38,10 @@ ResultT = TypeVar("ResultT")
 # A try whose own timer rang may be back this much before the deadline.
 _TIMER_SLACK_S = 0.005
 
+_FIRST_STEP = RetryStep("any_server")
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Delivery(Generic[ResultT]):
+
+class Delivery(NamedTuple, Generic[ResultT]):
     """An answer, and what was made of it.
 
     Attributes
@@ -85,7 +86,11 @@ class Route:
         self._router, self._pool = router, router.pool
         self._clock = router.timing.clock
         self._retry = router.config.retry
-        self._chain = RetryChain(self._retry, router.timing.jitter)
+
+    @cached_property
+    def _chain(self) -> RetryChain:
+        """What comes after a failed try; most messages do without."""
+        return RetryChain(self._retry, self._router.timing.jitter)
 
     async def deliver(
         self,
@@ -126,7 +131,7 @@ class Route:
         given_s = deadline - self._clock()
         # Decided here, where messages come in order: answers do not.
         is_compared = self._router.take_comparison(events)
-        step = RetryStep("any_server")
+        step = _FIRST_STEP
         while step.target != "fallback":
             lease = await self._lease(step, deadline)
             if lease is None:
@@ -148,7 +153,7 @@ class Route:
     async def _lease(self, step: RetryStep, deadline: float) -> Lease | None:
         """Return a server, waiting for one to come back; None for the fallback."""
         only = self.servers[-1] if step.target == "same_server" else ""
-        ruled_out, failures = self._ruled_out, self._chain.failures
+        ruled_out = self._ruled_out
         patient_until = self._clock() + self._retry.patience_s
         while True:
             lease = self._pool.lease(self.servers, only=only, ruled_out=ruled_out)
@@ -156,6 +161,7 @@ class Route:
                 return lease
             if self._router.has_fallback:
                 return None
+            failures = self._chain.failures
             now = self._clock()
             if ruled_out and (
                 now >= patient_until or not self._pool.may_have_other(ruled_out)
@@ -202,8 +208,10 @@ class Route:
         adaptive = self._router.adaptive_timeout
         if adaptive is not None and (known_s := adaptive.seconds()) is not None:
             return min(left_s, known_s)
-        has_other = self._pool.may_have_other({*self.servers, server})
-        return left_s / 2 if has_other or self._router.has_fallback else left_s
+        may_go_on = self._router.has_fallback or self._pool.may_have_other(
+            (*self.servers, server)
+        )
+        return left_s / 2 if may_go_on else left_s
 
     def _next_step(
         self, error: SonicError, *, deadline: float, given_s: float

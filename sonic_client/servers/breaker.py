@@ -46,9 +46,8 @@ class Breaker:
     @property
     def admits(self) -> bool:
         """Whether a request may pass now."""
-        return self.state == "closed" or (
-            self.state == "half_open" and not self._has_trial
-        )
+        state = self.state
+        return state == "closed" or (state == "half_open" and not self._has_trial)
 
     def let_pass(self) -> bool:
         """Let a request pass; return whether it is the trial of a half-open breaker."""

@@ -29,6 +29,8 @@ class Member:
     Attributes
     ----------
     config : ServerConfig
+    name : str
+        What it is called.
     transport : Transport
     breaker : Breaker
     metadata : ModelMetadata or None
@@ -55,6 +57,7 @@ class Member:
         timing: Timing,
     ) -> None:
         self.config, self.transport = config, transport
+        self.name = config.name
         self.breaker = Breaker(health, timing.jitter)
         self.metadata: ModelMetadata | None = None
         self.last_error: Exception | None = None
@@ -65,11 +68,6 @@ class Member:
         self._retry, self._timing = retry, timing
         self._in_flight = self._n_refusals = 0
         self._saturated_until, self._n_overloads = 0.0, 0
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.config.name
 
     @property
     def is_waiting(self) -> bool:

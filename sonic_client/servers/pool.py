@@ -148,16 +148,19 @@ class ServerPool:
         ruled_out : collection of str
             Names of those that would fail the request again.
         """
-        candidates = [
-            member.candidate()
+        usable = [
+            member
             for name, member in self._members.items()
-            if name not in ruled_out
+            if member.breaker.admits and name not in ruled_out
         ]
-        named = [each for each in candidates if each.name == only and each.is_usable]
-        name = choose_server(named or candidates, tried)
-        if name is None:
+        if only:
+            usable = [member for member in usable if member.name == only] or usable
+        if not usable:
             self._wake_all()
             return None
+        if len(usable) == 1:  # the ordinary case: there is nothing to choose
+            return Lease(usable[0], self.notify)
+        name = choose_server([member.candidate() for member in usable], tried)
         return Lease(self._members[name], self.notify)
 
     def judge(self, lease: Lease, error: SonicError | None, latency_s: float) -> None:
@@ -204,10 +207,10 @@ class ServerPool:
 
     def may_have_other(self, ruled_out: Collection[str]) -> bool:
         """Whether a server that is not among these may be asked now or soon."""
-        return any(
-            not member.is_hopeless and name not in ruled_out
-            for name, member in self._members.items()
-        )
+        for name, member in self._members.items():
+            if name not in ruled_out and not member.is_hopeless:
+                return True
+        return False
 
     @property
     def is_hopeless(self) -> bool:
