@@ -79,7 +79,7 @@ def service(
         int, typer.Option(min=1, help="Threads that each instance computes with.")
     ] = 1,
     device: Annotated[
-        Literal["cpu", "gpu"], typer.Option(help="Where the served models compute.")
+        Literal["cpu", "gpu"], typer.Option(help="Where the networks compute.")
     ] = "cpu",
     max_events: MaxEvents = None,
     weights: Weights = None,

@@ -18,14 +18,19 @@ __all__ = ["measure_direct"]
 
 
 def measure_direct(
-    point: ScanPoint, features: Features, weights: Path, *, n_passes: int
+    point: ScanPoint,
+    features: Features,
+    weights: Path,
+    *,
+    n_passes: int,
+    device: str = "cpu",
 ) -> Measurement:
     """Find tracks with `point.instances` threads, each an event at a time.
 
     As the threads of an event-processing framework do it: torch itself computes with
     one thread in each of them.
     """
-    pipeline = load_weights(weights)
+    pipeline = load_weights(weights, device=device)
     clock = StageClock()
     threads_before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -141,7 +141,13 @@ def _measured(
                 report(n_done, f"{point.model}, {instances} instances")
         # Alone: a server beside it holds memory and polls.
         for point in set(points) - set(served):
-            yield measure_direct(point, features, weights, n_passes=job.passes)
+            yield measure_direct(
+                point,
+                features,
+                weights,
+                n_passes=job.passes,
+                device="cuda:0" if job.gpu else "cpu",
+            )
             n_done += 1
             report(n_done, f"direct, {instances} threads")
 

@@ -11,7 +11,12 @@ from sonic_cli.engines.triton_installation import TritonInstallation
 
 __all__ = ["Ports", "ServerTls", "TritonOptions", "triton_arguments", "triton_environ"]
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 RESTRICTED = (
     "health,metadata,inference,shared-memory,model-config,model-repository,"
     "statistics,trace,logging"

@@ -31,6 +31,7 @@ def test_docker_and_podman_publish_the_ports_on_loopback_alone(runtime):
         "--env=OMP_NUM_THREADS=1",
         "--env=MKL_NUM_THREADS=1",
         "--env=OPENBLAS_NUM_THREADS=1",
+        "--env=NUMBA_NUM_THREADS=1",
         "registry:5000/triton:24.10",
         "tritonserver",
         "--model-repository=/models",

@@ -100,5 +100,6 @@ def test_environment_caps_threads_and_puts_the_installation_first():
         "OMP_NUM_THREADS": "2",
         "MKL_NUM_THREADS": "2",
         "OPENBLAS_NUM_THREADS": "2",
+        "NUMBA_NUM_THREADS": "2",
     }
     assert inherited["OMP_NUM_THREADS"] == "64"
