@@ -34,6 +34,8 @@ EXAMPLES = """\
 [cyan]sonic track event*-hits.csv.gz -o submission.csv[/cyan]
 
 [cyan]sonic track run*.root -o tracks.root --resume[/cyan]
+
+[cyan]sonic track run*.root -o tracks.root --server grpc://host:8001 --workers 4[/cyan]
 """
 
 
@@ -124,6 +126,18 @@ def track(
             help="Of an event without answer: end, leave it empty, or fill with -1."
         ),
     ] = "raise",
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Scheduler of a dask cluster that does the job, such as "
+            "tcp://host:8786; its workers see the same files.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of this machine that share the job."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from what an interrupted job left."),
@@ -143,6 +157,7 @@ def track(
         # Loaded here, for `sonic --help` is to be quick.
         from producers import ColumnMapping  # noqa: PLC0415
         from sonic_cli.jobs.client_settings import ClientSettings  # noqa: PLC0415
+        from sonic_cli.jobs.cluster_config import cluster_of  # noqa: PLC0415
         from sonic_cli.jobs.tracking import (  # noqa: PLC0415
             TrackingJob,
             parse_scale,
@@ -176,6 +191,7 @@ def track(
             weights=weights,
             json=json,
             force=force,
+            cluster=cluster_of(dask, workers),
             command=this_command(),
         )
         print_rows("tracked", run_tracking(job).rows())

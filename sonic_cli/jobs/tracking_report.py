@@ -29,6 +29,9 @@ class TrackingReport:
     start_s: float
     """Until the server was up and the client connected."""
 
+    loop_s: float
+    """From the first event to the last, whoever did them."""
+
     close_s: float
     """For the last block of the output."""
 
@@ -43,7 +46,8 @@ class TrackingReport:
         """Seconds by what the loop did, from the first read to the last write.
 
         Servers compute while the loop does any of it; ``wait`` is when it did nothing
-        but wait for them.
+        but wait for them. Of several workers, each counts: the sum is more than
+        `loop_s`.
         """
         times = self.times
         return {
@@ -57,7 +61,7 @@ class TrackingReport:
     @property
     def events_per_s(self) -> float:
         """Events per second of the loop, the server's start left out."""
-        loop_s = sum(self.loop_parts_s.values())
+        loop_s = self.loop_s + self.close_s
         return self.times.events / loop_s if loop_s > 0.0 else 0.0
 
     # Any: JSON values of several kinds.

@@ -1,0 +1,132 @@
+"""What runs on the workers: one client a process, and the task of a part."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from producers import EventLoop, EventSource, TrackFindingProducer
+from producers.chunk_result import ChunkResult
+from producers.event_loop import FailurePolicy
+from producers.readers.source import EventFile
+from producers.track_block import TrackBlock
+from sonic_cli.jobs.distributed.part_file import PartReport, read_report, write_part
+from sonic_cli.jobs.distributed.parts import Part
+from sonic_cli.jobs.memory import peak_memory_bytes
+from sonic_client import Client, ClientConfig, SonicError
+
+__all__ = ["ClientOfWorker", "PartTask"]
+
+
+class ClientOfWorker(WorkerPlugin):
+    """One open client in each worker process, as long as the job lasts.
+
+    It connects when its first task asks, since only there a failure can be told. A
+    worker that is started anew, because its process died, gets another.
+
+    Parameters
+    ----------
+    config : ClientConfig
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        # Of this job: a cluster may serve several.
+        self.name = f"sonic-client-{uuid4().hex}"
+
+    def setup(self, worker: Worker) -> None:
+        """Begin, in the process of a worker."""
+        self.identity = uuid4().hex
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    def teardown(self, worker: Worker) -> None:
+        """Close the client: the job or the worker ends."""
+        if self._client is not None:
+            with suppress(SonicError):  # nobody is left to be told
+                self._client.__exit__(None, None, None)
+
+    def client(self) -> Client:
+        """Return the client of this process, open.
+
+        Raises
+        ------
+        SonicError
+            If no server can be reached.
+        """
+        with self._lock:
+            if self._client is None:
+                self._client = Client(self.config).__enter__()
+            return self._client
+
+
+class _Blocks:
+    """A sink that keeps the tracks of a part."""
+
+    def __init__(self) -> None:
+        self.blocks: list[TrackBlock] = []
+
+    def write_result(self, result: ChunkResult) -> None:
+        self.blocks.append(TrackBlock.of(result))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartTask:
+    """Finds the tracks of one part, called on a worker.
+
+    Attributes
+    ----------
+    part : Part
+    file : EventFile
+        The one of the part.
+    producer : TrackFindingProducer
+    on_failure : {"raise", "skip", "fill"}
+    folder : Path
+        Where its file is left. All workers, and the job, see the same folder.
+    plugin : str
+        Name of the `ClientOfWorker`.
+    """
+
+    part: Part
+    file: EventFile
+    producer: TrackFindingProducer
+    on_failure: FailurePolicy
+    folder: Path
+    plugin: str
+
+    def __call__(self) -> PartReport:
+        """Return what it took; of a part that is finished, what it had taken.
+
+        Raises
+        ------
+        DataError, EventFailedError
+            As the event loop.
+        OutputError
+            If the file of the part cannot be written.
+        """
+        path = self.folder / f"{self.part.name}.npz"
+        if path.exists():  # by a worker that died before it could say so
+            return read_report(path)
+        # Any: distributed is untyped here.
+        plugin: Any = get_worker().plugins[self.plugin]
+        client, sink = plugin.client(), _Blocks()
+        source = EventSource((self.file,)).between(self.part.start, self.part.stop)
+        loop = EventLoop(
+            source, self.producer, client, sink=sink, on_failure=self.on_failure
+        )
+        times = loop.process()
+        report = PartReport(
+            path=path,
+            client=plugin.identity,
+            summary=client.summary(),
+            times=times,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+        write_part(TrackBlock.joined(sink.blocks), report)
+        return report

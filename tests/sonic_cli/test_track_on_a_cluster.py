@@ -1,0 +1,209 @@
+"""`sonic track` on a dask cluster: the same output, whatever becomes of the workers."""
+
+import json
+import os
+import signal
+import threading
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from mock_server import MockServer, Model, ModelError, TensorSpec
+from producers import TrackEvents
+
+pytest.importorskip("distributed", reason="needs the extra dask")
+
+from distributed import LocalCluster
+
+pytestmark = pytest.mark.timeout(300)
+
+SCALES = {"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"}
+FEATURES = TensorSpec("FEATURES", "FP32", (-1, 3))
+LABELS = TensorSpec("LABELS", "INT64", (-1,))
+
+
+def sectors(tensors):
+    """Label space points by their sector in phi."""
+    phi = tensors["FEATURES"][:, 1]
+    return {"LABELS": np.floor((phi + 1.0) * 20).astype(np.int64)}
+
+
+@pytest.fixture
+def serve():
+    """Start a mock server of a function; it is closed at the end."""
+    servers = []
+
+    def start(function):
+        model = Model(
+            "exatrkx", [FEATURES], [LABELS], function, parameters=SCALES, instances=2
+        )
+        servers.append(MockServer([model]))
+        return servers[-1].__enter__()
+
+    yield start
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=None,
+        memory_limit="1GiB",
+        silence_logs="CRITICAL",
+        local_directory=str(tmp_path_factory.mktemp("dask")),
+    ) as cluster:
+        yield cluster
+
+
+def tables_of(path):
+    with uproot.open(path) as file:
+        return {
+            name: file[name].arrays().to_list()
+            for name in ("labels", "candidates", "failures")
+        }
+
+
+def test_two_workers_write_what_one_process_writes(sonic, sample, serve, tmp_path):
+    server = serve(sectors)
+    job = ("track", sample / "events.root", "--server", server.url)
+    assert sonic(*job, "-o", "one.root").exit_code == 0
+
+    result = sonic(*job, "-o", "two.root", "--workers", 2, "--json", "job.json")
+
+    assert result.exit_code == 0, result.output
+    assert tables_of(tmp_path / "two.root") == tables_of(tmp_path / "one.root")
+    report = json.loads((tmp_path / "job.json").read_text())
+    assert report["events"] == report["summary"]["events"] == 20
+    assert report["summary"]["tries"] == {"OK": 20}
+    assert report["candidates"] > 0
+    assert not (tmp_path / "two.root.partial").exists()
+
+
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(
+    sonic, sample, serve, cluster, tmp_path
+):
+    both_at_work, killed = threading.Condition(), threading.Event()
+    busy = 0
+
+    def kill_one_worker(tensors):
+        nonlocal busy
+        with both_at_work:
+            busy += 1
+            # One request a worker: two at once are of both, each within a part.
+            if busy == 2 and not killed.is_set():
+                os.kill(cluster.workers[0].pid, signal.SIGKILL)
+                killed.set()
+        assert killed.wait(120.0)
+        return sectors(tensors)
+
+    job = ("track", sample / "events.root", "--window", 1, "--max-events", 20)
+    assert sonic(*job, "--server", serve(sectors).url, "-o", "one.root").exit_code == 0
+
+    result = sonic(
+        *(*job, "--server", serve(kill_one_worker).url, "-o", "two.root"),
+        *("--dask", cluster.scheduler_address, "--json", "job.json"),
+    )
+
+    assert result.exit_code == 0, result.output
+    assert killed.is_set()
+    assert tables_of(tmp_path / "two.root") == tables_of(tmp_path / "one.root")
+    assert json.loads((tmp_path / "job.json").read_text())["summary"]["events"] == 20
+
+
+def test_failed_events_are_listed_in_input_order(
+    sonic, sample, serve, cluster, tmp_path
+):
+    def not_too_many(tensors):
+        if len(tensors["FEATURES"]) % 3 == 0:
+            raise ModelError("INVALID_ARGUMENT", "a multiple of three")
+        return sectors(tensors)
+
+    server = serve(not_too_many)
+    job = ("track", sample / "events.root", "--server", server.url)
+    assert sonic(*job, "-o", "1.root", "--on-failure", "fill").exit_code == 0
+
+    result = sonic(
+        *(*job, "-o", "2.root", "--on-failure", "fill"),
+        *("--dask", cluster.scheduler_address),
+    )
+
+    assert result.exit_code == 0, result.output
+    tables = tables_of(tmp_path / "2.root")
+    assert 0 < len(tables["failures"]) < 20
+    assert tables == tables_of(tmp_path / "1.root")
+
+
+def test_an_interrupted_job_goes_on(sonic, sample, serve, cluster, tmp_path):
+    n_asked, is_broken = 0, True
+    lock = threading.Lock()
+
+    def breaks(tensors):
+        nonlocal n_asked
+        with lock:
+            n_asked += 1
+            if is_broken and n_asked > 12:
+                raise ModelError("INVALID_ARGUMENT", "broken")
+        return sectors(tensors)
+
+    server = serve(breaks)
+    job = ("track", sample / "events.root", "--server", server.url)
+    job = (*job, "--dask", cluster.scheduler_address)
+    job = (*job, "--window", 1, "-o", "tracks.root")
+    result = sonic(*job)
+    assert result.exit_code == 1
+    assert "broken" in result.stderr
+    n_finished = len(TrackEvents(tmp_path / "tracks.root.partial"))
+    assert 0 < n_finished < 20
+    is_broken, n_asked = False, 0
+
+    result = sonic(*job, "--resume")
+
+    assert result.exit_code == 0, result.output
+    assert n_asked <= 20 - n_finished
+    assert sonic(*job[:-1], "whole.root").exit_code == 0
+    assert tables_of(tmp_path / "tracks.root") == tables_of(tmp_path / "whole.root")
+
+
+def test_an_event_twice_in_a_file_is_found_in_another_part(
+    sonic, serve, cluster, tmp_path
+):
+    path = tmp_path / "events.root"
+    with uproot.recreate(path) as file:
+        columns = {f"sp_{axis}": "var * float32" for axis in "xyz"}
+        file.mktree("events", {"event": "int64", **columns})
+        point = ak.Array([[1.0]] * 40)
+        numbers = [*range(39), 0]
+        file["events"].extend({"event": numbers} | dict.fromkeys(columns, point))
+
+    result = sonic(
+        *("track", path, "-o", "tracks.root", "--server", serve(sectors).url),
+        *("--dask", cluster.scheduler_address),
+    )
+
+    assert result.exit_code == 1
+    assert "event 0 (entry 39): there is another event" in result.stderr
+
+
+def test_remote_workers_need_a_named_server(refused, sample):
+    line = refused(
+        *("track", sample / "events.root", "-o", "t.root", "--dask", "tcp://nowhere:1"),
+        status=2,
+    )
+
+    assert "--dask needs --server" in line
+
+
+def test_one_cluster_at_a_time(refused, sample):
+    line = refused(
+        *("track", sample / "events.root", "-o", "t.root", "--workers", 2),
+        *("--dask", "tcp://nowhere:1"),
+        status=2,
+    )
+
+    assert "exclude one another" in line
