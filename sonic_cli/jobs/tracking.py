@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import typer
+from typing import NamedTuple
 
 from producers import (
     ColumnMapping,
     EventLoop,
     EventSource,
     FeatureScale,
+    LoopTimes,
     TrackFindingProducer,
     TrackWriter,
     open_events,
@@ -24,10 +22,13 @@ from producers import (
 from producers.event_loop import FailurePolicy
 from producers.readers import locations
 from producers.writers.track_files import choose_track_format
+from sonic_cli.errors import needs_extra
 from sonic_cli.jobs.client_settings import ClientSettings
+from sonic_cli.jobs.cluster_config import ClusterConfig
 from sonic_cli.jobs.memory import peak_memory_bytes
 from sonic_cli.jobs.partial_summary import summary_if_interrupted
 from sonic_cli.jobs.server import ServerInUse, tracking_server
+from sonic_cli.jobs.tracking_output import open_writer
 from sonic_cli.jobs.tracking_report import TrackingReport
 from sonic_cli.outputs import check_interrupted, check_outputs, write_json
 from sonic_cli.progress import progress
@@ -35,7 +36,7 @@ from sonic_client import (
     Client,
     ClientConfig,
     ConfigError,
-    ModelMetadata,
+    JobSummary,
 )
 from sonic_client.observers import ProgressMeter
 
@@ -60,6 +61,9 @@ class TrackingJob:
     weights: Path | None = None
     json: Path | None = None
     force: bool = False
+    cluster: ClusterConfig | None = None
+    """Where it is done, if not in this process."""
+
     command: str = "sonic track"
 
 
@@ -98,58 +102,126 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
         If the weights for the in-process server cannot be used.
     """
     started = time.perf_counter()
+    source = _source(job)
+    with _server(job) as (server, config):
+        track = _in_this_process if job.cluster is None else _on_cluster
+        done = track(job, source, server, config)
+        report = TrackingReport(
+            output=job.output,
+            n_candidates=done.writer.n_candidates,
+            n_resumed=done.n_resumed,
+            failures=done.writer.failures,
+            summary=done.summary,
+            times=done.times,
+            start_s=done.began_s - started,
+            loop_s=done.ended_s - done.began_s,
+            close_s=time.perf_counter() - done.ended_s,
+            stage_s={} if server.clock is None else dict(server.clock.seconds),
+            peak_memory_bytes=max(peak_memory_bytes(), done.peak_memory_bytes),
+        )
+    if job.json is not None:
+        write_json(job.json, {"command": job.command, **report.to_dict()})
+    return report
+
+
+def _source(job: TrackingJob) -> EventSource:
+    """Open the input, after what can be refused without it."""
     local = tuple(path for path in locations(job.files) if isinstance(path, Path))
     check_outputs(
         {"--output": job.output, "--json": job.json}, inputs=local, force=job.force
     )
     check_interrupted(job.output, resume=job.resume, force=job.force)
     choose_track_format(job.output, job.output_format)
-    source = open_events(
+    return open_events(
         job.files,
         format=job.input_format,
         columns=job.columns,
         csv_scale=job.csv_scale,
         max_events=job.max_events,
     )
-    with ExitStack() as stack:
-        server, config = stack.enter_context(_server(job))
-        meter = ProgressMeter()
-        client = Client(config, observers=[meter])
-        stack.enter_context(summary_if_interrupted(client))
-        stack.enter_context(client)
+
+
+class _Done(NamedTuple):
+    """What was done between the first event and the last, and when."""
+
+    writer: TrackWriter
+    n_resumed: int
+    summary: JobSummary
+    times: LoopTimes
+    began_s: float
+    ended_s: float
+    peak_memory_bytes: int = 0
+
+
+def _in_this_process(
+    job: TrackingJob, source: EventSource, server: ServerInUse, config: ClientConfig
+) -> _Done:
+    meter = ProgressMeter()
+    client = Client(config, observers=[meter])
+    with summary_if_interrupted(client), client:
         producer = TrackFindingProducer(
             client.metadata, min_space_points=job.min_space_points
         )
-        running = time.perf_counter()
-        with _writer(job, source, client.metadata, server) as writer:
+        began_s = time.perf_counter()
+        with open_writer(job, source, client.metadata, server) as writer:
+            n_before = writer.n_done
             loop = EventLoop(
-                source.between(writer.n_done),
+                source.between(n_before),
                 producer,
                 client,
                 sink=writer,
                 on_failure=job.on_failure,
             )
-            n_before = writer.n_done
             with progress("track", len(source), unit="events") as show:
                 loop.process(
                     lambda n_events: show(n_before + n_events, _in_flight(meter))
                 )
-            closing = time.perf_counter()
-        done = TrackingReport(
-            output=job.output,
-            n_candidates=writer.n_candidates,
-            n_resumed=n_before,
-            failures=writer.failures,
-            summary=client.summary(),
-            times=loop.times(),
-            start_s=running - started,
-            close_s=time.perf_counter() - closing,
-            stage_s={} if server.clock is None else dict(server.clock.seconds),
-            peak_memory_bytes=peak_memory_bytes(),
+            ended_s = time.perf_counter()
+    return _Done(writer, n_before, client.summary(), loop.times(), began_s, ended_s)
+
+
+def _on_cluster(
+    job: TrackingJob, source: EventSource, server: ServerInUse, config: ClientConfig
+) -> _Done:
+    assert job.cluster is not None  # why it is here
+    with needs_extra("dask"):
+        from sonic_cli.jobs.distributed.cluster import cluster_client  # noqa: PLC0415
+        from sonic_cli.jobs.distributed.tracking import (  # noqa: PLC0415
+            track_on_cluster,
         )
-    if job.json is not None:
-        write_json(job.json, {"command": job.command, **done.to_dict()})
-    return done
+    if server.is_own and job.cluster.scheduler is not None:
+        raise ConfigError(
+            "--dask needs --server: the workers may be on other machines, which a "
+            "server in this process is not for"
+        )
+    with cluster_client(job.cluster) as cluster:
+        with Client(config) as client:
+            model = client.metadata
+        producer = TrackFindingProducer(model, min_space_points=job.min_space_points)
+        began_s = time.perf_counter()
+        with open_writer(job, source, model, server) as writer:
+            n_before = writer.n_done
+            with progress("track", len(source), unit="events") as show:
+                work = track_on_cluster(
+                    cluster,
+                    config,
+                    source,
+                    producer,
+                    writer,
+                    on_failure=job.on_failure,
+                    on_events=lambda n_events: show(n_before + n_events),
+                )
+            ended_s = time.perf_counter()
+    summary = client.summary()
+    return _Done(
+        writer,
+        n_before,
+        summary if work.summary is None else summary + work.summary,
+        work.times,
+        began_s,
+        ended_s,
+        work.peak_memory_bytes,
+    )
 
 
 def _in_flight(meter: ProgressMeter) -> str:
@@ -172,63 +244,3 @@ def _server(job: TrackingJob) -> Iterator[tuple[ServerInUse, ClientConfig]]:
         )
     config = replace(job.client, weights=job.weights).config()
     yield ServerInUse(url=", ".join(each.url for each in config.servers)), config
-
-
-@contextmanager
-def _writer(
-    job: TrackingJob, source: EventSource, model: ModelMetadata, server: ServerInUse
-) -> Iterator[TrackWriter]:
-    """Give the writer; if the job ends early, say what it leaves."""
-    provenance = _provenance(job, source, model, server)
-    same = ("inputs", "n_events", "model", "columns", "csv_scale", "min_space_points")
-    writer = TrackWriter(
-        job.output,
-        provenance,
-        format=job.output_format,
-        force=job.force,
-        resume=job.resume,
-        job={name: provenance[name] for name in same} | {"on_failure": job.on_failure},
-    )
-    try:
-        with writer:
-            yield writer
-    finally:
-        if writer.partial.is_dir() and writer.n_done:
-            typer.echo(
-                f"sonic: {writer.n_done} events are in {writer.partial}; "
-                "--resume goes on from there",
-                err=True,
-            )
-
-
-def _provenance(
-    job: TrackingJob, source: EventSource, model: ModelMetadata, server: ServerInUse
-) -> dict[str, Any]:
-    packages = ["sonic-tracking", "numpy", "uproot", "tritonclient"]
-    packages += ["torch"] if server.is_own else []
-    return {
-        "command": job.command,
-        "inputs": [
-            name if "://" in name else str(Path(name).resolve())
-            for name in source.names
-        ],
-        "format": job.input_format,
-        "n_events": len(source),
-        "server": "in this process" if server.is_own else server.url,
-        "model": {
-            "name": model.name,
-            "version": model.version,
-            "platform": model.platform,
-            "parameters": dict(model.parameters),
-        },
-        "weights_id": model.parameters.get("weights_id"),
-        "layout": job.client.table().get("layout", "per_event"),
-        "columns": job.columns and _given(asdict(job.columns)),
-        "csv_scale": job.csv_scale and asdict(job.csv_scale),
-        "min_space_points": job.min_space_points,
-        "versions": {package: version(package) for package in packages},
-    }
-
-
-def _given(columns: Mapping[str, str | None]) -> dict[str, str]:
-    return {kind: name for kind, name in columns.items() if name is not None}
