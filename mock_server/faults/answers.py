@@ -130,6 +130,20 @@ class OmitOutput(_OutputFault):
 
 
 @dataclass(frozen=True, slots=True)
+class AddOutput(AnswerFault):
+    """One more output than the model declares."""
+
+    verb = "add_output"
+
+    name: str
+
+    def change(self, outputs: Sequence[RawTensor]) -> list[RawTensor]:
+        """The new one comes first: nobody may count on places."""
+        data = encode(np.zeros(3, np.float32), "FP32")
+        return [RawTensor(self.name, "FP32", (3,), data), *outputs]
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicateAnswer(AnswerFault):
     """Sent twice in a stream; where only one answer fits, each output comes twice."""
 

@@ -10,6 +10,7 @@ from random import Random
 import grpc
 
 from mock_server.faults.answers import (
+    AddOutput,
     ChangeDatatype,
     ChangeShape,
     CutAnswer,
@@ -236,6 +237,10 @@ class Clause:
     def omit_output(self, output: str | None = None) -> FaultPlan:
         """Leave an output out."""
         return self._befalls(OmitOutput(output))
+
+    def add_output(self, name: str) -> FaultPlan:
+        """Answer with one output more."""
+        return self._befalls(AddOutput(name))
 
     def duplicate_answer(self) -> FaultPlan:
         """Answer twice in a stream; elsewhere give each output twice."""

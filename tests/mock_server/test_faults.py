@@ -227,6 +227,14 @@ def test_omitted_output_is_missing_from_a_success(serve, connect, two_outputs, a
     assert [output.name for output in answer.get_response().outputs] == ["Y"]
 
 
+def test_add_output_gives_one_that_is_not_declared(serve, connect, two_outputs, ask):
+    plan = FaultPlan().on().add_output("MORE")
+
+    response = ask(connect(serve(two_outputs, faults=plan))).get_response()
+
+    assert [output.name for output in response.outputs] == ["MORE", "Y", "N"]
+
+
 def test_duplicate_answer_gives_every_output_twice(serve, connect, two_outputs, ask):
     plan = FaultPlan().on().duplicate_answer()
 
