@@ -22,22 +22,23 @@ token expired                                  test_token_expired
 capitalised header                             ../conformance/test_access
 TLS mismatch                                   test_tls_mismatch
 deadline exceeded                              test_deadline_exceeded
-partial or extra outputs; other rows           test_wrong_answer
-NaN or infinity in outputs                     ../test_answers
+partial or extra outputs                       test_wrong_answer
+other rows; NaN or infinity in outputs         test_odd_answers, ../test_answers
 duplicate or out-of-order replies              test_out_of_order
 user code raises                               test_user_code_raises
-window full while the consumer is slow         ../test_blocking, ../test_client
+window full while the consumer is slow         test_slow_consumer
 fork after use                                 test_fork_after_use
 second `asyncio.run`                           test_second_event_loop
 exception crosses processes                    test_crossing_processes
 keepalive too eager                            test_keepalive_too_eager
 gRPC's own retry above 256 KiB                 test_native_retry
 shared memory in use or gone                   test_shared_memory
-Ctrl-C and SIGTERM                             ../test_grpc, sonic_cli/test_interrupt
+Ctrl-C and SIGTERM                             sonic_cli/test_interrupt
 truncated or corrupt ROOT file                 producers
 all servers fail, no fallback                  test_all_servers_fail
 cancelled anywhere                             test_cancellation
 five defects of CMSSW's retry chain            test_cmssw_defects
+all of it at random, for a long time           ../soak
 =============================================  =====================================
 """
 

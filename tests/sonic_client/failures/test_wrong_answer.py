@@ -41,6 +41,23 @@ def test_another_server_that_is_coming_back_is_waited_for(
         assert_whole(list(client.map(requests_of(50))), 50)
 
 
+def test_an_output_that_is_not_declared_is_left_out(
+    serve, config_for, requests_of, assert_whole
+):
+    with Client(config_for(serve(FaultPlan().on().add_output("MORE")))) as client:
+        outcomes = list(client.map(requests_of(5)))
+
+    assert_whole(outcomes, 5)
+    assert {tuple(outcome.outputs) for outcome in outcomes} == {("LABELS",)}
+
+
+def test_outputs_that_come_twice_are_taken_once(
+    serve, config_for, requests_of, assert_whole
+):
+    with Client(config_for(serve(FaultPlan().on().duplicate_answer()))) as client:
+        assert_whole(list(client.map(requests_of(5))), 5)
+
+
 def test_one_wrong_answer_is_no_reason_to_leave_a_server(
     serve, config_for, requests_of, assert_whole
 ):
