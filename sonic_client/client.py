@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,12 +144,12 @@ class AsyncClient:
             raise outcome.error
         return outcome.outputs
 
-    async def map(
+    def map(
         self,
         requests: Iterable[Request] | AsyncIterable[Request],
         *,
         ordered: bool = True,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """Yield exactly one outcome a request, with many requests in flight.
 
         Parameters
@@ -172,10 +172,7 @@ class AsyncClient:
         Closing the generator, or cancelling the caller, cancels what is in
         flight. Use `contextlib.aclosing` where iteration may end early.
         """
-        outcomes = map_in_loop(self._opened(), requests, ordered=ordered)
-        async with aclosing(outcomes):
-            async for outcome in outcomes:
-                yield outcome
+        return map_in_loop(self._opened(), requests, ordered=ordered)
 
     def statistics(self) -> ClientStatistics:
         """Return a snapshot of what was sent and answered so far."""

@@ -12,7 +12,6 @@ import threading
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Iterable,
     Iterator,
@@ -136,25 +135,46 @@ class _Belt:
         self.flights: Flights = session.open_flights(self._landed)
         self._check, self._timing = session.check, session.timing
         self._lock = lock
+        self._unread: Iterator[Request] | None = None
         self._has_timer = False
         self._room = asyncio.Event()
 
     async def read(self, requests: Iterable[Request] | AsyncIterable[Request]) -> None:
         """Put the requests on the conveyor as there is room."""
         try:
-            async for request in _async(requests):
-                self.conveyor.put(self._check(request))
-                self.depart()
-                if self.conveyor.has_room:
-                    await asyncio.sleep(0)  # lets it take off before the next is read
-                while not self.conveyor.has_room:
-                    self._room.clear()
-                    await self._room.wait()
-            self.conveyor.finish()
+            if isinstance(requests, AsyncIterable):
+                async for request in requests:
+                    self.conveyor.put(self._check(request))
+                    self.depart()
+                    await self._for_room()
+                self.conveyor.finish()
+            else:
+                self._unread = iter(requests)
+                while self._unread is not None:
+                    self._read_next(self._unread)
+                    self.depart()
+                    await self._for_room()
             self.depart()
         except Exception as error:  # raised again where the outcomes are awaited
             self.conveyor.fail(error)
         self.changed()
+
+    def _read_next(self, requests: Iterator[Request]) -> None:
+        try:
+            self.conveyor.put(self._check(next(requests)))
+        except StopIteration:
+            self._unread = None
+            self.conveyor.finish()
+        except Exception as error:
+            self._unread = None
+            self.conveyor.fail(error)
+
+    async def _for_room(self) -> None:
+        if self.conveyor.has_room:
+            await asyncio.sleep(0)  # lets it take off before the next is read
+        while not self.conveyor.has_room:
+            self._room.clear()
+            await self._room.wait()
 
     def depart(self) -> None:
         """Send what may be sent now, in the event loop."""
@@ -191,16 +211,9 @@ class _Belt:
         with self._lock:
             self.conveyor.land(landing)
             self.depart()
+            if self._unread is not None and self.conveyor.has_room:
+                # Here, because the reader's turn comes later than the free place.
+                self._read_next(self._unread)
+                self.depart()
             if self.conveyor.has_delivery:
                 self.changed()
-
-
-async def _async(
-    requests: Iterable[Request] | AsyncIterable[Request],
-) -> AsyncIterator[Request]:
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield request
-    else:
-        for request in requests:
-            yield request

@@ -161,6 +161,7 @@ class ServerPool:
         if len(usable) == 1:  # the ordinary case: there is nothing to choose
             return Lease(usable[0], self.notify)
         name = choose_server([member.candidate() for member in usable], tried)
+        assert name is not None  # all of these are usable
         return Lease(self._members[name], self.notify)
 
     def judge(self, lease: Lease, error: SonicError | None, latency_s: float) -> None:
