@@ -74,14 +74,14 @@ def datatype_of(array: NDArray[Any]) -> str:
     TypeError
         If no datatype of the protocol holds such elements.
     """
+    datatype = _DATATYPE_OF.get(array.dtype.str[1:])
+    if datatype is not None:
+        return datatype
     if array.dtype.kind in "OSU":
         return "BYTES"
     if array.dtype.name == "bfloat16":  # ml_dtypes
         return "BF16"
-    try:
-        return _DATATYPE_OF[array.dtype.str[1:]]
-    except KeyError:
-        raise TypeError(f"no KServe datatype for arrays of {array.dtype}") from None
+    raise TypeError(f"no KServe datatype for arrays of {array.dtype}")
 
 
 def encode(array: NDArray[Any], datatype: str) -> bytes:
@@ -126,8 +126,8 @@ def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
     if datatype == "BF16":
         halves = np.frombuffer(data, dtype="<u2").astype(np.uint32)
         return (halves << np.uint32(16)).view(np.float32).reshape(shape)
-    # Not `copy`: numpy lets go of the GIL for it, and the other threads of a busy server
-    # take their turns before a model that is about to run goes on.
+    # Not `copy`: numpy lets go of the GIL for it, and the other threads of a busy
+    # server take their turns before a model that is about to run goes on.
     return np.frombuffer(bytearray(data), dtype=_WIRE_DTYPES[datatype]).reshape(shape)
 
 

@@ -14,6 +14,7 @@ from mock_server.log_settings import LogSettings
 from mock_server.received import RequestRecord
 from mock_server.repository import Repository
 from mock_server.shared_memory import SharedMemory
+from mock_server.threads import waiting
 from mock_server.trace_settings import TraceSettings
 from mock_server.validation import invalid
 
@@ -129,9 +130,10 @@ class InferenceCore:
         def respond(response: InferenceResponse | None, is_final: bool) -> None:
             answers.put(response)
 
-        self.submit(loaded, request, respond, is_awaited=True)
-        while (response := answers.get()) is None:
-            pass  # the end of an answer that is still to come
+        with waiting():
+            self.submit(loaded, request, respond, is_awaited=True)
+            while (response := answers.get()) is None:
+                pass  # the end of an answer that is still to come
         return response
 
     def update_trace(

@@ -84,11 +84,10 @@ class _Running:
             return
         self._is_final = is_final
         if response is not None:
-            response = response.with_outputs(
-                reshaped_outputs(
-                    self._model, [t for t in response.outputs if t.name in self._wanted]
-                )
-            )
+            kept = [t for t in response.outputs if t.name in self._wanted]
+            outputs = tuple(reshaped_outputs(self._model, kept))
+            if outputs != response.outputs:
+                response = response.with_outputs(outputs)
         if self._is_holding:
             self._held.append(response)
             return

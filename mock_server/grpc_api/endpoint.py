@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
 from mock_server.grpc_api.handlers import UnknownRpcs, inference_handler
 from mock_server.grpc_api.health import health_handler
 from mock_server.grpc_api.service import InferenceService
+from mock_server.threads import RequestThreads
 
 MAX_REQUESTS_IN_FLIGHT = 256
 """Requests held at once, running or waiting for an instance: a thread each, made when
@@ -53,9 +53,7 @@ class GrpcEndpoint:
         interceptors: Sequence[grpc.ServerInterceptor] = (),
     ) -> None:
         limit = -1 if max_message_bytes is None else max_message_bytes
-        self._workers = ThreadPoolExecutor(
-            MAX_REQUESTS_IN_FLIGHT, thread_name_prefix="mock-server"
-        )
+        self._workers = RequestThreads(MAX_REQUESTS_IN_FLIGHT, "mock-server")
         self._server = grpc.server(
             self._workers,
             interceptors=tuple(interceptors),

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from mock_server.grpc_api.service import InferenceService
+from mock_server.threads import waiting
 
 _SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 
@@ -57,7 +58,8 @@ def _handler(
         requests: Iterator[Any], context: grpc.ServicerContext
     ) -> Iterator[Any]:
         readable = _Readable(requests)
-        yield from behaviour(iter(readable), context)
+        with waiting():
+            yield from behaviour(iter(readable), context)
         if readable.ended_early:
             context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
 

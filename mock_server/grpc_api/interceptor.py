@@ -14,6 +14,7 @@ from mock_server.faults.connections import close_connections_from
 from mock_server.faults.injector import FaultInjector, NotReadyError
 from mock_server.faults.selection import INFER
 from mock_server.inference import Cancellation
+from mock_server.threads import waiting
 
 _INFERENCES = (INFER, "ModelStreamInfer")
 _NOT_READY = {
@@ -48,7 +49,8 @@ class FaultInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
     ) -> Callable[[Any, Any], Any]:
         def answer(request: Any, context: Any) -> Any:
             try:
-                self._befall(rpc, request, context)
+                with waiting():
+                    self._befall(rpc, request, context)
             except NotReadyError as error:
                 if rpc in _NOT_READY:
                     return _NOT_READY[rpc]

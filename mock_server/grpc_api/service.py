@@ -21,6 +21,7 @@ from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import infer_response
 from mock_server.grpc_api.streaming import InferenceStream
 from mock_server.inference import Cancellation
+from mock_server.threads import waiting
 from mock_server.validation import invalid
 
 Response = TypeVar("Response")
@@ -183,7 +184,8 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
                     "string_param."
                 )
             config = value.string_param
-        self._core.repository.load(request.model_name, config)
+        with waiting():
+            self._core.repository.load(request.model_name, config)
         return service_pb2.RepositoryModelLoadResponse()
 
     @_errors_become_status
@@ -194,10 +196,11 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
     ) -> service_pb2.RepositoryModelUnloadResponse:
         """Serve a model no more."""
         _refuse_named_repository(request)
-        self._core.repository.unload(
-            request.model_name,
-            with_dependents=request.parameters["unload_dependents"].bool_param,
-        )
+        with waiting():
+            self._core.repository.unload(
+                request.model_name,
+                with_dependents=request.parameters["unload_dependents"].bool_param,
+            )
         return service_pb2.RepositoryModelUnloadResponse()
 
     @_errors_become_status
