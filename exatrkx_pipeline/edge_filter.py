@@ -7,6 +7,16 @@ from torch import Tensor, nn
 
 from exatrkx_pipeline.config import FilterConfig
 from exatrkx_pipeline.edge_blocks import edge_blocks
+from exatrkx_pipeline.fused_layers import (
+    Ends,
+    activate,
+    apply_linear,
+    apply_norm,
+    apply_readout,
+    gather_add,
+    is_fused,
+    product,
+)
 
 
 class EdgeFilter(nn.Module):
@@ -38,21 +48,39 @@ class EdgeFilter(nn.Module):
             [self.n_nodes_in, self.n_nodes_in, edges.shape[1]],
             dim=1,
         )
-        at_row, at_col = nodes @ w_row.T + self.input_layer.bias, nodes @ w_col.T
+        if is_fused(nodes):
+            at_row, at_col = product(w_row, nodes), product(w_col, nodes)
+            at_row += self.input_layer.bias
+            logits_of = self._fused_logits
+        else:
+            at_row, at_col = nodes @ w_row.T + self.input_layer.bias, nodes @ w_col.T
+            logits_of = self._logits
         blocks = zip(*map(edge_blocks, (*edge_index, edges)), strict=True)
         return torch.cat(
-            [
-                self._logits(
-                    at_row.index_select(0, row)
-                    + at_col.index_select(0, col)
-                    + e @ w_edge.T
-                )
-                for row, col, e in blocks
-            ]
+            [logits_of(e, w_edge, at_row, at_col, (row, col)) for row, col, e in blocks]
         )
 
-    def _logits(self, h: Tensor) -> Tensor:
+    def _logits(
+        self, e: Tensor, w_edge: Tensor, at_row: Tensor, at_col: Tensor, ends: Ends
+    ) -> Tensor:
+        row, col = ends
+        h = at_row.index_select(0, row) + at_col.index_select(0, col) + e @ w_edge.T
         for layer in self.layers:
             h = self.norm(torch.tanh(layer(h)))
         logits: Tensor = self.output_layer(h).squeeze(1)
         return logits
+
+    def _fused_logits(
+        self, e: Tensor, w_edge: Tensor, at_row: Tensor, at_col: Tensor, ends: Ends
+    ) -> Tensor:
+        h = product(w_edge, e)
+        gather_add(h, at_row, at_col, ends)
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            h = apply_linear(layer, h)
+            activate(_TANH, h)
+            apply_norm(self.norm, h)
+        return apply_readout(self.output_layer, h)
+
+
+_TANH = nn.Tanh()

@@ -9,7 +9,18 @@ from torch import Tensor, nn
 
 from exatrkx_pipeline.config import GnnConfig
 from exatrkx_pipeline.edge_blocks import edge_blocks
-from exatrkx_pipeline.layers import mlp
+from exatrkx_pipeline.fused_layers import (
+    Ends,
+    activate,
+    apply_linear,
+    apply_readout,
+    array,
+    gather_norm,
+    is_fused,
+    loops_of,
+    product,
+)
+from exatrkx_pipeline.layers import Mlp, mlp
 
 
 class InteractionGNN(nn.Module):
@@ -38,32 +49,53 @@ class InteractionGNN(nn.Module):
         self.output_layer = nn.Linear(h, 1)
 
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
-        """Logits, shape (n_edges,); `edges` has shape (n_edges, n_edge_inputs)."""
+        """Logits, shape (n_edges,); `edges` has shape (n_edges, n_edge_inputs).
+
+        Without gradients, memory is one copy of the edges' states.
+        """
         ends = list(zip(*map(edge_blocks, edge_index), strict=True))
         x = self.node_encoder(nodes)
-        # Block by block throughout: one copy of the states is the most that is held.
         states = list(self.edge_encoder(x, edge_blocks(edges), ends))
+        outward, inward = torch.empty_like(x), torch.empty_like(x)
         for update_edges, update_nodes in zip(
             self.edge_updates, self.node_updates, strict=True
         ):
-            outward, inward = torch.zeros_like(x), torch.zeros_like(x)
+            outward, inward = _zeros(outward), _zeros(inward)
             for i, update in enumerate(update_edges(x, states, ends)):
-                states[i] = _advanced(states[i], update)
-                row, col = ends[i]
-                outward.index_add_(0, row, states[i])
-                inward.index_add_(0, col, states[i])
-            x = x + update_nodes(torch.cat((x, outward, inward), dim=1))
-        final = self.classifier(x, states, ends)
-        return torch.cat([self.output_layer(e).squeeze(1) for e in final])
+                states[i] = _advanced(states[i], update, ends[i], outward, inward)
+            x = x + update_nodes(x, outward, inward)
+        return torch.cat([self._readout(e) for e in self.classifier(x, states, ends)])
+
+    def _readout(self, states: Tensor) -> Tensor:
+        if is_fused(states):
+            return apply_readout(self.output_layer, states)
+        logits: Tensor = self.output_layer(states).squeeze(1)
+        return logits
 
 
-def _advanced(state: Tensor, update: Tensor) -> Tensor:
-    """Their sum; in place where no gradient needs the old state.
+def _zeros(sums: Tensor) -> Tensor:
+    """As many zeros; in place where no gradient needs the old sums."""
+    return torch.zeros_like(sums) if torch.is_grad_enabled() else sums.zero_()
 
-    New arrays for the states of each iteration would leave the heap in pieces: three
-    times the memory for a large event.
+
+def _advanced(
+    state: Tensor, update: Tensor, ends: Ends, outward: Tensor, inward: Tensor
+) -> Tensor:
+    """Sum of state and update, which is added to both sums over edges as well.
+
+    In place where no gradient needs the old state: new arrays for the states of each
+    iteration would leave the heap in pieces, three times the memory for a large event.
     """
-    return state + update if torch.is_grad_enabled() else state.add_(update)
+    row, col = ends
+    if is_fused(state):
+        loops_of(state.shape[1]).advance(
+            *map(array, (state, update, row, col, outward, inward))
+        )
+        return state
+    advanced = state + update if torch.is_grad_enabled() else state.add_(update)
+    outward.index_add_(0, row, advanced)
+    inward.index_add_(0, col, advanced)
+    return advanced
 
 
 class _EdgeBlock(nn.Module):
@@ -77,9 +109,12 @@ class _EdgeBlock(nn.Module):
         self.rest = nn.Sequential(nn.LayerNorm(sizes[0]), nn.SiLU(), _block(sizes))
 
     def forward(
-        self, x: Tensor, states: Sequence[Tensor], ends: Sequence[tuple[Tensor, Tensor]]
+        self, x: Tensor, states: Sequence[Tensor], ends: Sequence[Ends]
     ) -> Iterator[Tensor]:
         """New states, one block at a time."""
+        if is_fused(x):
+            yield from self._fused(x, states, ends)
+            return
         at_row, at_col = self.from_row(x), self.from_col(x)
         for e, (row, col) in zip(states, ends, strict=True):
             yield self.rest(
@@ -88,6 +123,18 @@ class _EdgeBlock(nn.Module):
                 + self.from_edge(e)
             )
 
+    def _fused(
+        self, x: Tensor, states: Sequence[Tensor], ends: Sequence[Ends]
+    ) -> Iterator[Tensor]:
+        norm, activation, layers = self.rest
+        assert isinstance(norm, nn.LayerNorm)
+        at_row, at_col = apply_linear(self.from_row, x), apply_linear(self.from_col, x)
+        for e, both in zip(states, ends, strict=True):
+            h = product(self.from_edge.weight, e)
+            gather_norm(h, at_row, at_col, both, norm)
+            activate(activation, h)
+            yield layers(h)
 
-def _block(sizes: tuple[int, ...]) -> nn.Sequential:
+
+def _block(sizes: tuple[int, ...]) -> Mlp:
     return mlp(sizes, activation="silu", layer_norm=True, output_activation=True)

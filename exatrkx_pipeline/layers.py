@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from exatrkx_pipeline.config import Activation
+from exatrkx_pipeline.fused_layers import apply_layers, is_fused
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -16,13 +18,26 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 }
 
 
+class Mlp(nn.Sequential):
+    """Layers of `mlp`; in fused loops on the CPU, where no gradients are needed."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The last layer's output, shape (n, n_out), of the inputs side by side."""
+        if is_fused(inputs[0]):
+            return apply_layers(self, *inputs)
+        h = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
+        for layer in self:
+            h = layer(h)
+        return h
+
+
 def mlp(
     sizes: Sequence[int],
     *,
     activation: Activation,
     layer_norm: bool,
     output_activation: bool,
-) -> nn.Sequential:
+) -> Mlp:
     """Linear layers of these sizes, each but the last followed by norm, activation.
 
     The last layer has norm and activation only if `output_activation`. Positions in the
@@ -37,4 +52,4 @@ def mlp(
             if layer_norm:
                 modules.append(nn.LayerNorm(n_out))
             modules.append(ACTIVATIONS[activation]())
-    return nn.Sequential(*modules)
+    return Mlp(*modules)

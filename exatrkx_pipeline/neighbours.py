@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-LEAF_SIZE = 16
-POINTS_PER_CHUNK = 8_192
-"""Points searched at once; with some tens of neighbours each, a few MB of edges."""
+from exatrkx_pipeline.neighbour_grid import NeighbourGrid
+
+EDGES_PER_CHUNK = 1 << 18
+"""Edges of a piece: 4 MB. A point's edges stay together, however many there are."""
 
 
 def radius_graph(embedded: NDArray[np.float32], r_val: float) -> NDArray[np.int64]:
@@ -43,7 +43,8 @@ def radius_graph_chunks(
 ) -> Iterator[NDArray[np.int64]]:
     """The edges of `radius_graph` in pieces, each sorted, rows ascending over pieces.
 
-    Memory is bounded by the densest chunk, not by the whole graph.
+    Memory is bounded: a piece has at most `EDGES_PER_CHUNK` edges, or as many as there
+    are points.
 
     Raises
     ------
@@ -55,21 +56,8 @@ def radius_graph_chunks(
         raise ValueError("embedded space points must be finite")
     if not len(points):
         return
-    tree = cKDTree(points, leafsize=LEAF_SIZE)
-    if len(points) <= POINTS_PER_CHUNK:
-        pairs = tree.query_pairs(r_val, output_type="ndarray")
-        yield _sorted_edges(pairs[:, 1], pairs[:, 0])
-        return
-    for start in range(0, len(points), POINTS_PER_CHUNK):
-        rows = points[start : start + POINTS_PER_CHUNK]
-        near = cKDTree(rows, leafsize=LEAF_SIZE).sparse_distance_matrix(
-            tree, r_val, output_type="ndarray"
-        )
-        row, col = near["i"] + start, near["j"]
-        outward = row > col  # the tree holds all points: every pair is met twice
-        yield _sorted_edges(row[outward], col[outward])
-
-
-def _sorted_edges(row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.int64]:
-    order = np.lexsort((col, row))
-    return np.stack((row[order], col[order])).astype(np.int64, copy=False)
+    grid = NeighbourGrid.of(points, r_val)
+    row, capacity = 0, max(EDGES_PER_CHUNK, len(points))
+    while row < len(points):
+        row, edges = grid.search(row, capacity)
+        yield edges

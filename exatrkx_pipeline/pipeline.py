@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exatrkx_pipeline.compact_graph import CompactGraph
 from exatrkx_pipeline.config import (
     FilterConfig,
     GnnConfig,
     PipelineConfig,
     TorchScriptConfig,
+    TorchScriptGnn,
 )
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.networks import build_networks
@@ -37,8 +39,8 @@ class Pipeline:
     edge_filter: nn.Module
     gnn: nn.Module
     weights_id: str = "untrained"
-    max_edges: int = 40_000_000
-    """Most edges after the filter: at 64 floats each, 10 GB of states in the GNN."""
+    max_edges: int = 10_000_000
+    """Most edges after the filter: at 64 floats each, 2.6 GB of states in the GNN."""
 
     device: str = "cpu"
     """Where networks and edges are, in torch's words; see `to`. Tracks are always
@@ -181,7 +183,17 @@ class Pipeline:
     @torch.inference_mode()
     def gnn_logits(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
         """Logits of the GNN, shape (n_edges,), for all edges of the event at once."""
-        return _edge_logits(self.gnn, self.config.gnn, points, edge_index)
+        if isinstance(self.config.gnn, TorchScriptGnn):  # takes the event as it is
+            return _edge_logits(self.gnn, self.config.gnn, points, edge_index)
+        graph = CompactGraph.of(edge_index, points.phi)
+        logits: Tensor = self.gnn(
+            node_inputs(points, self.config.gnn.node_inputs)[graph.nodes],
+            graph.edge_index,
+            edge_inputs(
+                points, edge_index[:, graph.order], self.config.gnn.edge_inputs
+            ),
+        )
+        return graph.as_given(logits)
 
     def _radius_edges(self, points: Cylindrical, clock: StageClock) -> Iterator[Tensor]:
         with clock.measure("embedding"):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from exatrkx_pipeline import neighbours
 from exatrkx_pipeline.neighbours import radius_graph, radius_graph_chunks
@@ -27,11 +28,45 @@ def test_chunks_join_to_the_same_graph(monkeypatch):
     points = np.random.default_rng(1).normal(size=(300, 8)).astype(np.float32)
     whole = radius_graph(points, 2.0)
 
-    monkeypatch.setattr(neighbours, "POINTS_PER_CHUNK", 64)
+    monkeypatch.setattr(neighbours, "EDGES_PER_CHUNK", 300)
     chunks = list(radius_graph_chunks(points, 2.0))
 
-    assert len(chunks) == 5
+    assert len(chunks) > 1
+    assert max(chunk.shape[1] for chunk in chunks) <= 300
     np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole)
+
+
+@pytest.mark.parametrize(
+    ("n_points", "dim", "scale", "offset"),
+    [
+        (3_000, 8, 1.0, 0.0),
+        (2_000, 1, 100.0, 0.0),
+        (2_000, 2, 5.0, 0.0),
+        (1_000, 12, 0.7, 0.0),
+        (1_000, 8, 1.0, 1e4),  # where float32 coordinates are coarse
+        (1_000, 3, 1e5, 0.0),  # far more cells than there are
+    ],
+)
+def test_edges_are_those_of_a_tree(n_points, dim, scale, offset):
+    rng = np.random.default_rng(7)
+    points = (scale * rng.normal(size=(n_points, dim)) + offset).astype(np.float32)
+    points[: n_points // 4] = points[-1] + 0.3 * rng.normal(size=(n_points // 4, dim))
+
+    edges = radius_graph(points, 1.0)
+
+    pairs = cKDTree(points.astype(np.float64)).query_pairs(1.0, output_type="ndarray")
+    expected = pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].T[::-1]
+    assert edges.size
+    np.testing.assert_array_equal(edges, expected)
+
+
+def test_ten_million_edges_of_equal_points_come_in_pieces():
+    chunks = radius_graph_chunks(np.ones((4_500, 8), dtype=np.float32), 1.0)
+
+    sizes = [chunk.shape[1] for chunk in chunks]
+
+    assert sum(sizes) == 4_500 * 4_499 // 2 > 10_000_000
+    assert max(sizes) <= neighbours.EDGES_PER_CHUNK
 
 
 def test_more_neighbours_than_the_original_allows_are_all_kept():

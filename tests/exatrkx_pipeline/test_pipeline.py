@@ -99,7 +99,7 @@ def test_a_large_event_in_chunks_and_blocks_has_the_same_labels(
     event = features(400, 2)
     whole = small_pipeline.labels(event)
 
-    monkeypatch.setattr(neighbours, "POINTS_PER_CHUNK", 100)
+    monkeypatch.setattr(neighbours, "EDGES_PER_CHUNK", 400)
     monkeypatch.setattr(edge_blocks, "EDGES_PER_BLOCK", 50)
 
     np.testing.assert_array_equal(small_pipeline.labels(event), whole)
