@@ -147,6 +147,7 @@ class Session:
             ended_at_s=time.time() if ended_at_s is None else ended_at_s,
             client=self.recorder.snapshot(),
             servers=dict(self._servers),
+            compression=self._pool.compression(),
         )
 
 

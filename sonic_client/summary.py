@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from sonic_client.compression_report import CompressionReport
 from sonic_client.latency import LatencyHistogram
 from sonic_client.server_counters import ServerCounters, ServerInterval
 from sonic_client.statistics import ClientStatistics
@@ -59,6 +60,8 @@ class JobSummary:
         Counted here.
     servers : mapping of str to ServerInterval
         Counted by the servers, for all clients; without those that do not say.
+    compression : mapping of str to CompressionReport
+        What compressing the requests saved, by server; without those that got none.
     """
 
     models: tuple[str, ...]
@@ -66,6 +69,7 @@ class JobSummary:
     ended_at_s: float
     client: ClientStatistics
     servers: Mapping[str, ServerInterval] = field(default_factory=dict)
+    compression: Mapping[str, CompressionReport] = field(default_factory=dict)
 
     @property
     def elapsed_s(self) -> float:
@@ -117,12 +121,16 @@ class JobSummary:
         for server, interval in other.servers.items():
             known = servers.get(server)
             servers[server] = interval if known is None else known | interval
+        compression = dict(self.compression)
+        for server, report in other.compression.items():
+            compression[server] = compression.get(server, CompressionReport()) + report
         return JobSummary(
             models=tuple(sorted({*self.models, *other.models})),
             started_at_s=min(self.started_at_s, other.started_at_s),
             ended_at_s=max(self.ended_at_s, other.ended_at_s),
             client=self.client + other.client,
             servers=servers,
+            compression=compression,
         )
 
     # Any: JSON values of several kinds.
@@ -163,6 +171,9 @@ class JobSummary:
             "server_counters": {
                 server: asdict(interval) for server, interval in self.servers.items()
             },
+            "compression": {
+                server: asdict(report) for server, report in self.compression.items()
+            },
         }
 
     @classmethod
@@ -197,6 +208,10 @@ class JobSummary:
                 )
                 for server, interval in values["server_counters"].items()
             },
+            compression={
+                server: CompressionReport(**report)
+                for server, report in values["compression"].items()
+            },
         )
 
     def rows(self) -> list[tuple[str, str]]:
@@ -217,6 +232,8 @@ class JobSummary:
             rows.append((f"share of {server}", f"{100.0 * share:.1f} %"))
         for server, interval in self.servers.items():
             rows.extend(server_rows(server, interval.spent))
+        for server, report in self.compression.items():
+            rows.append((f"compression to {server}", str(report)))
         return [*rows, *degraded_rows(client)]
 
     def __str__(self) -> str:

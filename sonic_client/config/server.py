@@ -82,8 +82,8 @@ class ServerConfig:
     channel: ChannelConfig = field(default_factory=ChannelConfig)
 
     compression: Compression = "none"
-    """Of requests, and asked for in answers. Costs time: see the log's summary of it
-    when the connection is closed."""
+    """Of requests, and asked for in answers. Costs time: the summary says how much,
+    and what it saves."""
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
     """A larger request is refused before anything is copied. Lower it to what proxies

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.errors import (
     NoServerError,
@@ -266,6 +267,13 @@ class ServerPool:
                 if last is not None:
                     intervals[name] = ServerInterval(first=first, last=last)
         return intervals
+
+    def compression(self) -> dict[str, CompressionReport]:
+        """Return what compressing requests saved, by server; only where it was used."""
+        reports = {
+            name: member.transport.compression for name, member in self._members.items()
+        }
+        return {name: each for name, each in reports.items() if each.n_messages}
 
     def _wake_all(self) -> None:
         for member in self._members.values():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from sonic_client.compression_report import CompressionReport
 from sonic_client.summary import ServerCounters
 from sonic_client.types import ModelMetadata, ModelState, Tensors, TensorSpec
 
@@ -116,6 +117,11 @@ class Transport(Protocol):
     @property
     def server(self) -> str:
         """Address for messages and statistics, such as ``grpc://localhost:8001``."""
+        ...
+
+    @property
+    def compression(self) -> CompressionReport:
+        """What compressing the requests saved so far; empty if it is off."""
         ...
 
     async def open(self) -> None:

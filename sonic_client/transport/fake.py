@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from sonic_client.compression_report import CompressionReport
 from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.types import ModelMetadata, ModelState, Tensors
@@ -47,6 +48,11 @@ class FakeTransport:
     def server(self) -> str:
         """The address it claims to have."""
         return self._server
+
+    @property
+    def compression(self) -> CompressionReport:
+        """Nothing: no bytes are made."""
+        return CompressionReport()
 
     async def open(self) -> None:
         """Note that it is open."""

@@ -12,6 +12,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
+from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig
 from sonic_client.errors import (
     ClientClosedError,
@@ -56,7 +57,7 @@ class GrpcTransport:
         self._config = server
         self._headers = CallHeaders(server)
         self._compression = _COMPRESSIONS[server.compression]
-        self._meter = CompressionMeter(server.compression, server=server.url)
+        self._meter = CompressionMeter(server.compression)
         self._guard = ProcessGuard(f"the connection to {server.url}")
         self._channels: ChannelPool | None = None
 
@@ -64,6 +65,11 @@ class GrpcTransport:
     def server(self) -> str:
         """``grpc://host:port``, or ``grpcs://``."""
         return self._config.url
+
+    @property
+    def compression(self) -> CompressionReport:
+        """What compressing the requests saved so far."""
+        return self._meter.report
 
     async def open(self) -> None:
         """Make the channels; they connect when first used."""
@@ -74,7 +80,6 @@ class GrpcTransport:
         """Close the channels; calls in flight are cancelled."""
         channels, self._channels = self._channels, None
         if channels is not None and not self._guard.is_forked:
-            self._meter.log()
             await channels.close()
 
     async def probe(self, *, timeout_s: float) -> None:

@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,
@@ -65,7 +66,7 @@ class HttpTransport:
     def __init__(self, server: ServerConfig) -> None:
         self._config = server
         self._headers = CallHeaders(server)
-        self._meter = CompressionMeter(server.compression, server=server.url)
+        self._meter = CompressionMeter(server.compression)
         self._guard = ProcessGuard(f"the connection to {server.url}")
         self._session: aiohttp.ClientSession | None = None
         self._encodings = {"Accept-Encoding": "identity"}
@@ -77,6 +78,11 @@ class HttpTransport:
     def server(self) -> str:
         """``http://host:port``, or ``https://``."""
         return self._config.url
+
+    @property
+    def compression(self) -> CompressionReport:
+        """What compressing the requests saved so far."""
+        return self._meter.report
 
     async def open(self) -> None:
         """Prepare the connections; they are made when first used."""
@@ -96,7 +102,6 @@ class HttpTransport:
         """Close the connections; calls in flight are cancelled."""
         session, self._session = self._session, None
         if session is not None and not self._guard.is_forked:
-            self._meter.log()
             await session.close()
 
     async def probe(self, *, timeout_s: float) -> None:

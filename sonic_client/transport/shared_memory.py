@@ -7,6 +7,7 @@ import logging
 import time
 from urllib.parse import urlsplit
 
+from sonic_client.compression_report import CompressionReport
 from sonic_client.errors import (
     RejectedRequestError,
     ServerError,
@@ -65,6 +66,11 @@ class SharedMemoryTransport:
     def server(self) -> str:
         """As the inner transport says."""
         return self._inner.server
+
+    @property
+    def compression(self) -> CompressionReport:
+        """As the inner transport says: of what travels beside the regions."""
+        return self._inner.compression
 
     @property
     def is_on(self) -> bool:

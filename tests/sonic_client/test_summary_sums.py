@@ -1,5 +1,6 @@
 """The client's counters beside those of the server, which counted for itself."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,14 @@ import pytest
 
 from mock_server import MockServer, Model
 from mock_server import TensorSpec as Served
-from sonic_client import BatchingConfig, Client, ClientConfig, Request
+from sonic_client import (
+    BatchingConfig,
+    Client,
+    ClientConfig,
+    JobSummary,
+    Request,
+    ServerConfig,
+)
 
 X, Y = Served("X", "FP32", (-1, 3)), Served("Y", "FP32", (-1, 3))
 SPLITS = Served("ROW_SPLITS", "INT64", (-1,))
@@ -76,3 +84,38 @@ def test_two_workers_of_one_server_do_not_count_it_twice(server):
 
     assert total.client.requests == 20
     assert total.servers[server.url].spent.requests == 20
+
+
+@pytest.fixture(params=["grpc", "http"])
+def url(request):
+    with MockServer([Model("echo", [X], [Y], echo_unless_13)], http_port=0) as server:
+        yield server.url if request.param == "grpc" else server.http_url
+
+
+def summary_of(url, compression):
+    config = ClientConfig(
+        servers=ServerConfig(url=url, compression=compression), model_name="echo"
+    )
+    with Client(config) as client:
+        outputs = client.infer({"X": np.zeros((1000, 3), np.float32)})
+    assert outputs["Y"].shape == (1000, 3)
+    return client.summary()
+
+
+def test_what_compression_saves_is_in_the_summary_and_adds_up(url):
+    summary = summary_of(url, "gzip")
+
+    (report,) = summary.compression.values()
+    assert report.n_messages == 1
+    assert report.plain_bytes > 12_000
+    assert report.wire_bytes < 1_000
+    assert (f"compression to {url}", str(report)) in summary.rows()
+    assert JobSummary.from_dict(json.loads(json.dumps(summary.to_dict()))) == summary
+    assert (summary + summary).compression[url].plain_bytes == 2 * report.plain_bytes
+
+
+def test_without_compression_the_summary_does_not_speak_of_it(url):
+    summary = summary_of(url, "none")
+
+    assert summary.compression == {}
+    assert "compression" not in str(summary)
