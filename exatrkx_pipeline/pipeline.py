@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,11 +19,13 @@ from exatrkx_pipeline.config import (
     TorchScriptConfig,
     TorchScriptGnn,
 )
+from exatrkx_pipeline.event_groups import POINTS_TOGETHER, plan_groups
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.networks import build_networks
 from exatrkx_pipeline.ordering import outward_order
-from exatrkx_pipeline.radius_edges import radius_edge_chunks
+from exatrkx_pipeline.radius_edges import joined_chunks, radius_edge_chunks
 from exatrkx_pipeline.stages import StageClock, StageResults
+from exatrkx_pipeline.torchscript import ScriptedNetwork
 from exatrkx_pipeline.track_building import build_tracks, number_by_first_appearance
 
 
@@ -30,8 +33,8 @@ from exatrkx_pipeline.track_building import build_tracks, number_by_first_appear
 class Pipeline:
     """Three networks and the configuration they were trained for.
 
-    Every call is independent: an instance may serve several threads. Events are
-    computed one by one, so an event's labels do not depend on what it came with.
+    Every call is independent: an instance may serve several threads. An event's labels
+    do not depend on what it came with.
     """
 
     config: PipelineConfig
@@ -106,11 +109,48 @@ class Pipeline:
             If `features` has another shape or a value that is not finite, or if more
             than `max_edges` edges pass the filter.
         """
-        order, points = self.ordered(features)
+        return self.labels_of([features], clock)[0]
+
+    def labels_of(
+        self,
+        events: Sequence[NDArray[np.float32]],
+        clock: StageClock | None = None,
+    ) -> list[NDArray[np.int64]]:
+        """`labels` of each event; small events are computed together.
+
+        Neighbours are searched within each event. The graphs stand side by side in the
+        networks, where on the CPU an edge is computed as if it were alone: labels are
+        those of `labels`. TorchScript networks get events one by one.
+
+        Raises
+        ------
+        ValueError
+            As `labels` does, if any event is wrong.
+        """
         clock = clock or StageClock()
-        edges = self._filtered_edges(points, clock)
-        components = self._tracks(points, edges, clock)[0]
-        return in_input_order(components, order)
+        together = 0 if self._has_script else POINTS_TOGETHER
+        labels: list[NDArray[np.int64]] = []
+        for group in plan_groups([len(event) for event in events], together):
+            labels += self._labels_together([events[i] for i in group], clock)
+        return labels
+
+    def _labels_together(
+        self, events: Sequence[NDArray[np.float32]], clock: StageClock
+    ) -> list[NDArray[np.int64]]:
+        sorted_events = [self.ordered(event) for event in events]
+        points = Cylindrical.joined([points for _, points in sorted_events])
+        splits = np.cumsum([0, *map(len, events)])
+        edges = self._filtered_edges(points, splits, clock)
+        components = np.split(self._tracks(points, edges, clock)[0], splits[1:-1])
+        return [
+            in_input_order(own, order)
+            for own, (order, _) in zip(components, sorted_events, strict=True)
+        ]
+
+    @property
+    def _has_script(self) -> bool:
+        networks = self.networks.values()
+        return any(isinstance(network, ScriptedNetwork) for network in networks)
 
     def run(self, features: NDArray[np.float32]) -> StageResults:
         """`labels`, with the edges after each stage: for evaluation, at more memory.
@@ -122,7 +162,8 @@ class Pipeline:
         """
         order, points = self.ordered(features)
         clock = StageClock()
-        chunks = list(self._radius_edges(points, clock))
+        whole = np.array([0, len(order)])
+        chunks = list(self._radius_edges(points, whole, clock))
         edges = _joined([self._above_cut(points, chunk, clock) for chunk in chunks])
         components, scores = self._tracks(points, edges, clock)
         return StageResults(
@@ -195,21 +236,27 @@ class Pipeline:
         )
         return graph.as_given(logits)
 
-    def _radius_edges(self, points: Cylindrical, clock: StageClock) -> Iterator[Tensor]:
+    def _radius_edges(
+        self, points: Cylindrical, splits: NDArray[np.int64], clock: StageClock
+    ) -> Iterator[Tensor]:
+        """Edges within each event, whose points are those from split to split."""
         with clock.measure("embedding"):
             embedded = self.embed(points)
-        chunks = radius_edge_chunks(embedded, self.config.graph.r_val)
-        while True:
-            with clock.measure("neighbours"):
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
+        for start, stop in pairwise(splits.tolist()):
+            chunks = radius_edge_chunks(embedded[start:stop], self.config.graph.r_val)
+            while True:
+                with clock.measure("neighbours"):
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    break
+                yield chunk + start if start else chunk
 
-    def _filtered_edges(self, points: Cylindrical, clock: StageClock) -> Tensor:
+    def _filtered_edges(
+        self, points: Cylindrical, splits: NDArray[np.int64], clock: StageClock
+    ) -> Tensor:
         # Chunk by chunk: the raw graph, several times larger, is never whole.
         kept, n_edges = [], 0
-        for chunk in self._radius_edges(points, clock):
+        for chunk in joined_chunks(self._radius_edges(points, splits, clock)):
             kept.append(self._above_cut(points, chunk, clock))
             n_edges += kept[-1].shape[1]
             if n_edges > self.max_edges:

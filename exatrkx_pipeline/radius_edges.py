@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from exatrkx_pipeline.neighbours import radius_graph_chunks
+from exatrkx_pipeline.neighbours import EDGES_PER_CHUNK, radius_graph_chunks
 
 PAIRS_PER_CHUNK = 1 << 26
 """Distances held at once on a device: 256 MB of float32."""
@@ -42,6 +42,25 @@ def radius_edge_chunks(embedded: Tensor, r_val: float) -> Iterator[Tensor]:
             yield torch.from_numpy(chunk)
     else:
         yield from brute_force_chunks(embedded, r_val)
+
+
+def joined_chunks(
+    chunks: Iterator[Tensor], n_edges: int = EDGES_PER_CHUNK
+) -> Iterator[Tensor]:
+    """The same edges in pieces of at least `n_edges`, but for the last one.
+
+    Small events have few edges each: the filter's overhead is one per piece.
+    """
+    held: list[Tensor] = []
+    n_held = 0
+    for chunk in chunks:
+        held.append(chunk)
+        n_held += chunk.shape[1]
+        if n_held >= n_edges:
+            yield held[0] if len(held) == 1 else torch.cat(held, dim=1)
+            held, n_held = [], 0
+    if held:
+        yield held[0] if len(held) == 1 else torch.cat(held, dim=1)
 
 
 @torch.inference_mode()

@@ -40,7 +40,7 @@ def served_models(
     def find_tracks_in_batch(inputs: Tensors) -> dict[str, NDArray[Any]]:
         features = inputs["FEATURES"]
         events = split_rows(features, inputs["ROW_SPLITS"])
-        labels = [pipeline.labels(event, clock) for event in events]
+        labels = pipeline.labels_of(events, clock)
         empty = np.empty(0, dtype=np.int64)
         return {"LABELS": np.concatenate(labels) if labels else empty}
 
