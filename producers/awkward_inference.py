@@ -20,7 +20,7 @@ from sonic_client.types import (
     TensorSpec,
 )
 
-__all__ = ["AwkwardClient", "OnFailure", "infer_awkward"]
+__all__ = ["AwkwardClient", "OnFailure", "infer_awkward", "nested_output"]
 
 OnFailure: TypeAlias = Literal["raise", "mask"]
 
@@ -93,7 +93,7 @@ def infer_awkward(
             if isinstance(outcome, Answer)
             else None
         )
-    return {spec.name: _nested(spec, answers) for spec in client.metadata.outputs}
+    return {spec.name: nested_output(spec, answers) for spec in client.metadata.outputs}
 
 
 class _FlatInput:
@@ -125,7 +125,8 @@ class _FlatInput:
         return self._rows[self._row_splits[event] : self._row_splits[event + 1]]
 
 
-def _nested(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Any:
+def nested_output(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Any:
+    """Return an output of several events, one element each; None where none came."""
     is_answered = np.array([answer is not None for answer in answers], dtype=bool)
     is_free = spec.shape[:1] == (-1,)
     shape = tuple(max(n, 0) for n in (spec.shape[1:] if is_free else spec.shape))

@@ -1,0 +1,145 @@
+"""Jets tagged by a model on a server, in a coffea processor.
+
+    python examples/coffea_processor.py iterative    # or futures, or dask
+
+The same processor runs in this process, in several, and on a dask cluster: the wrapper
+is pickled, and each process connects for itself. It is used as coffea's own
+``triton_wrapper``; here each jet is a tensor of its own length. The server is a mock in
+a process of its own: for a Triton of yours, give its URL to `JetTagger`.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from coffea import processor
+from coffea.nanoevents import BaseSchema
+
+from producers.adapters.coffea import triton_wrapper
+
+N_JETS, STEP = 600, 200
+SERVER = """
+import sys
+import numpy as np
+from mock_server import MockServer, Model, TensorSpec
+
+def score(tensors):
+    pt, eta, phi = tensors["CONSTITUENTS"].T
+    width = np.average(np.hypot(eta, phi), weights=pt) if pt.size else 0.0
+    return {"SCORE": np.array([1.0 - np.exp(-10 * width)], dtype=np.float32)}
+
+constituents = TensorSpec("CONSTITUENTS", "FP32", (-1, 3))
+model = Model("jet_tagger", [constituents], [TensorSpec("SCORE", "FP32", (1,))], score)
+with MockServer([model]) as server:
+    print(server.url.removeprefix("grpc://"), flush=True)
+    sys.stdin.read()
+"""
+
+
+class JetTagger(triton_wrapper):
+    """How much a jet looks like a gluon's, from 0 to 1."""
+
+    def prepare_awkward(self, jets: Any) -> tuple[Any, Any]:
+        """Pt, eta and phi of the constituents, as the model wants them."""
+        columns = [jets[name][..., np.newaxis] for name in ("pt", "eta", "phi")]
+        constituents = ak.concatenate(columns, axis=2)
+        return (["SCORE"], {"CONSTITUENTS": constituents}), {}
+
+    def postprocess_awkward(self, outputs: Any, jets: Any) -> Any:
+        """One number a jet."""
+        return outputs["SCORE"][:, 0]
+
+
+class MeanScore(processor.ProcessorABC):
+    """Counts jets, and sums their scores, by what they came from."""
+
+    def __init__(self, url: str) -> None:
+        # Nothing connects here: the processor is pickled and sent to the workers.
+        self.tag = JetTagger(url, client_args={"ssl": False})
+
+    def process(self, events: Any) -> dict[str, Any]:
+        """Tag the jets of one chunk."""
+        score = self.tag(events)
+        return {
+            name: np.array([ak.sum(own), ak.sum(score[own])])
+            for name, own in (("gluon", events.is_gluon), ("quark", ~events.is_gluon))
+        }
+
+    def postprocess(self, accumulator: Any) -> Any:
+        """Nothing is left to do."""
+        return accumulator
+
+
+def make_jets(path: Path) -> None:
+    """Write jets, every second one a gluon's: wider, and of more constituents."""
+    rng = np.random.default_rng(1)
+    is_gluon = np.arange(N_JETS) % 2 == 1
+    counts = rng.poisson(np.where(is_gluon, 30, 15))
+    width = np.repeat(np.where(is_gluon, 0.12, 0.05), counts)
+    columns = {
+        "pt": rng.exponential(5.0, counts.sum()),
+        "eta": rng.normal(0.0, width),
+        "phi": rng.normal(0.0, width),
+    }
+    with uproot.recreate(path) as file:
+        types = dict.fromkeys(columns, "var * float64") | {"is_gluon": "bool"}
+        file.mktree("jets", types)
+        lists = {name: ak.unflatten(own, counts) for name, own in columns.items()}
+        file["jets"].extend({**lists, "is_gluon": is_gluon})
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Give the address of a server of the model, in a process of its own."""
+    command = [sys.executable, "-c", SERVER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.stdin.close()  # at the end of its input it ends
+
+
+@contextmanager
+def executor_of(name: str) -> Iterator[Any]:
+    """Give one of coffea's executors, with two processes where it has several."""
+    if name == "iterative":
+        yield processor.IterativeExecutor(status=False)
+    elif name == "futures":
+        yield processor.FuturesExecutor(workers=2, status=False)
+    else:
+        from distributed import Client, LocalCluster  # noqa: PLC0415 - only here
+
+        local = {"host": "127.0.0.1", "dashboard_address": None}
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=1, **local) as cluster,
+            Client(cluster) as client,
+        ):
+            yield processor.DaskExecutor(client=client, status=False)
+
+
+def main(executor: str) -> None:
+    """Print the mean score of the jets of quarks, and of those of gluons."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served() as address,
+        executor_of(executor) as workers,
+    ):
+        path = Path(folder) / "jets.root"
+        make_jets(path)
+        run = processor.Runner(executor=workers, schema=BaseSchema, chunksize=STEP)
+        tagger = MeanScore(f"triton+grpc://{address}/jet_tagger/1")
+        found = run({"jets": [str(path)]}, tagger, treename="jets")
+    for name, (n_jets, total) in sorted(found.items()):
+        print(f"{n_jets:.0f} {name} jets: mean score {total / n_jets:.2f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2] or ["iterative"])

@@ -1,0 +1,1 @@
+"""The client inside of other people's frameworks."""

@@ -1,0 +1,90 @@
+"""Inference as a step of a dask-awkward graph, which is built without the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import awkward as ak
+
+from producers.adapters.awkward_tensors import is_by_event, types_of_outputs
+from producers.chunk_result import FailurePolicy
+from sonic_client.types import ModelMetadata
+
+__all__ = ["PartitionInference", "infer_in_graph", "is_dask_awkward"]
+
+
+class PartitionInference(Protocol):
+    """What a worker calls for each partition; must pickle."""
+
+    on_failure: FailurePolicy
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """The model's tensors."""
+
+    # Any, here and below: neither awkward nor dask-awkward has type information.
+    def infer(self, outputs: list[str], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs for the arrays of a partition."""
+
+
+def is_dask_awkward(array: Any) -> bool:
+    """Whether it is a dask-awkward array; asked without loading dask."""
+    return any(
+        base.__module__.startswith("dask_awkward.") and base.__name__ == "Array"
+        for base in type(array).__mro__
+    )
+
+
+def infer_in_graph(
+    inference: PartitionInference, outputs: list[str], inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return dask-awkward arrays of the outputs; nothing is computed yet.
+
+    Types come from the model's metadata, not from a trial with made-up values.
+
+    Raises
+    ------
+    ConfigError
+        If the arrays do not fit the model.
+    """
+    import dask_awkward.lib.core as dask_awkward  # noqa: PLC0415 - of an extra
+
+    step = _Step(inference, tuple(outputs), tuple(inputs))
+    arrays = list(inputs.values())
+    found = dask_awkward.map_partitions(
+        step,
+        *arrays,
+        label=f"triton-{inference.metadata.name}",
+        meta=step.types(*(array._meta for array in arrays)),
+    )
+    return {name: found[name] for name in outputs}
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    inference: PartitionInference
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+    def __call__(self, *arrays: Any) -> Any:
+        # dask-awkward tries the graph without values, to see which columns it needs.
+        if any(ak.backend(array) == "typetracer" for array in arrays):
+            for array in arrays:
+                ak.typetracer.touch_data(array)
+            return self.types(*arrays)
+        named = dict(zip(self.inputs, arrays, strict=True))
+        return ak.zip(self.inference.infer(list(self.outputs), named), depth_limit=1)
+
+    def types(self, *arrays: Any) -> Any:
+        """Return an array of the type of the answers, without values or length."""
+        named = dict(zip(self.inputs, arrays, strict=True))
+        metadata = self.inference.metadata
+        types = types_of_outputs(
+            metadata,
+            by_event=is_by_event(named, metadata),
+            on_failure=self.inference.on_failure,
+        )
+        record = ak.zip({name: types[name] for name in self.outputs}, depth_limit=1)
+        return ak.Array(record.layout.to_typetracer(forget_length=True))

@@ -1,0 +1,52 @@
+"""One open client a process and configuration, for code that cannot hold one."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import threading
+from contextlib import suppress
+
+from sonic_client import Client, ClientConfig, SonicError
+
+__all__ = ["process_client"]
+
+_clients: dict[bytes, Client] = {}
+_lock = threading.Lock()
+
+
+def process_client(config: ClientConfig) -> Client:
+    """Return this process's client of a configuration, opened when first asked for.
+
+    What is pickled and sent to workers asks for it where it works: connections cannot
+    travel. It is closed when the process ends. Safe to be called from several threads.
+
+    Raises
+    ------
+    SonicError
+        If no server can be reached; the next call tries again.
+    """
+    # Configurations hold mappings and cannot be keys; equal ones pickle alike.
+    key = pickle.dumps(config)
+    with _lock:
+        if key not in _clients:
+            _clients[key] = Client(config).__enter__()
+        return _clients[key]
+
+
+@atexit.register
+def _close() -> None:
+    for client in _clients.values():
+        with suppress(SonicError):  # nobody is left to be told
+            client.__exit__(None, None, None)
+
+
+def _forget() -> None:
+    """Leave the clients to the process that has their threads, after a fork."""
+    global _lock  # noqa: PLW0603 - another thread may have held it
+    _clients.clear()
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
