@@ -91,6 +91,8 @@ class Dispatcher:
         Errors are outcomes; only cancellation, and bugs, pass through.
         """
         deadline = self._timing.clock() + self._config.deadline_s
+        if len(batch) == 1 and not self._limits.max_batch_size:
+            return await self._send_joined(batch, deadline)  # nothing to plan
         return await self._send_planned(batch, deadline)
 
     async def _send_planned(
@@ -100,8 +102,6 @@ class Dispatcher:
 
         In sequence, because the window counts this batch as one message.
         """
-        if len(batch) == 1:  # the ordinary case: there is nothing to plan
-            return await self._send_message(batch, deadline)
         outcomes: dict[int, Outcome] = {}
         for places in plan_messages(batch, self._limits):
             message = [batch[place] for place in places]
@@ -112,9 +112,7 @@ class Dispatcher:
     async def _send_message(
         self, message: Sequence[CheckedRequest], deadline: float
     ) -> list[Outcome]:
-        if self._limits.max_batch_size and self._limits.is_over_batch_size(
-            Load.of(message)
-        ):
+        if self._limits.is_over_batch_size(Load.of(message)):
             (item,) = message  # several would have been planned apart
             parts = self._layout.cut(item, self._limits.max_batch_size)
             if len(parts) > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -26,7 +27,7 @@ from sonic_client.flights import Flights
 from sonic_client.loop_thread import LoopThread
 from sonic_client.session import Session
 from sonic_client.types import Outcome, Request
-from sonic_client.window import Landing, Window
+from sonic_client.window import Departure, Landing, Window
 
 __all__ = ["map_in_loop", "map_in_thread"]
 
@@ -68,8 +69,8 @@ def map_in_thread(
     conveyor, check = belt.conveyor, thread.session.check
 
     def depart() -> None:
-        for departure in conveyor.departures():
-            thread.call_soon(belt.flights.start, *departure)
+        if belt.hand_over():
+            thread.call_soon(belt.start_handed_over)
         if belt.wants_timer():
             thread.call_soon(belt.start_timer)
 
@@ -136,6 +137,7 @@ class _Belt:
         self._check, self._timing = session.check, session.timing
         self._lock = lock
         self._unread: Iterator[Request] | None = None
+        self._handed_over: deque[Departure] = deque()
         self._has_timer = False
         self._room = asyncio.Event()
 
@@ -176,8 +178,29 @@ class _Belt:
             self._room.clear()
             await self._room.wait()
 
+    def hand_over(self) -> bool:
+        """Take what may be sent now, in another thread, for the event loop to send.
+
+        Returns
+        -------
+        bool
+            Whether `start_handed_over` must be called: not for each one, if the event
+            loop is busy while several are handed over.
+        """
+        was_empty = not self._handed_over
+        self._handed_over += self.conveyor.departures()
+        return was_empty and bool(self._handed_over)
+
+    def start_handed_over(self) -> None:
+        """Send what was handed over, in the event loop."""
+        with self._lock:
+            while self._handed_over:
+                self.flights.start(*self._handed_over.popleft())
+
     def depart(self) -> None:
         """Send what may be sent now, in the event loop."""
+        while self._handed_over:
+            self.flights.start(*self._handed_over.popleft())
         for departure in self.conveyor.departures():
             self.flights.start(*departure)
         if self.conveyor.has_room:

@@ -55,7 +55,7 @@ class RegionSlice:
     n_bytes: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class InferCall:
     """One message to a model; the tensors were checked against its metadata.
 
@@ -87,7 +87,7 @@ class InferCall:
     outputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class InferReply:
     """What came back: read-only tensors, not yet checked against the metadata.
 

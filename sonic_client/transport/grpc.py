@@ -195,8 +195,8 @@ class GrpcTransport:
     ) -> Any:
         deadline = time.monotonic() + timeout_s
 
-        async def attempt(all_headers: Headers) -> Any:
-            return await self._translated(
+        def attempt(all_headers: Headers) -> Awaitable[Any]:
+            return self._translated(
                 method(
                     request,
                     timeout=deadline - time.monotonic(),
