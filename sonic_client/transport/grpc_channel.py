@@ -50,7 +50,7 @@ class ChannelPool:
     ConfigError
         If a certificate cannot be read.
     ForkedProcessError
-        If gRPC was in use when this process was forked.
+        If gRPC had been used when this process was forked.
     """
 
     def __init__(self, server: ServerConfig) -> None:
@@ -75,7 +75,7 @@ class ChannelPool:
             [channel.unary_unary(_INFER) for channel in self._channels]
         )
         self._turns = itertools.cycle(self._channels)
-        _forks.n_open += 1
+        _forks.is_used = True
 
     def next(self) -> grpc.aio.Channel:
         """Return the channels in turn."""
@@ -88,27 +88,26 @@ class ChannelPool:
 
     async def close(self) -> None:
         """Close them; calls in flight are cancelled."""
-        try:
-            for channel in self._channels:
-                await channel.close()
-        finally:
-            _forks.n_open -= 1
+        for channel in self._channels:
+            await channel.close()
 
 
 class _Forks:
-    """Knows whether gRPC was in use when this process was forked.
+    """Knows whether gRPC had been used when this process was forked.
 
     Its threads are not in the child then, while its locks and counters say that they
-    are: also a new channel hangs or crashes there.
+    are: also a new channel hangs or crashes there. Closing all channels before does not
+    help: gRPC's threads end later, or not before what hangs on a failed call is
+    collected, and a fork in between leaves their locks taken for ever.
     """
 
     def __init__(self) -> None:
-        self.n_open = 0
+        self.is_used = False
         self._parent: int | None = None
         os.register_at_fork(after_in_child=self._note)
 
     def _note(self) -> None:
-        if self.n_open:
+        if self.is_used:
             self._parent = os.getppid()
 
     def refuse_inherited(self) -> None:

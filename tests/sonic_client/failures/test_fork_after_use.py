@@ -66,6 +66,11 @@ async def main():
         print((await client.infer(inputs))["X"].tolist())
 asyncio.run(main())
 """,
+    "a fresh client after one that was closed": """
+fresh()
+in_child(fresh)
+print(fresh())
+""",
     "a fresh client beside an open one": """
 with Client(config) as client:
     client.infer(inputs)
@@ -88,7 +93,7 @@ def output_of(program, url):
         text=True,
         check=True,
         cwd=ROOT,
-        timeout=30.0,
+        timeout=50.0,  # what hangs would do so for ever
     )
     return done.stdout
 
@@ -112,9 +117,8 @@ with Client(config) as client:
     assert output_of(program, server.url).splitlines() == ["None", "[1.0, 1.0, 1.0]"]
 
 
-def test_a_client_that_is_opened_in_the_fork_works(server):
+def test_a_client_that_is_opened_in_a_fork_before_any_other_works(server):
     program = """
-print(fresh())
 client = Client(config)
 def use():
     with client:
@@ -122,6 +126,7 @@ def use():
 for _ in range(3):
     in_child(use)
     in_child(fresh)
+print(use())
 """
 
     assert output_of(program, server.url).splitlines() == ["[1.0, 1.0, 1.0]"] * 7
