@@ -12,7 +12,7 @@ from sonic_client.errors import ConfigError
 from sonic_client.naming import nearest_names
 from sonic_client.secrets import Secret
 
-__all__ = ["config_from_mapping", "config_from_toml", "toml_table"]
+__all__ = ["config_from_mapping", "config_from_toml", "toml_content", "toml_table"]
 
 ConfigT = TypeVar("ConfigT")
 
@@ -52,14 +52,7 @@ def toml_table(path: Path | str, table: str) -> Mapping[str, Any]:
     ConfigError
         If the file cannot be read or parsed, or has no such table.
     """
-    import tomllib  # noqa: PLC0415 - slow to import
-
-    try:
-        content: Any = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
-    except ValueError as error:  # bad TOML or bad UTF-8
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    content: Any = toml_content(path)
     for name in table.split("."):
         if not isinstance(content, dict) or name not in content:
             raise ConfigError(f"{path}: no table [{table}]")
@@ -67,6 +60,24 @@ def toml_table(path: Path | str, table: str) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: [{table}]: expected a table, got {content!r}")
     return content
+
+
+def toml_content(path: Path | str) -> dict[str, Any]:
+    """Return all of a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or parsed.
+    """
+    import tomllib  # noqa: PLC0415 - slow to import
+
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
+    except ValueError as error:  # bad TOML or bad UTF-8
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
 
 
 def config_from_mapping(

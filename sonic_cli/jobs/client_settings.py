@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sonic_client.config import ClientConfig, Layout
+from sonic_client.config.cmssw import is_cmssw, table_from_cmssw
 from sonic_client.errors import ConfigError
-from sonic_client.toml import config_from_mapping, toml_table
+from sonic_client.toml import config_from_mapping, toml_content, toml_table
 
 __all__ = ["ClientSettings", "local_balancer"]
 
@@ -49,7 +50,7 @@ class ClientSettings:
     """
 
     file: Path | None = None
-    """Its table ``[client]`` is a `ClientConfig`."""
+    """Its table ``[client]`` is a `ClientConfig`; or its tables are CMSSW's."""
 
     servers: tuple[str, ...] = ()
     model: str | None = None
@@ -80,8 +81,7 @@ class ClientSettings:
                 "options": {"weights": self.weights and str(self.weights)},
             },
         }
-        table = {} if self.file is None else dict(toml_table(self.file, "client"))
-        table = _merged(table, told)
+        table = _merged({} if self.file is None else _table_of(self.file), told)
         balancer = None if "servers" in table else local_balancer()
         return table if balancer is None else table | {"servers": balancer}
 
@@ -111,6 +111,13 @@ class ClientSettings:
             "tls": {"roots": self.roots and str(self.roots)},
         }
         return _merged({}, access)
+
+
+def _table_of(file: Path) -> Mapping[str, Any]:
+    content = toml_content(file)
+    if "client" not in content and is_cmssw(content):
+        return table_from_cmssw(content, where=str(file))
+    return toml_table(file, "client")
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,3 +135,18 @@ def test_an_unknown_fallback_is_refused_with_the_nearest(sonic, sample):
 
     assert result.exit_code == 2
     assert "unknown fallback 'mok', nearest: 'mock'" in " ".join(result.output.split())
+
+
+def test_a_file_in_cmssw_names_is_taken_as_it_is(tmp_path):
+    path = tmp_path / "sonic.toml"
+    path.write_text(
+        '[Client]\nmodelName = "gnn"\ntimeout = 7\n'
+        '[[TritonService.servers]]\nname = "a"\naddress = "host"\nport = 8001\n'
+    )
+
+    config = ClientSettings(file=path, window=3).config()
+
+    assert config.model_name == "gnn"
+    assert config.deadline_s == 7.0
+    assert config.window.max_requests == 3
+    assert [server.url for server in config.servers] == ["grpc://host:8001"]
