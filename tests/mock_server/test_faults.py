@@ -124,8 +124,8 @@ def test_dropped_connection_looks_like_a_server_that_died(
 
     assert code == "UNAVAILABLE"
     assert "Socket closed" in text or "Connection reset" in text
-    # It connects again. What is sent while gRPC's client still has something to write to
-    # the old connection fails as well, and never leaves the client.
+    # It connects again. What is sent while gRPC still has something to write to the old
+    # connection fails as well, and never leaves the client.
     while (outcome := outcome_of(lambda: ask(client))) != "answered":
         assert outcome[0] == "UNAVAILABLE"
     (row,) = client.get_inference_statistics("double").model_stats
