@@ -18,8 +18,8 @@ from mock_server.http_api.call import Call
 from mock_server.http_api.inference import submit
 from mock_server.http_api.json_tensors import data_of_json, json_of_data
 from mock_server.http_api.json_text import Json, dump, internal, parse, string_member
+from mock_server.http_api.parameters import RequestParameters
 from mock_server.http_api.reply import Reply
-from mock_server.http_api.requests import RequestParameters
 from mock_server.inference import InferenceRequest, InferenceResponse
 from mock_server.models import FREE, Model, TensorSpec
 from mock_server.validation import invalid

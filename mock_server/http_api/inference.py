@@ -10,12 +10,9 @@ from mock_server.core import InferenceCore, refuse_decoupled
 from mock_server.errors import ModelError
 from mock_server.http_api.call import Call
 from mock_server.http_api.compression import accepted_encoding, compress
+from mock_server.http_api.raw_request import raw_request
 from mock_server.http_api.reply import BINARY, JSON, PlainTextError, Reply
-from mock_server.http_api.requests import (
-    HttpInference,
-    inference_request,
-    raw_request,
-)
+from mock_server.http_api.requests import HttpInference, inference_request
 from mock_server.http_api.responses import HEADER_LENGTH, infer_answer
 from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.loaded import Loaded

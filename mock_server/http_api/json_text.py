@@ -167,3 +167,8 @@ def _as_rapidjson(match: re.Match[str]) -> str:
         return f"{sign}0.{'0' * -point}{digits}"
     mantissa = f"{first}.{rest}" if rest else first
     return f"{sign}{mantissa}e{point - 1}"
+
+
+def member_or(value: Json, name: str, default: Json) -> Json:
+    """Member of an object, or a default if there is none of this name."""
+    return value[name] if isinstance(value, Mapping) and name in value else default

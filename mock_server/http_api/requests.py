@@ -7,30 +7,31 @@ triton-inference-server/server, and answers of a running one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mock_server.codec import DATATYPES, ELEMENT_BYTES, RawTensor, element_count
-from mock_server.errors import ModelError
+from mock_server.codec import DATATYPES, RawTensor
 from mock_server.http_api.json_tensors import data_of_json
 from mock_server.http_api.json_text import (
     Json,
     array_member,
     as_unsigned,
     bool_member,
-    internal,
+    member_or,
     parse,
     string_member,
     unsigned_member,
 )
+from mock_server.http_api.parameters import (
+    RequestParameters,
+    options_of,
+    shared_memory_slice,
+)
 from mock_server.inference import (
     Cancellation,
     InferenceRequest,
-    ParameterValue,
     RequestedOutput,
-    SharedMemorySlice,
 )
-from mock_server.models import FREE, Model
+from mock_server.models import Model
 from mock_server.shared_memory import SharedMemory
 from mock_server.validation import invalid, invalid_request
 
@@ -41,79 +42,6 @@ class HttpInference(NamedTuple):
     request: InferenceRequest
     is_binary: Mapping[str, bool]  #: by output, where the client said so
     is_binary_by_default: bool
-
-
-@dataclass(slots=True)
-class RequestParameters:
-    """Those that mean something to the server, and those for the model."""
-
-    of_model: dict[str, ParameterValue] = field(default_factory=dict)
-    priority: int = 0
-    timeout_us: int = 0
-    correlation_id: int | str = 0
-    sequence_start: bool = False
-    sequence_end: bool = False
-    is_binary_by_default: bool = False
-
-    @classmethod
-    def of(cls, parameters: Json) -> RequestParameters:
-        """Read the object ``parameters`` of a request.
-
-        Raises
-        ------
-        ModelError
-            INTERNAL for one of a wrong type, INVALID_ARGUMENT for a reserved name.
-        """
-        read = cls()
-        if not isinstance(parameters, Mapping):
-            raise internal(
-                "failed to get request params.: attempt to get members for non-object"
-            )
-        for key in parameters:
-            match key:
-                case "sequence_id":
-                    read.correlation_id = _correlation_id(parameters)
-                case "sequence_start":
-                    read.sequence_start = bool_member(parameters, key)
-                case "sequence_end":
-                    read.sequence_end = bool_member(parameters, key)
-                case "priority":
-                    read.priority = unsigned_member(parameters, key)
-                case "timeout":
-                    read.timeout_us = unsigned_member(parameters, key)
-                case "binary_data_output":
-                    read.is_binary_by_default = bool_member(parameters, key)
-                case _ if key.startswith("triton_"):
-                    raise invalid(
-                        "parameter keys starting with 'triton_' are reserved for "
-                        "Triton usage and should not be specified."
-                    )
-                case _:
-                    read.of_model[key] = model_value(key, parameters[key])
-        return read
-
-
-def _correlation_id(parameters: Json) -> int | str:
-    try:
-        return unsigned_member(parameters, "sequence_id")
-    except ModelError:
-        return string_member(parameters, "sequence_id")
-
-
-def model_value(key: str, value: Json) -> ParameterValue:
-    """Value of a parameter that goes to the model.
-
-    Raises
-    ------
-    ModelError
-        INVALID_ARGUMENT for an array, an object or null.
-    """
-    if not isinstance(value, bool | int | float | str):
-        raise invalid(
-            f"parameter '{key}' has invalid type. It should be either 'int', 'bool', "
-            "or 'string'."
-        )
-    return value
 
 
 def inference_request(
@@ -249,93 +177,3 @@ def _requested_output(value: Json) -> RequestedOutput:
             "output can't set both 'shared_memory_region' and 'classification'"
         )
     return RequestedOutput(name, n_classes, location)
-
-
-def shared_memory_slice(name: str, parameters: Json) -> SharedMemorySlice | None:
-    """Where a tensor lies or is to go, if that is in shared memory.
-
-    Raises
-    ------
-    ModelError
-        INTERNAL for a wrong type, INVALID_ARGUMENT if a part is missing.
-    """
-    if "shared_memory_region" not in parameters:
-        return None  # with an offset or a size beside it too, unlike over gRPC
-    region = string_member(parameters, "shared_memory_region")
-    if "shared_memory_byte_size" not in parameters:
-        raise invalid(
-            "'shared_memory_byte_size' must be specified along with "
-            f"'shared_memory_region' parameter for tensor '{name}'"
-        )
-    offset = 0
-    if "shared_memory_offset" in parameters:
-        offset = unsigned_member(parameters, "shared_memory_offset")
-    byte_size = unsigned_member(parameters, "shared_memory_byte_size")
-    return SharedMemorySlice(region, offset, byte_size)
-
-
-def raw_request(
-    model: Model,
-    body: bytes,
-    *,
-    cancellation: Cancellation,
-    drop_connection: Callable[[], object],
-) -> HttpInference:
-    """Request whose whole body is the one input of the model; its shape is deduced.
-
-    Raises
-    ------
-    ModelError
-        INVALID_ARGUMENT if it cannot be.
-    """
-    if len(model.inputs) != 1:
-        raise invalid_request(
-            "",
-            "Raw request must only have 1 input (found 1) to be deduced but got "
-            f"{len(model.inputs)} inputs in '{model.name}' model configuration",
-        )
-    (spec,) = model.inputs
-    dims = list(spec.shape)
-    if dims.count(FREE) > 1:
-        raise invalid_request(
-            "",
-            "The shape of the raw input '"
-            f"{spec.name}' can not be deduced because there are more than one "
-            "variable-sized dimension",
-        )
-    if FREE in dims:
-        known = element_count(dim for dim in dims if dim != FREE)
-        row_bytes = known * ELEMENT_BYTES.get(spec.datatype, 1)
-        dims[dims.index(FREE)] = len(body) // row_bytes if row_bytes else 0
-    if model.max_batch_size > 0:
-        dims.insert(0, 1)
-    if spec.datatype == "BYTES":
-        body = len(body).to_bytes(4, "little") + body
-        dims = [1] * len(dims)
-    else:
-        expected = element_count(dims) * ELEMENT_BYTES[spec.datatype]
-        if expected != len(body):
-            raise invalid_request(
-                "",
-                f"input byte size mismatch for input 'raw_input' for model "
-                f"'{model.name}'. Expected {expected}, got {len(body)}",
-            )
-    request = InferenceRequest(
-        model_name=model.name,
-        model_version=model.version,
-        inputs=(RawTensor(spec.name, spec.datatype, tuple(dims), body),),
-        cancellation=cancellation,
-        drop_connection=drop_connection,
-    )
-    return HttpInference(request, {}, is_binary_by_default=True)
-
-
-def member_or(value: Json, name: str, default: Json) -> Json:
-    """Member of an object, or a default if there is none of this name."""
-    return value[name] if isinstance(value, Mapping) and name in value else default
-
-
-def options_of(tensor: Json) -> Mapping[str, Json]:
-    """Object ``parameters`` of a tensor; anything else counts as none."""
-    found = member_or(tensor, "parameters", {})
-    return found if isinstance(found, Mapping) else {}

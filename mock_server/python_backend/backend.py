@@ -20,13 +20,9 @@ from mock_server.model_config.declaration import config_of
 from mock_server.model_config.json_form import json_of_message
 from mock_server.models import Model
 from mock_server.python_backend.config_builder import completed_by
-from mock_server.python_backend.messages import (
-    Infer,
-    InferenceRequest,
-    InferenceResponse,
-    Served,
-)
 from mock_server.python_backend.module import backend_module, importable
+from mock_server.python_backend.requests import Infer, InferenceRequest, Served
+from mock_server.python_backend.responses import InferenceResponse
 
 _import_lock = threading.Lock()  # sys.path and sys.modules belong to the process
 _numbers = itertools.count(1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mock_server.python_backend import messages
+from mock_server.python_backend import requests, responses
 from mock_server.python_backend.config_builder import ModelConfig
 from mock_server.python_backend.tensors import Tensor, tensor_by_name
 
@@ -49,14 +49,14 @@ def numpy_to_triton_string(data_type: Any) -> str:
 
 
 def get_input_tensor_by_name(
-    inference_request: messages.InferenceRequest, name: str
+    inference_request: requests.InferenceRequest, name: str
 ) -> Tensor | None:
     """An input of a request, or None."""
     return tensor_by_name(inference_request.inputs(), name)
 
 
 def get_output_tensor_by_name(
-    inference_response: messages.InferenceResponse, name: str
+    inference_response: responses.InferenceResponse, name: str
 ) -> Tensor | None:
     """An output of a response, or None."""
     return tensor_by_name(inference_response.output_tensors(), name)
@@ -119,7 +119,7 @@ class Logger:
     )
 
 
-def backend_module(folder: Path, infer: messages.Infer | None) -> ModuleType:
+def backend_module(folder: Path, infer: requests.Infer | None) -> ModuleType:
     """The module for the models of one version folder of one server.
 
     Parameters
@@ -132,26 +132,26 @@ def backend_module(folder: Path, infer: messages.Infer | None) -> ModuleType:
     module = ModuleType(NAME, "Triton's interface for models, by the mock server.")
     request = type(
         "InferenceRequest",
-        (messages.InferenceRequest,),
+        (requests.InferenceRequest,),
         {"_infer": staticmethod(infer) if infer else None, "__module__": NAME},
     )
     names = {
         "InferenceRequest": request,
-        "InferenceResponse": messages.InferenceResponse,
+        "InferenceResponse": responses.InferenceResponse,
         "Logger": Logger,
         "ModelConfig": ModelConfig,
         "Tensor": Tensor,
-        "TritonError": messages.TritonError,
-        "TritonModelException": messages.TritonModelException,
+        "TritonError": responses.TritonError,
+        "TritonModelException": responses.TritonModelException,
         "TRITON_STRING_TO_NUMPY": TRITON_STRING_TO_NUMPY,
         "get_model_dir": lambda: str(folder),
     }
-    for constant in (
-        "TRITONSERVER_REQUEST_FLAG_SEQUENCE_START",
-        "TRITONSERVER_REQUEST_FLAG_SEQUENCE_END",
-        "TRITONSERVER_RESPONSE_COMPLETE_FINAL",
+    for module_of, constant in (
+        (requests, "TRITONSERVER_REQUEST_FLAG_SEQUENCE_START"),
+        (requests, "TRITONSERVER_REQUEST_FLAG_SEQUENCE_END"),
+        (responses, "TRITONSERVER_RESPONSE_COMPLETE_FINAL"),
     ):
-        names[constant] = getattr(messages, constant)
+        names[constant] = getattr(module_of, constant)
     for function in (
         get_input_config_by_name,
         get_input_tensor_by_name,

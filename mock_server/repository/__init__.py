@@ -1,7 +1,8 @@
 """The models of a server: where they come from, and which are loaded.
 
 `sources` are what can be loaded, `directories` those in Triton's repository layout,
-`versions` reads what clients call one, `repository` keeps the state of each.
+`versions` reads what clients call one, `lookup` finds it, `repository` keeps the state
+of each.
 """
 
 from mock_server.repository.directories import load_repository

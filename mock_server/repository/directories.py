@@ -11,7 +11,7 @@ from mock_server.model_config.declaration import ensemble_of, model_of
 from mock_server.model_config.text import ConfigurationError, parse_text
 from mock_server.models import Model
 from mock_server.python_backend.backend import PythonBackend
-from mock_server.python_backend.messages import InferenceResponse
+from mock_server.python_backend.responses import InferenceResponse
 from mock_server.repository.sources import Responses
 
 

@@ -1,8 +1,7 @@
 """Which models of a server are loaded, in what state, and how that changes."""
 
 import threading
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from queue import SimpleQueue
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import grpc
@@ -11,7 +10,6 @@ from tritonclient.grpc import model_config_pb2
 from mock_server.ensembles.loaded import LoadedEnsemble
 from mock_server.ensembles.steps import Ensemble
 from mock_server.errors import ModelError
-from mock_server.inference import InferenceRequest, InferenceResponse
 from mock_server.loaded import Loaded
 from mock_server.loaded_model import LoadedModel
 from mock_server.model_config import defaults
@@ -19,8 +17,9 @@ from mock_server.model_config.declaration import ensemble_of
 from mock_server.model_config.text import ConfigurationError, parse_json
 from mock_server.models import Model
 from mock_server.python_errors import as_triton_prints
+from mock_server.repository.lookup import ModelLookup, VersionStates
 from mock_server.repository.sources import DeclaredModels, ModelSource
-from mock_server.repository.versions import served_versions, version_number
+from mock_server.repository.versions import served_versions
 from mock_server.validation import invalid
 
 ModelControl = Literal["none", "explicit"]
@@ -39,17 +38,7 @@ class ModelLoadError(Exception):
     """A model that a server was to start with could not be loaded."""
 
 
-class _Versions:
-    """The versions of one model: those that are loaded, and what became of others."""
-
-    def __init__(self) -> None:
-        self.loaded: dict[int, Loaded] = {}
-        self.gone: dict[int, tuple[str, str]] = {}  #: state and reason
-        self.override: model_config_pb2.ModelConfig | None = None
-        self.source_state: Hashable = None
-
-
-class Repository:
+class Repository(ModelLookup):
     """Models of a server; may be asked and changed from any thread.
 
     Parameters
@@ -73,6 +62,7 @@ class Repository:
         control: ModelControl = "none",
         load: Iterable[str] = (),
     ) -> None:
+        super().__init__()
         self._lock = threading.RLock()
         self._sources: dict[str, ModelSource] = {each.name: each for each in sources}
         self._control = control
@@ -80,7 +70,6 @@ class Repository:
         self._startup = (
             list(self._sources) if control == "none" or "*" in names else names
         )
-        self._states: dict[str, _Versions] = {}
         self._unloading: list[threading.Thread] = []
         for model in models:
             self.add(model)
@@ -101,10 +90,9 @@ class Repository:
                     f"model {model.name!r} is in the repository already"
                 )
             source.add(model)
-            state = self._states.setdefault(model.name, _Versions())
+            state = self._states.setdefault(model.name, VersionStates())
             loaded = dict(state.loaded)
             loaded[int(model.version)] = self._started(model)
-            # Replaced, never changed, so that readers need no lock.
             state.loaded = dict(sorted(loaded.items()))
             state.source_state = source.state()
 
@@ -135,101 +123,6 @@ class Repository:
             unloading, self._unloading = self._unloading, []
         for thread in unloading:
             thread.join()
-
-    @property
-    def is_server_ready(self) -> bool:
-        """Whether no model has failed to load, and none is being unloaded."""
-        return all(
-            gone == ("UNAVAILABLE", "unloaded")
-            for state in list(self._states.values())
-            for gone in list(state.gone.values())
-        )
-
-    def find(self, name: str, version: str) -> Loaded:
-        """Model that a request names; of several versions the highest.
-
-        Raises
-        ------
-        ModelError
-            NOT_FOUND; UNAVAILABLE for a version that is not loaded any more;
-            INVALID_ARGUMENT if `version` is not a number.
-        """
-        return self.versions(name, version)[-1]
-
-    def versions(self, name: str, version: str) -> list[Loaded]:
-        """Every version of a model, ascending, or the one asked for; never empty.
-
-        Raises
-        ------
-        ModelError
-            As `find` does.
-        """
-        number = version_number(version)
-        state = self._states.get(name)
-        problem = f"Request for unknown model: '{name}'"
-        if state is None:
-            which = "" if number is None else f" version {number}"
-            raise ModelError(
-                grpc.StatusCode.NOT_FOUND, f"{problem}{which} is not found"
-            )
-        if number is None:
-            if state.loaded:
-                return list(state.loaded.values())
-            raise ModelError(
-                grpc.StatusCode.NOT_FOUND, f"{problem} has no available versions"
-            )
-        if number in state.loaded:
-            return [state.loaded[number]]
-        if number in state.gone:
-            raise ModelError(
-                grpc.StatusCode.UNAVAILABLE,
-                f"{problem} version {number} is not at ready state",
-            )
-        raise ModelError(
-            grpc.StatusCode.NOT_FOUND, f"{problem} version {number} is not found"
-        )
-
-    def is_ready(self, name: str, version: str) -> bool:
-        """Whether a request for it would find a model.
-
-        Raises
-        ------
-        ModelError
-            INVALID_ARGUMENT if `version` is not a number.
-        """
-        number = version_number(version)
-        state = self._states.get(name)
-        if state is None:
-            return False
-        return bool(state.loaded) if number is None else number in state.loaded
-
-    def counted(self, name: str, version: str) -> list[Loaded]:
-        """Models whose statistics a client asks for; no name asks for all.
-
-        Raises
-        ------
-        ModelError
-            INVALID_ARGUMENT if there is no such model or version.
-        """
-        number = version_number(version)
-        if not name:
-            return self.all()
-        state = self._states.get(name)
-        if state is None or not state.loaded:
-            raise invalid(f"requested model '{name}' is not available")
-        if number is not None and number not in state.loaded:
-            raise invalid(
-                f"requested model version is not available for model '{name}'"
-            )
-        return self.versions(name, version)
-
-    def all(self) -> list[Loaded]:
-        """Every loaded version of every model, by name."""
-        return [
-            loaded
-            for _, state in sorted(self._states.items())
-            for loaded in state.loaded.values()
-        ]
 
     def index(self, *, only_ready: bool = False) -> list[IndexRow]:
         """What there is, in what state: a row for each version that was ever loaded."""
@@ -292,25 +185,6 @@ class Repository:
         for step in steps:
             self.unload(step)
 
-    def ask(self, request: InferenceRequest) -> Iterator[InferenceResponse]:
-        """All responses of a model of this server; an error is a response, too.
-
-        Raises
-        ------
-        ModelError
-            If the request is wrong.
-        """
-        answers: SimpleQueue[tuple[InferenceResponse | None, bool]] = SimpleQueue()
-        loaded = self.find(request.model_name, request.model_version)
-        loaded.submit(
-            request, lambda response, is_final: answers.put((response, is_final))
-        )
-        is_final = False
-        while not is_final:
-            response, is_final = answers.get()
-            if response is not None:
-                yield response
-
     def _check_control(self) -> None:
         if self._control == "none":
             raise ModelError(
@@ -321,7 +195,7 @@ class Repository:
     def _load(self, name: str, config: str | None) -> None:
         with self._lock:
             source, override, own, source_state = self._polled(name, config)
-            state = self._states.setdefault(name, _Versions())
+            state = self._states.setdefault(name, VersionStates())
             is_unchanged = override is None or override == state.override
             if state.loaded and is_unchanged and state.source_state == source_state:
                 return
@@ -377,7 +251,7 @@ class Repository:
         self,
         source: ModelSource,
         config: model_config_pb2.ModelConfig,
-        state: _Versions,
+        state: VersionStates,
     ) -> None:
         """Load the versions that the policy asks for; then let go of the former."""
         loaded: dict[int, Loaded] = {}
@@ -410,7 +284,7 @@ class Repository:
             return LoadedEnsemble(model, self.find)
         return LoadedModel(model)
 
-    def _let_go(self, state: _Versions, leaving: dict[int, Loaded]) -> None:
+    def _let_go(self, state: VersionStates, leaving: dict[int, Loaded]) -> None:
         """Wait for what runs in a thread of its own, then finalize the instances."""
 
         def close() -> None:
