@@ -34,9 +34,23 @@ MAX_TENSOR_BYTES = 256 << 20
 """Larger files are refused before they are read: ours have a few MB."""
 
 
-def bundled_weights() -> Path:
-    """Directory of the weights in the package: generic detector, no pileup."""
-    return Path(__file__).parent / "weights" / "generic_pu0"
+BUNDLED = Path(__file__).parent / "weights"
+
+
+def bundled_weights(name: str = "generic_pu0") -> Path:
+    """Directory of weights in the package, for the generic detector.
+
+    ``generic_pu0`` is for events without pileup, ``generic_pileup`` for those with.
+    """
+    return BUNDLED / name
+
+
+def find_weights(directory: Path) -> Path:
+    """The directory, or where there is none, the bundled weights of that name."""
+    is_name = directory.name == str(directory)
+    if is_name and not directory.exists() and (BUNDLED / directory).is_dir():
+        return BUNDLED / directory
+    return directory
 
 
 def save_weights(
@@ -103,6 +117,7 @@ def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
     Parameters
     ----------
     directory : Path
+        Or the name of bundled weights, where there is no such directory.
     device : str
         Where it computes, in torch's words: ``cpu``, ``cuda:0``.
 
@@ -115,6 +130,7 @@ def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
         or of another shape; if the configuration lacks a key (a feature scale, say), or
         does not belong to the tensors. The message names the directory.
     """
+    directory = find_weights(directory)
     document = read_weights_config(directory)
     config = _pipeline_config(directory)
     blob = _read_tensors(directory)
@@ -142,6 +158,7 @@ def weights_files(directory: Path) -> list[Path]:
     WeightsError
         If its configuration cannot be read.
     """
+    directory = find_weights(directory)
     scripts = _script_names(_pipeline_config(directory)).values()
     return [directory / name for name in (*scripts, TENSOR_FILE, CONFIG_FILE)]
 
@@ -162,6 +179,7 @@ def read_weights_config(directory: Path) -> dict[str, Any]:
     WeightsError
         If it is missing, no TOML, of another format version, or lacks a table.
     """
+    directory = find_weights(directory)
     file = directory / CONFIG_FILE
     try:
         document = tomllib.loads(file.read_text())

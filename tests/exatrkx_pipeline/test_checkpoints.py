@@ -1,4 +1,5 @@
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,3 +115,18 @@ def test_bundled_weights_are_small_enough_to_commit():
 def test_a_device_that_is_not_there_is_named(device):
     with pytest.raises(ValueError, match=f"device '{device}'"):
         load_weights(bundled_weights(), device=device)
+
+
+@pytest.mark.parametrize("name", ["generic_pu0", "generic_pileup"])
+def test_bundled_weights_are_found_by_name(name):
+    pipeline = load_weights(Path(name))
+
+    assert pipeline.weights_id == load_weights(bundled_weights(name)).weights_id
+
+
+def test_a_directory_comes_before_bundled_weights_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "generic_pileup").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(WeightsError, match=r"generic_pileup: no file config\.toml"):
+        load_weights(Path("generic_pileup"))
