@@ -8,6 +8,7 @@ Importing it is cheap: gRPC is loaded when the first connection is opened.
 
 from sonic_client.blocking import Client
 from sonic_client.client import AsyncClient
+from sonic_client.compression_report import CompressionReport
 from sonic_client.config import (
     AdaptiveConfig,
     AnswersConfig,
@@ -86,6 +87,7 @@ __all__ = [
     "ClientClosedError",
     "ClientConfig",
     "ClientStatistics",
+    "CompressionReport",
     "ConfigError",
     "DeadlineExceededError",
     "Failure",
