@@ -187,7 +187,7 @@ class Route:
         deadline: float,
     ) -> Delivery[ResultT]:
         member, started = lease.member, self._clock()
-        timeout_s = self._timeout_s(member.name, deadline)
+        timeout_s = self._timeout_s(member.name, deadline - started)
         with lease:
             try:
                 reply = await self._told(
@@ -201,8 +201,7 @@ class Route:
             self._pool.note_version(lease, reply.model_version)
         return Delivery(reply, result, member.name)
 
-    def _timeout_s(self, server: str, deadline: float) -> float:
-        left_s = deadline - self._clock()
+    def _timeout_s(self, server: str, left_s: float) -> float:
         if self._retry.try_timeout_s is not None:
             return min(left_s, self._retry.try_timeout_s)
         adaptive = self._router.adaptive_timeout

@@ -96,7 +96,10 @@ def payload_bytes(tensors: Tensors) -> int:
     Elements of ``BYTES`` tensors count their length and its four-byte prefix;
     text counts at its encoded size.
     """
-    return sum(_tensor_bytes(np.asanyarray(array)) for array in tensors.values())
+    n_bytes = 0
+    for array in tensors.values():
+        n_bytes += _tensor_bytes(np.asanyarray(array))
+    return n_bytes
 
 
 def _tensor_bytes(array: NDArray[Any]) -> int:

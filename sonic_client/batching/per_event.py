@@ -28,7 +28,7 @@ class PerEventLayout:
     def __init__(self, metadata: ModelMetadata, config: BatchingConfig) -> None:
         self._metadata = metadata
         self._specs = metadata.inputs
-        self._row_inputs = {s.name for s in metadata.inputs if s.shape[:1] == (-1,)}
+        self._row_inputs = [s.name for s in metadata.inputs if s.shape[:1] == (-1,)]
         self._row_outputs = frozenset(
             spec.name
             for spec in metadata.outputs
@@ -57,7 +57,7 @@ class PerEventLayout:
         """Name the outputs that have the rows of no input."""
         (only,) = batch
         inputs = only.request.inputs
-        allowed = {len(inputs[name]) for name in self._row_inputs & inputs.keys()}
+        allowed = [len(inputs[name]) for name in self._row_inputs if name in inputs]
         if not allowed:
             return []
         return find_row_mismatches(outputs, allowed, names=self._row_outputs)

@@ -39,6 +39,8 @@ class Verdict(Enum):
 
 def verdict_on(error: SonicError | None) -> Verdict:
     """Return what a try says about the server; None is an answer."""
+    if error is None:
+        return Verdict.WORKS
     match error:
         case ServerOverloadedError():
             return Verdict.IS_FULL

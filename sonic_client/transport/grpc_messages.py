@@ -47,8 +47,9 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
         model_version=call.model_version,
         id=call.request_id,
     )
-    for name, value in (*call.parameters.items(), *_sequence_parameters(call)):
-        setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
+    if call.parameters or call.sequence:
+        for name, value in (*call.parameters.items(), *_sequence_parameters(call)):
+            setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
     values: list[bytes | memoryview] = []
     for name, array in call.inputs.items():
         tensor = header.inputs.add(
