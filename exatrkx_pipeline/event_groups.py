@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-POINTS_TOGETHER = 20_000
+POINTS_TOGETHER = 4_000
 """Points of a group: more would fall out of the cache, and gain nothing."""
 
 

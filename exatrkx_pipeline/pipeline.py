@@ -128,7 +128,7 @@ class Pipeline:
             As `labels` does, if any event is wrong.
         """
         clock = clock or StageClock()
-        together = 0 if self._has_script else POINTS_TOGETHER
+        together = 0 if self.has_script else POINTS_TOGETHER
         labels: list[NDArray[np.int64]] = []
         for group in plan_groups([len(event) for event in events], together):
             labels += self._labels_together([events[i] for i in group], clock)
@@ -148,7 +148,8 @@ class Pipeline:
         ]
 
     @property
-    def _has_script(self) -> bool:
+    def has_script(self) -> bool:
+        """Whether a network is TorchScript."""
         networks = self.networks.values()
         return any(isinstance(network, ScriptedNetwork) for network in networks)
 
@@ -222,6 +223,12 @@ class Pipeline:
         return _edge_logits(self.edge_filter, self.config.filter, points, edge_index)
 
     @torch.inference_mode()
+    def above_cut(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
+        """The edges that pass the filter, in their order."""
+        logits = self.filter_logits(points, edge_index)
+        return edge_index[:, apply_filter(logits, self.config.filter.filter_cut)]
+
+    @torch.inference_mode()
     def gnn_logits(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
         """Logits of the GNN, shape (n_edges,), for all edges of the event at once."""
         if isinstance(self.config.gnn, TorchScriptGnn):  # takes the event as it is
@@ -267,13 +274,14 @@ class Pipeline:
                 )
         return _joined(kept)
 
-    @torch.inference_mode()
     def _above_cut(
         self, points: Cylindrical, edges: Tensor, clock: StageClock
     ) -> Tensor:
         with clock.measure("filter"):
-            logits = self.filter_logits(points, edges)
-            return edges[:, apply_filter(logits, self.config.filter.filter_cut)]
+            kept = self.above_cut(points, edges)
+        clock.count("radius_edges", edges.shape[1])
+        clock.count("filtered_edges", kept.shape[1])
+        return kept
 
     @torch.inference_mode()
     def _tracks(

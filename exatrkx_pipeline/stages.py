@@ -21,6 +21,10 @@ STAGES = (
 """Names of the stages, in order: keys of every per-stage table."""
 
 
+EDGE_COUNTS = ("radius_edges", "filtered_edges")
+"""What is counted: edges within the radius, and those of them above the cut."""
+
+
 @dataclass(slots=True)
 class StageClock:
     """Seconds spent in each stage, summed over events and over threads."""
@@ -28,6 +32,11 @@ class StageClock:
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(STAGES, 0.0)
     )
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(EDGE_COUNTS, 0)
+    )
+    """Edges seen, by `EDGE_COUNTS`, summed likewise."""
+
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
@@ -40,6 +49,11 @@ class StageClock:
             elapsed = time.perf_counter() - start
             with self._lock:
                 self.seconds[stage] += elapsed
+
+    def count(self, what: str, number: int) -> None:
+        """Add edges to `what` of `EDGE_COUNTS`."""
+        with self._lock:
+            self.counts[what] += number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

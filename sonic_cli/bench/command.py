@@ -11,7 +11,7 @@ from sonic_cli.command_line import this_command
 from sonic_cli.errors import needs_extra, one_line_errors
 from sonic_cli.tables import print_line, print_table
 
-__all__ = ["export", "register", "service"]
+__all__ = ["export", "pipeline", "register", "service"]
 
 SERVICE_EXAMPLES = """\
 [bold]Examples[/bold]
@@ -20,6 +20,14 @@ SERVICE_EXAMPLES = """\
 
 [cyan]sonic bench service --input events.root --engine mock --concurrency 1,4,16
 --instances 1:2 --model exatrkx,direct --json service.json[/cyan]
+"""
+PIPELINE_EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic bench pipeline --input events.root --plot pipeline.png[/cyan]
+
+[cyan]sonic bench pipeline --input events.root --points 1000:600000 --threads 2
+--json pipeline.json[/cyan]
 """
 EXPORT_EXAMPLES = """\
 [bold]Examples[/bold]
@@ -52,6 +60,7 @@ def register(app: typer.Typer) -> None:
     """Add the subcommand, which has subcommands of its own."""
     bench = typer.Typer(no_args_is_help=True, epilog=SERVICE_EXAMPLES)
     bench.command(epilog=SERVICE_EXAMPLES)(service)
+    bench.command(epilog=PIPELINE_EXAMPLES)(pipeline)
     bench.command(epilog=EXPORT_EXAMPLES)(export)
     app.add_typer(bench, name="bench", help="Measure how fast it is.")
 
@@ -136,6 +145,63 @@ def service(
         )
         scan = run_service_bench(job)
         print_table("service", HEADER, [each.row() for each in scan.measurements])
+
+
+def pipeline(
+    *,
+    events: Events,
+    points: Annotated[
+        str, typer.Option(metavar="FIRST:LAST", help="Sizes of events.")
+    ] = "1000:100000",
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads that torch computes with.")
+    ] = 1,
+    baseline_points: Annotated[
+        int, typer.Option(min=1, help="Size of the event for the baselines.")
+    ] = 30_000,
+    max_events: MaxEvents = None,
+    weights: Weights = None,
+    csv_scale: CsvScale = None,
+    json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture (png, pdf).")] = None,
+    force: Force = False,
+) -> None:
+    """Measure the pipeline in this process, stage by stage, against event size.
+
+    Larger events are those of the input laid over each other, each turned about the
+    beam. Stages are compared with the same networks as TorchScript, and with faiss
+    where it is installed.
+    """
+    with one_line_errors():
+        with needs_extra("bench"):
+            import psutil  # noqa: F401, PLC0415
+        with needs_extra("pipeline"):
+            from sonic_cli.bench.overlay import parse_sizes  # noqa: PLC0415
+            from sonic_cli.bench.pipeline import (  # noqa: PLC0415
+                BASELINE_HEADER,
+                HEADER,
+                PipelineBench,
+                run_pipeline_bench,
+            )
+            from sonic_cli.jobs.tracking import parse_scale  # noqa: PLC0415
+
+        report = run_pipeline_bench(
+            PipelineBench(
+                files=tuple(events),
+                sizes=parse_sizes(points, "--points"),
+                weights=weights,
+                max_events=max_events,
+                csv_scale=parse_scale(csv_scale),
+                threads=threads,
+                baseline_points=baseline_points,
+                json=json,
+                plot=plot,
+                force=force,
+                command=this_command(),
+            )
+        )
+        print_table("pipeline", HEADER, [each.row() for each in report.sizes])
+        print_table("baselines", BASELINE_HEADER, report.baseline_rows())
 
 
 def export(

@@ -1,0 +1,98 @@
+"""Networks against the same ones as TorchScript: ratios within one run.
+
+``pytest benchmarks/test_gnn.py``. One thread. At 300k nodes and 1M edges the scripted
+network takes minutes: set GNN_EDGES=1000000.
+"""
+
+import os
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from exatrkx_pipeline import bundled_weights, load_weights
+from exatrkx_pipeline.inputs import Cylindrical
+from sonic_cli.bench.baselines import scripted_times
+
+N_EDGES = int(os.environ.get("GNN_EDGES", "100000"))
+EDGES_PER_NODE = 3.3
+REACH = 0.1
+"""Most that the ends of an edge differ in azimuth, in rad."""
+
+
+def event_graph(n_edges, features):
+    """Points all over a detector, edges between those close in azimuth."""
+    rng = np.random.default_rng(0)
+    n_nodes = max(int(n_edges / EDGES_PER_NODE), 2)
+    columns = (
+        rng.uniform(0.03, 1.0, n_nodes),
+        rng.uniform(-1.0, 1.0, n_nodes),
+        rng.uniform(-3.0, 3.0, n_nodes),
+    )
+    scaled = torch.from_numpy(np.column_stack(columns).astype(np.float32))
+    points = Cylindrical.of(scaled, features)
+    by_phi = torch.argsort(points.phi).numpy()
+    first = rng.integers(0, n_nodes, n_edges)
+    step = rng.integers(1, max(int(n_nodes * REACH / 6.28), 2), n_edges)
+    ends = by_phi[np.stack((first, (first + step) % n_nodes))]
+    row, col = ends.max(axis=0), ends.min(axis=0)
+    order = np.lexsort((col, row))
+    return points, torch.from_numpy(np.stack((row[order], col[order])))
+
+
+@pytest.mark.benchmark(group="networks")
+@pytest.mark.parametrize("stage", ["gnn", "filter"])
+def test_network_against_torchscript(benchmark, is_smoke, stage):
+    pipeline = load_weights(bundled_weights())
+    n_edges = 500 if is_smoke else N_EDGES
+    points, edges = event_graph(n_edges, pipeline.config.features)
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rounds = []
+    try:
+        benchmark.pedantic(
+            lambda: rounds.append(scripted_times(pipeline, points, stage, edges)),
+            rounds=1 if is_smoke else 2,
+        )
+    finally:
+        torch.set_num_threads(threads_before)
+
+    ours_s = min(each["ours_s"] for each in rounds)
+    scripted_s = min(each["scripted_s"] for each in rounds)
+    difference = max(each["difference"] for each in rounds)
+    assert difference < 5e-4
+    benchmark.extra_info.update(
+        n_edges=n_edges,
+        ours_s=ours_s,
+        scripted_s=scripted_s,
+        ratio=scripted_s / ours_s,
+        difference=difference,
+    )
+
+
+@pytest.mark.benchmark(group="batch")
+def test_small_events_together_against_one_by_one(benchmark, is_smoke):
+    pipeline = load_weights(bundled_weights())
+    rng = np.random.default_rng(0)
+    n_events = 4 if is_smoke else 100
+    events = [
+        rng.uniform((0.03, -1, -1), (1.0, 1, 1), (100, 3)).astype(np.float32)
+        for _ in range(n_events)
+    ]
+    pipeline.labels_of(events)
+    seconds = []
+
+    def one_by_one():
+        start = time.perf_counter()
+        for event in events:
+            pipeline.labels(event)
+        seconds.append(time.perf_counter() - start)
+
+    benchmark.pedantic(
+        lambda: pipeline.labels_of(events),
+        setup=one_by_one,
+        rounds=1 if is_smoke else 5,
+    )
+
+    benchmark.extra_info.update(one_by_one_s=min(seconds))

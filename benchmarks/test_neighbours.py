@@ -1,0 +1,52 @@
+"""Neighbour search against the paper's CPU way, faiss comparing all with all.
+
+``pytest benchmarks/test_neighbours.py``. One thread; points of the sample's
+events laid over each other, in the embedding of the bundled weights.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sonic_cli
+from exatrkx_pipeline import bundled_weights, load_weights
+from sonic_cli.bench.baselines import graph_times
+from sonic_cli.bench.events import read_features
+from sonic_cli.bench.overlay import overlaid
+from sonic_cli.jobs.stage_edges import feature_scale
+
+N_POINTS = 30_000
+
+
+@pytest.mark.benchmark(group="neighbours")
+def test_radius_graph_against_faiss(benchmark, is_smoke):
+    pytest.importorskip("faiss")
+    pipeline = load_weights(bundled_weights())
+    sample = Path(sonic_cli.__file__).parent / "sample" / "events.root"
+    features = read_features([str(sample)], feature_scale(pipeline))
+    phi_scale = pipeline.config.features.scales[1]
+    n_points = 500 if is_smoke else N_POINTS
+    event = overlaid(features, n_points, phi_scale, np.random.default_rng(1))
+    embedded = pipeline.embed(pipeline.ordered(event)[1]).numpy()
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rounds = []
+    try:
+        benchmark.pedantic(
+            lambda: rounds.append(graph_times(embedded, pipeline.config.graph.r_val)),
+            rounds=1 if is_smoke else 2,
+        )
+    finally:
+        torch.set_num_threads(threads_before)
+
+    ours_s = min(each["ours_s"] for each in rounds)
+    faiss_s = min(each["faiss_s"] for each in rounds)
+    benchmark.extra_info.update(
+        n_points=n_points,
+        ours_s=ours_s,
+        faiss_s=faiss_s,
+        ratio=faiss_s / ours_s,
+        missing_edges=rounds[0]["missing_edges"],
+    )
