@@ -4,7 +4,6 @@ The wire form is little-endian and row-major. BYTES elements are a 4-byte length
 the bytes themselves. numpy has no bfloat16, so BF16 tensors are float32 arrays here.
 """
 
-import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -50,6 +49,7 @@ _WIRE_DTYPES = {
 }
 _DATATYPE_OF = {np.dtype(code).str[1:]: name for name, code in _WIRE_DTYPES.items()}
 _LENGTH = struct.Struct("<I")
+_WORD = 2**64
 
 
 class RawTensor(NamedTuple):
@@ -62,8 +62,15 @@ class RawTensor(NamedTuple):
 
 
 def element_count(shape: Iterable[int]) -> int:
-    """Elements of a tensor of this shape; 1 for a scalar, 0 if a dimension is."""
-    return math.prod(shape)
+    """Elements of a tensor of this shape; 1 for a scalar, 0 if a dimension is.
+
+    Counted in 64 bits with a sign, as Triton counts: a larger product wraps. An exact
+    one of the dimensions that fit into a message could take minutes.
+    """
+    count = 1
+    for dim in shape:
+        count = count * dim % _WORD
+    return count if count < _WORD // 2 else count - _WORD
 
 
 def datatype_of(array: NDArray[Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -187,6 +187,7 @@ def _on_cluster(
     with needs_extra("dask"):
         from sonic_cli.jobs.distributed.cluster import cluster_client  # noqa: PLC0415
         from sonic_cli.jobs.distributed.tracking import (  # noqa: PLC0415
+            client_on_workers,
             track_on_cluster,
         )
     if server.is_own and job.cluster.scheduler is not None:
@@ -194,17 +195,19 @@ def _on_cluster(
             "--dask needs --server: the workers may be on other machines, which a "
             "server in this process is not for"
         )
-    with cluster_client(job.cluster) as cluster:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(cluster_client(job.cluster))
         with Client(config) as client:
             model = client.metadata
         producer = TrackFindingProducer(model, min_space_points=job.min_space_points)
+        plugin = stack.enter_context(client_on_workers(cluster, config))
         began_s = time.perf_counter()
         with open_writer(job, source, model, server) as writer:
             n_before = writer.n_done
             with progress("track", len(source), unit="events") as show:
                 work = track_on_cluster(
                     cluster,
-                    config,
+                    plugin,
                     source,
                     producer,
                     writer,

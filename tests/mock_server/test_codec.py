@@ -130,3 +130,11 @@ def test_strings_pack_behind_their_lengths():
 def test_empty_dimension_leaves_no_elements_and_no_dimension_leaves_one():
     assert element_count((4, 0, 3)) == 0
     assert element_count(()) == 1
+    assert element_count((2, -3)) == -6
+
+
+def test_elements_are_counted_in_64_bits():
+    assert element_count((2**62, 2)) == -(2**63)
+    assert element_count((2**32, 2**32)) == 0
+    # As many dimensions as a small message holds; an exact product has 300,000 digits.
+    assert element_count([2**63 - 1] * 16_001) == 2**63 - 1

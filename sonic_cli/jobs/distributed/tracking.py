@@ -29,7 +29,7 @@ from sonic_cli.jobs.distributed.parts import Part, plan_parts
 from sonic_cli.jobs.distributed.worker import ClientOfWorker, PartTask
 from sonic_client import ClientConfig, JobSummary
 
-__all__ = ["ClusterWork", "track_on_cluster"]
+__all__ = ["ClusterWork", "client_on_workers", "track_on_cluster"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,24 @@ class ClusterWork:
     peak_memory_bytes: int = 0
 
 
+@contextmanager
+def client_on_workers(cluster: DaskClient, config: ClientConfig) -> Iterator[str]:
+    """Give each worker a client, also those to come; yield by what name tasks find it.
+
+    It loads all that the tasks need, so that the first of them need not wait.
+    """
+    plugin = ClientOfWorker(config)
+    cluster.register_plugin(plugin)
+    try:
+        yield plugin.name
+    finally:
+        with suppress(OSError, TimeoutError, CancelledError):  # the cluster is gone
+            cluster.unregister_worker_plugin(plugin.name)
+
+
 def track_on_cluster(
     cluster: DaskClient,
-    config: ClientConfig,
+    plugin: str,
     source: EventSource,
     producer: TrackFindingProducer,
     writer: TrackWriter,
@@ -70,8 +85,8 @@ def track_on_cluster(
     Parameters
     ----------
     cluster : distributed.Client
-    config : ClientConfig
-        Of the client that each worker process has.
+    plugin : str
+        What `client_on_workers` gave.
     source : EventSource
         All events of the job.
     producer : TrackFindingProducer
@@ -98,33 +113,21 @@ def track_on_cluster(
     with output_errors(writer.path):
         folder.mkdir(exist_ok=True)
     merge = _Merge(writer, source)
-    with _client_on(cluster, config) as plugin:
-        tasks = [
-            PartTask(
-                part=part,
-                file=source.files[part.file],
-                producer=producer,
-                on_failure=on_failure,
-                folder=folder,
-                plugin=plugin,
-            )
-            for part in parts
-        ]
-        with _submitted(cluster, tasks) as futures:
-            for part, report in _in_order(cluster, parts, futures, on_events):
-                merge.add(part, report)
+    tasks = [
+        PartTask(
+            part=part,
+            file=source.files[part.file],
+            producer=producer,
+            on_failure=on_failure,
+            folder=folder,
+            plugin=plugin,
+        )
+        for part in parts
+    ]
+    with _submitted(cluster, tasks) as futures:
+        for part, report in _in_order(cluster, parts, futures, on_events):
+            merge.add(part, report)
     return merge.work()
-
-
-@contextmanager
-def _client_on(cluster: DaskClient, config: ClientConfig) -> Iterator[str]:
-    plugin = ClientOfWorker(config)
-    cluster.register_plugin(plugin)
-    try:
-        yield plugin.name
-    finally:
-        with suppress(OSError, TimeoutError, CancelledError):  # the cluster is gone
-            cluster.unregister_worker_plugin(plugin.name)
 
 
 @contextmanager
