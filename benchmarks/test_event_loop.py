@@ -169,4 +169,5 @@ def test_reading_and_inference_overlap(benchmark, client):
     benchmark(run)
 
     alone_s = N_CHUNKS * max(READ_S, ANSWER_S)
-    benchmark.extra_info["wall over larger"] = benchmark.stats["median"] / alone_s
+    if benchmark.stats:  # none where benchmarks are only tried
+        benchmark.extra_info["wall over larger"] = benchmark.stats["median"] / alone_s
