@@ -12,15 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "coffea_processor.py"
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "executor",
-    [
-        "iterative",
-        # Each starts processes that import coffea.
-        pytest.param("futures", marks=pytest.mark.slow),
-        pytest.param("dask", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
 def test_processor_runs_with_the_executor(executor):
     if executor == "dask":
         pytest.importorskip("distributed", reason="needs the extra dask")

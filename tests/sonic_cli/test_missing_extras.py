@@ -44,6 +44,18 @@ def test_own_server_needs_torch(sample, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_workers_need_dask(sample, tmp_path):
+    done = run_without(
+        *("distributed", "track", sample / "events.root", "-o", "tracks.root"),
+        *("--server", "127.0.0.1:9", "--workers", 2),
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 1
+    assert "sonic-tracking[dask]" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_training_needs_torch(sample, tmp_path):
     done = run_without(
         *("torch", "train", "--events", sample / "events.root"),
