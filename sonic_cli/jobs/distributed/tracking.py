@@ -26,7 +26,7 @@ from producers.writers.whole_file import output_errors
 from sonic_cli.jobs.distributed.cluster import ClusterError
 from sonic_cli.jobs.distributed.part_file import PartReport, read_part
 from sonic_cli.jobs.distributed.parts import Part, plan_parts
-from sonic_cli.jobs.distributed.worker import ClientOfWorker, PartTask
+from sonic_cli.jobs.distributed.worker import ClientOfWorker, PartTask, connect
 from sonic_client import ClientConfig, JobSummary
 
 __all__ = ["ClusterWork", "client_on_workers", "track_on_cluster"]
@@ -55,11 +55,18 @@ class ClusterWork:
 def client_on_workers(cluster: DaskClient, config: ClientConfig) -> Iterator[str]:
     """Give each worker a client, also those to come; yield by what name tasks find it.
 
-    It loads all that the tasks need, so that the first of them need not wait.
+    Those that are there load what the tasks need and connect now, so that what is wrong
+    is known before there is any work.
+
+    Raises
+    ------
+    SonicError
+        If a worker cannot reach a server.
     """
     plugin = ClientOfWorker(config)
     cluster.register_plugin(plugin)
     try:
+        cluster.run(connect, plugin.name)
         yield plugin.name
     finally:
         with suppress(OSError, TimeoutError, CancelledError):  # the cluster is gone

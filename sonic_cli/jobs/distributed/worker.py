@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from sonic_cli.jobs.distributed.parts import Part
 from sonic_cli.jobs.memory import peak_memory_bytes
 from sonic_client import Client, ClientConfig, SonicError
 
-__all__ = ["ClientOfWorker", "PartTask"]
+__all__ = ["ClientOfWorker", "PartTask", "connect"]
 
 
 class ClientOfWorker(WorkerPlugin):
@@ -64,6 +65,21 @@ class ClientOfWorker(WorkerPlugin):
             if self._client is None:
                 self._client = Client(self.config).__enter__()
             return self._client
+
+
+# Any, here and below: distributed knows of plugins only that they are some.
+async def connect(plugin: str, dask_worker: Worker) -> None:
+    """Open the client of a worker now, rather than in its first task.
+
+    Raises
+    ------
+    SonicError
+        If no server can be reached from there.
+    """
+    own: Any = dask_worker.plugins[plugin]
+    # In a thread: a server may take minutes to load its model, and the worker's
+    # heartbeats must go on.
+    await asyncio.to_thread(own.client)
 
 
 class _Blocks:
@@ -113,7 +129,6 @@ class PartTask:
         path = self.folder / f"{self.part.name}.npz"
         if path.exists():  # by a worker that died before it could say so
             return read_report(path)
-        # Any: distributed is untyped here.
         plugin: Any = get_worker().plugins[self.plugin]
         client, sink = plugin.client(), _Blocks()
         source = EventSource((self.file,)).between(self.part.start, self.part.stop)
