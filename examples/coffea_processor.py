@@ -117,7 +117,7 @@ def executor_of(name: str) -> Iterator[Any]:
     else:
         from distributed import Client, LocalCluster  # noqa: PLC0415 - only here
 
-        local = {"host": "127.0.0.1", "dashboard_address": None}
+        local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
         with (
             LocalCluster(n_workers=2, threads_per_worker=1, **local) as cluster,
             Client(cluster) as client,

@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
     paths = [folder / f"jets-{number}.root" for number in range(N_FILES)]
     for path in paths:
         make_jets(path, N_JETS)
-    local = {"host": "127.0.0.1", "dashboard_address": None}
+    local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with (
         server,
         LocalCluster(n_workers=2, threads_per_worker=1, **local) as cluster,

@@ -7,6 +7,7 @@ import threading
 
 import awkward as ak
 import numpy as np
+import psutil
 import pytest
 import uproot
 
@@ -16,6 +17,9 @@ from producers import TrackEvents, open_events
 pytest.importorskip("distributed", reason="needs the extra dask")
 
 from distributed import LocalCluster
+
+from sonic_cli.jobs.cluster_config import ClusterConfig
+from sonic_cli.jobs.distributed.cluster import cluster_client
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -53,7 +57,7 @@ def cluster(tmp_path_factory):
         n_workers=2,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit="1GiB",
         silence_logs="CRITICAL",
         local_directory=str(tmp_path_factory.mktemp("dask")),
@@ -209,3 +213,20 @@ def test_one_cluster_at_a_time(refused, sample):
     )
 
     assert "exclude one another" in line
+
+
+def test_its_own_cluster_listens_on_loopback_at_free_ports():
+    with (
+        cluster_client(ClusterConfig(workers=1)),
+        cluster_client(ClusterConfig(workers=1)) as client,  # warns if a port is taken
+    ):
+        processes = psutil.Process().children(recursive=True)
+        sockets = [
+            socket
+            for process in [psutil.Process(), *processes]
+            for socket in process.net_connections(kind="inet")
+            if socket.status == psutil.CONN_LISTEN
+        ]
+
+        assert client.submit(sum, (1, 2)).result() == 3
+    assert {socket.laddr.ip for socket in sockets} == {"127.0.0.1"}

@@ -58,6 +58,8 @@ def _own(n_workers: int) -> LocalCluster:
             host="127.0.0.1",
             protocol="tcp",
             dashboard_address=None,
+            # The scheduler answers HTTP even without: at a port of its own.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             memory_limit=MEMORY_LIMIT // n_workers,
             silence_logs=logging.CRITICAL,
             local_directory=os.environ.get("TMPDIR"),
