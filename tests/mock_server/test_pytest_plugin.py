@@ -168,43 +168,6 @@ def descriptors():
 
 seen = []
 
-@pytest.mark.parametrize("name", ["a", "b"])
-def test_one(mock_triton_session, name):
-    mock_triton_session.add(double(name))
-    seen.append(mock_triton_session.url)
-    assert ask(mock_triton_session, 1.0, name) == 2.0
-    assert len(set(seen)) == 1
-""")
-
-    result.assert_outcomes(passed=2)
-
-
-def test_workers_of_xdist_do_not_meet(run):
-    result = run(
-        """
-@pytest.mark.mock_triton([double()])
-@pytest.mark.parametrize("value", range(6))
-def test_one(mock_triton, value):
-    assert ask(mock_triton, value) == 2 * value
-    mock_triton.assert_received(times=1)
-""",
-        "-n2",
-    )
-
-    result.assert_outcomes(passed=6)
-
-
-def test_nothing_is_left_after_a_test(run):
-    # The first server of a process lets gRPC and the loop set up what it keeps. gRPC
-    # closes descriptors in threads of its core, a moment after it has said that it did.
-    result = run("""
-def descriptors():
-    names = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
-             if os.path.exists(f"/proc/self/fd/{fd}")]
-    return Counter(name.partition(":")[0] for name in names)
-
-seen = []
-
 @pytest.fixture
 def watched():
     threads, before = set(threading.enumerate()), descriptors()
