@@ -13,10 +13,10 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
-LEAST_AT_WORK = 2
+LEAST_AT_WORK = 1
 """Another thread is called for a job as long as fewer work."""
 
-MOST_AT_WORK = 4
+MOST_AT_WORK = 2
 """A thread takes no further job while more work. That the two numbers differ keeps
 threads from going to sleep and being woken with every job."""
 
