@@ -156,20 +156,22 @@ class Route:
         ruled_out = self._ruled_out
         patient_until = self._clock() + self._retry.patience_s
         while True:
-            lease = self._pool.lease(self.servers, only=only, ruled_out=ruled_out)
-            if lease is not None:
-                return lease
-            if self._router.has_fallback:
+            now, failures = self._clock(), self._chain.failures
+            # A wait may have ended later than it was to: no try begins too late.
+            is_late = now + _TIMER_SLACK_S >= deadline
+            if not (is_late and failures):
+                lease = self._pool.lease(self.servers, only=only, ruled_out=ruled_out)
+                if lease is not None:
+                    return lease
+            if self._router.has_fallback and not is_late:
                 return None
-            failures = self._chain.failures
-            now = self._clock()
             if ruled_out and (
                 now >= patient_until or not self._pool.may_have_other(ruled_out)
             ):
                 raise failures[-1]
             if self._pool.is_hopeless:
                 raise self._pool.failure(failures)
-            if now + _TIMER_SLACK_S >= deadline:
+            if is_late:
                 no_server = self._pool.failure(failures)
                 raise DeadlineExceededError(
                     deadline_s=self._router.config.deadline_s,

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sonic_client import (
@@ -86,6 +86,13 @@ happenings = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
+@example(
+    # The servers' breakers open; the wait for one of them outlasts the deadline.
+    servers=[[("gone", 0.0), ("lost", 3.0)], [("lost", 1.5)]],
+    allowed_tries=4,
+    deadline_s=5.5,
+    has_fallback=False,
+)
 @given(
     servers=st.lists(happenings, min_size=1, max_size=3),
     allowed_tries=st.integers(1, 6),
