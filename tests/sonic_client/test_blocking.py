@@ -123,14 +123,16 @@ def test_an_error_of_the_reader_passes_after_cancelling(
 def test_closing_the_generator_cancels_what_is_in_flight(
     metadata, config, make_request
 ):
-    waiting, n_cancelled = threading.Event(), 0
+    all_wait, n_waiting, n_cancelled = threading.Event(), 0, 0
 
     async def respond(call):
-        nonlocal n_cancelled
+        nonlocal n_waiting, n_cancelled
         if call.inputs["FEATURES"][0, 0] == 0:
-            await asyncio.to_thread(waiting.wait, 10.0)
+            await asyncio.to_thread(all_wait.wait, 10.0)
             return {"LABELS": np.zeros(2, np.int64)}
-        waiting.set()
+        n_waiting += 1
+        if n_waiting == 4:
+            all_wait.set()
         try:
             await asyncio.Event().wait()
         finally:
