@@ -217,6 +217,8 @@ class GrpcTransport:
             details = error.details() or ""
             shown = self._headers.hide(details)
             failure = error_of_status(error.code().name, shown, server=self.server)
-            # gRPC's error would show what is hidden in ours.
-            cause = error.with_traceback(None) if shown == details else None
-            raise failure from cause
+            if shown == details:
+                raise failure from error.with_traceback(None)
+        # gRPC's error shows what is hidden in ours. Raised in its handler, ours would
+        # keep it as its context, which goes along where tracebacks are pickled.
+        raise failure

@@ -222,6 +222,7 @@ class HttpTransport:
         )
 
         async def attempt(sent: Headers) -> tuple[Mapping[str, str], bytes]:
+            failure: SonicError | None = None
             try:
                 # A stream is sent piece by piece, and so does not hold up other calls.
                 data = BytesIO(body) if body else None
@@ -231,9 +232,12 @@ class HttpTransport:
                 if isinstance(error, TimeoutError):
                     raise  # of the deadline below
                 failure = error_of_exception(error, server=self.server)
-                # It holds the headers, and with them the token.
-                has_headers = isinstance(error, aiohttp.ClientResponseError)
-                raise failure from (None if has_headers else error)
+                if not isinstance(error, aiohttp.ClientResponseError):
+                    raise failure from error
+            if failure is not None:
+                # aiohttp's error holds the headers, and with them the token: outside of
+                # its handler, ours does not keep it as its context.
+                raise failure
             if reply.status != 200:
                 shown = self._headers.hide(content.decode(errors="replace"))
                 raise error_of_response(reply.status, shown, server=self.server)

@@ -18,8 +18,15 @@ from sonic_client import (
 from sonic_client.transport.fake import FakeTransport
 
 
+@pytest.fixture
 def loop_threads():
-    return [each for each in threading.enumerate() if each.name == "sonic-client"]
+    """Function: the threads of clients that the test has opened."""
+
+    def threads():
+        return {each for each in threading.enumerate() if each.name == "sonic-client"}
+
+    others = threads()  # of clients that live as long as the process
+    return lambda: threads() - others
 
 
 @pytest.fixture
@@ -166,23 +173,25 @@ def test_closing_the_client_ends_a_map_in_another_thread(
     assert gate.n_inside == 0
 
 
-def test_leaving_ends_the_thread(metadata, config, echo_rows):
+def test_leaving_ends_the_thread(metadata, config, echo_rows, loop_threads):
     with Client(config, transport=FakeTransport(metadata, echo_rows)) as client:
         assert len(loop_threads()) == 1
 
-    assert loop_threads() == []
+    assert loop_threads() == set()
     with pytest.raises(ClientClosedError):
         client.infer({})
 
 
-def test_opening_in_vain_raises_here_and_ends_the_thread(metadata, config, echo_rows):
+def test_opening_in_vain_raises_here_and_ends_the_thread(
+    metadata, config, echo_rows, loop_threads
+):
     transport = FakeTransport(metadata, echo_rows)
     client = Client(replace(config, layout="concat"), transport=transport)
 
     with pytest.raises(ConfigError):
         client.__enter__()
     assert not transport.is_open
-    assert loop_threads() == []
+    assert loop_threads() == set()
 
 
 def test_a_client_is_not_used_before_it_is_opened(config):

@@ -187,10 +187,11 @@ class AccessSuite:
         with pytest.raises(AccessDeniedError) as denied:
             await probe(config)
 
-        error, shown = denied.value, [caplog.text, repr(config), str(config)]
-        while error is not None:
+        errors, shown = [denied.value], [caplog.text, repr(config), str(config)]
+        while errors:
+            error = errors.pop()
             shown += [str(error), repr(error), repr(vars(error)), repr(error.args)]
-            error = error.__cause__
+            errors += filter(None, (error.__cause__, error.__context__))
         shown.append(repr(pickle.dumps(denied.value)))
         shown += [repr(pickle.dumps(config, protocol)) for protocol in range(2, 6)]
         assert door.tokens[0] == CANARY  # which the server echoed
