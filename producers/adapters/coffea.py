@@ -111,7 +111,8 @@ class triton_wrapper(ABC):
             raise ConfigError("awkward and dask-awkward arrays cannot be mixed")
         import dask_awkward  # noqa: PLC0415 - of an extra
 
-        return dask_awkward
+        module: Module = dask_awkward  # of any type where the extra is missing
+        return module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the outputs for the arrays: awkward, dask-awkward or numpy.
