@@ -111,7 +111,7 @@ class triton_wrapper(ABC):
             raise ConfigError("awkward and dask-awkward arrays cannot be mixed")
         import dask_awkward  # noqa: PLC0415 - of an extra
 
-        module: Module = dask_awkward  # of any type where the extra is missing
+        module: ModuleType = dask_awkward  # of any type where the extra is missing
         return module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
