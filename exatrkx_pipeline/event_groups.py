@@ -3,9 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from exatrkx_pipeline.config import FeatureConfig
+from exatrkx_pipeline.inputs import Cylindrical
+from exatrkx_pipeline.ordering import in_input_order, outward_order
 
 POINTS_TOGETHER = 4_000
 """Points of a group: more would fall out of the cache, and gain nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventGroup:
+    """Events as the stages take them: each sorted outward, one after the other."""
+
+    points: Cylindrical
+    orders: Sequence[NDArray[np.int64]]
+    """Of each event: the place in its features of each of its points here."""
+
+    splits: NDArray[np.int64]
+    """Offsets of the events' points, shape (n_events + 1,)."""
+
+    @classmethod
+    def of(
+        cls,
+        events: Sequence[NDArray[np.float32]],
+        features: FeatureConfig,
+        device: str = "cpu",
+    ) -> Self:
+        """Sort the points of at least one event.
+
+        Parameters
+        ----------
+        events : sequence of ndarray, shape (n_space_points, 3), float32
+            Scaled r, phi, z.
+        features : FeatureConfig
+            Their scales.
+        device : str
+            Where the points go.
+
+        Raises
+        ------
+        ValueError
+            If an event has another shape or a value that is not finite.
+        """
+        checked = [_checked(event, len(features.names)) for event in events]
+        orders = [outward_order(event, features) for event in checked]
+        ordered = [event[order] for event, order in zip(checked, orders, strict=True)]
+        scaled = ordered[0] if len(ordered) == 1 else np.concatenate(ordered)
+        return cls(
+            points=Cylindrical.of(torch.from_numpy(scaled).to(device), features),
+            orders=orders,
+            splits=np.cumsum([0, *map(len, events)]),
+        )
+
+    def labels(self, components: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Labels of each event's points as they came, numbered within the event."""
+        own = np.split(components, self.splits[1:-1])
+        return [
+            in_input_order(each, order)
+            for each, order in zip(own, self.orders, strict=True)
+        ]
 
 
 def plan_groups(
@@ -33,3 +96,16 @@ def plan_groups(
         n_points += size
     if start < len(sizes):
         yield range(start, len(sizes))
+
+
+def _checked(features: NDArray[np.float32], n_features: int) -> NDArray[np.float32]:
+    features = np.asarray(features, dtype=np.float32)
+    if features.ndim != 2 or features.shape[1] != n_features:
+        raise ValueError(
+            f"features: expected shape (n_space_points, {n_features}), "
+            f"got {features.shape}"
+        )
+    if not np.isfinite(features).all():
+        bad = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        raise ValueError(f"features: space point {bad} is not finite")
+    return features

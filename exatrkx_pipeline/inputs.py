@@ -39,18 +39,6 @@ class Cylindrical:
             r * (r_scale / MM_PER_M), phi * phi_scale, z * (z_scale / MM_PER_M), scaled
         )
 
-    @classmethod
-    def joined(cls, events: Sequence[Cylindrical]) -> Cylindrical:
-        """The points of several events, one after the other; at least one event."""
-        if len(events) == 1:
-            return events[0]
-        return cls(
-            *(
-                torch.cat([getattr(event, name) for event in events])
-                for name in ("r", "phi", "z", "scaled")
-            )
-        )
-
 
 def node_inputs(points: Cylindrical, names: Sequence[NodeInput]) -> Tensor:
     """Columns for each space point, shape (n_space_points, len(names)), float32.

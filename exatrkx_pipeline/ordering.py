@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig
+from exatrkx_pipeline.track_building import number_by_first_appearance
 
 
 def outward_order(
@@ -36,3 +37,12 @@ def outward_order(
     r, phi, z = np.asarray(features, dtype=np.float64).T
     distance = np.hypot(r * r_scale, z * z_scale)
     return np.lexsort((z, phi, r, distance))
+
+
+def in_input_order(
+    components: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Labels of the points as they came, from the components of the sorted ones."""
+    labels = np.empty_like(components)
+    labels[order] = components
+    return number_by_first_appearance(labels)

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig, TrackBuildingConfig
-from exatrkx_pipeline.ordering import outward_order
-from exatrkx_pipeline.pipeline import Pipeline, apply_filter, in_input_order
+from exatrkx_pipeline.network_stages import apply_filter
+from exatrkx_pipeline.ordering import in_input_order, outward_order
+from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.radius_edges import radius_edge_chunks
 from exatrkx_pipeline.serving.served_model import ServedModel, Tensors
 from exatrkx_pipeline.track_building import build_tracks

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from exatrkx_pipeline.config import GnnConfig, TrackBuildingConfig
 from exatrkx_pipeline.neighbours import radius_graph
-from exatrkx_pipeline.pipeline import apply_filter
+from exatrkx_pipeline.network_stages import apply_filter
 from exatrkx_pipeline.res_agnn import ResAGNN
 from exatrkx_pipeline.track_building import build_tracks, number_by_first_appearance
 
