@@ -10,14 +10,20 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from exatrkx_pipeline.config import TrackBuilder, TrackBuildingConfig
+from exatrkx_pipeline.edge_loops import (
+    best_edge_of_each,
+    lowest_of_components,
+    renumbered,
+)
 from exatrkx_pipeline.walkthrough import cc_and_walk
 
 Edges = NDArray[np.int64]
 Scores = NDArray[np.float32]
+
+LABELS_PER_POINT = 8
+"""Up to which labels are renumbered through a table; wider spread ones are sorted."""
 
 
 def build_tracks(
@@ -53,10 +59,9 @@ def build_tracks(
 
 def components(edge_index: Edges, n_space_points: int) -> NDArray[np.int64]:
     """Weakly connected components: an arbitrary number for each, none shared."""
-    ones = np.ones(edge_index.shape[1], dtype=np.int8)
-    graph = coo_array((ones, tuple(edge_index)), shape=(n_space_points,) * 2)
-    _, labels = connected_components(graph, directed=False)
-    return labels.astype(np.int64)
+    row, col = edge_index
+    found: NDArray[np.int64] = lowest_of_components(row, col, n_space_points)
+    return found
 
 
 def best_both_ways(edge_index: Edges, scores: Scores) -> NDArray[np.bool_]:
@@ -66,25 +71,24 @@ def best_both_ways(edge_index: Edges, scores: Scores) -> NDArray[np.bool_]:
     conditions demanded at once: every point keeps at most one edge each way, so
     components are chains. Of equal scores the first edge wins.
     """
-    row, col = edge_index
-    return _best_of_each(row, scores) & _best_of_each(col, scores)
-
-
-def _best_of_each(group: NDArray[np.int64], scores: Scores) -> NDArray[np.bool_]:
-    order = np.lexsort((np.arange(len(scores)), -scores, group))
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = group[order][1:] != group[order][:-1]
-    best = np.zeros(len(order), dtype=np.bool_)
-    best[order[first]] = True
-    return best
+    number = np.arange(len(scores))
+    n_points = int(edge_index.max(initial=-1)) + 1
+    into, out_of = (best_edge_of_each(end, scores, n_points)[end] for end in edge_index)
+    both: NDArray[np.bool_] = (into == number) & (out_of == number)
+    return both
 
 
 def number_by_first_appearance(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """The same partition, its parts numbered 0, 1, ... as they first appear."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]
+    if not len(labels):
+        return np.empty_like(labels)
+    lowest = labels.min()
+    n_labels = int(labels.max() - lowest) + 1
+    if n_labels > LABELS_PER_POINT * len(labels):
+        labels = np.unique(labels, return_inverse=True)[1]
+        lowest, n_labels = 0, len(labels)
+    numbered: NDArray[np.int64] = renumbered(labels - lowest, n_labels)
+    return numbered
 
 
 def _components(

@@ -4,12 +4,18 @@ Components that are simple chains are tracks. In the others, paths are walked ou
 and the longest is taken, again and again, until no edge is left.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# Compiled functions take their types from the call.
+
 from __future__ import annotations
 
-from collections.abc import Iterator
+from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
+
+from exatrkx_pipeline.edge_loops import grouped
+from exatrkx_pipeline.fused_loops import compiled
 
 
 def cc_and_walk(
@@ -43,7 +49,8 @@ def cc_and_walk(
     -----
     acorn lists every path from a start and keeps a longest one; we find it by dynamic
     programming over the outward order, in a time linear in the edges. Of equally long
-    paths the one with the largest sum of scores is kept.
+    paths the one with the largest sum of scores is kept, then that from the innermost
+    point.
     """
     n_points = len(component)
     row, col = edge_index
@@ -55,64 +62,99 @@ def cc_and_walk(
     labels = component.copy()
     walked = branching[component]
     labels[walked] = n_points + np.flatnonzero(walked)  # alone until a path takes it
-    edges_of = np.flatnonzero(branching[component[col]])
-    by_component = edges_of[np.argsort(component[col[edges_of]], kind="stable")]
-    borders = np.flatnonzero(np.diff(component[col[by_component]])) + 1
-    for edges in np.split(by_component, borders):
-        for path in _longest_paths(
-            row[edges], col[edges], scores[edges], walk_min, walk_add
-        ):
-            labels[path] = labels[path[0]]
+    edges = np.flatnonzero(branching[component[col]])
+    _take_longest_paths(
+        row[edges],
+        col[edges],
+        scores[edges].astype(np.float64),
+        walk_min,
+        walk_add,
+        labels,
+    )
     return labels
 
 
-Step = tuple[float, int]  #: score of an edge and the point it leads to
+@compiled
+def _take_longest_paths(row, col, scores, walk_min, walk_add, labels):  # noqa: PLR0917
+    """Give the points of the longest path one label, again and again.
+
+    Components are walked all at once: a path changes nothing outside of its own. After
+    a path is taken, only points that lead to it are walked from anew.
+    """
+    n_points = len(labels)
+    starts_out, edges_out = grouped(col, n_points)
+    starts_in, edges_in = grouped(row, n_points)
+    is_free = np.ones(n_points, np.bool_)
+    length = np.ones(n_points, np.int64)  # of the longest path from each point
+    total = np.zeros(n_points)  # of its scores
+    following = np.full(n_points, -1)
+    graph = (row, scores, starts_out, edges_out)
+    longest = [(0, 0.0, n_points)]  # a heap; never taken: shorter than any path
+    for point in range(n_points - 1, -1, -1):
+        if starts_out[point] < starts_out[point + 1]:
+            _walk_from(
+                point, graph, walk_min, walk_add, is_free, length, total, following
+            )
+            if length[point] > 1:
+                heappush(longest, (-length[point], -total[point], point))
+
+    is_waiting = np.zeros(n_points, np.bool_)
+    while len(longest) > 1:
+        n_steps, score, point = heappop(longest)
+        if not is_free[point] or length[point] != -n_steps or total[point] != -score:
+            continue  # what it was before points of it were taken
+        waiting = [0]  # a heap of points to walk from, outermost first
+        label = labels[point]
+        while point >= 0:
+            labels[point] = label
+            is_free[point] = False
+            _wait(point, col, starts_in, edges_in, is_free, is_waiting, waiting)
+            point = following[point]
+        while len(waiting) > 1:
+            point = -heappop(waiting)
+            is_waiting[point] = False
+            before, score = length[point], total[point]
+            _walk_from(
+                point, graph, walk_min, walk_add, is_free, length, total, following
+            )
+            if length[point] != before or total[point] != score:
+                _wait(point, col, starts_in, edges_in, is_free, is_waiting, waiting)
+                if length[point] > 1:
+                    heappush(longest, (-length[point], -total[point], point))
 
 
-def _longest_paths(
-    row: NDArray[np.int64],
-    col: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    walk_min: float,
-    walk_add: float,
-) -> Iterator[list[int]]:
-    """Longest path of one component, then of what is left, until only points are."""
-    steps: dict[int, list[Step]] = {}
-    for outer, inner, score in zip(
-        row.tolist(), col.tolist(), scores.tolist(), strict=True
-    ):
-        steps.setdefault(inner, []).append((score, outer))
-        steps.setdefault(outer, [])
-    free = sorted(steps)
-    while len(free) > 1:
-        path = _longest_path(free, steps, walk_min, walk_add)
-        if len(path) == 1:
-            return
-        yield path
-        taken = set(path)
-        free = [point for point in free if point not in taken]
-        for point in free:
-            steps[point] = [step for step in steps[point] if step[1] not in taken]
+@compiled
+def _wait(  # noqa: PLR0917
+    point, col, starts_in, edges_in, is_free, is_waiting, waiting
+):
+    """Note the free points that lead to this one."""
+    for k in edges_in[starts_in[point] : starts_in[point + 1]]:
+        inner = col[k]
+        if is_free[inner] and not is_waiting[inner]:
+            is_waiting[inner] = True
+            heappush(waiting, -inner)
 
 
-def _longest_path(
-    free: list[int], steps: dict[int, list[Step]], walk_min: float, walk_add: float
-) -> list[int]:
-    """Longest allowed path; points are numbered outward: visit them descending."""
-    length: dict[int, tuple[int, float]] = {}
-    following: dict[int, int] = {}
-    for point in reversed(free):
-        length[point] = (1, 0.0)
-        best = max(steps[point], default=None)
-        for score, outer in steps[point]:
-            if (score > walk_add) or ((score, outer) == best and score > walk_min):
-                n_points, total = length[outer]
-                if (n_points + 1, total + score) > length[point]:
-                    length[point] = (n_points + 1, total + score)
-                    following[point] = outer
-    point = max(free, key=length.__getitem__)
-    path = [point]
-    while point in following:
-        point = following[point]
-        path.append(point)
-    return path
+@compiled
+def _walk_from(  # noqa: PLR0917
+    point, graph, walk_min, walk_add, is_free, length, total, following
+):
+    """Longest path from a point, where those from its outer neighbours are known."""
+    row, scores, starts, edges = graph
+    best = -1
+    for k in edges[starts[point] : starts[point + 1]]:
+        if is_free[row[k]] and (
+            best < 0
+            or scores[k] > scores[best]
+            or (scores[k] == scores[best] and row[k] > row[best])
+        ):
+            best = k
+    n_points, score, outer = 1, 0.0, -1
+    for k in edges[starts[point] : starts[point + 1]]:
+        if is_free[row[k]] and (
+            scores[k] > walk_add or (k == best and scores[k] > walk_min)
+        ):
+            n_through, through = length[row[k]] + 1, total[row[k]] + scores[k]
+            if n_through > n_points or (n_through == n_points and through > score):
+                n_points, score, outer = n_through, through, row[k]
+    length[point], total[point], following[point] = n_points, score, outer
