@@ -8,6 +8,7 @@ from producers.base import Event, EventChunk
 from producers.candidates import CandidateChunk, TrackCandidates
 from producers.columns import ColumnChunk, ColumnEvent
 from producers.errors import (
+    ArrayFailedError,
     DataError,
     EventFailedError,
     InputNotFoundError,
@@ -29,6 +30,7 @@ from producers.triton_producer import TritonProducer
 from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
 
 __all__ = [
+    "ArrayFailedError",
     "CandidateChunk",
     "ChunkPreparing",
     "ChunkProducing",

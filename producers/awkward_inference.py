@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.errors import ArrayFailedError
 from sonic_client.errors import ConfigError
 from sonic_client.types import (
     Answer,
@@ -20,7 +21,13 @@ from sonic_client.types import (
     TensorSpec,
 )
 
-__all__ = ["AwkwardClient", "OnFailure", "infer_awkward", "nested_output"]
+__all__ = [
+    "AwkwardClient",
+    "OnFailure",
+    "array_failed",
+    "infer_awkward",
+    "nested_output",
+]
 
 OnFailure: TypeAlias = Literal["raise", "mask"]
 
@@ -44,6 +51,7 @@ def infer_awkward(
     inputs: Mapping[str, Any],
     *,
     on_failure: OnFailure = "raise",
+    on_unanswered: Callable[[ArrayFailedError], object] | None = None,
 ) -> dict[str, Any]:
     """Return a model's outputs for events in awkward arrays.
 
@@ -59,6 +67,8 @@ def infer_awkward(
     on_failure : {"raise", "mask"}
         What becomes of an event without an answer: its error is raised, or its
         outputs are None.
+    on_unanswered : callable, optional
+        With "mask", called with the error of each such event.
 
     Returns
     -------
@@ -71,8 +81,9 @@ def infer_awkward(
     ConfigError
         If the inputs differ in their number of events, or have nested lists where a
         tensor has an axis of fixed length.
-    SonicError
-        With ``on_failure="raise"``: the error of the first event that failed.
+    ArrayFailedError
+        With ``on_failure="raise"``, for the first event that failed; the client's
+        error is its cause.
     """
     columns = {name: _FlatInput(name, array) for name, array in inputs.items()}
     lengths = {name: len(column) for name, column in columns.items()}
@@ -85,8 +96,13 @@ def infer_awkward(
     )
     answers: list[Tensors | None] = []
     for outcome in client.map(requests):
-        if isinstance(outcome, Failure) and on_failure == "raise":
-            raise outcome.error
+        if isinstance(outcome, Failure):
+            part = f"event {len(answers)} of {n_events}"
+            error = array_failed(client.metadata.name, part, outcome)
+            if on_failure == "raise":
+                raise error
+            if on_unanswered is not None:
+                on_unanswered(error)
         # Copied, so that an event does not keep the message that it came in.
         answers.append(
             {name: array.copy() for name, array in outcome.outputs.items()}
@@ -94,6 +110,15 @@ def infer_awkward(
             else None
         )
     return {spec.name: nested_output(spec, answers) for spec in client.metadata.outputs}
+
+
+def array_failed(model: str, part: str, failure: Failure) -> ArrayFailedError:
+    """Return the error that says which part of an array has no answer, and why."""
+    error = ArrayFailedError(
+        model=model, part=part, reason=str(failure.error), servers=failure.servers
+    )
+    error.__cause__ = failure.error
+    return error
 
 
 class _FlatInput:

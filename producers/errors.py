@@ -13,7 +13,8 @@
         ├── DuplicateEventError (ValueError)         the output could not tell them
         ├── OutputExistsError (FileExistsError)      say so to overwrite it
         ├── OutputError (OSError)                    folder missing, disk full, ...
-        └── EventFailedError                         no answer for one event
+        ├── EventFailedError                         no answer for one event
+        └── ArrayFailedError                         no answer for a part of an array
 
 Each message is one line that starts with the file where a file is to blame.
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 from sonic_client.errors import SonicError
 
 __all__ = [
+    "ArrayFailedError",
     "DataError",
     "DuplicateEventError",
     "EventFailedError",
@@ -186,3 +188,27 @@ class EventFailedError(DataError):
         self.event_id, self.entry, self.source = event_id, entry, source
         self.reason, self.producer, self.servers = reason, producer, servers
         super().__init__(f"{source}: event {event_id} (entry {entry}): {reason}")
+
+
+class ArrayFailedError(DataError):
+    """Some events or rows of an array got no answer; the client's error is the cause.
+
+    Attributes
+    ----------
+    model : str
+    part : str
+        Of the array, counted from zero: ``event 3 of 100``, ``rows 8 to 15 of 47``.
+    reason : str
+        What the cause says.
+    servers : tuple of str
+        Addresses that were tried.
+    """
+
+    def __init__(
+        self, *, model: str, part: str, reason: str, servers: tuple[str, ...] = ()
+    ) -> None:
+        self.model, self.part = model, part
+        self.reason, self.servers = reason, servers
+        others = [server for server in servers if server not in reason]
+        tried = f" (also tried {', '.join(others)})" if others else ""
+        super().__init__(f"model {model!r}: {part}: {reason}{tried}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import awkward as ak
@@ -11,6 +11,7 @@ import numpy as np
 from producers.adapters.rows import infer_rows
 from producers.awkward_inference import AwkwardClient, infer_awkward, nested_output
 from producers.chunk_result import FailurePolicy
+from producers.errors import ArrayFailedError
 from sonic_client.errors import ConfigError
 from sonic_client.naming import nearest_names
 from sonic_client.types import ModelMetadata
@@ -71,6 +72,7 @@ def infer_arrays(
     batch_size: int = -1,
     on_failure: FailurePolicy = "raise",
     fill: Any = 0,
+    on_unanswered: Callable[[ArrayFailedError], object] | None = None,
 ) -> dict[str, Any]:
     """Return a model's outputs as awkward arrays, by name.
 
@@ -78,17 +80,19 @@ def infer_arrays(
     ------
     ConfigError
         If the arrays do not fit the model.
-    SonicError
-        With ``on_failure="raise"``: the error of the first request that failed.
+    ArrayFailedError
+        With ``on_failure="raise"``, for the first request that failed; with another
+        policy, `on_unanswered` is called with the error of each of them.
     """
     if is_by_event(inputs, client.metadata):
-        return _by_event(client, inputs, on_failure, fill)
+        return _by_event(client, inputs, on_failure, fill, on_unanswered)
     rows, is_answered = infer_rows(
         client,
         {name: np.asarray(ak.to_numpy(array)) for name, array in inputs.items()},
         batch_size=batch_size,
         on_failure=on_failure,
         fill=fill,
+        on_unanswered=on_unanswered,
     )
     arrays = {name: ak.from_numpy(array) for name, array in rows.items()}
     if on_failure != "skip":
@@ -116,10 +120,13 @@ def _by_event(
     inputs: Mapping[str, Any],
     on_failure: FailurePolicy,
     fill: Any,
+    on_unanswered: Callable[[ArrayFailedError], object] | None,
 ) -> dict[str, Any]:
     if on_failure == "raise":
         return infer_awkward(client, inputs)
-    outputs = infer_awkward(client, inputs, on_failure="mask")
+    outputs = infer_awkward(
+        client, inputs, on_failure="mask", on_unanswered=on_unanswered
+    )
     if on_failure == "skip":
         # Also where all were answered: partitions must be of one type.
         return {name: _optional(array) for name, array in outputs.items()}

@@ -16,8 +16,11 @@ different then:
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -30,9 +33,15 @@ from producers.adapters.dask_awkward import infer_in_graph, is_dask_awkward
 from producers.adapters.process_client import process_client
 from producers.adapters.rows import infer_rows
 from producers.chunk_result import FailurePolicy, check_policy
+from producers.errors import ArrayFailedError
 from sonic_client import ClientConfig, ConfigError, JobSummary, ModelMetadata
 
 __all__ = ["triton_wrapper"]
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILURES = 1000
+"""Causes that are kept, the latest ones: nobody may ever ask for them."""
 
 
 class triton_wrapper(ABC):
@@ -53,8 +62,9 @@ class triton_wrapper(ABC):
     batch_size : int
         Rows a request at most, if the model takes a batch; else the model's own.
     on_failure : {"raise", "skip", "fill"}
-        Of rows or events without an answer: their error is raised, or they are None,
-        or hold `fill`.
+        Of rows or events without an answer: an error is raised that names them, the
+        model and the servers; or they are None; or hold `fill`. With the last two,
+        `take_failures` gives the causes, and one warning a call is logged.
     fill : number
     metadata : ModelMetadata, optional
         What the server says of the model. It is asked when this is first needed,
@@ -82,6 +92,11 @@ class triton_wrapper(ABC):
         self.on_failure, self.fill = on_failure, fill
         self.batch_size = batch_size
         self._metadata = metadata
+        self._failures: deque[ArrayFailedError] = deque(maxlen=MAX_FAILURES)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Failures are of the process that met them.
+        return {**self.__dict__, "_failures": deque(maxlen=MAX_FAILURES)}
 
     @abstractmethod
     def prepare_awkward(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -123,8 +138,10 @@ class triton_wrapper(ABC):
         ------
         ConfigError
             If the arrays do not fit the model.
-        SonicError
-            With ``on_failure="raise"``: the error of the first request that failed.
+        ArrayFailedError
+            With ``on_failure="raise"``, for the first request that failed: names the
+            model, the part of the array, and the servers; the client's error is its
+            cause.
         """
         library = self.get_awkward_lib(*args, **kwargs)
         if library is None:
@@ -144,13 +161,15 @@ class triton_wrapper(ABC):
         """Return the outputs for numpy arrays; masked arrays with the policy skip."""
         client = process_client(self.config)
         check_outputs(output_list, client.metadata)
-        outputs, is_answered = infer_rows(
-            client,
-            {name: np.asarray(array) for name, array in input_dict.items()},
-            batch_size=self.batch_size,
-            on_failure=self.on_failure,
-            fill=self.fill,
-        )
+        with self._failures_kept() as failed:
+            outputs, is_answered = infer_rows(
+                client,
+                {name: np.asarray(array) for name, array in input_dict.items()},
+                batch_size=self.batch_size,
+                on_failure=self.on_failure,
+                fill=self.fill,
+                on_unanswered=failed.append,
+            )
         if self.on_failure != "skip":
             return {name: outputs[name] for name in output_list}
         masked = {name: np.ma.MaskedArray(outputs[name]) for name in output_list}
@@ -164,14 +183,35 @@ class triton_wrapper(ABC):
         """Return the outputs for awkward arrays, as they are prepared."""
         client = process_client(self.config)
         check_outputs(output_list, client.metadata)
-        outputs = infer_arrays(
-            client,
-            inputs,
-            batch_size=self.batch_size,
-            on_failure=self.on_failure,
-            fill=self.fill,
-        )
+        with self._failures_kept() as failed:
+            outputs = infer_arrays(
+                client,
+                inputs,
+                batch_size=self.batch_size,
+                on_failure=self.on_failure,
+                fill=self.fill,
+                on_unanswered=failed.append,
+            )
         return {name: outputs[name] for name in output_list}
+
+    def take_failures(self) -> list[ArrayFailedError]:
+        """Return why there was no answer, since this was asked last; then forget it.
+
+        What this process met, the latest 1,000 at most. In a processor, ``[str(each)
+        for each in wrapper.take_failures()]`` of each chunk adds up as its counts do.
+        """
+        taken = []
+        while self._failures:
+            taken.append(self._failures.popleft())
+        return taken
+
+    @contextmanager
+    def _failures_kept(self) -> Iterator[list[ArrayFailedError]]:
+        failed: list[ArrayFailedError] = []
+        yield failed
+        if failed:
+            self._failures.extend(failed)
+            logger.warning("%d requests without an answer: %s", len(failed), failed[0])
 
     @property
     def metadata(self) -> ModelMetadata:

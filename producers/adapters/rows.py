@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.awkward_inference import AwkwardClient
+from producers.awkward_inference import AwkwardClient, array_failed
 from producers.chunk_result import FailurePolicy
+from producers.errors import ArrayFailedError
 from sonic_client.errors import ConfigError
-from sonic_client.types import Answer, Outcome, Request, Tensors, TensorSpec
+from sonic_client.types import Answer, Request, Tensors, TensorSpec
 
 __all__ = ["infer_rows"]
 
@@ -24,6 +25,7 @@ def infer_rows(
     batch_size: int = -1,
     on_failure: FailurePolicy = "raise",
     fill: Any = 0,
+    on_unanswered: Callable[[ArrayFailedError], object] | None = None,
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
     """Return a model's outputs for rows, and which rows have an answer.
 
@@ -40,6 +42,8 @@ def infer_rows(
         Rows a request, if the model takes a batch; as many as it takes if negative.
     on_failure : {"raise", "skip", "fill"}
         With the last two, rows without an answer hold zeros, or `fill`.
+    on_unanswered : callable, optional
+        With the last two, called with the error of each request that failed.
 
     Returns
     -------
@@ -51,8 +55,9 @@ def infer_rows(
     ------
     ConfigError
         If the inputs differ in their number of rows, or the batch size is zero.
-    SonicError
-        With ``on_failure="raise"``: the error of the first request that failed.
+    ArrayFailedError
+        With ``on_failure="raise"``, for the first request that failed; the client's
+        error is its cause.
     """
     lengths = {name: len(array) for name, array in inputs.items()}
     if len(set(lengths.values())) != 1:
@@ -66,8 +71,18 @@ def infer_rows(
     is_answered = np.ones(n_rows, dtype=np.bool_)
     parts: list[Tensors] = []
     for rows, outcome in zip(batches, client.map(requests), strict=True):
-        parts.append(_outputs(client, outcome, rows, on_failure, fill))
-        is_answered[rows] = isinstance(outcome, Answer)
+        if isinstance(outcome, Answer):
+            parts.append(outcome.outputs)
+            continue
+        part = f"rows {rows.start} to {rows.stop - 1} of {n_rows}"
+        error = array_failed(client.metadata.name, part, outcome)
+        if on_failure == "raise":
+            raise error
+        if on_unanswered is not None:
+            on_unanswered(error)
+        is_answered[rows] = False
+        value = fill if on_failure == "fill" else 0
+        parts.append(_stand_in(client, rows.stop - rows.start, value))
     return {
         spec.name: np.concatenate([_blank(spec, 0), *(p[spec.name] for p in parts)])
         for spec in client.metadata.outputs
@@ -83,23 +98,12 @@ def _batches(n_rows: int, max_batch_size: int, batch_size: int) -> list[slice]:
     return [slice(at, min(at + size, n_rows)) for at in range(0, n_rows, size)]
 
 
-def _outputs(
-    client: AwkwardClient,
-    outcome: Outcome,
-    rows: slice,
-    on_failure: FailurePolicy,
-    fill: Any,
-) -> Tensors:
-    if isinstance(outcome, Answer):
-        return outcome.outputs
-    if on_failure == "raise":
-        raise outcome.error
-    stand_in: dict[str, NDArray[Any]] = {}
+def _stand_in(client: AwkwardClient, n_rows: int, value: Any) -> Tensors:
+    outputs: dict[str, NDArray[Any]] = {}
     for spec in client.metadata.outputs:
-        stand_in[spec.name] = _blank(spec, rows.stop - rows.start)
-        if on_failure == "fill":
-            stand_in[spec.name][...] = fill
-    return stand_in
+        outputs[spec.name] = _blank(spec, n_rows)
+        outputs[spec.name][...] = value
+    return outputs
 
 
 def _blank(spec: TensorSpec, n_rows: int) -> NDArray[Any]:

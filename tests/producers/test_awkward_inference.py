@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers import ArrayFailedError
 from producers.awkward_inference import infer_awkward
 from sonic_client import (
     BatchingConfig,
@@ -106,9 +107,25 @@ def test_an_event_without_an_answer_is_masked():
     assert outputs["SUM"].to_list() == [[21], None, [29]]
 
 
-def test_an_event_without_an_answer_raises_its_error():
-    with pytest.raises(RejectedRequestError, match="13"):
+def test_an_event_without_an_answer_is_named_with_its_model_server_and_cause():
+    with pytest.raises(ArrayFailedError) as caught:
         infer(events_of([2, 2, 2], first_value=10))
+
+    assert str(caught.value).startswith("model 'm': event 1 of 3: server s rejected")
+    assert "13" in str(caught.value)
+    assert isinstance(caught.value.__cause__, RejectedRequestError)
+
+
+def test_the_causes_of_masked_events_are_told():
+    failed = []
+
+    infer(
+        events_of([2, 2, 2], first_value=10),
+        on_failure="mask",
+        on_unanswered=failed.append,
+    )
+
+    assert [each.part for each in failed] == ["event 1 of 3"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from producers import ArrayFailedError
 from producers.adapters.coffea import triton_wrapper
 from sonic_client import ClientConfig, ConfigError, RejectedRequestError
 
@@ -90,11 +91,48 @@ def test_no_rows_need_no_request_and_keep_the_type(server):
     assert str(found["N"].type) == "0 * int64"
 
 
-def test_raise_gives_the_error_of_the_event(server):
-    with pytest.raises(RejectedRequestError, match="thirteen"):
+def test_raise_names_the_event_the_model_and_the_server_and_why(server):
+    with pytest.raises(ArrayFailedError) as caught:
+        Wrapper(server.url("cloud"), PLAIN)(events_of(1, 2, first=10))
+
+    line = str(caught.value)
+    assert line.startswith("model 'cloud': event 1 of 2: server grpc://")
+    assert server.address in line
+    assert "thirteen" in line
+    assert isinstance(caught.value.__cause__, RejectedRequestError)
+    assert server.shapes() == [(1, 3), (2, 3)]  # it was not asked again
+
+
+def test_raise_names_the_rows_of_a_batch(server):
+    with pytest.raises(
+        ArrayFailedError, match=r"'batch': rows 2 to 3 of 5: .*thirteen"
+    ):
+        Wrapper(server.url("batch"), PLAIN, 2)(ak.from_numpy(cloud_of(5, first=5)))
+
+
+def test_an_error_says_as_much_in_another_process(server):
+    with pytest.raises(ArrayFailedError) as caught:
         Wrapper(server.url("cloud"), PLAIN)(events_of(2, first=10))
 
-    assert server.shapes() == [(2, 3)]  # it was not asked again
+    again = pickle.loads(pickle.dumps(caught.value))
+
+    assert str(again) == str(caught.value)
+    assert (again.model, again.part) == ("cloud", "event 0 of 1")
+
+
+@pytest.mark.parametrize("policy", ["skip", "fill"])
+def test_causes_of_what_is_left_out_are_kept_until_they_are_taken(
+    server, caplog, policy
+):
+    wrapper = Wrapper(server.url("cloud"), PLAIN, on_failure=policy)
+
+    wrapper(events_of(1, 2, 3, first=10))
+    wrapper(["Y"], {"X": cloud_of(2, first=10)})
+
+    parts = [each.part for each in wrapper.take_failures()]
+    assert parts == ["event 1 of 3", "rows 0 to 1 of 2"]
+    assert wrapper.take_failures() == []
+    assert "model 'cloud': event 1 of 3" in caplog.messages[0]
 
 
 def test_skip_masks_events_without_an_answer(server):
