@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +31,11 @@ SECONDS_PER_BLOCK = 10.0
 """What a kill can cost: the events of so many seconds, if not less."""
 
 
+def failures_beside(output: Path) -> Path:
+    """Return where failures are told that have no place in the output."""
+    return output.with_name(f"{output.name}.failures.json")
+
+
 class TrackWriter:
     """Writes the tracks of a job: the complete file, or what is finished beside it.
 
@@ -39,7 +46,8 @@ class TrackWriter:
     ``sp_index`` (int32[]), the space points of all candidates one after another, each
     candidate's ordered outward. ``failures`` has a row for each event without an
     answer, with its cause. ``provenance`` is a text of JSON. Formats other than TTree
-    and RNTuple hold the same as far as they can.
+    and RNTuple hold the same as far as they can; where failures have no place, they are
+    in a file ``<output>.failures.json`` beside, if there are any.
 
     The output is there once it is complete. A job that ends before, however it ends,
     leaves a folder ``<output>.partial`` with the events that were finished, if any:
@@ -104,7 +112,8 @@ class TrackWriter:
         self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        check_output(self.path, force=self._force)
+        for path in self._outputs():
+            check_output(path, force=self._force)
         self._journal.open(resume=self._resume, force=self._force)
         try:
             self._begin()
@@ -116,6 +125,10 @@ class TrackWriter:
             raise
         self._last_s = self._clock()
         return self
+
+    def _outputs(self) -> list[Path]:
+        beside = [] if self._format.holds_failures else [failures_beside(self.path)]
+        return [self.path, *beside]
 
     def _begin(self) -> None:
         # In the folder of the journal, so that renaming is atomic and a kill leaves
@@ -143,6 +156,11 @@ class TrackWriter:
     def partial(self) -> Path:
         """The folder that is left if the job ends before its time."""
         return self._journal.folder
+
+    @property
+    def parts(self) -> Path:
+        """A folder in it for what is finished out of order; kept as the events are."""
+        return self._journal.parts
 
     def write(self, event: Event, candidates: TrackCandidates | None) -> None:
         """Add one event; None, for an event that failed, is written as no candidate.
@@ -258,8 +276,19 @@ class TrackWriter:
         with output_errors(self.path):
             self._file.finish(self._failures, self.provenance)
             self._file.close()
+            for path in self._outputs()[1:]:
+                self._write_beside(path)
             self._unfinished.replace(self.path)
         self._journal.remove()
+
+    def _write_beside(self, path: Path) -> None:
+        if not self._failures:
+            path.unlink(missing_ok=True)  # of the output that this one replaces
+            return
+        text = json.dumps([asdict(row) for row in self._failures], indent=1)
+        unfinished = self._journal.folder / path.name
+        unfinished.write_text(f"{text}\n", encoding="utf-8")
+        unfinished.replace(path)
 
     def _leave(self) -> None:
         self._thread.shutdown()
@@ -269,5 +298,5 @@ class TrackWriter:
             self._file.close()
         with suppress(OutputError):
             self._unfinished.unlink(missing_ok=True)
-            if not self._journal.n_events:
+            if self._journal.is_empty:
                 self._journal.remove()

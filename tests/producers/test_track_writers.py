@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import awkward as ak
@@ -25,6 +26,7 @@ from producers.errors import DuplicateEventError
 from producers.writers import PerfAnalyzerWriter, TracksInMemory, known_track_formats
 from sonic_client import ConfigError
 
+INFO = ("name", "collectionID")
 READABLE = {"ttree": "t.root", "rntuple": "t.root", "parquet": "t.parquet"}
 
 
@@ -173,6 +175,31 @@ def test_a_trackml_submission_has_a_row_a_hit(tmp_path, name):
     ]
 
 
+@pytest.mark.parametrize(
+    ("policy", "rows"), [("fill", ["8,1,0"]), ("skip", [])], ids=["fill", "skip"]
+)
+def test_failures_that_have_no_place_in_the_file_are_beside_it(tmp_path, policy, rows):
+    result = result_of([[0], [1]], [1], policy, event_ids=[7, 8])
+
+    write(tmp_path / "sub.csv", result)
+
+    assert (tmp_path / "sub.csv").read_text().split()[2:] == rows
+    (row,) = json.loads((tmp_path / "sub.csv.failures.json").read_text())
+    assert (row["event"], row["cause"]) == (8, "queue full")
+    assert row["servers"] == "grpc://a:1,grpc://b:2"
+
+
+def test_a_file_of_failures_belongs_to_its_output(tmp_path):
+    write(tmp_path / "sub.csv", result_of([[0], [1]], [1]))
+    (tmp_path / "sub.csv").unlink()
+
+    with pytest.raises(OutputExistsError, match=r"sub\.csv\.failures\.json"):
+        write(tmp_path / "sub.csv", result_of([[0]]))
+    write(tmp_path / "sub.csv", result_of([[0]]), force=True)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["sub.csv"]
+
+
 def test_a_submission_cannot_hold_two_events_of_one_number(tmp_path):
     with pytest.raises(DuplicateEventError, match="event 5 is there twice"):
         write(
@@ -195,6 +222,105 @@ def test_edm4hep_tracks_refer_to_their_hits(tmp_path):
     assert tracks["trackerHits_begin"].tolist() == [[0, 2], [], [0]]
     assert tracks["trackerHits_end"].tolist() == [[2, 5], [], [2]]
     assert hits.tolist() == [[0, 2, 1, 3, 4], [], [0, 1]]
+
+
+def members_of(table, collection):
+    """Names and types of the members, in order, whatever wrote the file."""
+    prefix = f"{collection}."
+    own = [name for name in names_in(table) if prefix in name]
+    return [
+        (name.rpartition(prefix)[2], re.sub(r"std::|\[\]$", "", table[name].typename))
+        for name in own
+    ]
+
+
+def names_in(table, **options):
+    return list(table.keys(**options))
+
+
+def test_edm4hep_tracks_have_the_members_that_podio_writes(tmp_path, shared_data):
+    fixture = shared_data / "root_fixtures" / "edm4hep_example.root"
+    write(tmp_path / "t.edm4hep.root", result_of([[0, 0]]))
+
+    with (
+        uproot.open(tmp_path / "t.edm4hep.root") as own,
+        uproot.open(fixture) as podio,
+    ):
+        events, known = own["events"], podio["events"]
+        for name in ("EventHeader", "Tracks"):
+            expected = members_of(known, name.replace("Tracks", "TrackCollection"))
+            assert members_of(events, name) == expected
+        tops = {name.partition(".")[0] for name in names_in(events)}
+        of_podio = names_in(known, recursive=False)
+        assert tops == {
+            name.replace("TrackCollection", "Tracks")
+            for name in of_podio
+            if re.match("_?(TrackCollection|EventHeader|GP)", name)
+        }
+        for name in [each for each in of_podio if each.startswith("GP")]:
+            mine, theirs = (
+                each[name].typename.replace("std::", "") for each in (events, known)
+            )
+            assert mine == theirs
+
+
+def murmur3(text):
+    """MurmurHash3_x86_32 by Austin Appleby, as podio makes ids of names."""
+    key, mask = text.encode(), 2**32 - 1
+
+    def mixed(chunk):
+        word = int.from_bytes(chunk, "little") * 0xCC9E2D51 & mask
+        return (word << 15 | word >> 17) * 0x1B873593 & mask
+
+    hashed = 0
+    whole = len(key) // 4 * 4
+    for start in range(0, whole, 4):
+        hashed ^= mixed(key[start : start + 4])
+        hashed = ((hashed << 13 | hashed >> 19) * 5 + 0xE6546B64) & mask
+    hashed ^= mixed(key[whole:]) ^ len(key)
+    hashed = (hashed ^ hashed >> 16) * 0x85EBCA6B & mask
+    hashed = (hashed ^ hashed >> 13) * 0xC2B2AE35 & mask
+    return hashed ^ hashed >> 16
+
+
+def test_podio_finds_its_collections_in_an_edm4hep_file(tmp_path):
+    path = tmp_path / "t.edm4hep.root"
+
+    write(path, result_of([[1, 0, 1, 0, 0]]))
+
+    with uproot.open(path) as file:
+        (metadata,) = file["podio_metadata"].arrays()
+        (event,) = file["events"].arrays()
+    info = metadata["events___CollectionTypeInfo"]
+    assert info["name"].tolist() == ["EventHeader", "Tracks"]
+    assert info["collectionID"].tolist() == [murmur3("EventHeader"), murmur3("Tracks")]
+    assert info["dataType"].tolist()[1] == "edm4hep::TrackCollection"
+    assert metadata["availableCategories"].tolist() == ["events"]
+    assert metadata["PodioBuildVersion"].tolist() == [1, 7, 0]
+    hits = set(event["_Tracks_trackerHits"]["collectionID"].tolist())
+    assert hits == {murmur3("TrackerHits")}
+
+
+def test_ids_of_collections_are_those_of_podio(shared_data):
+    path = shared_data / "root_fixtures" / "edm4hep_example.root"
+    info = uproot.open(path)["podio_metadata"]["events___CollectionTypeInfo"].array()[0]
+
+    names, ids = (info[f"events___CollectionTypeInfo.{k}"] for k in INFO)
+
+    assert ids.tolist() == [murmur3(name) for name in names.tolist()]
+
+
+def test_causes_are_parameters_of_an_edm4hep_event(tmp_path):
+    path = tmp_path / "t.edm4hep.root"
+
+    write(path, result_of([[0], [1], [2]], [1, 2], event_ids=[7, 8, 9]))
+
+    with uproot.open(path) as file:
+        events = file["events"].arrays()
+        listed = json.loads(str(file["failures"]))
+    assert events["GPStringKeys"].tolist() == [[], ["failure"], ["failure"]]
+    assert events["GPStringValues"].tolist() == [[], [["queue full"]], [["queue full"]]]
+    assert [row["event"] for row in listed] == [8, 9]
 
 
 def test_tracks_in_memory_are_an_array(tmp_path):

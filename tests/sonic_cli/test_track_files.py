@@ -8,7 +8,9 @@ import threading
 
 import grpc
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import uproot
 
 from mock_server import MockServer, Model, ModelError, TensorSpec
 from producers import TrackEvents, open_events
@@ -128,6 +130,50 @@ def test_a_failed_event_is_named_with_its_cause(sonic, sample, picky, tmp_path):
     assert failure["event"] == tracks[2].event_id
     assert "unlucky" in failure["cause"]
     assert f"event {tracks[2].event_id}" in result.stdout
+
+
+def rows_in_root(path):
+    return uproot.open(path)["failures"].arrays().to_list()
+
+
+def rows_in_text(path):
+    return json.loads(str(uproot.open(path)["failures"]))
+
+
+def rows_in_parquet(path):
+    return json.loads(pq.read_metadata(path).metadata[b"failures"])
+
+
+def rows_beside(path):
+    return json.loads(path.with_name(f"{path.name}.failures.json").read_text())
+
+
+@pytest.mark.parametrize("policy", ["skip", "fill"])
+@pytest.mark.parametrize(
+    ("output", "form", "rows_in"),
+    [
+        ("t.root", "ttree", rows_in_root),
+        ("t.root", "rntuple", rows_in_root),
+        ("t.parquet", "parquet", rows_in_parquet),
+        ("t.root", "edm4hep", rows_in_text),
+        ("t.csv", "trackml", rows_beside),
+    ],
+    ids=["ttree", "rntuple", "parquet", "edm4hep", "trackml"],
+)
+def test_every_output_says_which_events_failed_and_why(
+    sonic, sample, picky, tmp_path, policy, output, form, rows_in
+):
+    result = sonic(
+        *("track", sample / "events.root", "-o", output, "--output-format", form),
+        *("--server", picky.url, "--max-events", 4, "--on-failure", policy),
+    )
+
+    assert result.exit_code == 0, result.output
+    (row,) = rows_in(tmp_path / output)
+    assert (row["event"], row["entry"], row["producer"]) == (2, 2, "exatrkx")
+    assert "unlucky" in row["cause"]
+    assert row["servers"] == picky.url
+    assert "1: event 2 (" in result.stdout
 
 
 def test_a_failed_event_ends_the_job_by_default(sonic, sample, picky, tmp_path):

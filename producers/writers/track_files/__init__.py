@@ -50,6 +50,10 @@ class TrackFormat(Protocol):
     def suffixes(self) -> tuple[str, ...]:
         """How file names end that mean this format; none, if it must be named."""
 
+    @property
+    def holds_failures(self) -> bool:
+        """Whether events without answer can be told in the file, with their causes."""
+
     def create(self, path: Path) -> TrackFile:
         """Begin a file.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +15,27 @@ import numpy as np
 import uproot
 
 from producers.track_block import FailureRow, TrackBlock
+from producers.writers.podio import (
+    EVENT_FIELDS,
+    METADATA_FIELDS,
+    TRACKER_HITS_ID,
+    empty_lists,
+    lists_of,
+    metadata_row,
+)
 from producers.writers.table import COMPRESSION
 
 __all__ = ["TRACK_FORMATS"]
 
-# edm4hep.yaml v1, podio's doc/storage_details.md: a list of the data members, and one
-# of what they refer to.
-HEADER = {"eventNumber": "uint64", "runNumber": "uint32"}
-TRACK = {
-    "type": "int32",
-    "chi2": "float32",
-    "ndf": "int32",
-    "Nholes": "int32",
-    "trackerHits_begin": "uint32",
-    "trackerHits_end": "uint32",
-    "trackStates_begin": "uint32",
-    "trackStates_end": "uint32",
-}
-OBJECT_ID = {"index": "int32", "collectionID": "uint32"}
-
-
-def _records(members: Mapping[str, str]) -> str:
-    listed = ", ".join(f"{name}: {kind}" for name, kind in members.items())
-    return f"var * {{{listed}}}"
-
 
 class Edm4hepTracks:
-    """The RNTuple ``events`` with EventHeader, Tracks and ``_Tracks_trackerHits``.
+    """The RNTuples ``events``, with EventHeader and Tracks, and ``podio_metadata``.
 
-    What is not known of a candidate is zero: its fit, and ``collectionID``, which
-    podio makes of the name of the hits' collection. podio's own metadata are not
-    there: podio cannot open it, RNTuple readers can.
+    ``_Tracks_trackerHits`` has the space points of all tracks, one track after
+    another: ``index`` is the position in the event, ``collectionID`` podio's of the
+    name ``TrackerHits``. The hits themselves are in the input, and only there. What is
+    not known of a candidate is zero or empty: its fit and its states. The parameters of
+    an event without answer have its causes, as ``failure``.
 
     Parameters
     ----------
@@ -52,39 +44,41 @@ class Edm4hepTracks:
 
     def __init__(self, path: Path) -> None:
         self._file = uproot.recreate(path, compression=COMPRESSION)
-        self._events = self._file.mkrntuple(
-            "events",
-            {
-                "EventHeader": _records(HEADER),
-                "Tracks": _records(TRACK),
-                "_Tracks_trackerHits": _records(OBJECT_ID),
-            },
-        )
+        self._events = self._file.mkrntuple("events", _lists(EVENT_FIELDS))
 
     def append(self, block: TrackBlock) -> None:
         """Add events."""
-        own = block.candidates
+        own, n_events = block.candidates, len(block)
         ends = np.cumsum(own.sizes)
         # Offsets of hits count from zero in each event.
         n_tracks = np.diff(own.candidate_splits)
         ends -= np.repeat(own.member_splits[:-1], n_tracks)
-        known = {"trackerHits_begin": ends - own.sizes, "trackerHits_end": ends}
-        hits = {"index": own.space_points}
-        header = {"eventNumber": block.event_ids}
-        self._events.extend(
-            {
-                "EventHeader": _lists(HEADER, header, np.ones(len(block), np.int64)),
-                "Tracks": _lists(TRACK, known, n_tracks),
-                "_Tracks_trackerHits": _lists(
-                    OBJECT_ID, hits, np.diff(own.member_splits)
-                ),
-            }
-        )
+        hits = {
+            "index": own.space_points,
+            "collectionID": np.full(len(own.space_points), TRACKER_HITS_ID),
+        }
+        known = {
+            "EventHeader": ({"eventNumber": block.event_ids}, np.ones(n_events, int)),
+            "Tracks": (
+                {"trackerHits_begin": ends - own.sizes, "trackerHits_end": ends},
+                n_tracks,
+            ),
+            "_Tracks_trackerHits": (hits, np.diff(own.member_splits)),
+        }
+        columns = {
+            name: lists_of(EVENT_FIELDS[name], *known[name])
+            if name in known
+            else empty_lists(EVENT_FIELDS[name], n_events)
+            for name in EVENT_FIELDS
+        }
+        self._events.extend(columns | _parameters(block))
 
     def finish(
         self, failures: Sequence[FailureRow], provenance: Mapping[str, Any]
     ) -> None:
-        """Write failures and provenance as texts."""
+        """Write podio's metadata; failures and provenance as texts."""
+        metadata = self._file.mkrntuple("podio_metadata", _lists(METADATA_FIELDS))
+        metadata.extend(metadata_row())
         self._file["provenance"] = json.dumps(provenance, indent=1)
         self._file["failures"] = json.dumps([asdict(row) for row in failures])
 
@@ -93,20 +87,48 @@ class Edm4hepTracks:
         self._file.close()
 
 
-# Any: awkward has no type information.
-def _lists(members: Mapping[str, str], known: Mapping[str, Any], counts: Any) -> Any:
-    zeros = np.zeros(int(counts.sum()))
-    columns = {
-        name: np.asarray(known.get(name, zeros)).astype(kind)
-        for name, kind in members.items()
+def _lists(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: f"var * {kind}" for name, kind in fields.items()}
+
+
+# Any, here and below: awkward has no type information.
+def _parameters(block: TrackBlock) -> dict[str, Any]:
+    """Return the parameters of the events, none unless an event failed."""
+    if not block.failures:
+        return {}
+    causes = _causes(block)
+    n_keys = [int(bool(each)) for each in causes]
+    of_failed = ak.unflatten(
+        _texts(list(chain.from_iterable(causes))),
+        [len(each) for each in causes if each],
+    )
+    return {
+        "GPStringKeys": ak.unflatten(_texts(["failure"] * sum(n_keys)), n_keys),
+        "GPStringValues": ak.unflatten(of_failed, n_keys),
     }
-    return ak.unflatten(ak.zip(columns), counts)
+
+
+def _causes(block: TrackBlock) -> list[list[str]]:
+    """Return the causes of each event: one a step that failed."""
+    # Two files may have an event of one number.
+    by_event = groupby(block.failures, lambda row: (row.source, row.entry, row.event))
+    failed = deque(list(rows) for _, rows in by_event)
+    causes: list[list[str]] = []
+    for event_id, is_failed in zip(block.event_ids, block.is_failed, strict=True):
+        is_next = is_failed and failed and failed[0][0].event == event_id
+        causes.append([row.cause for row in failed.popleft()] if is_next else [])
+    return causes
+
+
+def _texts(texts: Sequence[str]) -> Any:
+    return ak.Array([*texts, ""])[: len(texts)]  # none at all are texts, too
 
 
 class _Edm4hepFormat:
     name = "edm4hep"
     summary = "ROOT: RNTuple events with EDM4hep's Tracks"
     suffixes = (".edm4hep.root",)
+    holds_failures = True
 
     def create(self, path: Path) -> Edm4hepTracks:
         """Begin a file."""

@@ -80,6 +80,7 @@ class _ParquetFormat:
     name = "parquet"
     summary = "parquet: one row per event"
     suffixes = (".parquet",)
+    holds_failures = True
 
     def create(self, path: Path) -> ParquetTracks:
         """Begin a file."""

@@ -98,6 +98,7 @@ class _RootFormat:
     name: RootForm
     summary: str
     suffixes: tuple[str, ...]
+    holds_failures: bool = True
 
     def create(self, path: Path) -> RootTracks:
         """Begin a file."""

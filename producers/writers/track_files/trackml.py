@@ -20,7 +20,7 @@ class TrackMLSubmission:
     """The rows ``event_id,hit_id,track_id``.
 
     Hits are counted from one, as in TrackML's own files; tracks too, and 0 is a hit on
-    no track. There is no place for failures and provenance.
+    no track. There is no place for provenance, and for failures only beside the file.
 
     Parameters
     ----------
@@ -77,6 +77,7 @@ class _TrackMLFormat:
     name = "trackml"
     summary = "TrackML submission csv: event_id, hit_id, track_id (0: none)"
     suffixes = (".csv", ".csv.gz")
+    holds_failures = False
 
     def create(self, path: Path) -> TrackMLSubmission:
         """Begin a file."""
