@@ -54,7 +54,10 @@ class EventGroup:
         """
         checked = [_checked(event, len(features.names)) for event in events]
         orders = [outward_order(event, features) for event in checked]
-        ordered = [event[order] for event, order in zip(checked, orders, strict=True)]
+        ordered = [
+            np.take(event, order, axis=0)
+            for event, order in zip(checked, orders, strict=True)
+        ]
         scaled = ordered[0] if len(ordered) == 1 else np.concatenate(ordered)
         return cls(
             points=Cylindrical.of(torch.from_numpy(scaled).to(device), features),

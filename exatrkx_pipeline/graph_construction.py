@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exatrkx_pipeline.neighbours import sorted_edges
 from exatrkx_pipeline.radius_edges import radius_edge_chunks
 from exatrkx_pipeline.stages import StageClock
 
@@ -43,7 +44,7 @@ def neighbours_within_events(
     Yields
     ------
     Tensor, shape (2, n_edges), int64
-        On the same device, row > column, sorted by row, then column.
+        On the same device, row > column, in any order.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def require_few_edges(
     Parameters
     ----------
     edges : iterable of Tensor, shape (2, n_edges), int64
-        Rows ascending, as from `neighbours_within_events`.
+        Between points of the whole group.
     splits : ndarray, shape (n_events + 1,), int64
         As there.
     max_edges : int
@@ -93,7 +94,8 @@ def require_few_edges(
         return
     of_event = np.zeros(len(splits) - 1, dtype=np.int64)
     for chunk in chunks:
-        of_event += np.diff(np.searchsorted(chunk[0].cpu().numpy(), splits))
+        event = np.searchsorted(splits, chunk[0].cpu().numpy(), side="right") - 1
+        of_event += np.bincount(event, minlength=len(of_event))
     for n_edges, n_points in zip(of_event, np.diff(splits), strict=True):
         if n_edges > max_edges:
             raise ValueError(
@@ -103,8 +105,14 @@ def require_few_edges(
             )
 
 
-def joined_edges(chunks: list[Tensor]) -> Tensor:
-    """All chunks in one, shape (2, n_edges), int64; none give no edges, on the CPU."""
+def joined_edges(chunks: list[Tensor], n_points: int) -> Tensor:
+    """All chunks in one, shape (2, n_edges), int64, sorted by row, then column.
+
+    No chunks give no edges, on the CPU.
+    """
     if not chunks:
         return torch.empty((2, 0), dtype=torch.int64)
-    return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=1)
+    edges = chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=1)
+    if edges.device.type != "cpu":  # there, chunks are sorted as they come
+        return edges
+    return torch.from_numpy(sorted_edges(edges.numpy(), n_points))

@@ -37,9 +37,12 @@ def outward_order(
     r, phi, z = np.asarray(features, dtype=np.float64).T
     distance = np.hypot(r * r_scale, z * z_scale)
     order = np.argsort(distance)
-    ascending = distance[order]
-    if (ascending[1:] == ascending[:-1]).any():  # rare, and four times the work
-        order = np.lexsort((z, phi, r, distance))
+    is_tie = np.diff(distance[order]) == 0.0
+    if is_tie.any():  # rare, and sorting all by four keys takes ten times as long
+        places = np.flatnonzero(np.append(is_tie, False) | np.append(False, is_tie))
+        tied = order[places]
+        by_all = np.lexsort((z[tied], phi[tied], r[tied], distance[tied]))
+        order[places] = tied[by_all]
     return order
 
 

@@ -107,13 +107,14 @@ class Pipeline(NetworkStages):
         group = EventGroup.of([features], self.config.features, self.device)
         points, order, clock = group.points, group.orders[0], StageClock()
         chunks = list(self._radius_edges(group, clock))
+        n_points = len(points.r)
         edges = joined_edges(
-            [self._above_cut(points, chunk, clock) for chunk in chunks]
+            [self._above_cut(points, chunk, clock) for chunk in chunks], n_points
         )
         components, scores = self._tracks(points, edges, clock)
         return StageResults(
             labels=group.labels(components)[0],
-            radius_edges=order[joined_edges(chunks).cpu().numpy()],
+            radius_edges=order[joined_edges(chunks, n_points).cpu().numpy()],
             filtered_edges=order[edges.cpu().numpy()],
             edge_scores=scores,
             seconds=clock.seconds,
@@ -159,7 +160,7 @@ class Pipeline(NetworkStages):
         for chunk in joined_chunks(self._radius_edges(group, clock)):
             kept.append(self._above_cut(group.points, chunk, clock))
             require_few_edges(kept, group.splits, self.max_edges)
-        return joined_edges(kept)
+        return joined_edges(kept, len(group.points.r))
 
     def _above_cut(
         self, points: Cylindrical, edges: Tensor, clock: StageClock

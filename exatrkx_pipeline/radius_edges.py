@@ -18,7 +18,7 @@ MARGIN = 1e-4
 
 
 def radius_edge_chunks(embedded: Tensor, r_val: float) -> Iterator[Tensor]:
-    """The edges of `neighbours.radius_graph`, in pieces, rows ascending over pieces.
+    """The edges of `neighbours.radius_graph`, in pieces, in any order.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def radius_edge_chunks(embedded: Tensor, r_val: float) -> Iterator[Tensor]:
     Yields
     ------
     Tensor, shape (2, n_edges), int64
-        On the same device, row > column, sorted by row, then column.
+        On the same device, row > column.
 
     Raises
     ------

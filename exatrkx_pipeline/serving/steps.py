@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig, TrackBuildingConfig
+from exatrkx_pipeline.graph_construction import joined_edges
 from exatrkx_pipeline.network_stages import apply_filter
 from exatrkx_pipeline.ordering import in_input_order, outward_order
 from exatrkx_pipeline.pipeline import Pipeline
@@ -56,9 +57,8 @@ def frnn(
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         embedded = torch.from_numpy(inputs["INPUT0"]).to(device)
-        chunks = [each.cpu().numpy() for each in radius_edge_chunks(embedded, r_val)]
-        none = np.empty((2, 0), dtype=np.int64)
-        return {"OUTPUT0": np.concatenate([none, *chunks], axis=1)}
+        chunks = list(radius_edge_chunks(embedded, r_val))
+        return {"OUTPUT0": joined_edges(chunks, len(embedded)).cpu().numpy()}
 
     return ServedModel(
         "frnn",

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exatrkx_pipeline.neighbours import radius_graph
+from exatrkx_pipeline.neighbours import radius_graph, sorted_edges
 from exatrkx_pipeline.radius_edges import brute_force_chunks, radius_edge_chunks
 
 
@@ -44,4 +44,4 @@ def test_edges_on_the_cpu_are_those_of_the_tree():
 
     found = joined(radius_edge_chunks(torch.from_numpy(embedded), 2.0))
 
-    np.testing.assert_array_equal(found, radius_graph(embedded, 2.0))
+    np.testing.assert_array_equal(sorted_edges(found, 300), radius_graph(embedded, 2.0))
