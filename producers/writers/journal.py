@@ -110,6 +110,18 @@ class Journal:
         """Number of events that are safe."""
         return self._n_events
 
+    @property
+    def parts(self) -> Path:
+        """Folder for what workers finished out of order, in files of their own."""
+        return self.folder / "parts"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that another job could go on from."""
+        return not self._n_events and not (
+            self.parts.is_dir() and any(self.parts.iterdir())
+        )
+
     def append(self, block: TrackBlock) -> None:
         """Keep a block; it is there as a whole, or not at all.
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from sonic_cli.tables import print_rows
-from sonic_client import Client, ClientClosedError
+from sonic_client import ClientClosedError, JobSummary
 
 __all__ = ["summary_if_interrupted"]
 
 
 @contextmanager
-def summary_if_interrupted(client: Client) -> Iterator[None]:
-    """Print a client's summary if Ctrl-C or SIGTERM ends the block.
+def summary_if_interrupted(summary: Callable[[], JobSummary]) -> Iterator[None]:
+    """Print a summary if Ctrl-C or SIGTERM ends the block.
 
-    To be entered before the client: when the client is closed its summary no longer
-    asks the servers, which may be why the job was ended.
+    To be entered before the client that it is of: when that is closed its summary no
+    longer asks the servers, which may be why the job was ended.
     """
     try:
         yield
     except KeyboardInterrupt:
         with suppress(ClientClosedError):  # interrupted before it was open
-            print_rows("done until now", client.summary().rows())
+            print_rows("done until now", summary().rows())
         raise

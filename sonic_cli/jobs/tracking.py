@@ -158,7 +158,7 @@ def _in_this_process(
 ) -> _Done:
     meter = ProgressMeter()
     client = Client(config, observers=[meter])
-    with summary_if_interrupted(client), client:
+    with summary_if_interrupted(client.summary), client:
         producer = TrackFindingProducer(
             client.metadata, min_space_points=job.min_space_points
         )
@@ -186,6 +186,7 @@ def _on_cluster(
     assert job.cluster is not None  # why it is here
     with needs_extra("dask"):
         from sonic_cli.jobs.distributed.cluster import cluster_client  # noqa: PLC0415
+        from sonic_cli.jobs.distributed.merge import PartMerge  # noqa: PLC0415
         from sonic_cli.jobs.distributed.tracking import (  # noqa: PLC0415
             client_on_workers,
             track_on_cluster,
@@ -195,9 +196,17 @@ def _on_cluster(
             "--dask needs --server: the workers may be on other machines, which a "
             "server in this process is not for"
         )
+    merge, client = PartMerge(source), Client(config)
+
+    def summary() -> JobSummary:
+        of_workers = merge.work().summary
+        own = client.summary()
+        return own if of_workers is None else own + of_workers
+
     with ExitStack() as stack:
         cluster = stack.enter_context(cluster_client(job.cluster))
-        with Client(config) as client:
+        stack.enter_context(summary_if_interrupted(summary))
+        with client:
             model = client.metadata
         producer = TrackFindingProducer(model, min_space_points=job.min_space_points)
         plugin = stack.enter_context(client_on_workers(cluster, config))
@@ -205,21 +214,22 @@ def _on_cluster(
         with open_writer(job, source, model, server) as writer:
             n_before = writer.n_done
             with progress("track", len(source), unit="events") as show:
-                work = track_on_cluster(
+                track_on_cluster(
                     cluster,
                     plugin,
                     source,
                     producer,
                     writer,
+                    merge=merge,
                     on_failure=job.on_failure,
                     on_events=lambda n_events: show(n_before + n_events),
                 )
             ended_s = time.perf_counter()
-    summary = client.summary()
+    work = merge.work()
     return _Done(
         writer,
         n_before,
-        summary if work.summary is None else summary + work.summary,
+        summary(),
         work.times,
         began_s,
         ended_s,

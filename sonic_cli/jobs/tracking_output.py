@@ -40,9 +40,10 @@ def open_writer(
         with writer:
             yield writer
     finally:
-        if writer.partial.is_dir() and writer.n_done:
+        if writer.partial.is_dir():
+            more = " with parts that workers finished" if writer.parts.is_dir() else ""
             typer.echo(
-                f"sonic: {writer.n_done} events are in {writer.partial}; "
+                f"sonic: {writer.n_done} events are in {writer.partial}{more}; "
                 "--resume goes on from there",
                 err=True,
             )

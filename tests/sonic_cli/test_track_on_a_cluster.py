@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import awkward as ak
@@ -174,6 +176,106 @@ def test_an_interrupted_job_goes_on(sonic, sample, serve, cluster, tmp_path):
     assert 2 <= n_asked <= 6
     assert sonic(*job[:-1], "whole.root").exit_code == 0
     assert tables_of(tmp_path / "tracks.root") == tables_of(tmp_path / "whole.root")
+
+
+class Gate:
+    """A model that answers some requests, and lets the others wait for an end."""
+
+    def __init__(self, n_answered):
+        self.n_answered, self.n_asked = n_answered, 0
+        self.is_met, self.ended = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, tensors):
+        with self._lock:
+            self.n_asked += 1
+            number = self.n_asked
+        if number > self.n_answered:
+            if number == self.n_answered + 2:  # both workers wait, a request each
+                self.is_met.set()
+            self.ended.wait()
+        return sectors(tensors)
+
+    def open(self):
+        self.n_answered, self.n_asked = 1_000_000, 0
+        self.ended.set()
+
+
+def test_ctrl_c_says_what_was_done_and_the_job_goes_on(
+    sonic, sample, serve, cluster, tmp_path
+):
+    gate = Gate(n_answered=8)
+    server = serve(gate)
+    job = ("track", sample / "events.root", "--server", server.url, "--window", 1)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sonic_cli", *map(str, job)),
+            *("-o", "t.root", "--workers", "2"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert gate.is_met.wait(120.0)
+
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers, too
+    stdout, stderr = process.communicate(timeout=120.0)
+
+    gate.open()
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    kept, line = stderr.splitlines()[-2:]
+    assert "t.root.partial with parts that workers finished; --resume" in kept
+    assert line == "sonic: interrupted"
+    assert stdout.splitlines()[0].strip() == "done until now"
+    # Two events a part; each worker had done the parts before the one it was at.
+    assert len(list((tmp_path / "t.root.partial" / "parts").glob("*.npz"))) >= 3
+
+    job = (*job, "--dask", cluster.scheduler_address, "-o")  # of two workers, again
+    result = sonic(*job, "t.root", "--resume")
+
+    assert result.exit_code == 0, result.output
+    assert gate.n_asked <= 14
+    assert sonic(*job, "whole.root").exit_code == 0
+    assert tables_of(tmp_path / "t.root") == tables_of(tmp_path / "whole.root")
+
+
+def test_what_workers_finished_is_kept_if_the_first_part_fails(
+    sonic, sample, serve, cluster, tmp_path
+):
+    (chunk,) = open_events(sample / "events.root")
+    n_points = len(chunk[0])
+    assert n_points not in {len(event) for event in chunk if event.entry != 0}
+    far_ahead, lock = threading.Event(), threading.Lock()
+    is_broken, n_asked = True, 0
+
+    def breaks_first(tensors):
+        nonlocal n_asked
+        if is_broken and len(tensors["FEATURES"]) == n_points:
+            assert far_ahead.wait(120.0)
+            raise ModelError("INVALID_ARGUMENT", "broken")
+        with lock:
+            n_asked += 1
+        if n_asked == 7:  # by the other worker, which has three parts behind it
+            far_ahead.set()
+        return sectors(tensors)
+
+    server = serve(breaks_first)
+    job = ("track", sample / "events.root", "--server", server.url, "--window", 1)
+    job = (*job, "--dask", cluster.scheduler_address, "-o")
+
+    result = sonic(*job, "t.root")
+
+    assert result.exit_code == 1
+    assert "event 0 (entry 0)" in result.stderr
+    assert "0 events are in t.root.partial with parts that" in result.stderr
+    is_broken, n_asked = False, 0
+    assert sonic(*job, "t.root", "--resume").exit_code == 0
+    assert n_asked <= 14
+    assert sonic(*job, "whole.root").exit_code == 0
+    assert tables_of(tmp_path / "t.root") == tables_of(tmp_path / "whole.root")
 
 
 def test_an_event_twice_in_a_file_is_found_in_another_part(

@@ -61,6 +61,7 @@ def _own(n_workers: int) -> LocalCluster:
             # The scheduler answers HTTP even without: at a port of its own.
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             memory_limit=MEMORY_LIMIT // n_workers,
+            preload=["sonic_cli.jobs.distributed.own_worker"],
             silence_logs=logging.CRITICAL,
             local_directory=os.environ.get("TMPDIR"),
         )

@@ -5,50 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import numpy as np
 from distributed import Client as DaskClient
 from distributed import Future, KilledWorker, as_completed
-from numpy.typing import NDArray
 
-from producers import (
-    EventSource,
-    InvalidEventError,
-    LoopTimes,
-    TrackFindingProducer,
-    TrackWriter,
-)
+from producers import EventSource, TrackFindingProducer, TrackWriter
 from producers.event_loop import FailurePolicy
-from producers.track_block import TrackBlock
 from producers.writers.whole_file import output_errors
 from sonic_cli.jobs.distributed.cluster import ClusterError
-from sonic_cli.jobs.distributed.part_file import PartReport, read_part
+from sonic_cli.jobs.distributed.merge import PartMerge
+from sonic_cli.jobs.distributed.part_file import PartReport
 from sonic_cli.jobs.distributed.parts import Part, plan_parts
 from sonic_cli.jobs.distributed.worker import ClientOfWorker, PartTask, connect
-from sonic_client import ClientConfig, JobSummary
+from sonic_client import ClientConfig
 
-__all__ = ["ClusterWork", "client_on_workers", "track_on_cluster"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterWork:
-    """What the workers did together.
-
-    Attributes
-    ----------
-    summary : JobSummary or None
-        Of all their clients; None if there was no part to do.
-    times : LoopTimes
-        Summed over the parts: seconds of several workers at once.
-    peak_memory_bytes : int
-        Of the largest worker.
-    """
-
-    summary: JobSummary | None = None
-    times: LoopTimes = field(default_factory=LoopTimes)
-    peak_memory_bytes: int = 0
+__all__ = ["client_on_workers", "track_on_cluster"]
 
 
 @contextmanager
@@ -80,14 +51,16 @@ def track_on_cluster(
     producer: TrackFindingProducer,
     writer: TrackWriter,
     *,
+    merge: PartMerge,
     on_failure: FailurePolicy,
     on_events: Callable[[int], object],
-) -> ClusterWork:
+) -> None:
     """Do the events that the writer does not have, and write them in input order.
 
     Each task leaves a file of its own beside what the writer keeps, whole or not at
     all, so that a task that is repeated writes nothing twice. The files go when the
-    output is complete; a job that is resumed uses those that are there.
+    output is complete; a job that is resumed uses those that are there, also if the
+    first part failed and nothing could be written yet.
 
     Parameters
     ----------
@@ -99,6 +72,8 @@ def track_on_cluster(
     producer : TrackFindingProducer
     writer : TrackWriter
         Open.
+    merge : PartMerge
+        Of the source; counts what was done, also if the job ends before its time.
     on_failure : {"raise", "skip", "fill"}
     on_events : callable
         Called with the number of events done, in whatever order they end.
@@ -116,10 +91,9 @@ def track_on_cluster(
         stop=len(source),
         n_workers=len(cluster.scheduler_info()["workers"]),
     )
-    folder = writer.partial.resolve() / "parts"
+    folder = writer.parts.resolve()
     with output_errors(writer.path):
         folder.mkdir(exist_ok=True)
-    merge = _Merge(writer, source)
     tasks = [
         PartTask(
             part=part,
@@ -132,9 +106,8 @@ def track_on_cluster(
         for part in parts
     ]
     with _submitted(cluster, tasks) as futures:
-        for part, report in _in_order(cluster, parts, futures, on_events):
-            merge.add(part, report)
-    return merge.work()
+        for part, report in _in_order(cluster, parts, futures, merge, on_events):
+            writer.write_block(merge.block(part, report))
 
 
 @contextmanager
@@ -157,6 +130,7 @@ def _in_order(
     cluster: DaskClient,
     parts: Sequence[Part],
     futures: Sequence[Future],
+    merge: PartMerge,
     on_events: Callable[[int], object],
 ) -> Iterator[tuple[Part, PartReport]]:
     """Yield the parts in input order, each as soon as those before it are done."""
@@ -166,6 +140,8 @@ def _in_order(
     for future in as_completed(futures, loop=cluster.loop):
         number = numbers[future.key]
         waiting[number] = future
+        if future.status == "finished":  # else it raises in its turn
+            merge.count(_result(future))
         n_events += len(parts[number])
         on_events(n_events)
         while following in waiting:
@@ -184,60 +160,3 @@ def _result(future: Future) -> PartReport:
     except CancelledError as error:
         raise ClusterError("the dask scheduler is gone, and its tasks") from error
     return report
-
-
-class _Merge:
-    """Takes the parts in input order."""
-
-    def __init__(self, writer: TrackWriter, source: EventSource) -> None:
-        self._writer, self._source = writer, source
-        self._clients: dict[str, JobSummary] = {}
-        self._work = ClusterWork()
-        self._file = -1
-        self._seen: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-
-    def add(self, part: Part, report: PartReport) -> None:
-        block = read_part(report.path)
-        self._require_new(part, block)
-        self._writer.write_block(block)
-        known = self._clients.get(report.client)
-        # They count up, and tasks may end in any order.
-        if known is None or known.client.events <= report.summary.client.events:
-            self._clients[report.client] = report.summary
-        work = self._work
-        self._work = replace(
-            work,
-            times=LoopTimes._make(
-                a + b for a, b in zip(work.times, report.times, strict=True)
-            ),
-            peak_memory_bytes=max(work.peak_memory_bytes, report.peak_memory_bytes),
-        )
-
-    def _require_new(self, part: Part, block: TrackBlock) -> None:
-        """Refuse a number that the file has twice: a task sees its own part only."""
-        if part.file != self._file:
-            self._file, self._seen = part.file, self._seen[:0]
-        ids = block.event_ids
-        again = _is_again(ids, self._seen)
-        self._seen = np.concatenate((self._seen, ids))
-        if again.any():
-            index = int(np.flatnonzero(again)[0])
-            raise InvalidEventError(
-                Path(self._source.names[part.file]),
-                event_id=int(ids[index]),
-                entry=part.start + index,
-                reason="there is another event of this number before it",
-            )
-
-    def work(self) -> ClusterWork:
-        summaries = list(self._clients.values())
-        if not summaries:
-            return self._work
-        return replace(self._work, summary=sum(summaries[1:], start=summaries[0]))
-
-
-def _is_again(ids: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.bool_]:
-    # Almost always the numbers rise, and there is nothing to look for.
-    if not ids.size or not seen.size or ids.min() > seen.max():
-        return np.zeros(len(ids), dtype=np.bool_)
-    return np.isin(ids, seen)
