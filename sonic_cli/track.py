@@ -36,6 +36,9 @@ EXAMPLES = """\
 [cyan]sonic track run*.root -o tracks.root --resume[/cyan]
 
 [cyan]sonic track run*.root -o tracks.root --server grpc://host:8001 --workers 4[/cyan]
+
+[cyan]sonic track run*.root -o tracks.root --server host:8001 --dask tcp://host:8786\
+[/cyan]
 """
 
 
@@ -131,12 +134,14 @@ def track(
         typer.Option(
             metavar="ADDRESS",
             help="Scheduler of a dask cluster that does the job, such as "
-            "tcp://host:8786; its workers see the same files.",
+            "tcp://host:8786; its workers see the same files (extra dask).",
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes of this machine that share the job."),
+        typer.Option(
+            min=1, help="Processes of this machine that share the job (extra dask)."
+        ),
     ] = None,
     resume: Annotated[
         bool,

@@ -45,6 +45,15 @@ def test_help_of_a_command_has_an_example(sonic, command):
     assert f" sonic {command}" in plain.partition("Examples")[2]
 
 
+@pytest.mark.parametrize("option", ["--workers", "--dask"])
+def test_help_of_track_shows_how_to_share_a_job(sonic, option):
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", sonic("track", "--help").stdout)
+
+    options, _, examples = plain.partition("Examples")
+    assert f"{option} " in options
+    assert re.search(rf"sonic track run\*\.root .*{option} ", examples)
+
+
 def test_help_loads_nothing_heavy():
     code = (
         "import sys\n"
