@@ -1,6 +1,8 @@
 """Paths, patterns, lists of files and URLs."""
 
 import builtins
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -84,6 +86,58 @@ def test_a_url_is_read_through_fsspec(write_tree, sample):
     assert [event.event_id for event in events] == list(sample.event_ids)
     assert events[0].source == url
     assert events[0].xyz.tolist() == sample.xyz[0].tolist()
+
+
+class InRanges(BaseHTTPRequestHandler):
+    """Gives the ranges of one file that it is asked for."""
+
+    content = b""
+
+    def do_GET(self):
+        last = len(self.content) - 1
+        span = self.headers.get("Range", f"bytes=0-{last}").removeprefix("bytes=")
+        first, end = (int(each) for each in span.split("-"))
+        part = self.content[first : end + 1]
+        self.send_response(206 if "Range" in self.headers else 200)
+        self.send_header("Accept-Ranges", "bytes")
+        where = f"bytes {first}-{first + len(part) - 1}/{len(self.content)}"
+        self.send_header("Content-Range", where)
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(part)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def http_url():
+    """Serve a file by HTTP, as a storage does; return its URL."""
+    servers = []
+
+    def serve(path):
+        handler = type("Handler", (InRanges,), {"content": path.read_bytes()})
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/{path.name}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_file_behind_http_is_read(write_tree, sample, http_url):
+    pytest.importorskip("aiohttp", reason="needs the extra http")
+    url = http_url(write_tree())
+
+    events = events_of(open_events(url))
+
+    assert [event.event_id for event in events] == list(sample.event_ids)
+    assert events[2].xyz.tolist() == sample.xyz[2].tolist()
 
 
 def test_a_url_that_leads_nowhere_is_named():

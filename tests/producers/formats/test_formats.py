@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import uproot
 
-from producers import SchemaError, UnreadableFileError, open_events
+from producers import ColumnMapping, SchemaError, UnreadableFileError, open_events
 from producers.readers import known_formats
 from producers.readers.content import FileContent
 from producers.readers.formats import ReadOptions, choose_format
@@ -154,3 +154,38 @@ def test_the_old_layout_of_edm4hep_is_read(shared_data):
     assert len(events) == 100
     got = [event.xyz[:, 1].tolist() for event in events]
     assert got == ak.values_astype(expected, np.float32).tolist()
+
+
+def test_a_flat_table_of_others_is_read_by_mapping(shared_data):
+    path = shared_data / "root_fixtures" / "skhep_uproot-from-geant4.root"
+    columns = ColumnMapping(tree="TrackedRays", event="Event", x="phi", y="cot", z="z")
+
+    events = events_of(open_events(path, format="flat", columns=columns))
+
+    rays = uproot.open(path)["TrackedRays"].arrays(library="np")
+    assert [event.event_id for event in events] == rays["Event"].tolist()
+    xyz = np.column_stack([rays[name] for name in ("phi", "cot", "z")])
+    np.testing.assert_array_equal(np.concatenate([e.xyz for e in events]), xyz)
+
+
+def test_arrays_with_counters_of_others_are_read_by_mapping(shared_data):
+    path = shared_data / "root_fixtures" / "skhep_uproot-small-flat-tree.root"
+    columns = ColumnMapping(
+        event="Int32", x="SliceFloat32", y="SliceFloat64", z="SliceInt64"
+    )
+
+    events = events_of(open_events(path, columns=columns, chunk_size=7))
+
+    tree = uproot.open(path)["tree"]
+    assert [event.event_id for event in events] == tree["Int32"].array().tolist()
+    for axis, name in enumerate(columns.coordinates):
+        expected = tree[name].array().tolist()
+        assert [event.xyz[:, axis].tolist() for event in events] == expected
+
+
+def test_the_lists_of_an_rntuple_of_others_are_checked_and_named(shared_data):
+    name = "skhep_test_1jag_int_float_rntuple_v1-0-0-0.root"
+    columns = ColumnMapping(x="one_v_integers", y="two_v_floats", z="three")
+
+    with pytest.raises(SchemaError, match=r"no column 'three' in 'ntuple'"):
+        open_events(shared_data / "root_fixtures" / name, columns=columns)
