@@ -17,6 +17,13 @@ from exatrkx_pipeline.neighbours import sorted_edges
 from exatrkx_pipeline.radius_edges import radius_edge_chunks
 from exatrkx_pipeline.stages import StageClock
 
+MAX_RADIUS_EDGES = 50_000_000
+"""Pairs within the radius: filtered in pieces, they take time, not memory. An event of
+269,000 points has 38 million where its weights were trained for sparser ones."""
+
+MAX_EDGES = 10_000_000
+"""Edges after the filter: at 64 floats each, 2.6 GB of states in the GNN."""
+
 
 def neighbours_within_events(
     embedded: Tensor,

@@ -12,15 +12,21 @@ from torch import Tensor
 
 from exatrkx_pipeline.event_groups import POINTS_TOGETHER, EventGroup, plan_groups
 from exatrkx_pipeline.graph_construction import (
+    MAX_EDGES,
+    MAX_RADIUS_EDGES,
     joined_edges,
     neighbours_within_events,
     require_few_edges,
 )
 from exatrkx_pipeline.inputs import Cylindrical
+from exatrkx_pipeline.neighbours import EDGES_PER_CHUNK
 from exatrkx_pipeline.network_stages import NetworkStages
 from exatrkx_pipeline.radius_edges import joined_chunks
 from exatrkx_pipeline.stages import StageClock, StageResults
 from exatrkx_pipeline.track_building import build_tracks
+
+EDGES_PER_POINT = 4
+"""Edges filtered at once, of each point: so that work on points is little beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,11 @@ class Pipeline(NetworkStages):
     do not depend on what it came with.
     """
 
-    max_edges: int = 10_000_000
-    """Most edges after the filter: at 64 floats each, 2.6 GB of states in the GNN."""
+    max_edges: int = MAX_EDGES
+    """Most edges of an event after the filter."""
 
-    max_radius_edges: int = 50_000_000
-    """Most pairs within the radius: filtered in pieces, they take time, not memory.
-    An event of 269,000 points has 34 million of them where weights fit it badly."""
+    max_radius_edges: int = MAX_RADIUS_EDGES
+    """Most pairs of an event within the radius."""
 
     def labels(
         self, features: NDArray[np.float32], clock: StageClock | None = None
@@ -157,10 +162,12 @@ class Pipeline(NetworkStages):
 
     def _filtered_edges(self, group: EventGroup, clock: StageClock) -> Tensor:
         kept: list[Tensor] = []
-        for chunk in joined_chunks(self._radius_edges(group, clock)):
-            kept.append(self._above_cut(group.points, chunk, clock))
+        points, n_points = group.points, len(group.points.r)
+        at_once = max(EDGES_PER_CHUNK, EDGES_PER_POINT * n_points)
+        for chunk in joined_chunks(self._radius_edges(group, clock), at_once):
+            kept.append(self._above_cut(points, chunk, clock))
             require_few_edges(kept, group.splits, self.max_edges)
-        return joined_edges(kept, len(group.points.r))
+        return joined_edges(kept, n_points)
 
     def _above_cut(
         self, points: Cylindrical, edges: Tensor, clock: StageClock

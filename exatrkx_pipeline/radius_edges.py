@@ -49,7 +49,7 @@ def joined_chunks(
 ) -> Iterator[Tensor]:
     """The same edges in pieces of at least `n_edges`, but for the last one.
 
-    Small events have few edges each: the filter's overhead is one per piece.
+    The filter's overhead is one per piece, and grows with the number of points.
     """
     held: list[Tensor] = []
     n_held = 0

@@ -35,8 +35,8 @@ NETWORK_STEPS: dict[str, Callable[[Pipeline, Mapping[str, str]], ServedModel]] =
 }
 
 STEP_PARAMETERS = {
-    "frnn": ("r_val", "embedding_dim"),
-    "applyfilter": ("filter_cut",),
+    "frnn": ("r_val", "embedding_dim", "max_radius_edges"),
+    "applyfilter": ("filter_cut", "max_edges"),
     "wcc": (*FEATURES, *TRACK_BUILDING),
 }
 """What the steps without a network take; the others take all, for their weights'."""

@@ -17,9 +17,13 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.errors import PipelineConfigError
+from exatrkx_pipeline.graph_construction import MAX_EDGES, MAX_RADIUS_EDGES
 from exatrkx_pipeline.pipeline import Pipeline
 
 Parameters = Mapping[str, str]
+
+LIMITS = {"max_radius_edges": MAX_RADIUS_EDGES, "max_edges": MAX_EDGES}
+"""Edges of an event, and what holds for a repository that does not say."""
 
 FEATURES = ("feature_names", "feature_scales", "feature_units")
 TRACK_BUILDING = ("track_building", "score_cut", "walk_min", "walk_add")
@@ -38,12 +42,14 @@ def model_parameters(pipeline: Pipeline) -> dict[str, str]:
         "score_cut": repr(tracks.score_cut),
         "walk_min": repr(tracks.walk_min),
         "walk_add": repr(tracks.walk_add),
+        "max_radius_edges": str(pipeline.max_radius_edges),
+        "max_edges": str(pipeline.max_edges),
         "weights_id": pipeline.weights_id,
     }
 
 
 def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
-    """The pipeline with the cuts that the parameters give.
+    """The pipeline with the cuts and limits that the parameters give.
 
     Raises
     ------
@@ -67,6 +73,8 @@ def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
             filter=replace(config.filter, filter_cut=number(parameters, "filter_cut")),
             track_building=track_building_config(parameters),
         ),
+        max_radius_edges=limit(parameters, "max_radius_edges"),
+        max_edges=limit(parameters, "max_edges"),
     )
 
 
@@ -115,6 +123,16 @@ def number(parameters: Parameters, name: str) -> float:
         raise PipelineConfigError(
             f"parameter {name}: expected a number, got {value!r}"
         ) from error
+
+
+def limit(parameters: Parameters, name: str) -> int:
+    """A positive whole number, one of `LIMITS`; repositories of old have none."""
+    value = parameters.get(name, str(LIMITS[name]))
+    if not value.isdecimal() or int(value) == 0:
+        raise PipelineConfigError(
+            f"parameter {name}: expected a positive whole number, got {value!r}"
+        )
+    return int(value)
 
 
 def text(parameters: Parameters, name: str) -> str:

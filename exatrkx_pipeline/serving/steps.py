@@ -19,12 +19,16 @@ import torch
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig, TrackBuildingConfig
-from exatrkx_pipeline.graph_construction import joined_edges
+from exatrkx_pipeline.graph_construction import (
+    joined_edges,
+    neighbours_within_events,
+)
 from exatrkx_pipeline.network_stages import apply_filter
 from exatrkx_pipeline.ordering import in_input_order, outward_order
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.radius_edges import radius_edge_chunks
+from exatrkx_pipeline.serving.parameters import limit
 from exatrkx_pipeline.serving.served_model import ServedModel, Tensors
+from exatrkx_pipeline.stages import StageClock
 from exatrkx_pipeline.track_building import build_tracks
 
 Edges = NDArray[np.int64]
@@ -57,8 +61,13 @@ def frnn(
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         embedded = torch.from_numpy(inputs["INPUT0"]).to(device)
-        chunks = list(radius_edge_chunks(embedded, r_val))
-        return {"OUTPUT0": joined_edges(chunks, len(embedded)).cpu().numpy()}
+        event = np.array([0, len(embedded)])
+        chunks = neighbours_within_events(
+            embedded, event, r_val, max_edges, StageClock()
+        )
+        return {"OUTPUT0": joined_edges(list(chunks), len(embedded)).cpu().numpy()}
+
+    max_edges = limit(parameters, "max_radius_edges")
 
     return ServedModel(
         "frnn",
@@ -95,8 +104,18 @@ def applyfilter(filter_cut: float, parameters: Mapping[str, str]) -> ServedModel
                 f"FILTER_SCORES: expected one for each of {edges.shape[1]} edges, "
                 f"got {len(logits)}"
             )
-        kept = apply_filter(torch.from_numpy(logits[:, 0]), filter_cut).numpy()
-        return {"EDGE_LIST_AFTER_FILTER": edges[:, kept]}
+        kept = edges[
+            :, apply_filter(torch.from_numpy(logits[:, 0]), filter_cut).numpy()
+        ]
+        if kept.shape[1] > max_edges:
+            raise ValueError(
+                f"event is too dense for these weights: {kept.shape[1]} edges pass the "
+                f"filter, {max_edges} are allowed; use weights that were trained for "
+                "such events, or raise parameter max_edges"
+            )
+        return {"EDGE_LIST_AFTER_FILTER": kept}
+
+    max_edges = limit(parameters, "max_edges")
 
     return ServedModel(
         "applyfilter",

@@ -152,3 +152,35 @@ def test_parameters_survive_the_way_through_a_configuration(loaded):
     parameters = json.loads(json.dumps(model_parameters(loaded)))
 
     assert with_parameters(loaded, parameters).config == loaded.config
+
+
+def test_limits_are_those_of_the_parameters(loaded):
+    parameters = model_parameters(loaded) | {"max_edges": "7", "max_radius_edges": "9"}
+
+    limited = with_parameters(loaded, parameters)
+
+    assert (limited.max_edges, limited.max_radius_edges) == (7, 9)
+
+
+def test_a_repository_written_before_there_were_limits_has_the_usual_ones(loaded):
+    parameters = model_parameters(loaded)
+    del parameters["max_edges"], parameters["max_radius_edges"]
+
+    limited = with_parameters(loaded, parameters)
+
+    assert limited.max_edges == loaded.max_edges
+    assert limited.max_radius_edges == loaded.max_radius_edges
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1e6", "many", ""])
+def test_a_limit_that_is_no_number_of_edges_is_refused(loaded, value):
+    parameters = model_parameters(loaded) | {"max_radius_edges": value}
+
+    with pytest.raises(PipelineConfigError, match="max_radius_edges: expected a pos"):
+        with_parameters(loaded, parameters)
+
+
+@pytest.mark.parametrize("limit", ["max_radius_edges", "max_edges"])
+def test_ensemble_refuses_what_is_above_its_limits(ensemble, features, limit):
+    with pytest.raises(ValueError, match=f"too dense.*raise.* {limit}"):
+        ensemble(features(200), **{limit: "10"})
