@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exatrkx_pipeline import edge_blocks, neighbours
-from exatrkx_pipeline.config import TrackBuildingConfig
 from exatrkx_pipeline.serving import served_models, split_rows
 from exatrkx_pipeline.stages import STAGES, StageClock
 from exatrkx_pipeline.track_building import number_by_first_appearance
@@ -32,12 +31,6 @@ def test_tiny_events_get_one_label_a_point(small_pipeline, features, n_points):
 
     assert labels.shape == (n_points,)
     assert labels.dtype == np.int64
-
-
-def test_equal_points_get_one_label_each(small_pipeline):
-    labels = small_pipeline.labels(np.full((40, 3), 0.3, dtype=np.float32))
-
-    assert labels.shape == (40,)
 
 
 def test_the_input_is_left_as_it_was(small_pipeline, features):
@@ -73,21 +66,6 @@ def test_an_event_with_too_many_edges_is_refused_not_attempted(
 
     with pytest.raises(ValueError, match=r"200 space points is too dense.*than 10"):
         limited.labels(features(200))
-
-
-def test_one_giant_component_is_one_label(small_pipeline):
-    config = small_pipeline.config
-    all_edges = replace(
-        small_pipeline,
-        config=replace(
-            config,
-            filter=replace(config.filter, filter_cut=0.0),
-            track_building=TrackBuildingConfig(method="components", score_cut=0.0),
-        ),
-    )
-    line = np.linspace((0.03, 0.0, 0.0), (1.0, 0.5, 1.0), 2_000, dtype=np.float32)
-
-    assert set(all_edges.labels(line)) == {0}
 
 
 def test_run_reports_the_edges_of_every_stage_in_input_indices(
