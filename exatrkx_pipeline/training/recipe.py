@@ -18,8 +18,11 @@ from exatrkx_pipeline.config import (
 )
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.training.events import Augmentation
-from exatrkx_pipeline.training.schedule import EdgeSchedule, StageSchedule
+from exatrkx_pipeline.training.stage_schedule import EdgeSchedule, StageSchedule
 from exatrkx_pipeline.training.targets import Targets
+
+STAGES = ("embedding", "filter", "gnn")
+"""In the order of training: each is trained on what the one before it keeps."""
 
 NODES: tuple[NodeInput, ...] = ("r", "cos_phi", "sin_phi", "z", "eta")
 EDGES: tuple[EdgeInput, ...] = ("dr", "dphi", "dz", "deta", "curvature", "z0")
@@ -89,7 +92,16 @@ class TrainingRecipe:
     pipeline: PipelineConfig = field(default_factory=default_pipeline)
     seed: int = 1
     n_validation: int = 50
-    """Events, the last of the sample, for operating points and scores."""
+    """Events, the last of each sample, for operating points and scores."""
+
+    validation_samples: tuple[str, ...] = ()
+    """Samples whose validation events choose radius and cut; all if none is named."""
+
+    stages: tuple[str, ...] = STAGES
+    """Those to be trained. The others are taken from the weights to start from."""
+
+    keep_cuts: bool = False
+    """Radius and filter cut of the weights to start from stay what they are there."""
 
     targets: Targets = field(default_factory=Targets)
     embedding: StageSchedule = field(
@@ -112,3 +124,27 @@ class TrainingRecipe:
     )
     """Graphs in use. Wider than in training: the trained GNN rejects what comes in with
     them, and soft particles, whose edges the target does not count, gain most."""
+
+    def __post_init__(self) -> None:
+        unknown = [stage for stage in self.stages if stage not in STAGES]
+        if unknown or not self.stages:
+            raise PipelineConfigError(
+                f"stages must be some of {', '.join(STAGES)}, got {self.stages}"
+            )
+        if self.n_validation < 0:
+            raise PipelineConfigError(
+                f"n_validation must not be negative, got {self.n_validation}"
+            )
+        if self.keep_cuts and "embedding" in self.stages:
+            raise PipelineConfigError(
+                "keep_cuts: a radius says nothing of an embedding that is trained anew"
+            )
+
+    def schedule(self, stage: str) -> StageSchedule:
+        """The schedule of the stage of this name."""
+        schedules: dict[str, StageSchedule] = {
+            "embedding": self.embedding,
+            "filter": self.filter,
+            "gnn": self.gnn,
+        }
+        return schedules[stage]

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.training.events import Augmentation, TrainingEvent, wedge
+from exatrkx_pipeline.errors import WeightsError
+from exatrkx_pipeline.training.batches import augmented_batches
+from exatrkx_pipeline.training.checkpoint import StageFile, StageState
+from exatrkx_pipeline.training.learning_curve import PARTS, LearningCurve
+from exatrkx_pipeline.training.optimisation import Optimisation
+from exatrkx_pipeline.training.stage_schedule import EdgeSchedule, StageSchedule
 
-MAX_GRADIENT_NORM = 1.0
-MIN_STEPS = 10
+__all__ = [
+    "EdgeSchedule",
+    "LearningCurve",
+    "Progress",
+    "StageSchedule",
+    "augmented_batches",
+    "train_stage",
+]
 
 
 class Progress(Protocol):
@@ -25,141 +34,102 @@ class Progress(Protocol):
         """Called after every step; `loss` is that step's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageSchedule:
-    """How long, and how fast, one network is trained."""
-
-    n_steps: int
-    """Optimiser steps."""
-
-    learning_rate: float
-    """Largest learning rate, reached after `warm_up` of the steps; then a cosine."""
-
-    events_per_step: int = 1
-    max_space_points: int = 20_000
-    """Denser events are cut to a random wedge of about so many space points."""
-
-    warm_up: float = 0.05
-    weight_decay: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if self.n_steps < MIN_STEPS:
-            raise PipelineConfigError(
-                f"n_steps must be at least {MIN_STEPS}, got {self.n_steps}"
-            )
-        if not (self.learning_rate > 0.0 and self.events_per_step > 0):
-            raise PipelineConfigError(
-                "learning_rate and events_per_step must be positive, "
-                f"got {self.learning_rate} and {self.events_per_step}"
-            )
-        if self.max_space_points < 1:
-            raise PipelineConfigError(
-                f"max_space_points must be at least 1, got {self.max_space_points}"
-            )
-        if not 0.0 < self.warm_up < 1.0:
-            raise PipelineConfigError(f"warm_up must be in (0, 1), got {self.warm_up}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeSchedule(StageSchedule):
-    """The same for a network that classifies edges."""
-
-    true_weight: float = 2.0
-    """Weight of a true edge of full weight, relative to a false one."""
-
-    max_edges: int = 1_000_000
-    """Larger graphs are thinned to about so many edges, all true ones among them: for
-    the filter, which sees each edge by itself. A GNN needs the whole graph."""
-
-    def __post_init__(self) -> None:
-        # Named, for a slotted dataclass is not the class that `super()` remembers.
-        StageSchedule.__post_init__(self)
-        if not (self.true_weight > 0.0 and self.max_edges > 0):
-            raise PipelineConfigError(
-                "true_weight and max_edges must be positive, "
-                f"got {self.true_weight} and {self.max_edges}"
-            )
-
-
-@dataclass(slots=True)
-class LearningCurve:
-    """Mean loss of each twentieth part of a stage, and the time the stage took."""
-
-    stage: str
-    losses: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-def augmented_batches(
-    events: list[TrainingEvent],
-    augmentation: Augmentation,
-    schedule: StageSchedule,
-    seed: int,
-) -> Iterator[list[TrainingEvent]]:
-    """Endless lists of `events_per_step` augmented events, in random order."""
-    rng = np.random.default_rng(seed)
-    queue: list[int] = []
-    while True:
-        batch = []
-        for _ in range(schedule.events_per_step):
-            if not queue:
-                queue = rng.permutation(len(events)).tolist()
-            event = events[queue.pop()]
-            other = events[int(rng.integers(len(events)))]
-            event, other = (
-                wedge(each, schedule.max_space_points, rng) for each in (event, other)
-            )
-            batch.append(augmentation.apply(event, other, rng))
-        yield batch
-
-
 def train_stage(
     stage: str,
     network: nn.Module,
     loss_of: Callable[[], Tensor],
     schedule: StageSchedule,
     progress: Progress,
+    *,
+    validation_loss: Callable[[], float] | None = None,
+    file: StageFile | None = None,
+    saved: StageState | None = None,
 ) -> LearningCurve:
     """Minimise `loss_of` (one call a step) by AdamW with warm-up and cosine decay.
 
     Gradients are clipped to norm 1. The network is left in evaluation mode.
 
+    Parameters
+    ----------
+    stage : str
+    network : nn.Module
+        Changed in place.
+    loss_of : callable
+        Loss of the next step: of the one after those in `saved`, if that is given.
+    schedule : StageSchedule
+    progress : Progress
+    validation_loss : callable, optional
+        Called without gradients after each twentieth part, for the learning curve.
+    file : StageFile, optional
+        Where the state is kept, now and then.
+    saved : StageState, optional
+        Where to go on; the result is that of a stage that was not interrupted, to the
+        last bit on the same machine with as many threads.
+
     Raises
     ------
     FloatingPointError
         If a loss is not finite: the weights are then of no use.
+    WeightsError
+        If what was saved is of another network.
     """
-    optimiser = torch.optim.AdamW(
-        network.parameters(),
-        lr=schedule.learning_rate,
-        weight_decay=schedule.weight_decay,
-    )
-    rates = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        max_lr=schedule.learning_rate,
-        total_steps=schedule.n_steps,
-        # Two steps at least: torch divides by the length of the warm-up.
-        pct_start=max(schedule.warm_up, 2 / schedule.n_steps),
-        cycle_momentum=False,
-    )
-    curve, recent = LearningCurve(stage), []
-    start = time.perf_counter()
+    optimisation = Optimisation(network, schedule)
+    curve, recent, done = LearningCurve(stage), [], 0
+    if saved is not None:
+        _restore(saved, network, optimisation)
+        curve, recent, done = saved.curve, list(saved.recent), saved.step
+    start = time.perf_counter() - curve.seconds
     network.train()
-    for step in range(1, schedule.n_steps + 1):
+    for step in range(done + 1, schedule.n_steps + 1):
         loss = loss_of()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
-        optimiser.step()
-        rates.step()
+        optimisation.step(loss)
         value = float(loss.detach())
         if not np.isfinite(value):
             raise FloatingPointError(f"{stage}: loss is {value} at step {step}")
         recent.append(value)
-        if step * 20 // schedule.n_steps > len(curve.losses):
+        if step * PARTS // schedule.n_steps > len(curve.losses):
             curve.losses.append(float(np.mean(recent)))
             recent.clear()
+            if validation_loss is not None:
+                curve.validation.append(_without_gradients(network, validation_loss))
+        curve.seconds = time.perf_counter() - start
+        if file is not None and file.is_due(step, schedule.n_steps):
+            file.save(_state(step, curve, recent, network, optimisation))
         progress(stage, step, schedule.n_steps, value)
     network.eval()
-    curve.seconds = time.perf_counter() - start
     return curve
+
+
+@torch.no_grad()
+def _without_gradients(network: nn.Module, loss: Callable[[], float]) -> float:
+    network.eval()
+    value = loss()
+    network.train()
+    return value
+
+
+def _state(
+    step: int,
+    curve: LearningCurve,
+    recent: list[float],
+    network: nn.Module,
+    optimisation: Optimisation,
+) -> StageState:
+    return StageState(
+        step=step,
+        learning_rate=optimisation.learning_rate,
+        curve=curve,
+        recent=recent,
+        network=network.state_dict(),
+        optimiser=optimisation.tensors(),
+        torch_rng=torch.get_rng_state(),
+    )
+
+
+def _restore(saved: StageState, network: nn.Module, optimisation: Optimisation) -> None:
+    try:
+        network.load_state_dict(saved.network)
+    except RuntimeError as error:
+        raise WeightsError(f"checkpoint: of another network: {error}") from error
+    optimisation.go_on(saved.step, saved.learning_rate, saved.optimiser)
+    torch.set_rng_state(saved.torch_rng)

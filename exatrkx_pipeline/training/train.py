@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
+from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.training.embedding import embedding_loss
+from exatrkx_pipeline.training.checkpoint import CheckpointFolder
 from exatrkx_pipeline.training.events import TrainingEvent
-from exatrkx_pipeline.training.graphs import build_graph, edge_loss, graphs_ahead
+from exatrkx_pipeline.training.learning_curve import LearningCurve
 from exatrkx_pipeline.training.operating_point import (
     with_cut_for,
     with_operating_point,
     with_radius_for,
 )
-from exatrkx_pipeline.training.recipe import TrainingRecipe
-from exatrkx_pipeline.training.schedule import (
-    LearningCurve,
-    Progress,
-    augmented_batches,
-    train_stage,
-)
+from exatrkx_pipeline.training.recipe import STAGES, TrainingRecipe
+from exatrkx_pipeline.training.samples import TrainingSample, events_of, require_known
+from exatrkx_pipeline.training.schedule import Progress, train_stage
+from exatrkx_pipeline.training.stage_task import stage_task
+from exatrkx_pipeline.training.starting_point import starting_pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class TrainedPipeline:
 
     pipeline: Pipeline
     curves: tuple[LearningCurve, ...]
+    """Of the stages that were trained, in their order."""
 
 
 def train(
@@ -61,105 +60,124 @@ def train(
             f"got {len(events)}"
         )
     split = len(events) - recipe.n_validation
-    training, validation = list(events[:split]), list(events[split:])
+    sample = TrainingSample(events[:split], events[split:])
+    return train_on({"events": sample}, recipe, progress)
+
+
+def train_on(
+    samples: Mapping[str, TrainingSample],
+    recipe: TrainingRecipe,
+    progress: Progress,
+    *,
+    start: Pipeline | None = None,
+    checkpoints: CheckpointFolder | None = None,
+) -> TrainedPipeline:
+    """Train the recipe's stages, each on the samples that it names.
+
+    Parameters
+    ----------
+    samples : mapping of str to TrainingSample
+        By name.
+    recipe : TrainingRecipe
+    progress : Progress
+        Called after every step.
+    start : Pipeline, optional
+        Weights to begin with. They are copied. Stages that the recipe does not train
+        are left as they are there.
+    checkpoints : CheckpointFolder, optional
+        Where each stage is kept while it is trained. If there is something of this
+        training in it, it goes on from there; the result is that of a training that
+        was never interrupted, to the last bit on the same machine with as many threads.
+
+    Raises
+    ------
+    PipelineConfigError
+        If the recipe does not fit samples or weights.
+    WeightsError
+        If a checkpoint is damaged, or of another network.
+    FloatingPointError
+        If a loss is not finite.
+    """
+    validation = events_of(
+        samples, recipe.validation_samples, "validation_samples"
+    ).validation
+    if not validation and not recipe.keep_cuts:
+        raise PipelineConfigError(
+            "no validation events to choose radius and cut by: set n_validation"
+        )
     torch.manual_seed(recipe.seed)
-    pipeline = Pipeline.untrained(recipe.pipeline)
-
-    first = _train_embedding(pipeline, training, recipe, progress)
-    pipeline = with_radius_for(pipeline, validation, recipe.training_point)
-    second = _train_filter(pipeline, training, recipe, progress)
-    pipeline = with_cut_for(pipeline, validation, recipe.training_point)
-    third = _train_gnn(pipeline, training, recipe, progress)
-    pipeline = with_operating_point(pipeline, validation, recipe.serving_point)
-    return TrainedPipeline(pipeline, (first, second, third))
-
-
-def _train_embedding(
-    pipeline: Pipeline,
-    events: list[TrainingEvent],
-    recipe: TrainingRecipe,
-    progress: Progress,
-) -> LearningCurve:
-    batches = augmented_batches(
-        events, recipe.augmentation, recipe.embedding, recipe.seed
-    )
-    rng = np.random.default_rng(recipe.seed)
-
-    def loss_of() -> torch.Tensor:
-        losses = [
-            embedding_loss(
-                pipeline.embedding, event, pipeline.config, recipe.targets, rng
+    pipeline = starting_pipeline(recipe, start)
+    curves = []
+    for stage in STAGES:
+        if stage in recipe.stages:
+            curves.append(
+                _train(
+                    stage,
+                    pipeline,
+                    samples,
+                    recipe,
+                    progress=progress,
+                    checkpoints=checkpoints,
+                )
             )
-            for event in next(batches)
-        ]
-        return torch.stack(losses).mean()
+        if not recipe.keep_cuts:
+            pipeline = _at_operating_point(stage, pipeline, validation, recipe)
+    return TrainedPipeline(pipeline, tuple(curves))
 
+
+def check_plan(
+    recipe: TrainingRecipe, samples: Collection[str], start: Pipeline | None
+) -> None:
+    """Refuse a recipe that does not fit these samples' names, or the weights.
+
+    Now, rather than when all events are read.
+
+    Raises
+    ------
+    PipelineConfigError
+    """
+    require_known(samples, recipe.validation_samples, "validation_samples")
+    for stage in recipe.stages:
+        require_known(samples, recipe.schedule(stage).samples, f"[{stage}] samples")
+    starting_pipeline(recipe, start)
+
+
+def _at_operating_point(
+    stage: str,
+    pipeline: Pipeline,
+    validation: Sequence[TrainingEvent],
+    recipe: TrainingRecipe,
+) -> Pipeline:
+    """With the radius or cut that the next stage needs; after the last, in use."""
+    if stage == "embedding":
+        return with_radius_for(pipeline, validation, recipe.training_point)
+    if stage == "filter":
+        return with_cut_for(pipeline, validation, recipe.training_point)
+    return with_operating_point(pipeline, validation, recipe.serving_point)
+
+
+def _train(
+    stage: str,
+    pipeline: Pipeline,
+    samples: Mapping[str, TrainingSample],
+    recipe: TrainingRecipe,
+    *,
+    progress: Progress,
+    checkpoints: CheckpointFolder | None,
+) -> LearningCurve:
+    schedule = recipe.schedule(stage)
+    sample = events_of(samples, schedule.samples, f"[{stage}] samples")
+    task = stage_task(stage, pipeline, sample, recipe)
+    file = None if checkpoints is None else checkpoints.of_stage(stage)
+    saved = None if file is None else file.load()
+    losses = task.losses_from(1 if saved is None else saved.step + 1)
     return train_stage(
-        "embedding", pipeline.embedding, loss_of, recipe.embedding, progress
+        stage,
+        task.network,
+        lambda: next(losses),
+        schedule,
+        progress,
+        validation_loss=task.validation_loss,
+        file=file,
+        saved=saved,
     )
-
-
-def _train_filter(
-    pipeline: Pipeline,
-    events: list[TrainingEvent],
-    recipe: TrainingRecipe,
-    progress: Progress,
-) -> LearningCurve:
-    config = pipeline.config.filter
-    rng = np.random.default_rng(recipe.seed + 1)
-    graphs = graphs_ahead(
-        augmented_batches(events, recipe.augmentation, recipe.filter, recipe.seed + 1),
-        lambda event: build_graph(
-            event, pipeline.config, pipeline.embedding, recipe.targets
-        ).thinned(recipe.filter.max_edges, rng),
-    )
-
-    def loss_of() -> torch.Tensor:
-        losses = [
-            edge_loss(
-                pipeline.edge_filter,
-                g,
-                config.node_inputs,
-                config.edge_inputs,
-                true_weight=recipe.filter.true_weight,
-            )
-            for g in next(graphs)
-        ]
-        return torch.stack(losses).mean()
-
-    return train_stage("filter", pipeline.edge_filter, loss_of, recipe.filter, progress)
-
-
-def _train_gnn(
-    pipeline: Pipeline,
-    events: list[TrainingEvent],
-    recipe: TrainingRecipe,
-    progress: Progress,
-) -> LearningCurve:
-    config = pipeline.config.gnn
-    rng = np.random.default_rng(recipe.seed + 2)
-    graphs = graphs_ahead(
-        augmented_batches(events, recipe.augmentation, recipe.gnn, recipe.seed + 2),
-        lambda event: build_graph(
-            event,
-            pipeline.config,
-            pipeline.embedding,
-            recipe.targets,
-            pipeline.edge_filter,
-        ).thinned(recipe.gnn.max_edges, rng),
-    )
-
-    def loss_of() -> torch.Tensor:
-        losses = [
-            edge_loss(
-                pipeline.gnn,
-                g,
-                config.node_inputs,
-                config.edge_inputs,
-                true_weight=recipe.gnn.true_weight,
-            )
-            for g in next(graphs)
-        ]
-        return torch.stack(losses).mean()
-
-    return train_stage("gnn", pipeline.gnn, loss_of, recipe.gnn, progress)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline import Pipeline
+from exatrkx_pipeline.stages import StageResults
 from producers import Event, FeatureScale, TrackCandidates, UnequalEventsError
 from producers.evaluation import (
     Criteria,
@@ -20,7 +21,14 @@ from producers.evaluation import (
 from producers.features import node_features
 from producers.readers import TruthEvent
 
-__all__ = ["count_stage_edges", "edges_of_candidates", "feature_scale"]
+__all__ = [
+    "count_edges_of_event",
+    "count_stage_edges",
+    "edges_of_candidates",
+    "edges_of_run",
+    "feature_scale",
+    "no_edges",
+]
 
 STAGES = ("radius graph", "filter", "gnn", "tracks")
 
@@ -54,31 +62,47 @@ def count_stage_edges(
     UnequalEventsError
         If a space point is on a particle that the truth does not list.
     """
-    totals = dict.fromkeys(STAGES, EdgeCounts())
+    totals = no_edges()
     for done, (event, candidates, truth) in enumerate(events, start=1):
-        for stage, counts in _count_event(
-            pipeline, event, candidates, truth, criteria
-        ).items():
-            totals[stage] += counts
+        run = pipeline.run(node_features(event.xyz, feature_scale(pipeline)))
+        kept = edges_of_run(pipeline, run, candidates)
+        counts = count_edges_of_event(kept, event, truth, criteria)
+        totals = {stage: totals[stage] + counts[stage] for stage in totals}
         on_event(done)
     return totals
 
 
-def _count_event(
-    pipeline: Pipeline,
-    event: Event,
-    candidates: TrackCandidates,
-    truth: TruthEvent,
-    criteria: Criteria,
-) -> Mapping[str, EdgeCounts]:
-    run = pipeline.run(node_features(event.xyz, feature_scale(pipeline)))
+def no_edges() -> dict[str, EdgeCounts]:
+    """The counts of no event, by stage."""
+    return dict.fromkeys(STAGES, EdgeCounts())
+
+
+def edges_of_run(
+    pipeline: Pipeline, run: StageResults, candidates: TrackCandidates
+) -> dict[str, NDArray[np.int64]]:
+    """The edges that each stage left in an event, and those along the candidates."""
     above_cut = run.edge_scores > pipeline.config.track_building.score_cut
-    kept = {
+    return {
         "radius graph": run.radius_edges,
         "filter": run.filtered_edges,
         "gnn": run.filtered_edges[:, above_cut],
         "tracks": edges_of_candidates(candidates),
     }
+
+
+def count_edges_of_event(
+    kept: Mapping[str, NDArray[np.int64]],
+    event: Event,
+    truth: TruthEvent,
+    criteria: Criteria,
+) -> dict[str, EdgeCounts]:
+    """Compare the edges of one event, by stage, with the true ones.
+
+    Raises
+    ------
+    UnequalEventsError
+        If a space point is on a particle that the truth does not list.
+    """
     particles, of_point = truth.particles, truth.particle_id
     try:
         vertices = production_vertices(of_point, particles)

@@ -16,6 +16,7 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.training.events import TrainingEvent
 
 NODES = ("r", "cos_phi", "sin_phi", "z", "eta")
 EDGES = ("dr", "dphi", "dz", "deta", "curvature", "z0")
@@ -68,3 +69,24 @@ def random_features(n_points, seed=0):
 @pytest.fixture(scope="session")
 def features():
     return random_features
+
+
+def particles_in_straight_lines(n_tracks=12, n_layers=8, seed=0):
+    """Particles from the origin that cross cylinders in straight lines."""
+    rng = np.random.default_rng(seed)
+    radius = np.linspace(30.0, 1000.0, n_layers)
+    phi = rng.uniform(-np.pi, np.pi, n_tracks)
+    slope = rng.uniform(-1.5, 1.5, n_tracks)
+    direction = np.column_stack((np.cos(phi), np.sin(phi), slope))
+    xyz = (radius[None, :, None] * direction[:, None]).reshape(-1, 3)
+    return TrainingEvent.from_arrays(
+        xyz + rng.normal(0.0, 0.05, xyz.shape),
+        np.repeat(np.arange(n_tracks), n_layers),
+        momentum_gev=2.0 * direction,
+        vertex_mm=np.zeros((n_tracks, 3)),
+    )
+
+
+@pytest.fixture(scope="session")
+def straight_tracks():
+    return particles_in_straight_lines

@@ -17,25 +17,9 @@ from exatrkx_pipeline.training.events import (
 from exatrkx_pipeline.training.graphs import build_graph
 from exatrkx_pipeline.training.operating_point import with_operating_point
 from exatrkx_pipeline.training.recipe import OperatingPoint, TrainingRecipe
-from exatrkx_pipeline.training.schedule import EdgeSchedule, StageSchedule
+from exatrkx_pipeline.training.stage_schedule import EdgeSchedule, StageSchedule
 from exatrkx_pipeline.training.targets import Targets
 from exatrkx_pipeline.training.train import train
-
-
-def straight_tracks(n_tracks=12, n_layers=8, seed=0):
-    """Particles from the origin that cross cylinders in straight lines."""
-    rng = np.random.default_rng(seed)
-    radius = np.linspace(30.0, 1000.0, n_layers)
-    phi = rng.uniform(-np.pi, np.pi, n_tracks)
-    slope = rng.uniform(-1.5, 1.5, n_tracks)
-    direction = np.column_stack((np.cos(phi), np.sin(phi), slope))
-    xyz = (radius[None, :, None] * direction[:, None]).reshape(-1, 3)
-    return TrainingEvent.from_arrays(
-        xyz + rng.normal(0.0, 0.05, xyz.shape),
-        np.repeat(np.arange(n_tracks), n_layers),
-        momentum_gev=2.0 * direction,
-        vertex_mm=np.zeros((n_tracks, 3)),
-    )
 
 
 def test_true_edges_join_consecutive_points_of_a_particle():
@@ -66,7 +50,9 @@ def test_noise_has_no_true_edge_and_no_momentum():
 
 
 @given(st.integers(0, 2**16))
-def test_augmentation_turns_and_mirrors_but_keeps_what_physics_keeps(seed):
+def test_augmentation_turns_and_mirrors_but_keeps_what_physics_keeps(
+    straight_tracks, seed
+):
     event = straight_tracks()
     still = Augmentation(max_noise=0.0, max_inefficiency=0.0)
 
@@ -79,7 +65,7 @@ def test_augmentation_turns_and_mirrors_but_keeps_what_physics_keeps(seed):
     assert true_edges(turned).shape == true_edges(event).shape
 
 
-def test_augmentation_adds_noise_and_loses_points_within_its_limits():
+def test_augmentation_adds_noise_and_loses_points_within_its_limits(straight_tracks):
     event, other = straight_tracks(), straight_tracks(seed=1)
     rng = np.random.default_rng(4)
     augmentation = Augmentation(max_noise=0.5, max_inefficiency=0.2)
@@ -93,7 +79,7 @@ def test_augmentation_adds_noise_and_loses_points_within_its_limits():
 
 
 def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
-    small_config, small_pipeline
+    small_config, small_pipeline, straight_tracks
 ):
     event = straight_tracks(3, 5)
     config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
@@ -110,7 +96,7 @@ def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
 
 
 def test_edges_of_particles_too_soft_to_be_targets_are_false(
-    small_config, small_pipeline
+    small_config, small_pipeline, straight_tracks
 ):
     event = straight_tracks(3, 5)
     pt = np.where(event.particle == 0, 0.3, np.where(event.particle == 1, 0.7, 2.0))
@@ -129,7 +115,7 @@ def test_edges_of_particles_too_soft_to_be_targets_are_false(
 
 
 def test_a_thinned_graph_keeps_true_edges_and_the_weight_of_the_others(
-    small_config, small_pipeline
+    small_config, small_pipeline, straight_tracks
 ):
     event = straight_tracks(30, 8)
     config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
@@ -144,7 +130,7 @@ def test_a_thinned_graph_keeps_true_edges_and_the_weight_of_the_others(
     assert graph.thinned(len(graph.label), np.random.default_rng(1)) is graph
 
 
-def test_a_dense_event_is_cut_to_a_wedge_and_a_small_one_left_whole():
+def test_a_dense_event_is_cut_to_a_wedge_and_a_small_one_left_whole(straight_tracks):
     event = straight_tracks(500, 8)
     rng = np.random.default_rng(3)
 
@@ -170,7 +156,7 @@ def test_targets_that_make_no_sense_are_refused(targets, message):
         Targets(**targets)
 
 
-def test_an_operating_point_keeps_the_wanted_shares(small_pipeline):
+def test_an_operating_point_keeps_the_wanted_shares(small_pipeline, straight_tracks):
     events = [straight_tracks(seed=seed) for seed in range(6)]
 
     cut = with_operating_point(
@@ -204,7 +190,7 @@ def small_recipe(small_config):
     )
 
 
-def test_a_short_training_finds_straight_tracks(small_config):
+def test_a_short_training_finds_straight_tracks(small_config, straight_tracks):
     events = [straight_tracks(seed=seed) for seed in range(8)]
     steps_seen = []
 
@@ -227,7 +213,7 @@ def test_a_short_training_finds_straight_tracks(small_config):
     assert joined > 0.7
 
 
-def test_the_same_recipe_gives_the_same_weights(small_config):
+def test_the_same_recipe_gives_the_same_weights(small_config, straight_tracks):
     events = [straight_tracks(seed=seed) for seed in range(4)]
     recipe = small_recipe(small_config)
     recipe = replace(
@@ -245,7 +231,7 @@ def test_the_same_recipe_gives_the_same_weights(small_config):
             torch.testing.assert_close(tensor, other[key], rtol=0, atol=0)
 
 
-def test_too_few_events_for_validation_are_refused(small_config):
+def test_too_few_events_for_validation_are_refused(small_config, straight_tracks):
     with pytest.raises(ValueError, match=r"need more than 2 events.*got 2"):
         train(
             [straight_tracks(), straight_tracks()],

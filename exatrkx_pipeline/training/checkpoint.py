@@ -1,0 +1,121 @@
+"""What a training has done so far, in files from which it goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from exatrkx_pipeline.errors import WeightsError
+from exatrkx_pipeline.training.learning_curve import LearningCurve
+
+EVERY_N_STEPS = 200
+NETWORK, OPTIMISER, RANDOM = "network.", "optimiser.", "torch_rng"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageState:
+    """A stage after some of its steps: all that the next ones depend on.
+
+    Besides the state of torch's random numbers there is none to keep: see `step_rng`.
+    """
+
+    step: int  #: steps done
+    learning_rate: float  #: of the next step
+    curve: LearningCurve
+    recent: list[float]  #: losses since the last point of the curve
+    network: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    torch_rng: Tensor  #: as `torch.get_rng_state` gives it
+
+
+@dataclass(frozen=True, slots=True)
+class StageFile:
+    """The file of one stage: tensors, with the numbers in its header as JSON."""
+
+    path: Path
+    every_n_steps: int = EVERY_N_STEPS
+
+    def is_due(self, step: int, n_steps: int) -> bool:
+        """Whether to save after this step: now and then, and after the last."""
+        return step % self.every_n_steps == 0 or step == n_steps
+
+    def save(self, state: StageState) -> None:
+        """Write the file, which is the old or the new one whenever the job is killed.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        tensors = {
+            **{f"{NETWORK}{name}": each for name, each in state.network.items()},
+            **{f"{OPTIMISER}{name}": each for name, each in state.optimiser.items()},
+            RANDOM: state.torch_rng,
+        }
+        numbers = {
+            "step": state.step,
+            "learning_rate": state.learning_rate,
+            "curve": asdict(state.curve),
+            "recent": state.recent,
+        }
+        partial = self.path.with_name(f"{self.path.name}.part")
+        try:
+            save_file(
+                {name: tensor.contiguous() for name, tensor in tensors.items()},
+                partial,
+                metadata={"state": json.dumps(numbers)},
+            )
+        except SafetensorError as error:  # which hides the cause: a full disk, mostly
+            raise OSError(str(error)) from error
+        partial.replace(self.path)
+
+    def load(self) -> StageState | None:
+        """Read the file; None if there is none.
+
+        Raises
+        ------
+        WeightsError
+            If it is damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                numbers = json.loads(file.metadata()["state"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return StageState(
+                step=numbers["step"],
+                learning_rate=numbers["learning_rate"],
+                curve=LearningCurve(**numbers["curve"]),
+                recent=numbers["recent"],
+                network=_with_prefix(tensors, NETWORK),
+                optimiser=_with_prefix(tensors, OPTIMISER),
+                torch_rng=tensors[RANDOM],
+            )
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{self.path}: damaged checkpoint: {error}") from error
+
+
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """A file for each stage, in a folder that exists."""
+
+    folder: Path
+    every_n_steps: int = EVERY_N_STEPS
+
+    def of_stage(self, stage: str) -> StageFile:
+        """The file of a stage, which may not exist yet."""
+        return StageFile(self.folder / f"{stage}.safetensors", self.every_n_steps)

@@ -1,0 +1,182 @@
+"""What each of the three stages minimises, step by step and on validation events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+
+import torch
+from torch import Tensor, nn
+
+from exatrkx_pipeline.config import FilterConfig, GnnConfig, TorchScriptConfig
+from exatrkx_pipeline.errors import PipelineConfigError
+from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.training.batches import augmented_batches
+from exatrkx_pipeline.training.embedding import embedding_loss
+from exatrkx_pipeline.training.events import TrainingEvent, wedge
+from exatrkx_pipeline.training.graphs import (
+    LabelledGraph,
+    build_graph,
+    edge_loss,
+    graphs_ahead,
+)
+from exatrkx_pipeline.training.recipe import TrainingRecipe
+from exatrkx_pipeline.training.samples import TrainingSample
+from exatrkx_pipeline.training.stage_schedule import StageSchedule
+from exatrkx_pipeline.training.step_rng import Purpose, step_rng
+
+VALIDATION_EVENTS = 4
+"""Events whose loss is looked at, at most: they are computed twenty times a stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTask:
+    """A network to be trained, and its losses."""
+
+    network: nn.Module
+    schedule: StageSchedule
+
+    losses_from: Callable[[int], Iterator[Tensor]]
+    """Loss of this step, of the one after it, and so on."""
+
+    validation_loss: Callable[[], float] | None
+    """None where there are no validation events."""
+
+
+def stage_task(
+    stage: str, pipeline: Pipeline, sample: TrainingSample, recipe: TrainingRecipe
+) -> StageTask:
+    """The task of a stage, whose graphs are those of the stages before it.
+
+    Raises
+    ------
+    PipelineConfigError
+        If a network is TorchScript.
+    """
+    if pipeline.has_script:
+        raise PipelineConfigError("networks that are TorchScript cannot be trained")
+    if stage == "embedding":
+        return _embedding_task(pipeline, sample, recipe)
+    return _edge_task(stage, pipeline, sample, recipe)
+
+
+def _embedding_task(
+    pipeline: Pipeline, sample: TrainingSample, recipe: TrainingRecipe
+) -> StageTask:
+    schedule, seed = recipe.embedding, recipe.seed
+
+    def loss_of(event: TrainingEvent, purpose: Purpose, number: int) -> Tensor:
+        return embedding_loss(
+            pipeline.embedding,
+            event,
+            pipeline.config,
+            recipe.targets,
+            step_rng(seed, purpose, number),
+        )
+
+    def losses_from(first_step: int) -> Iterator[Tensor]:
+        batches = augmented_batches(
+            list(sample.training),
+            recipe.augmentation,
+            schedule,
+            seed,
+            first_step=first_step,
+        )
+        for step, batch in zip(count(first_step), batches, strict=False):
+            # A generator for each event, whatever number of them a step has.
+            first = step * schedule.events_per_step
+            yield _mean(
+                loss_of(event, Purpose.PAIRS, first + place)
+                for place, event in enumerate(batch)
+            )
+
+    events = _validation_events(sample.validation, schedule, seed)
+
+    def validation_loss() -> float:
+        return float(
+            _mean(
+                loss_of(event, Purpose.VALIDATION, number)
+                for number, event in enumerate(events)
+            )
+        )
+
+    return StageTask(
+        pipeline.embedding, schedule, losses_from, validation_loss if events else None
+    )
+
+
+def _edge_task(
+    stage: str, pipeline: Pipeline, sample: TrainingSample, recipe: TrainingRecipe
+) -> StageTask:
+    config: FilterConfig | GnnConfig | TorchScriptConfig
+    if stage == "filter":
+        network, config = pipeline.edge_filter, pipeline.config.filter
+        schedule, seed, edge_filter = recipe.filter, recipe.seed + 1, None
+    else:
+        network, config = pipeline.gnn, pipeline.config.gnn
+        schedule, seed, edge_filter = recipe.gnn, recipe.seed + 2, pipeline.edge_filter
+
+    def build(event: TrainingEvent) -> LabelledGraph:
+        return build_graph(
+            event, pipeline.config, pipeline.embedding, recipe.targets, edge_filter
+        )
+
+    def loss_of(graph: LabelledGraph) -> Tensor:
+        return edge_loss(
+            network,
+            graph,
+            config.node_inputs,
+            config.edge_inputs,
+            true_weight=schedule.true_weight,
+        )
+
+    def losses_from(first_step: int) -> Iterator[Tensor]:
+        batches = augmented_batches(
+            list(sample.training),
+            recipe.augmentation,
+            schedule,
+            seed,
+            first_step=first_step,
+        )
+        graphs = graphs_ahead(batches, build)
+        for step, batch in zip(count(first_step), graphs, strict=False):
+            rng = step_rng(seed, Purpose.THINNING, step)
+            yield _mean(loss_of(g.thinned(schedule.max_edges, rng)) for g in batch)
+
+    events = _validation_events(sample.validation, schedule, seed)
+
+    @cache
+    def validation_graphs() -> list[LabelledGraph]:
+        rng = step_rng(seed, Purpose.VALIDATION, len(events))
+        return [build(event).thinned(schedule.max_edges, rng) for event in events]
+
+    def validation_loss() -> float:
+        return float(_mean(loss_of(graph) for graph in validation_graphs()))
+
+    return StageTask(
+        network, schedule, losses_from, validation_loss if events else None
+    )
+
+
+def _validation_events(
+    events: Sequence[TrainingEvent], schedule: StageSchedule, seed: int
+) -> list[TrainingEvent]:
+    """Some events, evenly out of all, cut to the wedges that the stage is trained on.
+
+    They are neither turned nor dirtied: always the same.
+    """
+    step = -(-len(events) // VALIDATION_EVENTS) or 1
+    return [
+        wedge(
+            event,
+            schedule.max_space_points,
+            step_rng(seed, Purpose.VALIDATION, number),
+        )
+        for number, event in enumerate(events[::step])
+    ]
+
+
+def _mean(losses: Iterator[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).mean()
