@@ -18,6 +18,8 @@ EXAMPLES = """\
 [cyan]sonic evaluate tracks.root --truth truth.root[/cyan]
 
 [cyan]sonic evaluate tracks.root --truth truth.root --plot eval.png[/cyan]
+
+[cyan]sonic evaluate tracks.root --truth truth.root --min-pt 0.5 --max-eta 4[/cyan]
 """
 
 
@@ -43,6 +45,22 @@ def evaluate(
         Path | None,
         typer.Option(help="Weights that found the tracks; the bundled ones if none."),
     ] = None,
+    min_pt: Annotated[
+        float, typer.Option(min=0.0, help="Transverse momentum above this, in GeV.")
+    ] = 1.0,
+    max_eta: Annotated[
+        float, typer.Option(help="Pseudorapidity below this, either way.")
+    ] = 2.5,
+    max_radius: Annotated[
+        float,
+        typer.Option(help="Produced within this distance of the beam line, in mm."),
+    ] = 10.0,
+    min_points: Annotated[
+        int, typer.Option(min=1, help="Space points of a particle, at least.")
+    ] = 7,
+    min_candidate_points: Annotated[
+        int, typer.Option(min=1, help="Space points of a candidate, at least.")
+    ] = 5,
     json: Annotated[
         Path | None, typer.Option(help="File for all numbers, also in bins.")
     ] = None,
@@ -56,12 +74,14 @@ def evaluate(
     """Compare tracks with the truth: efficiency, fake and duplicate rate.
 
     Runs the pipeline again, where it has the events and the weights, to say
-    what each stage does to the true edges.
+    what each stage does to the true edges. The TrackML score takes the weights
+    of the truth, or makes them as the challenge did.
     """
     with one_line_errors():
         # Loaded here, for `sonic --help` is to be quick.
         with needs_extra("plot"):
             import hist.intervals  # noqa: F401, PLC0415
+        from producers.evaluation import Criteria  # noqa: PLC0415
         from sonic_cli.jobs.evaluation import (  # noqa: PLC0415
             EvaluationJob,
             run_evaluation,
@@ -72,6 +92,13 @@ def evaluate(
             truth=tuple(truth),
             events=tuple(events or ()),
             weights=weights,
+            criteria=Criteria(
+                min_pt_gev=min_pt,
+                max_abs_eta=max_eta,
+                max_production_radius_mm=max_radius,
+                min_particle_space_points=min_points,
+                min_candidate_space_points=min_candidate_points,
+            ),
             json=json,
             plot=plot,
             force=force,

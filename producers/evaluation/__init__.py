@@ -4,7 +4,9 @@ Not imported with `producers`: it needs the extra ``plot`` (hist, scipy, matplot
 mplhep), which is loaded when the first interval or plot is made.
 """
 
-from producers.evaluation.counts import BinnedCounts, EvaluationCounts, count_event
+from producers.evaluation.binned import BinnedCounts
+from producers.evaluation.comparison import evaluate
+from producers.evaluation.counts import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.display import EventDisplay, first_display
 from producers.evaluation.edges import (
@@ -13,6 +15,7 @@ from producers.evaluation.edges import (
     production_vertices,
     true_edges,
 )
+from producers.evaluation.hit_weights import challenge_weights, hit_weights
 from producers.evaluation.matching import (
     CandidateMatches,
     match_candidates,
@@ -20,7 +23,8 @@ from producers.evaluation.matching import (
 )
 from producers.evaluation.plot import evaluation_page, write_page
 from producers.evaluation.ratio import Ratio
-from producers.evaluation.report import EvaluationReport, evaluate
+from producers.evaluation.report import EvaluationReport
+from producers.evaluation.trackml_score import TrackMLScore, score_event
 
 __all__ = [
     "BinnedCounts",
@@ -31,14 +35,18 @@ __all__ = [
     "EvaluationReport",
     "EventDisplay",
     "Ratio",
+    "TrackMLScore",
+    "challenge_weights",
     "count_edges",
     "count_event",
     "evaluate",
     "evaluation_page",
     "first_display",
+    "hit_weights",
     "match_candidates",
     "points_of_particles",
     "production_vertices",
+    "score_event",
     "true_edges",
     "write_page",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producers.candidates import TrackCandidates
+from producers.evaluation.binned import BIN_EDGES, BinnedCounts, in_bins, no_bins
 from producers.evaluation.criteria import Criteria, Variable
+from producers.evaluation.hit_weights import hit_weights
 from producers.evaluation.matching import (
     MATCHING_STYLES,
     CandidateMatches,
@@ -17,42 +20,15 @@ from producers.evaluation.matching import (
     match_candidates,
     points_of_particles,
 )
-from producers.readers.truth import TruthEvent
+from producers.evaluation.trackml_score import TrackMLScore, score_event
+from producers.readers.truth import Particles, TruthEvent
 
-__all__ = ["BIN_EDGES", "MAX_SIZE", "BinnedCounts", "EvaluationCounts", "count_event"]
-
-BIN_EDGES: Mapping[Variable, NDArray[np.float64]] = {
-    "pt_gev": np.array([0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 50]),
-    "eta": np.linspace(-4.0, 4.0, 17),
-    "production_radius_mm": np.array([0, 1, 2, 5, 10, 20, 40, 70, 110, 170, 300.0]),
-}
-"""Bins of the efficiency; the last ones take what lies above, too."""
+__all__ = ["MAX_SIZE", "EvaluationCounts", "count_event"]
 
 MAX_SIZE = 30
 """Candidates of so many space points or more are counted together."""
 
 TECHNICAL_SPACE_POINTS = 3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BinnedCounts:
-    """Particles found, of those that there are, in bins of a variable."""
-
-    edges: NDArray[np.float64]
-    passed: NDArray[np.int64]
-    total: NDArray[np.int64]
-
-    def __add__(self, other: BinnedCounts) -> BinnedCounts:
-        return BinnedCounts(
-            self.edges, self.passed + other.passed, self.total + other.total
-        )
-
-
-def _no_bins() -> dict[Variable, BinnedCounts]:
-    return {
-        name: BinnedCounts(edges, *np.zeros((2, len(edges) - 1), dtype=np.int64))
-        for name, edges in BIN_EDGES.items()
-    }
 
 
 def _no_sizes() -> NDArray[np.int64]:
@@ -79,6 +55,13 @@ class EvaluationCounts:
     n_technical, n_technical_found : int
         Particles that pass the cuts with at least 3 space points, and those found
         by double majority.
+    n_physical, n_physical_found : int
+        The same of all particles listed that pass the other cuts, however many space
+        points they left.
+    n_displaced : int
+        Particles that pass the cuts for displaced ones.
+    found_displaced : mapping of str to int
+        By style: those found.
     found : mapping of str to int
         By style of matching: fiducial particles found.
     matched : mapping of str to int
@@ -87,6 +70,12 @@ class EvaluationCounts:
         By style: different particles among these.
     binned : mapping of str to BinnedCounts
         Found by double majority, by variable; the variable's own cut is left out.
+    fakes : mapping of str to BinnedCounts
+        Candidates matched to no particle by double majority, of all, by variable of
+        the particle with most of their space points. Those without one are in no bin.
+    duplicates : mapping of str to BinnedCounts
+        Candidates beyond the first of their particle, of those matched by majority.
+    score : TrackMLScore
     sizes, fake_sizes : ndarray, shape (MAX_SIZE + 1,), int64
         Candidates by number of space points, and those matched to no particle by
         double majority. Small candidates are in `sizes` only.
@@ -99,35 +88,51 @@ class EvaluationCounts:
     n_fiducial: int = 0
     n_technical: int = 0
     n_technical_found: int = 0
+    n_physical: int = 0
+    n_physical_found: int = 0
+    n_displaced: int = 0
+    found_displaced: Mapping[MatchingStyle, int] = field(default_factory=_no_styles)
     found: Mapping[MatchingStyle, int] = field(default_factory=_no_styles)
     matched: Mapping[MatchingStyle, int] = field(default_factory=_no_styles)
     distinct: Mapping[MatchingStyle, int] = field(default_factory=_no_styles)
-    binned: Mapping[Variable, BinnedCounts] = field(default_factory=_no_bins)
+    binned: Mapping[Variable, BinnedCounts] = field(default_factory=no_bins)
+    fakes: Mapping[Variable, BinnedCounts] = field(default_factory=no_bins)
+    duplicates: Mapping[Variable, BinnedCounts] = field(default_factory=no_bins)
+    score: TrackMLScore = field(default_factory=TrackMLScore)
     sizes: NDArray[np.int64] = field(default_factory=_no_sizes)
     fake_sizes: NDArray[np.int64] = field(default_factory=_no_sizes)
 
     def __add__(self, other: EvaluationCounts) -> EvaluationCounts:
-        return EvaluationCounts(
-            n_events=self.n_events + other.n_events,
-            n_space_points=self.n_space_points + other.n_space_points,
-            n_candidates=self.n_candidates + other.n_candidates,
-            n_small_candidates=self.n_small_candidates + other.n_small_candidates,
-            n_fiducial=self.n_fiducial + other.n_fiducial,
-            n_technical=self.n_technical + other.n_technical,
-            n_technical_found=self.n_technical_found + other.n_technical_found,
-            found={s: self.found[s] + other.found[s] for s in MATCHING_STYLES},
-            matched={s: self.matched[s] + other.matched[s] for s in MATCHING_STYLES},
-            distinct={s: self.distinct[s] + other.distinct[s] for s in MATCHING_STYLES},
-            binned={v: self.binned[v] + other.binned[v] for v in BIN_EDGES},
-            sizes=self.sizes + other.sizes,
-            fake_sizes=self.fake_sizes + other.fake_sizes,
-        )
+        sums = {
+            each.name: _sum(getattr(self, each.name), getattr(other, each.name))
+            for each in fields(self)
+        }
+        return EvaluationCounts(**sums)
+
+
+# Any: numbers, arrays, and mappings of them.
+def _sum(first: Any, second: Any) -> Any:
+    if isinstance(first, Mapping):
+        return {name: first[name] + second[name] for name in first}
+    return first + second
 
 
 def count_event(
-    candidates: TrackCandidates, truth: TruthEvent, criteria: Criteria
+    candidates: TrackCandidates,
+    truth: TruthEvent,
+    criteria: Criteria,
+    xyz: NDArray[np.floating] | None = None,
 ) -> EvaluationCounts:
     """Count one event.
+
+    Parameters
+    ----------
+    candidates : TrackCandidates
+    truth : TruthEvent
+    criteria : Criteria
+    xyz : ndarray, shape (n_space_points, 3), floating, optional
+        Positions in mm: without them, an event whose truth has no weights has no
+        TrackML score.
 
     Raises
     ------
@@ -143,11 +148,14 @@ def count_event(
         style: np.isin(particles.particle_id, matches.particle_id[matched])
         for style, matched in is_matched.items()
     }
-    is_fiducial = criteria.passes(particles, n_points)
-    is_technical = criteria.passes(
-        particles, n_points, min_space_points=TECHNICAL_SPACE_POINTS
-    )
     by_double = is_found["double_majority"]
+    is_fiducial = criteria.passes(particles, n_points)
+    is_displaced = criteria.displaced().passes(particles, n_points)
+    is_technical, is_physical = (
+        criteria.passes(particles, n_points, min_space_points=least)
+        for least in (TECHNICAL_SPACE_POINTS, 0)
+    )
+    is_fake = is_large & ~is_matched["double_majority"]
     return EvaluationCounts(
         n_events=1,
         n_space_points=len(truth.particle_id),
@@ -156,39 +164,83 @@ def count_event(
         n_fiducial=int(is_fiducial.sum()),
         n_technical=int(is_technical.sum()),
         n_technical_found=int((is_technical & by_double).sum()),
-        found={s: int((is_found[s] & is_fiducial).sum()) for s in MATCHING_STYLES},
+        n_physical=int(is_physical.sum()),
+        n_physical_found=int((is_physical & by_double).sum()),
+        n_displaced=int(is_displaced.sum()),
+        found_displaced=_n_among(is_found, is_displaced),
+        found=_n_among(is_found, is_fiducial),
         matched={s: int(is_matched[s].sum()) for s in MATCHING_STYLES},
         distinct={s: _n_distinct(matches, is_matched[s]) for s in MATCHING_STYLES},
         binned={
-            name: _in_bins(
-                getattr(particles, name),
-                by_double,
-                criteria.passes(particles, n_points, but=name),
-                edges,
-            )
-            for name, edges in BIN_EDGES.items()
+            name: _efficiency_in_bins(name, particles, n_points, by_double, criteria)
+            for name in BIN_EDGES
         },
-        sizes=_by_size(matches.n_space_points),
-        fake_sizes=_by_size(
-            matches.n_space_points[is_large & ~is_matched["double_majority"]]
+        fakes=_of_best_particles(matches, particles, is_large, is_fake),
+        duplicates=_of_best_particles(
+            matches,
+            particles,
+            is_matched["majority"],
+            _beyond_the_first(matches, is_matched["majority"]),
         ),
+        score=score_event(
+            candidates, matches, truth.particle_id, hit_weights(truth, xyz)
+        ),
+        sizes=_by_size(matches.n_space_points),
+        fake_sizes=_by_size(matches.n_space_points[is_fake]),
     )
+
+
+def _n_among(
+    found: Mapping[MatchingStyle, NDArray[np.bool_]], counted: NDArray[np.bool_]
+) -> dict[MatchingStyle, int]:
+    return {style: int((found[style] & counted).sum()) for style in MATCHING_STYLES}
 
 
 def _n_distinct(matches: CandidateMatches, matched: NDArray[np.bool_]) -> int:
     return len(np.unique(matches.particle_id[matched]))
 
 
-def _in_bins(
-    values: NDArray[np.float64],
+def _efficiency_in_bins(
+    variable: Variable,
+    particles: Particles,
+    n_points: NDArray[np.int64],
     found: NDArray[np.bool_],
-    counted: NDArray[np.bool_],
-    edges: NDArray[np.float64],
+    criteria: Criteria,
 ) -> BinnedCounts:
-    inside = np.minimum(values, np.nextafter(edges[-1], -np.inf))
-    passed, _ = np.histogram(inside[found & counted], edges)
-    total, _ = np.histogram(inside[counted], edges)
-    return BinnedCounts(edges, passed.astype(np.int64), total.astype(np.int64))
+    counted = criteria.passes(particles, n_points, but=variable)
+    values: NDArray[np.float64] = getattr(particles, variable)
+    return in_bins(variable, values[counted], found[counted])
+
+
+def _of_best_particles(
+    matches: CandidateMatches,
+    particles: Particles,
+    counted: NDArray[np.bool_],
+    passed: NDArray[np.bool_],
+) -> dict[Variable, BinnedCounts]:
+    """Candidates in bins of the variables of the particle they have most points of."""
+    counted = counted & np.isin(matches.particle_id, particles.particle_id)
+    by_id = np.argsort(particles.particle_id)
+    row = by_id[
+        np.searchsorted(
+            particles.particle_id, matches.particle_id[counted], sorter=by_id
+        )
+    ]
+    return {
+        name: in_bins(name, getattr(particles, name)[row], passed[counted])
+        for name in BIN_EDGES
+    }
+
+
+def _beyond_the_first(
+    matches: CandidateMatches, matched: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Matched candidates whose particle has another one before them."""
+    candidates = np.flatnonzero(matched)
+    _, first = np.unique(matches.particle_id[candidates], return_index=True)
+    beyond = matched.copy()
+    beyond[candidates[first]] = False
+    return beyond
 
 
 def _by_size(sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,6 +14,10 @@ from sonic_client.errors import ConfigError
 __all__ = ["Criteria", "Variable"]
 
 Variable: TypeAlias = Literal["pt_gev", "eta", "production_radius_mm"]
+
+
+MAX_DISPLACED_RADIUS_MM = 300.0
+"""Particles from further out leave too few space points to be found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,9 @@ class Criteria:
     max_production_radius_mm: float = 10.0
     """Produced closer than this to the beam line."""
 
+    min_production_radius_mm: float = 0.0
+    """Produced at this distance from it, at least."""
+
     min_particle_space_points: int = 7
     """Space points in the event, at least."""
 
@@ -45,6 +52,16 @@ class Criteria:
         for name in ("max_abs_eta", "max_production_radius_mm"):
             if not getattr(self, name) > 0.0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def displaced(self) -> Criteria:
+        """The same cuts, for particles from beyond the largest radius of these."""
+        return replace(
+            self,
+            min_production_radius_mm=self.max_production_radius_mm,
+            max_production_radius_mm=max(
+                MAX_DISPLACED_RADIUS_MM, self.max_production_radius_mm
+            ),
+        )
 
     def passes(
         self,
@@ -75,12 +92,21 @@ class Criteria:
         if but != "eta":
             passes &= np.abs(particles.eta) < self.max_abs_eta
         if but != "production_radius_mm":
-            passes &= particles.production_radius_mm < self.max_production_radius_mm
+            radius_mm = particles.production_radius_mm
+            passes &= radius_mm < self.max_production_radius_mm
+            passes &= radius_mm >= self.min_production_radius_mm
         return passes
 
     def __str__(self) -> str:
         return (
             f"charged, pT > {self.min_pt_gev:g} GeV, |eta| < {self.max_abs_eta:g}, "
             f"at least {self.min_particle_space_points} space points, produced "
-            f"within {self.max_production_radius_mm:g} mm of the beam line"
+            f"{self.region} of the beam line"
         )
+
+    @property
+    def region(self) -> str:
+        """Distances from the beam line, in words."""
+        most = f"within {self.max_production_radius_mm:g} mm"
+        least = self.min_production_radius_mm
+        return f"beyond {least:g} mm and {most}" if least else most

@@ -129,6 +129,18 @@ class EdgeCounts:
         return Ratio(self.n_edges_true, self.n_edges)
 
     @property
+    def target_purity(self) -> Ratio:
+        """Purity as if the true edges of other particles were not there.
+
+        Notes
+        -----
+        acorn, ``edge_classifier_stage.py``: masked purity,
+        TP_target / (P - true edges of no target).
+        """
+        others = self.n_edges_true - self.n_found
+        return Ratio(self.n_found, self.n_edges - others)
+
+    @property
     def same_particle_purity(self) -> Ratio:
         """Pairs on one particle / edges kept (HSF's, for its GNN)."""
         return Ratio(self.n_edges_same_particle, self.n_edges)
@@ -139,6 +151,7 @@ class EdgeCounts:
         return {
             "efficiency": self.efficiency.to_dict(),
             "purity": self.purity.to_dict(),
+            "target_purity": self.target_purity.to_dict(),
             "same_particle_purity": self.same_particle_purity.to_dict(),
         }
 

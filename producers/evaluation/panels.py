@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING
 
 import mplhep
 import numpy as np
-from matplotlib.collections import LineCollection
-from matplotlib.colors import hsv_to_rgb
-from numpy.typing import NDArray
 
+from producers.evaluation.binned import BinnedCounts
+from producers.evaluation.colours import ACCENT, FAKE, MATCHED, OTHER
 from producers.evaluation.counts import MAX_SIZE, EvaluationCounts
 from producers.evaluation.criteria import Variable
-from producers.evaluation.display import EventDisplay
 from producers.evaluation.ratio import intervals
 from producers.evaluation.report import EvaluationReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_display", "draw_efficiency", "draw_fake_rate", "draw_sizes"]
-
-MATCHED, FAKE, ACCENT = "#3f72af", "#d1495b", "#22313f"  # told apart in grey, too
+__all__ = [
+    "draw_efficiency",
+    "draw_fake_rate",
+    "draw_rates",
+    "draw_sizes",
+    "draw_stages",
+]
 
 AXIS_LABELS: Mapping[Variable, str] = {
     "pt_gev": r"particle $p_\mathrm{T}$ [GeV]",
@@ -34,7 +36,7 @@ AXIS_LABELS: Mapping[Variable, str] = {
 def draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) -> None:
     """Efficiency in bins of a variable, with intervals and the cut on it."""
     binned = report.counts.binned[variable]
-    _draw_fractions(axes, binned.passed, binned.total, binned.edges, MATCHED)
+    _draw_fractions(axes, binned, MATCHED)
     criteria = report.criteria
     cuts = {
         "pt_gev": [criteria.min_pt_gev],
@@ -43,30 +45,52 @@ def draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) ->
     }
     for cut in cuts[variable]:
         axes.axvline(cut, color=ACCENT, linestyle=":", linewidth=1.2)
+    # Zoomed in where nothing lies below, with a bin of 0 of 0 not counted.
+    bottom = 0.5 if (binned.passed >= 0.6 * binned.total).all() else 0.0
+    axes.set(ylim=(bottom, 1.05), ylabel="efficiency")
+    axes.axhline(1.0, color="0.8", linewidth=0.8, zorder=0)
+    _set_variable(axes, variable, binned)
+
+
+def draw_rates(axes: Axes, counts: EvaluationCounts, variable: Variable) -> None:
+    """Fake and duplicate rate in bins of the candidate's best particle."""
+    fakes, duplicates = counts.fakes[variable], counts.duplicates[variable]
+    _draw_fractions(axes, fakes, FAKE, label="fake (double majority)")
+    _draw_fractions(
+        axes, duplicates, OTHER, marker="s", label="duplicate (single majority)"
+    )
+    tops = [_top(fakes), _top(duplicates)]
+    axes.set(ylim=(0.0, min(1.05, 1.35 * max(0.04, *tops))), ylabel="rate")
+    axes.legend(frameon=False, loc="upper right", fontsize=9)
+    _set_variable(axes, variable, fakes)
+
+
+def _set_variable(axes: Axes, variable: Variable, binned: BinnedCounts) -> None:
     if variable == "pt_gev":
         axes.set_xscale("log")
         axes.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
     if variable == "production_radius_mm":
         axes.set_xscale("symlog", linthresh=1.0, linscale=0.4)
         axes.set_xticks([0, 1, 10, 100], ["0", "1", "10", "100"])
-    # Zoomed in where nothing lies below, with a bin of 0 of 0 not counted.
-    bottom = 0.5 if (binned.passed >= 0.6 * binned.total).all() else 0.0
-    axes.set(
-        xlim=(binned.edges[0], binned.edges[-1]),
-        ylim=(bottom, 1.05),
-        xlabel=AXIS_LABELS[variable],
-        ylabel="efficiency",
-    )
-    axes.axhline(1.0, color="0.8", linewidth=0.8, zorder=0)
+    axes.set(xlim=(binned.edges[0], binned.edges[-1]), xlabel=AXIS_LABELS[variable])
+
+
+def _top(binned: BinnedCounts) -> float:
+    """Where the bars end, of bins with many; rare ones may leave the frame."""
+    is_frequent = binned.total > 0.01 * binned.total.sum()
+    high = intervals(binned.passed, binned.total)[1][is_frequent]
+    return float(high.max(initial=0.0))
 
 
 def _draw_fractions(
     axes: Axes,
-    passed: NDArray[np.int64],
-    total: NDArray[np.int64],
-    edges: NDArray[np.float64],
+    binned: BinnedCounts,
     colour: str,
+    *,
+    marker: str = "o",
+    label: str | None = None,
 ) -> None:
+    passed, total = binned.passed, binned.total
     low, high = intervals(passed, total)
     has_any = total > 0
     values = np.divide(passed, total, out=np.zeros(len(total)), where=has_any)
@@ -74,12 +98,14 @@ def _draw_fractions(
     errors = np.where(has_any, (values - low, high - values), np.nan)
     mplhep.histplot(
         np.where(has_any, values, np.nan),
-        bins=edges,
+        bins=binned.edges,
         yerr=np.clip(errors, 0.0, None),
         xerr=True,
         histtype="errorbar",
         color=colour,
+        marker=marker,
         markersize=5,
+        label=label,
         ax=axes,
         flow="none",
     )
@@ -111,74 +137,56 @@ def draw_fake_rate(axes: Axes, counts: EvaluationCounts, least: int) -> None:
     """Fraction of fakes among the counted candidates of each size."""
     edges = np.arange(MAX_SIZE + 2, dtype=np.float64) - 0.5
     is_counted = np.arange(MAX_SIZE + 1) >= least
-    total = np.where(is_counted, counts.sizes, 0)
-    _draw_fractions(axes, counts.fake_sizes, total, edges, FAKE)
+    fakes = BinnedCounts(
+        edges, counts.fake_sizes, np.where(is_counted, counts.sizes, 0)
+    )
+    _draw_fractions(axes, fakes, FAKE)
     axes.axvline(least - 0.5, color=ACCENT, linestyle=":", linewidth=1.2)
-    # Rare sizes have long bars, which may leave the frame.
-    is_frequent = total > 0.01 * total.sum()
-    high = intervals(counts.fake_sizes, total)[1][is_frequent]
-    top = max(0.05, float(high.max(initial=0.0)))
     axes.set(
         xlim=(0.5, MAX_SIZE + 0.5),
-        ylim=(0.0, min(1.05, 1.25 * top)),
+        ylim=(0.0, min(1.05, 1.25 * max(0.05, _top(fakes)))),
         xlabel="space points on the candidate (last bin: and more)",
         ylabel="fake rate",
     )
 
 
-def draw_display(axes: Axes, display: EventDisplay, view: str) -> None:
-    """Draw an event in the view ``xy`` or ``rz``, space points joined by candidates."""
-    points = display.xyz[:, :2] if view == "xy" else _signed_rz(display)
-    axes.scatter(points[:, 0], points[:, 1], 1.5, color="0.72", linewidths=0, zorder=1)
-    width = float(np.clip(20.0 / np.sqrt(max(len(display.candidates), 1)), 0.2, 1.0))
-    matched = np.flatnonzero(display.is_counted & display.is_matched)
-    fakes = np.flatnonzero(display.is_counted & ~display.is_matched)
-    axes.add_collection(
-        LineCollection(
-            _lines(points, display, matched), colors=_hues(matched), linewidths=width
-        )
+def draw_stages(axes: Axes, report: EvaluationReport) -> None:
+    """Efficiency and purity of the edges after each stage, above how many there are."""
+    stages = list(report.edges)
+    place = np.arange(len(stages))
+    n_events = max(report.counts.n_events, 1)
+    sizes = axes.twinx()
+    sizes.bar(
+        place,
+        [report.edges[stage].n_edges / n_events for stage in stages],
+        width=0.6,
+        color="0.88",
     )
-    axes.add_collection(
-        LineCollection(
-            _lines(points, display, fakes),
-            colors=FAKE,
-            linewidths=2.0 * width,
-            linestyles="--",
-            zorder=3,
+    sizes.set_yscale("log")
+    sizes.set_ylabel("edges an event (bars)")
+    axes.set_zorder(sizes.get_zorder() + 1)  # the points before the bars
+    axes.patch.set_visible(False)
+    for offset, name, colour, marker in (
+        (-0.12, "efficiency", MATCHED, "o"),
+        (0.0, "purity", FAKE, "s"),
+        (0.12, "target purity", OTHER, "^"),
+    ):
+        ratios = [
+            getattr(report.edges[stage], name.replace(" ", "_")) for stage in stages
+        ]
+        values = np.array([ratio.value for ratio in ratios])
+        ends = np.array([ratio.interval for ratio in ratios]).T
+        axes.errorbar(
+            place + offset,
+            values,
+            np.clip((values - ends[0], ends[1] - values), 0.0, None),
+            fmt=marker,
+            color=colour,
+            markersize=6,
+            label=name,
         )
-    )
-    axes.plot([], [], color=FAKE, linestyle="--", label=f"fake ({len(fakes)})")
-    axes.legend(frameon=True, loc="upper right", fontsize=8)
-    if view == "xy":
-        axes.set(xlabel="x [mm]", ylabel="y [mm]")
-        axes.set_aspect("equal", adjustable="datalim")
-    else:
-        axes.set(xlabel="z [mm]", ylabel="r [mm], up or down as y")
-
-
-def _signed_rz(display: EventDisplay) -> NDArray[np.float64]:
-    """Points in z and r, with the sign of y so that opposite tracks do not overlap.
-
-    A candidate has the sign of its outermost point, or it would jump where it
-    crosses y = 0.
-    """
-    x, y, z = display.xyz.T.astype(np.float64)
-    side = np.copysign(1.0, y)
-    found = display.candidates
-    on_candidate = found.labels >= 0
-    outermost = found.space_points[found.row_splits[1:] - 1]
-    side[on_candidate] = side[outermost][found.labels[on_candidate]]
-    return np.column_stack((z, side * np.hypot(x, y)))
-
-
-def _lines(
-    points: NDArray[np.floating], display: EventDisplay, numbers: NDArray[np.int64]
-) -> list[NDArray[np.floating]]:
-    return [points[display.candidates[int(number)]] for number in numbers]
-
-
-def _hues(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return colours of which neighbouring numbers get distant ones."""
-    hue = 0.1 + 0.7 * (numbers * 0.618034 % 1.0)  # red is for fakes
-    hsv = np.column_stack((hue, np.full(len(hue), 0.85), np.full(len(hue), 0.8)))
-    return np.asarray(hsv_to_rgb(hsv), dtype=np.float64)
+    axes.set_xticks(place, [stage.replace(" ", "\n") for stage in stages])
+    axes.set(xlim=(-0.6, len(stages) - 0.4), ylim=(0.0, 1.3), ylabel="of edges")
+    axes.set_yticks(np.linspace(0.0, 1.0, 6))
+    axes.legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
+    axes.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)

@@ -17,14 +17,14 @@ COVERAGE = 0.682689
 
 
 def intervals(
-    passed: NDArray[np.integer], total: NDArray[np.integer]
+    passed: NDArray[np.number], total: NDArray[np.number]
 ) -> NDArray[np.float64]:
     """Clopper-Pearson intervals of binomial fractions.
 
     Parameters
     ----------
-    passed, total : ndarray, shape (n,), integer
-        0 of 0 is allowed.
+    passed, total : ndarray, shape (n,)
+        Counts, or effective ones with a fraction. 0 of 0 is allowed.
 
     Returns
     -------

@@ -1,22 +1,21 @@
-"""The evaluation of a tracks file, as numbers, rows of text, and JSON."""
+"""An evaluation as numbers, rows of text, and JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from producers.errors import NoEventsError, UnequalEventsError
-from producers.evaluation.counts import BinnedCounts, EvaluationCounts, count_event
-from producers.evaluation.criteria import Criteria
+from producers.evaluation.binned import BinnedCounts
+from producers.evaluation.counts import EvaluationCounts
+from producers.evaluation.criteria import Criteria, Variable
 from producers.evaluation.edges import EdgeCounts
 from producers.evaluation.matching import MATCHING_STYLES, MatchingStyle
 from producers.evaluation.ratio import COVERAGE, Ratio, intervals
-from producers.iteration import iterating
-from producers.readers import TrackEvent, TrackEvents, TruthEvent, TruthEvents
 
-__all__ = ["EvaluationReport", "evaluate"]
+__all__ = ["EvaluationReport"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -47,6 +46,10 @@ class EvaluationReport:
         """Fiducial particles that a candidate is matched to / fiducial particles."""
         return Ratio(self.counts.found[style], self.counts.n_fiducial)
 
+    def displaced_efficiency(self, style: MatchingStyle = "double_majority") -> Ratio:
+        """The same for particles produced further out."""
+        return Ratio(self.counts.found_displaced[style], self.counts.n_displaced)
+
     @property
     def technical_efficiency(self) -> Ratio:
         """The same for all that pass the cuts with at least 3 space points.
@@ -57,6 +60,14 @@ class EvaluationReport:
         3 hits in the input.
         """
         return Ratio(self.counts.n_technical_found, self.counts.n_technical)
+
+    @property
+    def physical_efficiency(self) -> Ratio:
+        """The same for all that the truth lists, whether they left space points or not.
+
+        The files of `sonic simulate` list particles that left at least one.
+        """
+        return Ratio(self.counts.n_physical_found, self.counts.n_physical)
 
     def fake_rate(self, style: MatchingStyle = "double_majority") -> Ratio:
         """Candidates matched to no particle at all / candidates."""
@@ -76,6 +87,18 @@ class EvaluationReport:
         matched = self.counts.matched[style]
         return Ratio(matched - self.counts.distinct[style], matched)
 
+    def stage_efficiencies(self) -> dict[str, Ratio]:
+        """Of the true edges that the stage before kept, the share that each keeps.
+
+        Only of stages that can add none: not of the edges along the candidates.
+        """
+        found = {stage: edges.n_found for stage, edges in self.edges.items()}
+        return {
+            stage: Ratio(found[stage], found[before])
+            for before, stage in pairwise(found)
+            if stage != "tracks"
+        }
+
     # Any: JSON values of several kinds.
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -83,28 +106,45 @@ class EvaluationReport:
         by_style = {
             style: {
                 "efficiency": self.efficiency(style).to_dict(),
+                "displaced_efficiency": self.displaced_efficiency(style).to_dict(),
                 "fake_rate": self.fake_rate(style).to_dict(),
                 "duplicate_rate": self.duplicate_rate(style).to_dict(),
             }
             for style in MATCHING_STYLES
         }
+        of_stage = self.stage_efficiencies()
         return {
             **by_style["double_majority"],
             "technical_efficiency": self.technical_efficiency.to_dict(),
+            "physical_efficiency": self.physical_efficiency.to_dict(),
+            "trackml_score": counts.score.to_dict(),
             "matching": by_style,
-            "efficiency_in_bins": {
-                name: _bins_to_dict(binned) for name, binned in counts.binned.items()
+            "efficiency_in_bins": _all_to_dict(counts.binned),
+            "fake_rate_in_bins": _all_to_dict(counts.fakes),
+            "majority_duplicate_rate_in_bins": _all_to_dict(counts.duplicates),
+            "edges": {
+                stage: {
+                    "edges": edges.n_edges,
+                    **edges.to_dict(),
+                    **(
+                        {"stage_efficiency": of_stage[stage].to_dict()}
+                        if stage in of_stage
+                        else {}
+                    ),
+                }
+                for stage, edges in self.edges.items()
             },
-            "edges": {stage: edges.to_dict() for stage, edges in self.edges.items()},
             "events": counts.n_events,
             "failed_events": self.n_failed_events,
             "space_points": counts.n_space_points,
             "candidates": counts.n_candidates,
             "small_candidates": counts.n_small_candidates,
             "fiducial_particles": counts.n_fiducial,
+            "displaced_particles": counts.n_displaced,
             "candidate_sizes": counts.sizes.tolist(),
             "fake_candidate_sizes": counts.fake_sizes.tolist(),
             "criteria": asdict(self.criteria),
+            "displaced_criteria": asdict(self.criteria.displaced()),
             "interval": f"Clopper-Pearson, {COVERAGE:.1%}",
             "provenance": dict(self.provenance),
         }
@@ -127,18 +167,33 @@ class EvaluationReport:
             ("efficiency (double majority)", str(self.efficiency())),
             ("fake rate", str(self.fake_rate())),
             ("duplicate rate", str(self.duplicate_rate())),
-            ("efficiency (majority)", str(self.efficiency("majority"))),
-            ("duplicate rate (majority)", str(self.duplicate_rate("majority"))),
+            ("efficiency (single majority)", str(self.efficiency("majority"))),
+            ("fake rate (single majority)", str(self.fake_rate("majority"))),
+            ("duplicate rate (single majority)", str(self.duplicate_rate("majority"))),
             ("efficiency (perfect)", str(self.efficiency("perfect"))),
-            ("efficiency (3 space points on)", str(self.technical_efficiency)),
+            ("technical efficiency", f"{self.technical_efficiency} with 3 points on"),
+            ("physical efficiency", f"{self.physical_efficiency} in the truth"),
+            (
+                "efficiency, displaced",
+                f"{self.displaced_efficiency()} produced "
+                f"{self.criteria.displaced().region}",
+            ),
+            ("TrackML score", str(counts.score)),
         ]
         if self.n_failed_events:
             rows.insert(1, ("failed events", f"{self.n_failed_events}, left out"))
+        n_events = max(counts.n_events, 1)
         for stage, edges in self.edges.items():
+            rows.append((f"edges, {stage}", f"{edges.n_edges / n_events:.0f} an event"))
             rows.append((f"edge efficiency, {stage}", str(edges.efficiency)))
             rows.append((f"edge purity, {stage}", str(edges.purity)))
         rows.append(("intervals", f"Clopper-Pearson, {COVERAGE:.1%}"))
         return rows
+
+
+# Any: numbers and None.
+def _all_to_dict(binned: Mapping[Variable, BinnedCounts]) -> dict[str, Any]:
+    return {name: _bins_to_dict(each) for name, each in binned.items()}
 
 
 def _bins_to_dict(binned: BinnedCounts) -> dict[str, list[Any]]:
@@ -155,75 +210,3 @@ def _bins_to_dict(binned: BinnedCounts) -> dict[str, list[Any]]:
         "passed": binned.passed.tolist(),
         "total": binned.total.tolist(),
     }
-
-
-def evaluate(
-    tracks: TrackEvents,
-    truth: TruthEvents,
-    *,
-    criteria: Criteria | None = None,
-    on_event: Callable[[int], None] | None = None,
-) -> EvaluationReport:
-    """Compare the candidates of a job with the truth of its events.
-
-    Events that failed are left out. Events are paired by position, since their
-    numbers need not be unique over files, and the numbers are compared. The truth may
-    go on after the last event of the tracks: a job may have stopped at a number of
-    events.
-
-    Parameters
-    ----------
-    tracks : TrackEvents
-    truth : TruthEvents
-        Of the same inputs in the same order.
-    criteria : Criteria, optional
-    on_event : callable, optional
-        Called with the number of events done.
-
-    Raises
-    ------
-    NoEventsError
-        If there are no tracks of any event.
-    UnequalEventsError
-        If the truth is of other events, of fewer, or of other space points.
-    """
-    criteria = criteria or Criteria()
-    if not len(tracks):
-        raise NoEventsError(f"{tracks.path}: no events in it")
-    if len(truth) < len(tracks):
-        raise UnequalEventsError(
-            f"{tracks.path}: {len(tracks)} events, the truth has {len(truth)}"
-        )
-    total, n_failed = EvaluationCounts(), 0
-    with iterating(tracks) as found_events, iterating(truth) as true_events:
-        pairs = zip(found_events, true_events, strict=False)
-        for entry, (found, event) in enumerate(pairs):
-            if found.is_failed:
-                n_failed += 1
-            else:
-                _require_same_event(tracks, entry, found, event)
-                total += count_event(found.candidates, event, criteria)
-            if on_event is not None:
-                on_event(entry + 1)
-    return EvaluationReport(
-        counts=total,
-        criteria=criteria,
-        n_failed_events=n_failed,
-        provenance=tracks.provenance,
-    )
-
-
-def _require_same_event(
-    tracks: TrackEvents, entry: int, found: TrackEvent, event: TruthEvent
-) -> None:
-    if found.event_id != event.event_id:
-        raise UnequalEventsError(
-            f"{tracks.path}: entry {entry} is event {found.event_id}, "
-            f"in the truth it is event {event.event_id}"
-        )
-    n_labels, n_points = len(found.candidates.labels), len(event.particle_id)
-    if n_labels != n_points:
-        raise UnequalEventsError(
-            f"{tracks.path}: event {found.event_id} (entry {entry}) has "
-            f"{n_labels} space points, in the truth it has {n_points}"
-        )

@@ -79,11 +79,14 @@ class TruthEvent:
         Particle of each space point, in the order of the input; 0 where it is on
         none.
     particles : Particles
+    weight : ndarray, shape (n_space_points,), float64, or None
+        How much each space point counts in the TrackML score, where the files say so.
     """
 
     event_id: int
     particle_id: NDArray[np.uint64]
     particles: Particles
+    weight: NDArray[np.float64] | None = None
 
 
 # Any: numbers of any type.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class EvaluationJob:
     truth: tuple[Path, ...]
     events: tuple[Path, ...] = ()
     weights: Path | None = None
+    criteria: Criteria = field(default_factory=Criteria)
     json: Path | None = None
     plot: Path | None = None
     force: bool = False
@@ -88,26 +89,36 @@ def run_evaluation(job: EvaluationJob) -> EvaluationResult:
     except EdgesNotCountedError as error:
         reason = str(error)
     with progress("evaluate", len(tracks), unit="events") as progressed:
-        report = evaluate(tracks, truth, on_event=progressed)
+        report = evaluate(
+            tracks, truth, events=source, criteria=job.criteria, on_event=progressed
+        )
     if source is not None and pipeline is not None:
-        edges = _stage_edges(pipeline, source, tracks, truth)
+        edges = _stage_edges(pipeline, source, tracks, truth, job.criteria)
         report = replace(report, edges=edges)
     if job.json is not None:
         write_json(job.json, {**report.to_dict(), "edges_not_counted": reason})
     if job.plot is not None:
-        display = None if source is None else first_display(source, tracks, truth)
+        display = (
+            None
+            if source is None
+            else first_display(source, tracks, truth, criteria=job.criteria)
+        )
         write_page(report, job.plot, display)
     return EvaluationResult(report=report, edges_not_counted=reason)
 
 
 def _stage_edges(
-    pipeline: Pipeline, source: EventSource, tracks: TrackEvents, truth: TruthEvents
+    pipeline: Pipeline,
+    source: EventSource,
+    tracks: TrackEvents,
+    truth: TruthEvents,
+    criteria: Criteria,
 ) -> dict[str, EdgeCounts]:
     from sonic_cli.jobs.stage_edges import count_stage_edges  # noqa: PLC0415 - torch
 
     with progress("count edges", len(source), unit="events") as progressed:
         return count_stage_edges(
-            pipeline, _triples(source, tracks, truth), Criteria(), progressed
+            pipeline, _triples(source, tracks, truth), criteria, progressed
         )
 
 

@@ -1,6 +1,7 @@
 """Efficiencies, fakes and duplicates of hand-made events, and their report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from producers import (
 )
 from producers.evaluation import (
     Criteria,
+    EdgeCounts,
     EvaluationCounts,
     EvaluationReport,
     Ratio,
@@ -147,10 +149,64 @@ def test_bins_leave_out_the_cut_on_their_own_variable():
     assert {low: n for low, n in in_bins.items() if n} == {0.0: 1, 3.0: 1}
 
 
-def test_the_last_bin_takes_what_lies_above():
-    binned = report_of(truth_of(particles_of(pt=[800.0]))).counts.binned
+def test_the_outer_bins_take_what_lies_beyond():
+    truth = truth_of(particles_of(pt=[800.0, 2.0, 2.0], eta=[0.0, -6.0, 6.0]))
+
+    binned = report_of(truth).counts.binned
 
     assert binned["pt_gev"].total[-1] == 1
+    assert binned["eta"].total[[0, -1]].tolist() == [1, 1]
+
+
+def test_displaced_particles_are_counted_apart():
+    radius = [9.9, 10.0, 299.0, 300.0]
+    truth = truth_of(particles_of(radius=radius))
+
+    report = report_of(truth, [0] * 8 + [1] * 8 + [-1] * 16)
+
+    assert report.efficiency() == (1, 1)
+    assert report.displaced_efficiency() == (1, 2)
+    assert report.displaced_efficiency("perfect") == (1, 2)
+
+
+def test_physical_efficiency_counts_particles_without_space_points_too():
+    particles = particles_of(pt=[2.0, 2.0, 2.0, 0.5])
+    on = np.repeat(particles.particle_id[:2], [8, 2])  # of the third and fourth none
+    truth = TruthEvent(event_id=0, particle_id=on, particles=particles)
+
+    report = report_of(truth)
+
+    assert report.efficiency() == (1, 1)
+    assert report.technical_efficiency == (1, 1)
+    assert report.physical_efficiency == (1, 3)
+
+
+def test_fakes_are_binned_by_the_particle_with_most_of_their_points():
+    # A particle of 0.4 GeV in two halves of 6, and one of 4 GeV that is found.
+    particles = particles_of(pt=[0.4, 4.0], eta=[1.1, -2.1])
+    truth = truth_of(particles, n_points=12)
+
+    counts = report_of(truth, [0] * 6 + [1] * 6 + [2] * 12).counts
+
+    fakes, duplicates = counts.fakes["pt_gev"], counts.duplicates["pt_gev"]
+    bins = fakes.edges[:-1].tolist()
+    low, high = bins.index(0.3), bins.index(3.0)
+    assert (fakes.passed[low], fakes.total[low]) == (2, 2)
+    assert (fakes.passed[high], fakes.total[high]) == (0, 1)
+    assert (duplicates.passed[low], duplicates.total[low]) == (1, 2)
+    assert (duplicates.passed[high], duplicates.total[high]) == (0, 1)
+    assert fakes.total.sum() == counts.fakes["eta"].total.sum() == 3
+
+
+def test_candidates_on_no_particle_are_fake_but_in_no_bin():
+    particles = particles_of(pt=[2.0])
+    on = np.repeat(np.array([1, 0], dtype=np.uint64), 8)
+    truth = TruthEvent(event_id=0, particle_id=on, particles=particles)
+
+    report = report_of(truth, [0] * 8 + [1] * 8)
+
+    assert report.fake_rate() == (1, 2)
+    assert report.counts.fakes["pt_gev"].total.sum() == 1
 
 
 def test_counts_add_up_over_events():
@@ -242,10 +298,14 @@ def test_the_report_is_plain_json_and_rows_of_text(write_job):
     assert content["efficiency"]["passed"] == content["efficiency"]["total"] == 4
     assert content["matching"]["perfect"]["efficiency"]["value"] == 1.0
     assert content["criteria"]["min_pt_gev"] == 1.0
+    assert content["displaced_criteria"]["min_production_radius_mm"] == 10.0
+    assert content["trackml_score"]["value"] is None
+    assert content["fake_rate_in_bins"]["pt_gev"]["total"][7:9] == [2, 2]
     empty_bin = content["efficiency_in_bins"]["pt_gev"]["value"][0]
     assert empty_bin is None
     rows = dict(report.rows())
     assert rows["efficiency (double majority)"].startswith("1.0000 (+0.0000 -0.3")
+    assert rows["TrackML score"].startswith("not known")
     assert rows["candidates counted"].startswith("4 of at least 5 space points")
 
 
@@ -328,8 +388,38 @@ def test_a_page_leaves_pyplot_and_settings_alone(write_job):
     assert plt.get_fignums() == []
     assert mpl.rcParams == before
     labels = [axes.get_xlabel() for axes in figure.axes]
-    assert labels[1] == r"particle $\eta$"
-    assert len(figure.axes) == 6
+    for variable in (r"$p_\mathrm{T}$ [GeV]", r"$\eta$", "radius [mm]"):
+        assert len([label for label in labels if variable in label]) == 2
+    assert len(figure.axes) == 9
+
+
+def test_a_page_shows_the_edges_of_each_stage_if_they_were_counted(write_job):
+    edges = {
+        "radius graph": EdgeCounts(n_true=9, n_found=8, n_edges=90, n_edges_true=20),
+        "gnn": EdgeCounts(n_true=9, n_found=7, n_edges=10, n_edges_true=10),
+    }
+
+    figure = evaluation_page(replace(evaluate(*write_job()), edges=edges))
+
+    (axes,) = [each for each in figure.axes if each.get_ylabel() == "of edges"]
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names == ["radius\ngraph", "gnn"]
+
+
+def test_each_stage_is_compared_with_the_one_before_it():
+    edges = {
+        "radius graph": EdgeCounts(n_true=9, n_found=8, n_edges=90, n_edges_true=20),
+        "filter": EdgeCounts(n_true=9, n_found=6, n_edges=30, n_edges_true=18),
+    }
+    report = EvaluationReport(
+        counts=EvaluationCounts(n_events=2), criteria=Criteria(), edges=edges
+    )
+
+    assert report.stage_efficiencies() == {"filter": (6, 8)}
+    # Of 30 edges 12 are true ones of particles that do not count.
+    assert edges["filter"].target_purity == (6, 18)
+    assert report.to_dict()["edges"]["filter"]["stage_efficiency"]["passed"] == 6
+    assert dict(report.rows())["edges, radius graph"] == "45 an event"
 
 
 def test_a_page_of_no_candidates_can_be_drawn(write_job, tmp_path):

@@ -79,6 +79,44 @@ def test_tracks_of_the_truth_are_perfect(sonic, sample, perfect_tracks, tmp_path
     assert report["duplicate_rate"]["value"] == 0.0
 
 
+def test_trackml_score_takes_the_positions_of_the_input(
+    sonic, sample, perfect_tracks, tmp_path
+):
+    sonic(
+        *("evaluate", perfect_tracks, "--truth", sample / "truth.root"),
+        *("--events", sample / "events.root", "--json", "eval.json"),
+    )
+
+    score = json.loads((tmp_path / "eval.json").read_text())["trackml_score"]
+    assert score["value"] == pytest.approx(1.0)
+    assert score["events"] == N_EVENTS
+    assert 0.99 < score["low"] < 1.0
+
+
+def test_cuts_can_be_chosen(sonic, sample, perfect_tracks, tmp_path):
+    job = ("evaluate", perfect_tracks, "--truth", sample / "truth.root")
+
+    sonic(*job, "--json", "hard.json")
+    sonic(*job, "--json", "soft.json", "--min-pt", "0.5", "--max-eta", "4")
+
+    hard, soft = (
+        json.loads((tmp_path / name).read_text()) for name in ("hard.json", "soft.json")
+    )
+    assert soft["criteria"]["min_pt_gev"] == 0.5
+    assert soft["fiducial_particles"] > hard["fiducial_particles"] > 0
+    assert soft["displaced_criteria"]["max_abs_eta"] == 4.0
+
+
+def test_cut_that_nothing_passes_is_refused(refused, sample, perfect_tracks):
+    line = refused(
+        *("evaluate", perfect_tracks, "--truth", sample / "truth.root"),
+        *("--max-radius", "0"),
+        status=2,
+    )
+
+    assert "max_production_radius_mm must be above 0" in line
+
+
 def test_edges_are_counted_after_each_stage(sonic, sample, tracks, weights, tmp_path):
     sonic(
         *("evaluate", tracks, "--truth", sample / "truth.root"),

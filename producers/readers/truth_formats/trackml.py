@@ -51,7 +51,11 @@ class TrackMLTruthFile:
         UnreadableFileError
             If a file is damaged.
         """
-        truth = read_csv(self.truth, {"hit_id": np.int64, "particle_id": np.uint64})
+        truth = read_csv(
+            self.truth,
+            {"hit_id": np.int64, "particle_id": np.uint64, "weight": np.float64},
+            optional=("weight",),
+        )
         hits = read_csv(self.hits, {"hit_id": np.int64})["hit_id"]
         order = np.argsort(truth["hit_id"])
         places = np.searchsorted(truth["hit_id"], hits, sorter=order)
@@ -72,6 +76,7 @@ class TrackMLTruthFile:
                     ),
                     charge=table["q"],
                 ),
+                weight=truth["weight"][rows] if "weight" in truth else None,
             )
         ]
 
