@@ -1,5 +1,6 @@
 """Neighbour search against the paper's CPU way, faiss comparing all with all.
 
+And against scipy's tree, which is always there.
 ``pytest benchmarks/test_neighbours.py``. One thread; points of the sample's
 events laid over each other, in the embedding of the bundled weights.
 """
@@ -12,7 +13,7 @@ import torch
 
 import sonic_cli
 from exatrkx_pipeline import bundled_weights, load_weights
-from sonic_cli.bench.baselines import graph_times
+from sonic_cli.bench.baselines import faiss_flat_graph, graph_times, tree_graph
 from sonic_cli.bench.events import read_features
 from sonic_cli.bench.overlay import overlaid
 from sonic_cli.jobs.stage_edges import feature_scale
@@ -21,8 +22,12 @@ N_POINTS = 30_000
 
 
 @pytest.mark.benchmark(group="neighbours")
-def test_radius_graph_against_faiss(benchmark, is_smoke):
-    pytest.importorskip("faiss")
+@pytest.mark.parametrize(
+    "search", [faiss_flat_graph, tree_graph], ids=["faiss", "tree"]
+)
+def test_radius_graph_against_others(benchmark, is_smoke, search):
+    if search is faiss_flat_graph:
+        pytest.importorskip("faiss")
     pipeline = load_weights(bundled_weights())
     sample = Path(sonic_cli.__file__).parent / "sample" / "events.root"
     features = read_features([str(sample)], feature_scale(pipeline))
@@ -35,18 +40,20 @@ def test_radius_graph_against_faiss(benchmark, is_smoke):
     rounds = []
     try:
         benchmark.pedantic(
-            lambda: rounds.append(graph_times(embedded, pipeline.config.graph.r_val)),
+            lambda: rounds.append(
+                graph_times(embedded, pipeline.config.graph.r_val, search)
+            ),
             rounds=1 if is_smoke else 2,
         )
     finally:
         torch.set_num_threads(threads_before)
 
     ours_s = min(each["ours_s"] for each in rounds)
-    faiss_s = min(each["faiss_s"] for each in rounds)
+    other_s = min(each["other_s"] for each in rounds)
     benchmark.extra_info.update(
         n_points=n_points,
         ours_s=ours_s,
-        faiss_s=faiss_s,
-        ratio=faiss_s / ours_s,
+        other_s=other_s,
+        ratio=other_s / ours_s,
         missing_edges=rounds[0]["missing_edges"],
     )

@@ -27,7 +27,7 @@ PIPELINE_EXAMPLES = """\
 [cyan]sonic bench pipeline --input events.root --plot pipeline.png[/cyan]
 
 [cyan]sonic bench pipeline --input events.root --points 1000:600000 --threads 2
---json pipeline.json[/cyan]
+--json pipeline.json --markdown pipeline.md[/cyan]
 """
 EXPORT_EXAMPLES = """\
 [bold]Examples[/bold]
@@ -153,8 +153,14 @@ def pipeline(
     points: Annotated[
         str, typer.Option(metavar="FIRST:LAST", help="Sizes of events.")
     ] = "1000:100000",
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="FIRST:LAST[:STEP]", help="Threads for the events as they are."
+        ),
+    ] = "1:2",
     threads: Annotated[
-        int, typer.Option(min=1, help="Threads that torch computes with.")
+        int, typer.Option(min=1, help="Threads for the sizes and the baselines.")
     ] = 1,
     baseline_points: Annotated[
         int, typer.Option(min=1, help="Size of the event for the baselines.")
@@ -163,14 +169,18 @@ def pipeline(
     weights: Weights = None,
     csv_scale: CsvScale = None,
     json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="File for the tables, as a README has them.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture (png, pdf).")] = None,
     force: Force = False,
 ) -> None:
-    """Measure the pipeline in this process, stage by stage, against event size.
+    """Measure the pipeline in this process: rate, latency, cost against size, memory.
 
-    Larger events are those of the input laid over each other, each turned about the
-    beam. Stages are compared with the same networks as TorchScript, and with faiss
-    where it is installed.
+    Events as they are: by threads that each run whole events, then all in one batch.
+    Sizes: the events laid over each other, each turned about the beam, the last one in
+    part. Baselines: the neighbour search against scipy's tree, and faiss where it is
+    installed; the networks against themselves from TorchScript.
     """
     with one_line_errors():
         with needs_extra("bench"):
@@ -178,30 +188,32 @@ def pipeline(
         with needs_extra("pipeline"):
             from sonic_cli.bench.overlay import parse_sizes  # noqa: PLC0415
             from sonic_cli.bench.pipeline import (  # noqa: PLC0415
-                BASELINE_HEADER,
-                HEADER,
                 PipelineBench,
                 run_pipeline_bench,
             )
+            from sonic_cli.bench.scan import parse_range  # noqa: PLC0415
             from sonic_cli.jobs.tracking import parse_scale  # noqa: PLC0415
 
         report = run_pipeline_bench(
             PipelineBench(
                 files=tuple(events),
                 sizes=parse_sizes(points, "--points"),
+                workers=parse_range(workers, "--workers"),
                 weights=weights,
                 max_events=max_events,
                 csv_scale=parse_scale(csv_scale),
                 threads=threads,
                 baseline_points=baseline_points,
                 json=json,
+                markdown=markdown,
                 plot=plot,
                 force=force,
                 command=this_command(),
             )
         )
-        print_table("pipeline", HEADER, [each.row() for each in report.sizes])
-        print_table("baselines", BASELINE_HEADER, report.baseline_rows())
+        for table in report.tables():
+            print_table(*table)
+        print_line(report.conclusion())
 
 
 def export(

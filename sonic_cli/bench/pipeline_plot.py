@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +9,16 @@ from exatrkx_pipeline.stages import STAGES
 from sonic_cli.errors import needs_extra
 
 if TYPE_CHECKING:
-    from sonic_cli.bench.pipeline import SizeCost
+    from sonic_cli.bench.pipeline_report import PipelineReport
 
 __all__ = ["plot_pipeline"]
 
 
-def plot_pipeline(costs: Sequence[SizeCost], path: Path) -> None:
+def plot_pipeline(report: PipelineReport, path: Path) -> None:
     """Draw seconds by stage against points, seconds against edges, and memory.
+
+    Beside the seconds against edges is a line of slope 1 through the largest event:
+    where points follow it, time is linear in the edges.
 
     Raises
     ------
@@ -25,18 +27,22 @@ def plot_pipeline(costs: Sequence[SizeCost], path: Path) -> None:
     """
     with needs_extra("plot"):
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+    costs = report.sizes
     figure = Figure(figsize=(14.0, 4.2), layout="constrained")
     by_points, by_edges, memory = figure.subplots(1, 3)
     points = [cost.n_points for cost in costs]
     for stage in STAGES:
         seconds = [cost.stages_s[stage] for cost in costs]
-        by_points.plot(points, seconds, marker="o", markersize=4, label=stage)
+        label = stage.replace("_", " ")
+        by_points.plot(points, seconds, marker="o", markersize=4, label=label)
     totals = [cost.total_s for cost in costs]
     by_points.plot(points, totals, color="0.2", linestyle="--", label="all")
     by_points.set(xlabel="space points", ylabel="seconds an event")
     by_points.legend(fontsize=8)
     edges = [cost.n_radius_edges for cost in costs]
-    by_edges.plot(edges, totals, marker="o", markersize=4, label="measured")
+    exponent = report.edge_exponent
+    grows = "measured" if exponent is None else f"measured: edges^{exponent:.2f}"
+    by_edges.plot(edges, totals, marker="o", markersize=4, label=grows)
     if edges and edges[-1]:
         linear = [totals[-1] * n / edges[-1] for n in edges]
         by_edges.plot(edges, linear, color="0.6", linestyle=":", label="linear")
@@ -48,10 +54,16 @@ def plot_pipeline(costs: Sequence[SizeCost], path: Path) -> None:
         marker="o",
         markersize=4,
     )
-    memory.set(xlabel="space points", ylabel="peak memory of the process (GB)")
+    memory.set(xlabel="space points", ylabel="peak memory (GB)")
     for axes in (by_points, by_edges):
         axes.set(xscale="log", yscale="log")
-    memory.set_xscale("log")
+    memory.set(xscale="log", ylim=(0.0, None))
+    machine = report.machine
+    figure.suptitle(
+        f"{machine['processor']}, {report.threads} threads, "
+        f"weights {report.weights_id}",
+        fontsize=9,
+    )
     for axes in (by_points, by_edges, memory):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_cli.bench.baselines import faiss_flat_graph, has_faiss
+from sonic_cli.bench.baselines import GRAPH_SEARCHES, faiss_flat_graph, has_faiss
 from sonic_cli.bench.overlay import overlaid, parse_sizes, plan_sizes
+from sonic_cli.bench.peak_memory import with_peak_memory
+from sonic_cli.bench.pipeline_report import SizeCost, edge_exponent
 from sonic_client import ConfigError
 
 SCALE = math.pi
@@ -68,38 +70,84 @@ def test_other_sizes_are_refused_by_their_option(text):
         parse_sizes(text, "--points")
 
 
-@pytest.mark.skipif(not has_faiss(), reason="no faiss")
-def test_faiss_finds_the_same_edges():
+@pytest.mark.parametrize("name", GRAPH_SEARCHES)
+def test_baselines_find_the_same_edges(name):
     from exatrkx_pipeline.neighbours import radius_graph
 
+    if GRAPH_SEARCHES[name] is faiss_flat_graph and not has_faiss():
+        pytest.skip("no faiss")
     points = np.random.default_rng(1).normal(size=(400, 8)).astype(np.float32)
 
-    np.testing.assert_array_equal(
-        faiss_flat_graph(points, 1.5), radius_graph(points, 1.5)
+    edges = GRAPH_SEARCHES[name](points, 1.5)
+
+    np.testing.assert_array_equal(edges, radius_graph(points, 1.5))
+
+
+def cost(n_points, n_edges, total_s):
+    return SizeCost(
+        n_points=n_points,
+        n_radius_edges=n_edges,
+        n_filtered_edges=n_edges // 2,
+        stages_s={"filter": total_s / 2, "gnn": total_s / 3},
+        total_s=total_s,
+        peak_memory_bytes=10**9,
     )
 
 
-def test_report_has_every_stage_size_and_baseline(sonic, sample, weights, tmp_path):
+def test_exponent_is_that_of_the_power_law_of_large_events():
+    # 1 us an edge to the power of 1.25; what is small costs something in any case.
+    sizes = [cost(n, 9 * n, 1e-6 * (9 * n) ** 1.25) for n in (10_000, 50_000, 90_000)]
+
+    assert edge_exponent([cost(100, 900, 5.0), *sizes]) == pytest.approx(1.25)
+
+
+def test_one_size_has_no_exponent():
+    assert edge_exponent([cost(10_000, 1_000, 1.0)]) is None
+    assert edge_exponent([cost(10_000, 0, 1.0), cost(20_000, 9, 1.0)]) is None
+
+
+def test_peak_memory_is_that_of_the_call():
+    def hold():
+        return np.ones(40_000_000, dtype=np.uint8).sum()
+
+    (total, large), (_, small) = with_peak_memory(hold), with_peak_memory(lambda: None)
+
+    assert total == 40_000_000
+    assert large > 40_000_000
+    assert small <= large
+
+
+def test_report_has_every_way_stage_size_and_baseline(sonic, sample, weights, tmp_path):
     report, plot = tmp_path / "pipeline.json", tmp_path / "pipeline.png"
+    tables = tmp_path / "pipeline.md"
 
     done = sonic(
         "bench", "pipeline", "--input", sample / "events.root", "--max-events", 2,
         "--weights", weights,
         "--points", "200:1000", "--baseline-points", 300,
-        "--json", report, "--plot", plot,
+        "--json", report, "--plot", plot, "--markdown", tables,
     )  # fmt: skip
 
     assert done.exit_code == 0, done.output
     figures = json.loads(report.read_text())
+    ways = [(each["way"], each["threads"]) for each in figures["rates"]]
+    assert ways == [(way, n) for way in ("one by one", "in one batch") for n in (1, 2)]
+    assert all(each["events_per_s"] > 0.0 for each in figures["rates"])
+    assert 0.0 < figures["rates"][0]["p50_s"] <= figures["rates"][0]["p95_s"]
     assert [each["n_points"] for each in figures["sizes"]] == [200, 300, 1_000]
-    for cost in figures["sizes"]:
-        assert cost["n_radius_edges"] >= cost["n_filtered_edges"]
-        assert 0.0 < sum(cost["stages_s"].values()) <= cost["total_s"]
-        assert cost["peak_memory_bytes"] > 0
-    assert {"filter", "gnn"} <= figures["baselines"].keys()
-    # Of logits, relative to their scale.
-    assert figures["baselines"]["gnn"]["difference"] < 5e-4
-    assert figures["baselines"]["filter"]["difference"] < 5e-4
+    for size in figures["sizes"]:
+        assert size["n_radius_edges"] >= size["n_filtered_edges"]
+        assert 0.0 < sum(size["stages_s"].values()) <= size["total_s"]
+        assert size["peak_memory_bytes"] > 0
+    assert {each["stage"] for each in figures["baselines"]} >= {
+        "neighbours", "filter", "gnn",
+    }  # fmt: skip
+    for baseline in figures["baselines"]:  # logits relative to their scale; no edges
+        assert baseline["difference"] < 5e-4
     assert figures["machine"]["cores"]
-    assert figures["batch"].keys() == {"one_by_one", "together"}
+    assert figures["edge_exponent"] is not None
     assert plot.read_bytes().startswith(b"\x89PNG")
+    written = tables.read_text()
+    assert "| 1,000 |" in written
+    assert str(figures["machine"]["processor"]) in written
+    assert written.count("\n| --- |") == 3

@@ -1,0 +1,85 @@
+"""Rate and latency of the events as they are, by threads and as one batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from exatrkx_pipeline import Pipeline
+from sonic_cli.bench.events import Features
+from sonic_cli.bench.pipeline_report import EventRate
+
+__all__ = ["event_rates", "torch_threads"]
+
+T = TypeVar("T")
+
+PASSES = 3
+LONG_PASS_S = 5.0
+"""A pass that takes longer is not repeated."""
+
+
+def event_rates(
+    pipeline: Pipeline, features: Features, threads: Sequence[int]
+) -> Iterator[EventRate]:
+    """Each way with each number of threads, after an event to warm up.
+
+    One by one, each thread runs whole events, and torch computes with one thread, as
+    in an event-processing framework; a batch is one call, with as many threads of
+    torch's.
+    """
+    for n_threads in threads:
+        with torch_threads(1), ThreadPoolExecutor(n_threads) as workers:
+            list(workers.map(pipeline.labels, features[:n_threads]))
+            best_s, latencies = _best_pass(
+                lambda: list(workers.map(partial(_seconds, pipeline.labels), features))
+            )
+        yield EventRate(
+            way="one by one",
+            threads=n_threads,
+            events_per_s=len(features) / best_s,
+            p50_s=float(np.quantile(latencies, 0.5)),
+            p95_s=float(np.quantile(latencies, 0.95)),
+        )
+    for n_threads in threads:
+        with torch_threads(n_threads):
+            best_s, _ = _best_pass(lambda: [_seconds(pipeline.labels_of, features)])
+        yield EventRate(
+            way="in one batch",
+            threads=n_threads,
+            events_per_s=len(features) / best_s,
+        )
+
+
+@contextmanager
+def torch_threads(n_threads: int) -> Iterator[None]:
+    """Let torch compute with so many threads within the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _best_pass(run: Callable[[], list[float]]) -> tuple[float, list[float]]:
+    """Seconds of the best pass, and the latencies of all."""
+    passes_s: list[float] = []
+    latencies: list[float] = []
+    while len(passes_s) < PASSES and max(passes_s, default=0.0) < LONG_PASS_S:
+        start = time.perf_counter()
+        latencies += run()
+        passes_s.append(time.perf_counter() - start)
+    return min(passes_s), latencies
+
+
+def _seconds(call: Callable[[T], object], argument: T) -> float:
+    start = time.perf_counter()
+    call(argument)
+    return time.perf_counter() - start

@@ -1,0 +1,179 @@
+"""What `sonic bench pipeline` measured: plain values, tables, markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "BASELINE_HEADER",
+    "RATE_HEADER",
+    "SIZE_HEADER",
+    "Baseline",
+    "EventRate",
+    "PipelineReport",
+    "SizeCost",
+]
+
+RATE_HEADER = ("events as they are", "threads", "events/s", "p50", "p95")
+SIZE_HEADER = (
+    "points",
+    "edges",
+    "after the filter",
+    "total",
+    "per edge",
+    "peak memory",
+    "most in",
+)
+BASELINE_HEADER = ("stage", "baseline", "ours", "baseline's", "ratio")
+
+FEWEST_POINTS = 10_000
+"""Smaller events do not tell how time grows: what each costs anyway is still seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRate:
+    """The events of the input, in the best of several passes."""
+
+    way: str
+    """``one by one``: threads that each run whole events; or ``in one batch``."""
+
+    threads: int
+    events_per_s: float
+    p50_s: float | None = None
+    p95_s: float | None = None
+    """Of an event, over all passes; a batch has no latency of an event."""
+
+    def row(self) -> tuple[str, ...]:
+        """One row of a table: see `RATE_HEADER`."""
+        latencies = (self.p50_s, self.p95_s)
+        return (
+            self.way,
+            str(self.threads),
+            f"{self.events_per_s:.1f}",
+            *("" if each is None else f"{each * 1e3:.1f} ms" for each in latencies),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeCost:
+    """One event of a size, after a smaller one to warm up."""
+
+    n_points: int
+    n_radius_edges: int
+    n_filtered_edges: int
+    stages_s: dict[str, float]
+    total_s: float
+    peak_memory_bytes: int
+    """Of the process, while it ran."""
+
+    def row(self) -> tuple[str, ...]:
+        """One row of a table: see `SIZE_HEADER`."""
+        slowest = max(self.stages_s, key=self.stages_s.__getitem__)
+        per_edge = self.total_s / max(self.n_radius_edges, 1)
+        return (
+            f"{self.n_points:,}",
+            f"{self.n_radius_edges:,}",
+            f"{self.n_filtered_edges:,}",
+            f"{self.total_s:.3f} s",
+            f"{per_edge * 1e6:.2f} us",
+            f"{self.peak_memory_bytes / 1e9:.2f} GB",
+            f"{slowest} {self.stages_s[slowest] / self.total_s:.0%}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A stage against another way of doing the same, the better of two tries each."""
+
+    stage: str
+    name: str
+    """Of the other way, such as ``faiss IndexFlatL2, k = 500``."""
+
+    ours_s: float
+    baseline_s: float
+    difference: float
+    """Of logits, relative to the largest one; of a graph, edges it lacks."""
+
+    def row(self) -> tuple[str, ...]:
+        """One row of a table: see `BASELINE_HEADER`."""
+        return (
+            self.stage,
+            self.name,
+            f"{self.ours_s:.3f} s",
+            f"{self.baseline_s:.3f} s",
+            f"{self.baseline_s / self.ours_s:.1f}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineReport:
+    """All figures, and what they were made with."""
+
+    command: str
+    machine: dict[str, Any]
+    weights_id: str
+    threads: int
+    rates: tuple[EventRate, ...]
+    sizes: tuple[SizeCost, ...]
+    baseline_points: int
+    baselines: tuple[Baseline, ...]
+
+    @property
+    def edge_exponent(self) -> float | None:
+        """Power of the number of edges that the time grows as; None of one size.
+
+        By least squares in logarithms, over the events of 10,000 points and more, or
+        over all where there are not two of these.
+        """
+        return edge_exponent(self.sizes)
+
+    # Any: JSON values of several kinds.
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"edge_exponent": self.edge_exponent}
+
+    def tables(self) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
+        """Title, header and rows of each table."""
+        return [
+            ("events", RATE_HEADER, [each.row() for each in self.rates]),
+            ("sizes", SIZE_HEADER, [each.row() for each in self.sizes]),
+            (
+                f"baselines, {self.baseline_points:,} points",
+                BASELINE_HEADER,
+                [each.row() for each in self.baselines],
+            ),
+        ]
+
+    def conclusion(self) -> str:
+        """One line: how time grows with size, and on what machine."""
+        machine = self.machine
+        exponent = self.edge_exponent
+        grows = "" if exponent is None else f"time grows as edges^{exponent:.2f}; "
+        return (
+            f"{grows}{machine['cores']} cores of {machine['processor']}, "
+            f"{self.threads} threads, load {machine['load_before']:.1f} before"
+        )
+
+    def markdown(self) -> str:
+        """The tables for a README, with the command and the machine they are from."""
+        parts = [f"`{self.command}`: {self.conclusion()}."]
+        for _, header, rows in self.tables():
+            lines = [header, ["---"] * len(header), *rows]
+            parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        return "\n\n".join(parts) + "\n"
+
+
+def edge_exponent(sizes: Sequence[SizeCost]) -> float | None:
+    """See `PipelineReport.edge_exponent`."""
+    with_edges = [size for size in sizes if size.n_radius_edges > 0]
+    large = [size for size in with_edges if size.n_points >= FEWEST_POINTS]
+    of_interest = large if len(large) > 1 else with_edges
+    if len(of_interest) < 2:
+        return None
+    edges = np.log([size.n_radius_edges for size in of_interest])
+    seconds = np.log([size.total_s for size in of_interest])
+    return float(np.polyfit(edges, seconds, 1)[0])
