@@ -146,21 +146,26 @@ class CandidateChunk(Sequence[TrackCandidates]):
         """
         on_any = np.flatnonzero(components >= 0)
         numbers = within_events(components, point_splits)
-        if len(on_any) < len(components):
-            numbers = numbers[on_any]
+        is_on_one = len(on_any) == len(components)  # all of them: most models' way
+        numbers = numbers if is_on_one else numbers[on_any]
         counts = np.bincount(numbers)
         rank, kept, first = number_by_first_point(
             numbers, on_any, counts >= max(min_space_points, 1)
         )
+        if not is_on_one:
+            all_ranks = np.full(len(components), -1, dtype=np.int64)
+            all_ranks[on_any] = rank
+            rank = all_ranks
         # Ordered by their first space point, candidates are ordered by event.
         candidate_splits = np.searchsorted(first, point_splits)
         is_kept = rank >= 0
-        points, candidate = on_any[is_kept], rank[is_kept]
-        n_points = np.diff(point_splits)
-        before = np.repeat(candidate_splits[:-1], n_points)
-        labels = np.full(len(components), -1, dtype=np.int64)
-        labels[points] = candidate - before[points]
-        outward = points[outward_order(candidate, squared_distance(xyz)[points])]
+        labels = rank - np.repeat(candidate_splits[:-1], np.diff(point_splits))
+        labels[~is_kept] = -1
+        points = np.flatnonzero(is_kept)
+        distance2 = squared_distance(xyz)
+        if len(points) < len(rank):
+            rank, distance2 = rank[points], distance2[points]
+        outward = points[outward_order(rank, distance2)]
         sizes = counts[kept]
         n_members = np.add.reduceat(np.append(sizes, 0), candidate_splits[:-1])
         n_members[np.diff(candidate_splits) == 0] = 0  # where reduceat sums nothing

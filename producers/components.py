@@ -79,7 +79,7 @@ def number_by_first_point(
     kept = kept[np.argsort(first[kept])]
     ranks = np.full(len(is_kept), -1, dtype=np.int64)
     ranks[kept] = np.arange(len(kept))
-    return ranks[numbers], kept, first[kept]
+    return ranks.take(numbers), kept, first[kept]
 
 
 def squared_distance(xyz: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def outward_order(
     Parameters
     ----------
     candidate : ndarray, shape (n,), int64
-        From zero; fewer than 2^33.
+        From zero; fewer than 2^32.
     distance2 : ndarray, shape (n,), float64
         Squared distances.
 
@@ -111,27 +111,25 @@ def outward_order(
     """
     # A sum beyond float32 is infinite, which is in order too: ties are looked into.
     with np.errstate(over="ignore"):
-        bits = distance2.astype(np.float32).view(np.uint32)
-    keys = (candidate.astype(np.uint64) << np.uint64(_DISTANCE_BITS)) | bits
-    order, in_order = _sorted_places(keys)
-    is_tied = np.zeros(len(order) + 1, dtype=np.bool_)
-    is_tied[1:-1] = in_order[1:] == in_order[:-1]
-    tied = np.flatnonzero(is_tied[1:] | is_tied[:-1])
-    if tied.size:
+        bits = distance2.astype(np.float32).view(np.int32).astype(np.int64)
+    order, in_order = _sorted_places((candidate << _DISTANCE_BITS) | bits)
+    is_tied = in_order[1:] == in_order[:-1]
+    if is_tied.any():
+        tied = np.flatnonzero(np.append(is_tied, False) | np.append(False, is_tied))
         rows = order[tied]
         order[tied] = rows[np.lexsort((rows, distance2[rows], in_order[tied]))]
     return order
 
 
 def _sorted_places(
-    keys: NDArray[np.uint64],
-) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Return where the sorted keys were, and the sorted keys."""
-    place_bits = np.uint64(max(len(keys).bit_length(), 1))
-    if len(keys) and int(keys.max()).bit_length() + int(place_bits) <= 64:
-        with_place = (keys << place_bits) | np.arange(len(keys), dtype=np.uint64)
-        with_place.sort()
-        places = with_place & np.uint64((1 << int(place_bits)) - 1)
-        return places.astype(np.int64), with_place >> place_bits
+    keys: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the sorted keys, none negative, were, and the sorted keys."""
+    place_bits = len(keys).bit_length()
+    if len(keys) and int(keys.max()).bit_length() + place_bits < 64:
+        keys <<= place_bits
+        keys |= np.arange(len(keys))
+        keys.sort()
+        return keys & ((1 << place_bits) - 1), keys >> place_bits
     order = np.argsort(keys)
     return order, keys[order]

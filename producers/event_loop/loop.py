@@ -24,7 +24,7 @@ from producers.event_loop.step import MappingClient, Step, open_steps, plan_step
 from producers.event_loop.streaming import iterate_in_thread
 from producers.event_loop.times import LoopTimes, Stopwatch
 from producers.iteration import iterating
-from producers.producer import ChunkPreparing, Producer
+from producers.producer import Producer
 from sonic_client import JobSummary
 from sonic_client.errors import ConfigError
 
@@ -33,8 +33,10 @@ __all__ = ["EventLoop", "Sink"]
 EventT = TypeVar("EventT", bound=AnyEvent)
 ProductT = TypeVar("ProductT")
 
-ROWS_PER_PART = 2**14
-"""Space points that are worked on at once: more no longer fit a processor's cache."""
+ROWS_PER_PART = 2**13
+"""Space points that are worked on at once: their columns, 64 kB each, fit a processor's
+cache, and are of a size that the allocator keeps. Columns of 128 kB and more come from
+the system each time, whose pages cost more than the work on them."""
 
 EVENTS_PER_PART = 128
 """Events that are handed out at once, and lost at once by a kill, if they are small."""
@@ -276,8 +278,8 @@ class EventLoop(Generic[EventT, ProductT]):
     def _prepared(self, part: LoopChunk[EventT]) -> LoopChunk[EventT]:
         before = self._watch.switch("acquire")
         for step in self._steps:
-            if isinstance(step.producer, ChunkPreparing):
-                part = step.producer.prepare(part)
+            if step.prepares_chunks:
+                part = step.producer.prepare(part)  # type: ignore[attr-defined]  # is ChunkPreparing
         self._watch.switch(before)
         return part
 

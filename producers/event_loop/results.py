@@ -11,7 +11,6 @@ from producers.base import LoopChunk
 from producers.chunk_result import ChunkResult, FailurePolicy
 from producers.event_loop.flights import Flight
 from producers.event_loop.step import Step
-from producers.producer import ChunkProducing
 
 __all__ = ["result_of"]
 
@@ -26,8 +25,8 @@ def result_of(
     products: dict[str, Sequence[Any]] = {}
     for step in steps:
         kept = [flight.kept.get(step.name) for flight in flights]
-        if step.makes_chunks and isinstance(step.producer, ChunkProducing):
-            products[step.name] = step.producer.produce_chunk(chunk, kept)
+        if step.makes_chunks:
+            products[step.name] = step.producer.produce_chunk(chunk, kept)  # type: ignore[attr-defined]  # is ChunkProducing
         else:
             products[step.name] = kept
     return ChunkResult(

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
-from producers.producer import ChunkProducing, Producer
+from producers.producer import ChunkPreparing, ChunkProducing, Producer
 from producers.triton_producer import TritonProducer
 from sonic_client import Client
 from sonic_client.errors import ConfigError
@@ -45,6 +45,8 @@ class Step:
         Whether a later step needs this one's products; the loop finds out.
     makes_chunks : bool
         Whether its products are made for a chunk at once; the loop finds out.
+    prepares_chunks : bool
+        Whether it prepares chunks; the loop finds out.
     """
 
     # Any: events and products of the producer's own kinds.
@@ -54,6 +56,7 @@ class Step:
     needs: tuple[str, ...] = ()
     is_needed: bool = False
     makes_chunks: bool = False
+    prepares_chunks: bool = False
 
 
 def plan_steps(
@@ -98,8 +101,12 @@ def plan_steps(
 
 def _with_form(step: Step, is_needed: bool) -> Step:
     # Asked once: the check of a protocol takes longer than the work on an event.
-    makes_chunks = isinstance(step.producer, ChunkProducing) and not is_needed
-    return replace(step, is_needed=is_needed, makes_chunks=makes_chunks)
+    return replace(
+        step,
+        is_needed=is_needed,
+        makes_chunks=isinstance(step.producer, ChunkProducing) and not is_needed,
+        prepares_chunks=isinstance(step.producer, ChunkPreparing),
+    )
 
 
 def _named(given: Any, client: MappingClient | None) -> Step:

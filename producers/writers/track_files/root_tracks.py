@@ -18,12 +18,10 @@ from producers.writers.table import COMPRESSION, RootForm
 
 __all__ = ["TRACK_FORMATS"]
 
-LABELS = {"event": "int64", "is_failed": "bool", "sp_label": "var * int32"}
-CANDIDATES = {
-    "event": "int64",
-    "n_space_points": "var * int32",
-    "sp_index": "var * int32",
-}
+# Not as texts, which awkward takes milliseconds to understand.
+LISTS = ak.types.ListType(ak.types.NumpyType("int32"))
+LABELS = {"event": "int64", "is_failed": "bool", "sp_label": LISTS}
+CANDIDATES = {"event": "int64", "n_space_points": LISTS, "sp_index": LISTS}
 
 
 class RootTracks:
