@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -99,6 +100,50 @@ def plan_groups(
         n_points += size
     if start < len(sizes):
         yield range(start, len(sizes))
+
+
+def plan_shares(
+    groups: Sequence[range],
+    sizes: Sequence[int],
+    n_threads: int,
+    points_together: int = POINTS_TOGETHER,
+) -> Iterator[list[tuple[int, int]]]:
+    """Groups that are computed at the same time, one share by each thread.
+
+    Parameters
+    ----------
+    groups : sequence of range
+        Positions of each group's events.
+    sizes : sequence of int
+        Space points of each event.
+    n_threads : int
+        Most shares at a time.
+    points_together : int
+        A group of more points is computed alone, by all threads: two large events at a
+        time would need the memory of both.
+
+    Yields
+    ------
+    list of (first, end)
+        Ranges of groups of about as many points each; one range at least.
+    """
+    n_points = [sum(sizes[i] for i in group) for group in groups]
+    is_large = [n > points_together for n in n_points]
+    start = 0
+    while start < len(groups):
+        if is_large[start] or n_threads == 1:
+            yield [(start, start + 1)]
+            start += 1
+            continue
+        stop = start
+        while stop < len(groups) and not is_large[stop]:
+            stop += 1
+        ends = np.cumsum(n_points[start:stop])
+        wanted = ends[-1] * np.arange(1, n_threads) / n_threads
+        cuts = start + 1 + np.searchsorted(ends, wanted)
+        borders = [start, *np.minimum(cuts, stop).tolist(), stop]
+        yield [(a, b) for a, b in pairwise(borders) if a < b]
+        start = stop
 
 
 def _checked(features: NDArray[np.float32], n_features: int) -> NDArray[np.float32]:

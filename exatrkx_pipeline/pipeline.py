@@ -10,7 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exatrkx_pipeline.event_groups import POINTS_TOGETHER, EventGroup, plan_groups
+from exatrkx_pipeline.edge_ranges import run_over
+from exatrkx_pipeline.event_groups import (
+    POINTS_TOGETHER,
+    EventGroup,
+    plan_groups,
+    plan_shares,
+)
 from exatrkx_pipeline.graph_construction import (
     MAX_EDGES,
     MAX_RADIUS_EDGES,
@@ -78,6 +84,9 @@ class Pipeline(NetworkStages):
     ) -> list[NDArray[np.int64]]:
         """`labels` of each event; small events are computed together.
 
+        With more than one of torch's threads, groups of small events are shared out
+        among so many; a large event has them all for itself.
+
         Neighbours are searched within each event. The graphs stand side by side in the
         networks, where on the CPU an edge is computed as if it were alone: labels are
         those of `labels`. TorchScript networks get events one by one.
@@ -88,10 +97,17 @@ class Pipeline(NetworkStages):
             As `labels` does, if any event is wrong.
         """
         clock = clock or StageClock()
-        together = 0 if self.has_script else POINTS_TOGETHER
-        labels: list[NDArray[np.int64]] = []
-        for group in plan_groups([len(event) for event in events], together):
-            labels += self._labels_together([events[i] for i in group], clock)
+        sizes = [len(event) for event in events]
+        groups = list(plan_groups(sizes, 0 if self.has_script else POINTS_TOGETHER))
+        labels: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(events)
+
+        def compute(first: int, end: int) -> None:
+            for group in groups[first:end]:
+                members = slice(group.start, group.stop)
+                labels[members] = self._labels_together(events[members], clock)
+
+        for shares in plan_shares(groups, sizes, torch.get_num_threads()):
+            run_over(shares, compute)
         return labels
 
     def _labels_together(
