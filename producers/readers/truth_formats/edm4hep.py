@@ -23,8 +23,16 @@ from producers.readers.truth_event import Particles, TruthEvent
 __all__ = ["TRUTH_FORMAT", "Edm4hepTruthFile"]
 
 METADATA = "podio_metadata"
-# podio, doc/storage_details.md.
-INFO = "events___CollectionTypeInfo"
+# Where podio keeps the names and ids of collections: doc/storage_details.md; before, in
+# RNTuples as src/RNTupleWriter.cc had it until podio 1.3, in TTrees as members of its
+# class CollectionIDTable.
+INFO, TABLE = "events___CollectionTypeInfo", "events___idTable"
+NAMES_AND_IDS = (
+    (f"{INFO}.name", f"{INFO}.collectionID"),
+    ("events_collectionNames", TABLE),
+    (f"{TABLE}.m_names", f"{TABLE}.m_collectionIDs"),
+    (f"{TABLE}/m_names", f"{TABLE}/m_collectionIDs"),
+)
 NUMBERS = (
     *("vertex.x", "vertex.y", "vertex.z"),
     *("momentum.x", "momentum.y", "momentum.z"),
@@ -227,9 +235,12 @@ class _Edm4hep:
 def _collection_ids(path: Location) -> dict[str, int]:
     with open_root(path) as file:
         table = file.table(METADATA)
-        names = table.texts(f"{INFO}.name")
-        (ids,) = table.lists([f"{INFO}.collectionID"], 0, 1)
-    return dict(zip(names, ids.values.tolist(), strict=True))
+        for names, ids in NAMES_AND_IDS:
+            if {names, ids} <= set(table.columns):
+                (numbers,) = table.lists([ids], 0, 1)
+                found = zip(table.texts(names), numbers.values.tolist(), strict=True)
+                return dict(found)
+    raise SchemaError(path, "podio's metadata do not name the collections")
 
 
 TRUTH_FORMAT = _Edm4hep()

@@ -333,7 +333,32 @@ def object_ids(pairs_by_event):
     )
 
 
-def edm4hep_with_truth(hits, folder, *, names=("_{}_from", "_{}_to", "_{}_particle")):
+NEW_REFERENCES = ("_{}_from", "_{}_to", "_{}_particle")
+
+
+def collection_type_info(ids):
+    info = [{"name": name, "collectionID": number} for name, number in ids.items()]
+    return {"events___CollectionTypeInfo": ak.Array([info])}
+
+
+def names_and_ids(ids):
+    """As podio wrote them to RNTuples until 1.3."""
+    numbers = ak.values_astype(ak.Array([list(ids.values())]), np.uint32)
+    return {
+        "events_collectionNames": ak.Array([list(ids)]),
+        "events___idTable": numbers,
+    }
+
+
+def collection_id_table(ids):
+    """The members of podio's class, as it wrote them before."""
+    return {"events___idTable": ak.Array([{"m_names": list(ids),
+            "m_collectionIDs": list(ids.values())}])}  # fmt: skip
+
+
+def edm4hep_with_truth(
+    hits, folder, *, names=NEW_REFERENCES, metadata=collection_type_info
+):
     """A link for each hit that is no noise, to the simulated hit of the same row."""
     ids = {"InnerHits": 4_000_000_001, "TrackerHits": 7, "SimHits": 3, "MCParticles": 9}
     where = [("InnerHits", 0), *(("TrackerHits", row) for row in range(9))]
@@ -360,11 +385,10 @@ def edm4hep_with_truth(hits, folder, *, names=("_{}_from", "_{}_to", "_{}_partic
             [[(int(row), ids["MCParticles"]) for row in p] for p in hits.particle]
         ),
     }
-    info = [{"name": name, "collectionID": number} for name, number in ids.items()]
     path = folder / "edm4hep.root"
     with uproot.recreate(path) as file:
         file["events"] = columns
-        file["podio_metadata"] = {"events___CollectionTypeInfo": ak.Array([info])}
+        file["podio_metadata"] = metadata(ids)
     return [path]
 
 
@@ -451,7 +475,12 @@ TRUTH_WRITERS = {
     "GNN4ITk": gnn4itk_with_truth,
     "ColliderML": colliderml,
     "EDM4hep": edm4hep_with_truth,
-    "old EDM4hep": lambda h, f: edm4hep_with_truth(h, f, names=OLD_REFERENCES),
+    "old EDM4hep": lambda h, f: edm4hep_with_truth(
+        h, f, names=OLD_REFERENCES, metadata=collection_id_table
+    ),
+    "EDM4hep of podio 1.3": lambda h, f: edm4hep_with_truth(
+        h, f, metadata=names_and_ids
+    ),
 }
 
 
