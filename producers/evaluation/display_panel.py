@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_display"]
 
+MAX_DRAWN = 120
+"""Candidates; with more, no line could be followed."""
+
 
 def draw_display(axes: Axes, display: EventDisplay, view: str) -> None:
-    """Draw an event in the view ``xy`` or ``rz``, space points joined by candidates."""
+    """Draw an event in the view ``xy`` or ``rz``, space points joined by candidates.
+
+    Of many candidates only some are drawn, every second, third or so: fakes among them
+    in their proportion.
+    """
     points = display.xyz[:, :2] if view == "xy" else _signed_rz(display)
-    axes.scatter(points[:, 0], points[:, 1], 1.5, color="0.72", linewidths=0, zorder=1)
-    width = float(np.clip(20.0 / np.sqrt(max(len(display.candidates), 1)), 0.2, 1.0))
-    matched = np.flatnonzero(display.is_counted & display.is_matched)
-    fakes = np.flatnonzero(display.is_counted & ~display.is_matched)
+    axes.scatter(points[:, 0], points[:, 1], 1.5, color="0.8", linewidths=0, zorder=1)
+    counted = np.flatnonzero(display.is_counted)
+    step = -(-len(counted) // MAX_DRAWN) or 1
+    drawn = counted[::step]
+    width = float(np.clip(10.0 / np.sqrt(max(len(drawn), 1)), 0.6, 1.0))
+    matched = drawn[display.is_matched[drawn]]
+    fakes = drawn[~display.is_matched[drawn]]
     axes.add_collection(
         LineCollection(
             _lines(points, display, matched), colors=_hues(matched), linewidths=width
@@ -41,6 +51,10 @@ def draw_display(axes: Axes, display: EventDisplay, view: str) -> None:
     )
     axes.plot([], [], color=FAKE, linestyle="--", label=f"fake ({len(fakes)})")
     axes.legend(frameon=True, loc="upper right", fontsize=8)
+    share = "" if step == 1 else f" of {len(counted)}"
+    axes.set_title(
+        f"event {display.event_id}: {len(drawn)}{share} candidates", fontsize=11
+    )
     if view == "xy":
         axes.set(xlabel="x [mm]", ylabel="y [mm]")
         axes.set_aspect("equal", adjustable="datalim")

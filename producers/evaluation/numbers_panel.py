@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_numbers"]
 
-STEP = 0.085
+STEP = 0.075
 
 
 def write_numbers(axes: Axes, report: EvaluationReport) -> None:
@@ -28,13 +28,13 @@ def write_numbers(axes: Axes, report: EvaluationReport) -> None:
         ("TrackML score", report.counts.score),
     ]
     for row, (name, ratio) in enumerate(lines):
-        height = 0.99 - STEP * row
+        height = 1.0 - STEP * row
         value, bracket, counted = str(ratio).partition(")")
-        axes.text(0.0, height, name, fontsize=11, fontweight="bold", va="top")
         text = value + bracket if bracket else value.partition(":")[0]
-        axes.text(0.42, height, text, fontsize=11, va="top")
+        axes.text(0.0, height, name, fontsize=10, fontweight="bold", va="baseline")
+        axes.text(0.34, height, text, fontsize=10, va="baseline")
         axes.text(
-            0.42, height - 0.04, counted.strip(", "), fontsize=8, color="0.4", va="top"
+            0.85, height, counted.strip(", "), fontsize=8, color="0.4", va="baseline"
         )
     criteria, least = report.criteria, report.criteria.min_candidate_space_points
     notes = (
@@ -48,7 +48,7 @@ def write_numbers(axes: Axes, report: EvaluationReport) -> None:
         f"; displaced: {region.min_production_radius_mm:g} to "
         f"{region.max_production_radius_mm:g} mm.\n"
         f"Candidates: at least {least} space points; rates are shown against\n"
-        "the particle with most of them.\n"
+        "the particle with most of them, in bins of ten and more.\n"
         "Dotted: the cut, left out where its variable is shown.\n"
         "Bars: Clopper-Pearson, 68 %."
     )

@@ -26,6 +26,9 @@ __all__ = [
     "draw_stages",
 ]
 
+MIN_IN_BIN = 10
+"""Rates of fewer candidates are not drawn."""
+
 AXIS_LABELS: Mapping[Variable, str] = {
     "pt_gev": r"particle $p_\mathrm{T}$ [GeV]",
     "eta": r"particle $\eta$",
@@ -47,20 +50,23 @@ def draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) ->
         axes.axvline(cut, color=ACCENT, linestyle=":", linewidth=1.2)
     # Zoomed in where nothing lies below, with a bin of 0 of 0 not counted.
     bottom = 0.5 if (binned.passed >= 0.6 * binned.total).all() else 0.0
-    axes.set(ylim=(bottom, 1.05), ylabel="efficiency")
+    # Below zero a little, or points there would be cut in half.
+    axes.set(ylim=(bottom or -0.02, 1.05), ylabel="efficiency")
     axes.axhline(1.0, color="0.8", linewidth=0.8, zorder=0)
     _set_variable(axes, variable, binned)
 
 
 def draw_rates(axes: Axes, counts: EvaluationCounts, variable: Variable) -> None:
     """Fake and duplicate rate in bins of the candidate's best particle."""
-    fakes, duplicates = counts.fakes[variable], counts.duplicates[variable]
+    fakes, duplicates = (
+        _frequent(each[variable]) for each in (counts.fakes, counts.duplicates)
+    )
     _draw_fractions(axes, fakes, FAKE, label="fake (double majority)")
     _draw_fractions(
         axes, duplicates, OTHER, marker="s", label="duplicate (single majority)"
     )
-    tops = [_top(fakes), _top(duplicates)]
-    axes.set(ylim=(0.0, min(1.05, 1.35 * max(0.04, *tops))), ylabel="rate")
+    top = max(0.04, _top(fakes), _top(duplicates))
+    axes.set(ylim=(-0.02 * top, min(1.1, 1.35 * top)), ylabel="rate")
     axes.legend(frameon=False, loc="upper right", fontsize=9)
     _set_variable(axes, variable, fakes)
 
@@ -75,10 +81,19 @@ def _set_variable(axes: Axes, variable: Variable, binned: BinnedCounts) -> None:
     axes.set(xlim=(binned.edges[0], binned.edges[-1]), xlabel=AXIS_LABELS[variable])
 
 
+def _frequent(binned: BinnedCounts) -> BinnedCounts:
+    """Without bins of so few that their bars would cross the panel."""
+    is_frequent = binned.total >= MIN_IN_BIN
+    return BinnedCounts(
+        binned.edges,
+        np.where(is_frequent, binned.passed, 0),
+        np.where(is_frequent, binned.total, 0),
+    )
+
+
 def _top(binned: BinnedCounts) -> float:
-    """Where the bars end, of bins with many; rare ones may leave the frame."""
-    is_frequent = binned.total > 0.01 * binned.total.sum()
-    high = intervals(binned.passed, binned.total)[1][is_frequent]
+    """Where the bars end, of bins that have any."""
+    high = intervals(binned.passed, binned.total)[1][binned.total > 0]
     return float(high.max(initial=0.0))
 
 
@@ -137,35 +152,23 @@ def draw_fake_rate(axes: Axes, counts: EvaluationCounts, least: int) -> None:
     """Fraction of fakes among the counted candidates of each size."""
     edges = np.arange(MAX_SIZE + 2, dtype=np.float64) - 0.5
     is_counted = np.arange(MAX_SIZE + 1) >= least
-    fakes = BinnedCounts(
-        edges, counts.fake_sizes, np.where(is_counted, counts.sizes, 0)
-    )
+    total = np.where(is_counted, counts.sizes, 0)
+    fakes = _frequent(BinnedCounts(edges, counts.fake_sizes, total))
     _draw_fractions(axes, fakes, FAKE)
     axes.axvline(least - 0.5, color=ACCENT, linestyle=":", linewidth=1.2)
     axes.set(
         xlim=(0.5, MAX_SIZE + 0.5),
-        ylim=(0.0, min(1.05, 1.25 * max(0.05, _top(fakes)))),
+        ylim=(-0.02, min(1.1, 1.25 * max(0.05, _top(fakes)))),
         xlabel="space points on the candidate (last bin: and more)",
         ylabel="fake rate",
     )
 
 
 def draw_stages(axes: Axes, report: EvaluationReport) -> None:
-    """Efficiency and purity of the edges after each stage, above how many there are."""
+    """Efficiency and purity of the edges after each stage, with how many there are."""
     stages = list(report.edges)
     place = np.arange(len(stages))
     n_events = max(report.counts.n_events, 1)
-    sizes = axes.twinx()
-    sizes.bar(
-        place,
-        [report.edges[stage].n_edges / n_events for stage in stages],
-        width=0.6,
-        color="0.88",
-    )
-    sizes.set_yscale("log")
-    sizes.set_ylabel("edges an event (bars)")
-    axes.set_zorder(sizes.get_zorder() + 1)  # the points before the bars
-    axes.patch.set_visible(False)
     for offset, name, colour, marker in (
         (-0.12, "efficiency", MATCHED, "o"),
         (0.0, "purity", FAKE, "s"),
@@ -185,8 +188,17 @@ def draw_stages(axes: Axes, report: EvaluationReport) -> None:
             markersize=6,
             label=name,
         )
-    axes.set_xticks(place, [stage.replace(" ", "\n") for stage in stages])
-    axes.set(xlim=(-0.6, len(stages) - 0.4), ylim=(0.0, 1.3), ylabel="of edges")
+    axes.set_xticks(
+        place,
+        [f"{name}\n{report.edges[name].n_edges / n_events:,.0f}" for name in stages],
+    )
+    axes.set(
+        xlim=(-0.5, len(stages) - 0.5),
+        ylim=(-0.02, 1.18),
+        xlabel="stage, edges an event",
+        ylabel="efficiency, purity of edges",
+    )
+    axes.tick_params(axis="y", direction="in", right=True)
     axes.set_yticks(np.linspace(0.0, 1.0, 6))
     axes.legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
     axes.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)

@@ -59,16 +59,21 @@ def evaluation_page(
         for row, view in enumerate(("xy", "rz"), start=1):
             axes = figure.add_subplot(grid[row, 3])
             display_panel.draw_display(axes, display, view)
-            axes.set_title(f"event {display.event_id}, candidates found", fontsize=11)
     figure.suptitle(_title(report), fontsize=13)
     return figure
 
 
 def _title(report: EvaluationReport) -> str:
-    model = report.provenance.get("model")
+    model, weights = (report.provenance.get(key) for key in ("model", "weights_id"))
     name = model.get("name") if isinstance(model, dict) else model
-    of_model = f" of {name}" if name else ""
-    return f"Track finding{of_model}, {report.counts.n_events} events"
+    by_model = f" by {name}" if name else ""
+    by_model += f", weights {weights}" if weights else ""
+    n_events = report.counts.n_events
+    mean = report.counts.n_space_points / max(n_events, 1)
+    return (
+        f"Track finding{by_model}: {n_events} events of {mean:,.0f} space points "
+        "on average"
+    )
 
 
 def write_page(

@@ -171,8 +171,14 @@ class EvaluationReport:
             ("fake rate (single majority)", str(self.fake_rate("majority"))),
             ("duplicate rate (single majority)", str(self.duplicate_rate("majority"))),
             ("efficiency (perfect)", str(self.efficiency("perfect"))),
-            ("technical efficiency", f"{self.technical_efficiency} with 3 points on"),
-            ("physical efficiency", f"{self.physical_efficiency} in the truth"),
+            (
+                "technical efficiency",
+                f"{self.technical_efficiency} with 3 space points or more",
+            ),
+            (
+                "physical efficiency",
+                f"{self.physical_efficiency} listed, with space points or without",
+            ),
             (
                 "efficiency, displaced",
                 f"{self.displaced_efficiency()} produced "

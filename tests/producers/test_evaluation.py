@@ -24,6 +24,7 @@ from producers.evaluation import (
     EdgeCounts,
     EvaluationCounts,
     EvaluationReport,
+    EventDisplay,
     Ratio,
     count_event,
     evaluate,
@@ -381,6 +382,7 @@ def test_a_page_leaves_pyplot_and_settings_alone(write_job):
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
+    plt.get_backend()  # chosen when first asked for, which mplhep does on import
     before = mpl.rcParams.copy()
 
     figure = evaluation_page(evaluate(*write_job()))
@@ -401,9 +403,27 @@ def test_a_page_shows_the_edges_of_each_stage_if_they_were_counted(write_job):
 
     figure = evaluation_page(replace(evaluate(*write_job()), edges=edges))
 
-    (axes,) = [each for each in figure.axes if each.get_ylabel() == "of edges"]
+    (axes,) = [each for each in figure.axes if "stage" in each.get_xlabel()]
     names = [label.get_text() for label in axes.get_xticklabels()]
-    assert names == ["radius\ngraph", "gnn"]
+    assert names == ["radius graph\n45", "gnn\n5"]  # of two events
+
+
+def test_of_many_candidates_some_are_drawn(write_job):
+    n_candidates = 300
+    labels = np.repeat(np.arange(n_candidates), 5)
+    xyz = np.random.default_rng(1).normal(size=(len(labels), 3)).astype(np.float32)
+    display = EventDisplay(
+        event_id=7,
+        xyz=xyz,
+        candidates=TrackCandidates.from_components(labels, xyz),
+        is_matched=np.arange(n_candidates) % 2 == 0,
+        is_counted=np.ones(n_candidates, dtype=np.bool_),
+    )
+
+    figure = evaluation_page(evaluate(*write_job()), display)
+
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["event 7: 100 of 300 candidates"] * 2
 
 
 def test_each_stage_is_compared_with_the_one_before_it():
