@@ -56,7 +56,7 @@ def _draw(axes: Axes, curve: LearningCurve) -> None:
         )
     axes.set_title(f"{curve.stage}, {_duration(curve.seconds)}", fontsize=11)
     axes.set_xlabel("steps [%]")
-    axes.set_xlim(0.0, 100.0)
+    axes.set_xlim(0.0, 102.0)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter("{x:g}")
