@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,9 @@ from sonic_cli.outputs import check_outputs, whole_path, write_json
 from sonic_cli.progress import Report, progress
 
 __all__ = ["PipelineBench", "run_pipeline_bench"]
+
+MOST_EDGES = 1_000_000_000
+"""Sizes are the user's choice: the pipeline's own limits are lifted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,6 @@ def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
         If a setting, an input or an output is wrong.
     WeightsError
         If the weights cannot be used.
-    ValueError
-        If an event is too dense for the weights.
     """
     check_outputs(
         {"--json": job.json, "--markdown": job.markdown, "--plot": job.plot},
@@ -73,7 +74,11 @@ def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
         force=job.force,
     )
     machine = describe_machine()
-    pipeline = load_weights(job.weights or bundled_weights())
+    pipeline = replace(
+        load_weights(job.weights or bundled_weights()),
+        max_radius_edges=MOST_EDGES,
+        max_edges=MOST_EDGES,
+    )
     features = read_features(
         job.files,
         feature_scale(pipeline),
