@@ -43,7 +43,9 @@ def evaluate(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Weights that found the tracks; the bundled ones if none."),
+        typer.Option(
+            help="Weights that found the tracks, if they are not bundled ones."
+        ),
     ] = None,
     min_pt: Annotated[
         float, typer.Option(min=0.0, help="Transverse momentum above this, in GeV.")

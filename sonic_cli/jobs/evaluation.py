@@ -28,20 +28,15 @@ from producers.evaluation import (
 )
 from producers.iteration import iterating
 from producers.readers import TruthEvent
-from sonic_cli.errors import MissingExtraError, needs_extra
 from sonic_cli.jobs.pairing import events_with_truth
+from sonic_cli.jobs.used_weights import EdgesNotCountedError, pipeline_of
 from sonic_cli.outputs import check_outputs, write_json
 from sonic_cli.progress import progress
-from sonic_client import SonicError
 
 if TYPE_CHECKING:
     from exatrkx_pipeline import Pipeline
 
 __all__ = ["EvaluationJob", "EvaluationResult", "run_evaluation"]
-
-
-class EdgesNotCountedError(SonicError):
-    """The edges behind the tracks cannot be found again; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +80,7 @@ def run_evaluation(job: EvaluationJob) -> EvaluationResult:
     source, pipeline, reason = None, None, None
     try:
         source = _input_events(job, tracks)
-        pipeline = _pipeline(job, tracks)
+        pipeline = pipeline_of(tracks, job.weights)
     except EdgesNotCountedError as error:
         reason = str(error)
     with progress("evaluate", len(tracks), unit="events") as progressed:
@@ -157,28 +152,3 @@ def _input_events(job: EvaluationJob, tracks: TrackEvents) -> EventSource:
             f"{len(tracks)} events with tracks, {len(source)} in the events' files"
         )
     return source
-
-
-def _pipeline(job: EvaluationJob, tracks: TrackEvents) -> Pipeline:
-    try:
-        with needs_extra("pipeline"):
-            from exatrkx_pipeline import (  # noqa: PLC0415 - loads torch
-                WeightsError,
-                bundled_weights,
-                load_weights,
-            )
-    except MissingExtraError as error:
-        raise EdgesNotCountedError(str(error)) from error
-    try:
-        pipeline = load_weights(job.weights or bundled_weights())
-    except WeightsError as error:
-        if job.weights is not None:
-            raise
-        raise EdgesNotCountedError(str(error)) from error
-    used = tracks.provenance.get("weights_id")
-    if pipeline.weights_id != used:
-        raise EdgesNotCountedError(
-            f"the tracks were found with the weights {used}, not with "
-            f"{pipeline.weights_id}: give --weights"
-        )
-    return pipeline

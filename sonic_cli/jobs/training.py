@@ -102,9 +102,6 @@ def run_training(job: TrainingJob) -> TrainingResult:
     """
     started = time.perf_counter()
     check_folder(job.output, force=job.force)
-    check_outputs(
-        {"--plot": job.plot}, inputs=(*job.events, *job.truth), force=job.force
-    )
     check_interrupted(job.output, resume=job.resume, force=job.force)
     planned = read_recipe(
         job.recipe,
@@ -113,6 +110,9 @@ def run_training(job: TrainingJob) -> TrainingResult:
         start_from=job.start_from,
         seed=job.seed,
     )
+    inputs = [Path(path) for each in planned.samples for path in each.events]
+    inputs += [Path(path) for each in planned.samples for path in each.truth]
+    check_outputs({"--plot": job.plot}, inputs=tuple(inputs), force=job.force)
     names = [sample.name for sample in planned.samples]
     check_plan(planned.recipe, names, planned.start)
     n_validation = planned.recipe.n_validation

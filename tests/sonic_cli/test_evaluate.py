@@ -169,6 +169,24 @@ def test_other_weights_say_why_edges_are_missing(
     assert "not counted: the tracks were found with" in result.stdout
 
 
+def test_weights_in_no_place_known_say_why_edges_are_missing(sonic, sample, tracks):
+    result = sonic("evaluate", tracks, "--truth", sample / "truth.root")
+
+    assert "which are not among the bundled ones: give --weights" in result.stdout
+
+
+def test_bundled_weights_are_known_by_what_the_tracks_say(sonic, sample):
+    # Of one event alone: the pipeline runs for real.
+    sonic(
+        *("track", sample / "events.root", "-o", "tracks.root"),
+        *("--weights", "generic_pileup", "--max-events", 1),
+    )
+
+    result = sonic("evaluate", "tracks.root", "--truth", sample / "truth.root")
+
+    assert "edge efficiency, gnn" in result.stdout
+
+
 def test_moved_input_can_be_named(sonic, sample, weights, tmp_path):
     events = tmp_path / "events.root"
     events.write_bytes((sample / "events.root").read_bytes())
