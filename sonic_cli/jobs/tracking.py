@@ -115,7 +115,7 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
             times=done.times,
             start_s=done.began_s - started,
             loop_s=done.ended_s - done.began_s,
-            close_s=time.perf_counter() - done.ended_s,
+            close_s=done.closed_s - done.ended_s,
             stage_s={} if server.clock is None else dict(server.clock.seconds),
             peak_memory_bytes=max(peak_memory_bytes(), done.peak_memory_bytes),
         )
@@ -150,6 +150,7 @@ class _Done(NamedTuple):
     times: LoopTimes
     began_s: float
     ended_s: float
+    closed_s: float
     peak_memory_bytes: int = 0
 
 
@@ -177,7 +178,10 @@ def _in_this_process(
                     lambda n_events: show(n_before + n_events, _in_flight(meter))
                 )
             ended_s = time.perf_counter()
-    return _Done(writer, n_before, client.summary(), loop.times(), began_s, ended_s)
+        closed_s = time.perf_counter()
+    return _Done(
+        writer, n_before, client.summary(), loop.times(), began_s, ended_s, closed_s
+    )
 
 
 def _on_cluster(
@@ -225,6 +229,7 @@ def _on_cluster(
                     on_events=lambda n_events: show(n_before + n_events),
                 )
             ended_s = time.perf_counter()
+        closed_s = time.perf_counter()  # of the output; the cluster's end is no part
     work = merge.work()
     return _Done(
         writer,
@@ -233,6 +238,7 @@ def _on_cluster(
         work.times,
         began_s,
         ended_s,
+        closed_s,
         work.peak_memory_bytes,
     )
 

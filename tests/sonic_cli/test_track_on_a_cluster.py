@@ -18,6 +18,7 @@ from producers import TrackEvents, open_events
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
+from distributed import Client as DaskClient
 from distributed import LocalCluster
 
 from sonic_cli.jobs.cluster_config import ClusterConfig
@@ -54,7 +55,7 @@ def serve():
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def shared_cluster(tmp_path_factory):
     with LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -65,6 +66,14 @@ def cluster(tmp_path_factory):
         local_directory=str(tmp_path_factory.mktemp("dask")),
     ) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster):
+    """A cluster of two workers, both there, also after a test that killed one."""
+    with DaskClient(shared_cluster, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=120)
+    return shared_cluster
 
 
 def tables_of(path):

@@ -52,8 +52,8 @@ def _own(n_workers: int) -> LocalCluster:
     with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
         return LocalCluster(
             n_workers=n_workers,
-            # A client has many requests in flight: a thread a process is enough.
-            threads_per_worker=1,
+            # One sends, with many requests in flight, the other reads and writes.
+            threads_per_worker=2,
             processes=True,
             host="127.0.0.1",
             protocol="tcp",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from producers import EventLoop, EventSource, TrackFindingProducer
+from producers import EventChunk, EventLoop, EventSource, TrackFindingProducer
 from producers.chunk_result import ChunkResult
 from producers.event_loop import FailurePolicy
+from producers.iteration import iterating
 from producers.readers.source import EventFile
 from producers.track_block import TrackBlock
 from sonic_cli.jobs.distributed.part_file import PartReport, read_report, write_part
@@ -34,6 +38,12 @@ class ClientOfWorker(WorkerPlugin):
     Parameters
     ----------
     config : ClientConfig
+
+    Attributes
+    ----------
+    turn : Lock
+        Who has it may send: with several threads, a worker reads and writes parts
+        while another one is on its way, with one window of requests for all.
     """
 
     def __init__(self, config: ClientConfig) -> None:
@@ -45,6 +55,7 @@ class ClientOfWorker(WorkerPlugin):
         """Begin, in the process of a worker."""
         self.identity = uuid4().hex
         self._lock = threading.Lock()
+        self.turn = threading.Lock()
         self._client: Client | None = None
 
     def teardown(self, worker: Worker) -> None:
@@ -80,6 +91,27 @@ async def connect(plugin: str, dask_worker: Worker) -> None:
     # In a thread: a server may take minutes to load its model, and the worker's
     # heartbeats must go on.
     await asyncio.to_thread(own.client)
+
+
+class _Begun:
+    """A source whose first chunk is read when it is made.
+
+    Attributes
+    ----------
+    read_s : float
+        Seconds that this took.
+    """
+
+    def __init__(self, source: EventSource) -> None:
+        began_s = time.perf_counter()
+        self._chunks = iter(source)
+        self._first = tuple(islice(self._chunks, 1))
+        self.read_s = time.perf_counter() - began_s
+
+    def __iter__(self) -> Iterator[EventChunk]:
+        with iterating(self._chunks) as others:
+            yield from self._first
+            yield from others
 
 
 class _Blocks:
@@ -131,16 +163,19 @@ class PartTask:
             return read_report(path)
         plugin: Any = get_worker().plugins[self.plugin]
         client, sink = plugin.client(), _Blocks()
-        source = EventSource((self.file,)).between(self.part.start, self.part.stop)
+        source = _Begun(
+            EventSource((self.file,)).between(self.part.start, self.part.stop)
+        )
         loop = EventLoop(
             source, self.producer, client, sink=sink, on_failure=self.on_failure
         )
-        times = loop.process()
+        with plugin.turn:
+            times, summary = loop.process(), client.summary()
         report = PartReport(
             path=path,
             client=plugin.identity,
-            summary=client.summary(),
-            times=times,
+            summary=summary,
+            times=times._replace(read_s=times.read_s + source.read_s),
             peak_memory_bytes=peak_memory_bytes(),
         )
         write_part(TrackBlock.joined(sink.blocks), report)
