@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,8 @@ class CompactGraph:
     @classmethod
     def of(cls, edge_index: Tensor, phi: Tensor) -> Self:
         """Renumber edges, shape (2, n_edges), of points at `phi`, shape (n_points,)."""
+        if phi.device.type == "cpu":
+            return cls._compiled(edge_index, phi)
         has_edge = torch.zeros(len(phi), dtype=torch.bool, device=phi.device)
         has_edge[edge_index] = True
         nodes = has_edge.nonzero().squeeze(1)
@@ -33,6 +36,19 @@ class CompactGraph:
         renumbered = number[edge_index]
         order = torch.argsort(renumbered[0], stable=True)
         return cls(nodes, renumbered[:, order], order)
+
+    @classmethod
+    def _compiled(cls, edge_index: Tensor, phi: Tensor) -> Self:
+        from exatrkx_pipeline import graph_kernels  # noqa: PLC0415 - loads the compiler
+
+        row, col = edge_index.contiguous().numpy()
+        azimuth = phi.contiguous().numpy()
+        nodes = np.flatnonzero(graph_kernels.has_edge(row, col, len(azimuth)))
+        nodes = nodes[np.argsort(azimuth[nodes], kind="stable")]
+        number = np.empty(len(azimuth), np.int64)
+        number[nodes] = np.arange(len(nodes))
+        ends, order = graph_kernels.sorted_by_row(row, col, number, len(nodes))
+        return cls(*map(torch.from_numpy, (nodes, ends, order)))
 
     def as_given(self, values: Tensor) -> Tensor:
         """Values of the edges, shape (n_edges,), in the order they were given in."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+Ends = tuple[Tensor, Tensor]
+"""Row and column of each edge of a block, both of shape (n_edges,), int64."""
+
 EDGES_PER_BLOCK = 4_096
 """Times 64 floats this is 1 MB: what a block's layers hand on stays in the cache."""
 

@@ -6,17 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import FilterConfig
-from exatrkx_pipeline.edge_blocks import edge_blocks
-from exatrkx_pipeline.fused_layers import (
-    Ends,
-    activate,
-    apply_linear,
-    apply_norm,
-    apply_readout,
-    gather_add,
-    is_fused,
-    product,
-)
+from exatrkx_pipeline.edge_blocks import Ends, edge_blocks
+from exatrkx_pipeline.fused_filter import filter_logits
+from exatrkx_pipeline.fused_layers import is_fused
 
 
 class EdgeFilter(nn.Module):
@@ -41,6 +33,8 @@ class EdgeFilter(nn.Module):
 
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
         """Logits, shape (n_edges,); `edges` has shape (n_edges, n_edge_inputs)."""
+        if is_fused(nodes):
+            return filter_logits(self, nodes, edge_index, edges)
         # The input layer is linear: apply it to every node once and gather, instead of
         # once for each of a node's edges.
         w_row, w_col, w_edge = torch.split(
@@ -48,16 +42,13 @@ class EdgeFilter(nn.Module):
             [self.n_nodes_in, self.n_nodes_in, edges.shape[1]],
             dim=1,
         )
-        if is_fused(nodes):
-            at_row, at_col = product(w_row, nodes), product(w_col, nodes)
-            at_row += self.input_layer.bias
-            logits_of = self._fused_logits
-        else:
-            at_row, at_col = nodes @ w_row.T + self.input_layer.bias, nodes @ w_col.T
-            logits_of = self._logits
+        at_row, at_col = nodes @ w_row.T + self.input_layer.bias, nodes @ w_col.T
         blocks = zip(*map(edge_blocks, (*edge_index, edges)), strict=True)
         return torch.cat(
-            [logits_of(e, w_edge, at_row, at_col, (row, col)) for row, col, e in blocks]
+            [
+                self._logits(e, w_edge, at_row, at_col, (row, col))
+                for row, col, e in blocks
+            ]
         )
 
     def _logits(
@@ -69,18 +60,3 @@ class EdgeFilter(nn.Module):
             h = self.norm(torch.tanh(layer(h)))
         logits: Tensor = self.output_layer(h).squeeze(1)
         return logits
-
-    def _fused_logits(
-        self, e: Tensor, w_edge: Tensor, at_row: Tensor, at_col: Tensor, ends: Ends
-    ) -> Tensor:
-        h = product(w_edge, e)
-        gather_add(h, at_row, at_col, ends)
-        for layer in self.layers:
-            assert isinstance(layer, nn.Linear)
-            h = apply_linear(layer, h)
-            activate(_TANH, h)
-            apply_norm(self.norm, h)
-        return apply_readout(self.output_layer, h)
-
-
-_TANH = nn.Tanh()

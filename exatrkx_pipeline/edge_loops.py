@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exatrkx_pipeline.fused_loops import compiled
+from exatrkx_pipeline.machine_code import compiled
 
 
 @compiled

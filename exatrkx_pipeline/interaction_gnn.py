@@ -8,18 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import GnnConfig
-from exatrkx_pipeline.edge_blocks import edge_blocks
-from exatrkx_pipeline.fused_layers import (
-    Ends,
-    activate,
-    apply_linear,
-    apply_readout,
-    array,
-    gather_norm,
-    is_fused,
-    loops_of,
-    product,
-)
+from exatrkx_pipeline.edge_blocks import Ends, edge_blocks
+from exatrkx_pipeline.fused_interaction import interaction_logits
+from exatrkx_pipeline.fused_layers import is_fused
 from exatrkx_pipeline.layers import Mlp, mlp
 
 
@@ -34,18 +25,19 @@ class InteractionGNN(nn.Module):
 
     def __init__(self, config: GnnConfig) -> None:
         super().__init__()
+        self.config = config
         h = config.hidden
         node_sizes = (h,) * config.n_node_layers
         edge_sizes = (h,) * config.n_edge_layers
         self.node_encoder = _block((len(config.node_inputs), *node_sizes))
-        self.edge_encoder = _EdgeBlock(h, len(config.edge_inputs), edge_sizes)
+        self.edge_encoder = EdgeBlock(h, len(config.edge_inputs), edge_sizes)
         self.edge_updates = nn.ModuleList(
-            _EdgeBlock(h, h, edge_sizes) for _ in range(config.n_graph_iters)
+            EdgeBlock(h, h, edge_sizes) for _ in range(config.n_graph_iters)
         )
         self.node_updates = nn.ModuleList(
             _block((3 * h, *node_sizes)) for _ in range(config.n_graph_iters)
         )
-        self.classifier = _EdgeBlock(h, h, edge_sizes)
+        self.classifier = EdgeBlock(h, h, edge_sizes)
         self.output_layer = nn.Linear(h, 1)
 
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
@@ -53,6 +45,8 @@ class InteractionGNN(nn.Module):
 
         Without gradients, memory is one copy of the edges' states.
         """
+        if is_fused(nodes):
+            return interaction_logits(self, nodes, edge_index, edges)
         ends = list(zip(*map(edge_blocks, edge_index), strict=True))
         x = self.node_encoder(nodes)
         states = list(self.edge_encoder(x, edge_blocks(edges), ends))
@@ -64,13 +58,8 @@ class InteractionGNN(nn.Module):
             for i, update in enumerate(update_edges(x, states, ends)):
                 states[i] = _advanced(states[i], update, ends[i], outward, inward)
             x = x + update_nodes(x, outward, inward)
-        return torch.cat([self._readout(e) for e in self.classifier(x, states, ends)])
-
-    def _readout(self, states: Tensor) -> Tensor:
-        if is_fused(states):
-            return apply_readout(self.output_layer, states)
-        logits: Tensor = self.output_layer(states).squeeze(1)
-        return logits
+        logits = [self.output_layer(e) for e in self.classifier(x, states, ends)]
+        return torch.cat(logits).squeeze(1)
 
 
 def _zeros(sums: Tensor) -> Tensor:
@@ -87,18 +76,13 @@ def _advanced(
     iteration would leave the heap in pieces, three times the memory for a large event.
     """
     row, col = ends
-    if is_fused(state):
-        loops_of(state.shape[1]).advance(
-            *map(array, (state, update, row, col, outward, inward))
-        )
-        return state
     advanced = state + update if torch.is_grad_enabled() else state.add_(update)
     outward.index_add_(0, row, advanced)
     inward.index_add_(0, col, advanced)
     return advanced
 
 
-class _EdgeBlock(nn.Module):
+class EdgeBlock(nn.Module):
     """MLP over cat[x_row, x_col, e], its first layer applied per node and gathered."""
 
     def __init__(self, n_node: int, n_edge: int, sizes: tuple[int, ...]) -> None:
@@ -112,9 +96,6 @@ class _EdgeBlock(nn.Module):
         self, x: Tensor, states: Sequence[Tensor], ends: Sequence[Ends]
     ) -> Iterator[Tensor]:
         """New states, one block at a time."""
-        if is_fused(x):
-            yield from self._fused(x, states, ends)
-            return
         at_row, at_col = self.from_row(x), self.from_col(x)
         for e, (row, col) in zip(states, ends, strict=True):
             yield self.rest(
@@ -122,18 +103,6 @@ class _EdgeBlock(nn.Module):
                 + at_col.index_select(0, col)
                 + self.from_edge(e)
             )
-
-    def _fused(
-        self, x: Tensor, states: Sequence[Tensor], ends: Sequence[Ends]
-    ) -> Iterator[Tensor]:
-        norm, activation, layers = self.rest
-        assert isinstance(norm, nn.LayerNorm)
-        at_row, at_col = apply_linear(self.from_row, x), apply_linear(self.from_col, x)
-        for e, both in zip(states, ends, strict=True):
-            h = product(self.from_edge.weight, e)
-            gather_norm(h, at_row, at_col, both, norm)
-            activate(activation, h)
-            yield layers(h)
 
 
 def _block(sizes: tuple[int, ...]) -> Mlp:

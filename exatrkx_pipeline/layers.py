@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import Activation
-from exatrkx_pipeline.fused_layers import apply_layers, is_fused
+from exatrkx_pipeline.fused_layers import is_fused
+from exatrkx_pipeline.fused_rows import rows_through
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -19,13 +20,13 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 
 
 class Mlp(nn.Sequential):
-    """Layers of `mlp`; in fused loops on the CPU, where no gradients are needed."""
+    """Layers of `mlp`; in one pass on the CPU, where no gradients are needed."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The last layer's output, shape (n, n_out), of the inputs side by side."""
-        if is_fused(inputs[0]):
-            return apply_layers(self, *inputs)
         h = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
+        if is_fused(h):
+            return rows_through(self, h)
         for layer in self:
             h = layer(h)
         return h

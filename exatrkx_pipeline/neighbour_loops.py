@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exatrkx_pipeline.fused_loops import compiled
+from exatrkx_pipeline.machine_code import compiled
 from exatrkx_pipeline.near_lanes import AXES, LANES, lowest_bit, near_lanes
 
 DEPTH = 64

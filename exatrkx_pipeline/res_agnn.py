@@ -9,18 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import GnnConfig
-from exatrkx_pipeline.edge_blocks import edge_blocks
-from exatrkx_pipeline.fused_layers import (
-    Ends,
-    activate,
-    apply_layers,
-    apply_readout,
-    array,
-    gather_norm,
-    is_fused,
-    loops_of,
-    product,
-)
+from exatrkx_pipeline.edge_blocks import Ends, edge_blocks
+from exatrkx_pipeline.fused_layers import is_fused
+from exatrkx_pipeline.fused_res_agnn import res_agnn_logits
 from exatrkx_pipeline.layers import mlp
 
 
@@ -39,24 +30,11 @@ class _EdgeNetwork(nn.Module):
         first, rest = cast(nn.Linear, self.network[0]), self.network[1:]
         w_row, w_col = first.weight.chunk(2, dim=1)
         # Linear over cat[x_row, x_col]: once per node, then gathered.
-        if is_fused(x):
-            at_row, at_col = product(w_row, x), product(w_col, x)
-            at_row += first.bias
-            return [self._fused_logits(at_row, at_col, both) for both in ends]
         at_row, at_col = x @ w_row.T + first.bias, x @ w_col.T
         return [
             rest(at_row.index_select(0, row) + at_col.index_select(0, col)).squeeze(1)
             for row, col in ends
         ]
-
-    def _fused_logits(self, at_row: Tensor, at_col: Tensor, ends: Ends) -> Tensor:
-        norm, activation = self.network[1], self.network[2]
-        assert isinstance(norm, nn.LayerNorm)
-        h = at_row.new_zeros(len(ends[0]), at_row.shape[1])
-        gather_norm(h, at_row, at_col, ends, norm)
-        activate(activation, h)
-        last = cast(nn.Linear, self.network[-1])
-        return apply_readout(last, apply_layers(list(self.network)[3:-1], h))
 
 
 class _NodeNetwork(nn.Module):
@@ -98,6 +76,8 @@ class ResAGNN(nn.Module):
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
         """Logits, shape (n_edges,); `edges` is part of the common call, unused."""
         del edges
+        if is_fused(nodes):
+            return res_agnn_logits(self, nodes, edge_index)
         ends = list(zip(*map(edge_blocks, edge_index), strict=True))
         x = torch.cat((self.input_network(nodes), nodes), dim=1)
         for _ in range(self.n_graph_iters):
@@ -113,9 +93,6 @@ class ResAGNN(nn.Module):
 def _exchange(message: Tensor, x: Tensor, logits: Tensor, ends: Ends) -> None:
     """Add to each end of an edge the other end's state, times the edge's attention."""
     row, col = ends
-    if is_fused(x):
-        loops_of(x.shape[1]).exchange(*map(array, (message, x, logits, row, col)))
-        return
     attention = torch.sigmoid(logits).unsqueeze(1)
     message.index_add_(0, col, attention * x.index_select(0, row))
     message.index_add_(0, row, attention * x.index_select(0, col))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.edge_loops import grouped
-from exatrkx_pipeline.fused_loops import compiled
+from exatrkx_pipeline.machine_code import compiled
 
 
 def cc_and_walk(
