@@ -111,15 +111,18 @@ def _costs(
 ) -> Iterator[SizeCost]:
     for n_done, n_points in enumerate(job.sizes, start=2):
         event = _event(job, pipeline, features, n_points)
-        clock, start = StageClock(), time.perf_counter()
+        clock = StageClock()
+        start, cpu_start = time.perf_counter(), time.process_time()
         _, peak = with_peak_memory(lambda: pipeline.labels(event, clock))  # noqa: B023
         total_s = time.perf_counter() - start
+        cpu_s = time.process_time() - cpu_start
         yield SizeCost(
             n_points=n_points,
             n_radius_edges=clock.counts["radius_edges"],
             n_filtered_edges=clock.counts["filtered_edges"],
             stages_s=dict(clock.seconds),
             total_s=total_s,
+            cpu_s=cpu_s,
             peak_memory_bytes=peak,
         )
         report(n_done, f"{n_points:,} space points: {total_s:.2f} s")

@@ -18,12 +18,13 @@ __all__ = [
     "SizeCost",
 ]
 
-RATE_HEADER = ("events as they are", "threads", "events/s", "p50", "p95")
+RATE_HEADER = ("events as they are", "threads", "events/s", "p50", "p95", "CPU")
 SIZE_HEADER = (
     "points",
     "edges",
     "after the filter",
     "total",
+    "CPU",
     "per edge",
     "peak memory",
     "most in",
@@ -47,6 +48,10 @@ class EventRate:
     p95_s: float | None = None
     """Of an event, over all passes; a batch has no latency of an event."""
 
+    cpu_s: float
+    """Of an event, all threads together, in the pass with the least: on a busy machine
+    this says more than the rate."""
+
     def row(self) -> tuple[str, ...]:
         """One row of a table: see `RATE_HEADER`."""
         latencies = (self.p50_s, self.p95_s)
@@ -55,6 +60,7 @@ class EventRate:
             str(self.threads),
             f"{self.events_per_s:.1f}",
             *("" if each is None else f"{each * 1e3:.1f} ms" for each in latencies),
+            f"{self.cpu_s * 1e3:.1f} ms",
         )
 
 
@@ -67,6 +73,9 @@ class SizeCost:
     n_filtered_edges: int
     stages_s: dict[str, float]
     total_s: float
+    cpu_s: float
+    """Of all threads together."""
+
     peak_memory_bytes: int
     """Of the process, while it ran."""
 
@@ -79,6 +88,7 @@ class SizeCost:
             f"{self.n_radius_edges:,}",
             f"{self.n_filtered_edges:,}",
             f"{self.total_s:.3f} s",
+            f"{self.cpu_s:.3f} s",
             f"{per_edge * 1e6:.2f} us",
             f"{self.peak_memory_bytes / 1e9:.2f} GB",
             f"{slowest} {self.stages_s[slowest] / self.total_s:.0%}",

@@ -90,6 +90,7 @@ def cost(n_points, n_edges, total_s):
         n_filtered_edges=n_edges // 2,
         stages_s={"filter": total_s / 2, "gnn": total_s / 3},
         total_s=total_s,
+        cpu_s=total_s,
         peak_memory_bytes=10**9,
     )
 
@@ -139,6 +140,7 @@ def test_report_has_every_way_stage_size_and_baseline(sonic, sample, weights, tm
         assert size["n_radius_edges"] >= size["n_filtered_edges"]
         assert 0.0 < sum(size["stages_s"].values()) <= size["total_s"]
         assert size["peak_memory_bytes"] > 0
+        assert size["cpu_s"] > 0.0
     assert {each["stage"] for each in figures["baselines"]} >= {
         "neighbours", "filter", "gnn",
     }  # fmt: skip
