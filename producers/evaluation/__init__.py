@@ -6,7 +6,8 @@ mplhep), which is loaded when the first interval or plot is made.
 
 from producers.evaluation.binned import BinnedCounts
 from producers.evaluation.comparison import evaluate
-from producers.evaluation.counts import EvaluationCounts, count_event
+from producers.evaluation.counting import count_event
+from producers.evaluation.counts import EvaluationCounts
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.display import EventDisplay, first_display
 from producers.evaluation.edges import (

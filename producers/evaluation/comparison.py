@@ -7,7 +7,8 @@ from itertools import repeat
 
 from producers.base import Event, EventChunk
 from producers.errors import NoEventsError, UnequalEventsError
-from producers.evaluation.counts import EvaluationCounts, count_event
+from producers.evaluation.counting import count_event
+from producers.evaluation.counts import EvaluationCounts
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.report import EvaluationReport
 from producers.iteration import iterating

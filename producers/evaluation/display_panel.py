@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_display"]
 
-MAX_DRAWN = 120
+MAX_DRAWN = 250
 """Candidates; with more, no line could be followed."""
 
 

@@ -12,6 +12,7 @@ from producers.evaluation.binned import BinnedCounts
 from producers.evaluation.colours import ACCENT, FAKE, MATCHED, OTHER
 from producers.evaluation.counts import MAX_SIZE, EvaluationCounts
 from producers.evaluation.criteria import Variable
+from producers.evaluation.matching import MatchingStyle
 from producers.evaluation.ratio import intervals
 from producers.evaluation.report import EvaluationReport
 
@@ -26,6 +27,12 @@ __all__ = [
     "draw_stages",
 ]
 
+OTHER_STYLES: Mapping[MatchingStyle, tuple[str, str]] = {
+    "majority": ("single majority", "#8fa8c8"),
+    "perfect": ("perfect", "#c2a35a"),
+}
+"""Drawn as lines beside the points of double majority."""
+
 MIN_IN_BIN = 10
 """Rates of fewer candidates are not drawn."""
 
@@ -39,7 +46,18 @@ AXIS_LABELS: Mapping[Variable, str] = {
 def draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) -> None:
     """Efficiency in bins of a variable, with intervals and the cut on it."""
     binned = report.counts.binned[variable]
-    _draw_fractions(axes, binned, MATCHED)
+    for style, (label, colour) in OTHER_STYLES.items():
+        other = report.counts.found_in_bins[style][variable]
+        has_any = other.total > 0
+        axes.stairs(
+            np.where(has_any, other.passed / np.where(has_any, other.total, 1), np.nan),
+            other.edges,
+            color=colour,
+            label=label,
+            linewidth=1.1,
+            baseline=None,  # or there would be lines down to zero at the ends
+        )
+    _draw_fractions(axes, binned, MATCHED, label="double majority")
     criteria = report.criteria
     cuts = {
         "pt_gev": [criteria.min_pt_gev],
@@ -49,10 +67,13 @@ def draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) ->
     for cut in cuts[variable]:
         axes.axvline(cut, color=ACCENT, linestyle=":", linewidth=1.2)
     # Zoomed in where nothing lies below, with a bin of 0 of 0 not counted.
-    bottom = 0.5 if (binned.passed >= 0.6 * binned.total).all() else 0.0
+    perfect = report.counts.found_in_bins["perfect"][variable]
+    bottom = 0.5 if (perfect.passed >= 0.55 * perfect.total).all() else 0.0
     # Below zero a little, or points there would be cut in half.
     axes.set(ylim=(bottom or -0.02, 1.05), ylabel="efficiency")
     axes.axhline(1.0, color="0.8", linewidth=0.8, zorder=0)
+    if variable == "pt_gev":
+        axes.legend(frameon=False, loc="lower right", fontsize=9)
     _set_variable(axes, variable, binned)
 
 

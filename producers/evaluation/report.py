@@ -109,6 +109,11 @@ class EvaluationReport:
                 "displaced_efficiency": self.displaced_efficiency(style).to_dict(),
                 "fake_rate": self.fake_rate(style).to_dict(),
                 "duplicate_rate": self.duplicate_rate(style).to_dict(),
+                "efficiency_in_bins": _all_to_dict(counts.found_in_bins[style]),
+                "fake_rate_in_bins": _all_to_dict(counts.fakes_in_bins[style]),
+                "duplicate_rate_in_bins": _all_to_dict(
+                    counts.duplicates_in_bins[style]
+                ),
             }
             for style in MATCHING_STYLES
         }
@@ -119,9 +124,6 @@ class EvaluationReport:
             "physical_efficiency": self.physical_efficiency.to_dict(),
             "trackml_score": counts.score.to_dict(),
             "matching": by_style,
-            "efficiency_in_bins": _all_to_dict(counts.binned),
-            "fake_rate_in_bins": _all_to_dict(counts.fakes),
-            "majority_duplicate_rate_in_bins": _all_to_dict(counts.duplicates),
             "edges": {
                 stage: {
                     "edges": edges.n_edges,

@@ -199,6 +199,24 @@ def test_fakes_are_binned_by_the_particle_with_most_of_their_points():
     assert fakes.total.sum() == counts.fakes["eta"].total.sum() == 3
 
 
+def test_bins_are_counted_for_each_style():
+    # The first particle has 5 of its 8 points on a candidate: found, not perfectly.
+    truth = truth_of(particles_of(pt=[2.0, 2.0]))
+
+    counts = report_of(truth, [0] * 5 + [-1] * 3 + [1] * 8).counts + EvaluationCounts()
+
+    found = {
+        style: int(bins["pt_gev"].passed.sum())
+        for style, bins in counts.found_in_bins.items()
+    }
+    fakes = {
+        style: int(bins["eta"].passed.sum())
+        for style, bins in counts.fakes_in_bins.items()
+    }
+    assert found == {"majority": 2, "double_majority": 2, "perfect": 1}
+    assert fakes == {"majority": 0, "double_majority": 0, "perfect": 1}
+
+
 def test_candidates_on_no_particle_are_fake_but_in_no_bin():
     particles = particles_of(pt=[2.0])
     on = np.repeat(np.array([1, 0], dtype=np.uint64), 8)
@@ -301,8 +319,10 @@ def test_the_report_is_plain_json_and_rows_of_text(write_job):
     assert content["criteria"]["min_pt_gev"] == 1.0
     assert content["displaced_criteria"]["min_production_radius_mm"] == 10.0
     assert content["trackml_score"]["value"] is None
-    assert content["fake_rate_in_bins"]["pt_gev"]["total"][7:9] == [2, 2]
-    empty_bin = content["efficiency_in_bins"]["pt_gev"]["value"][0]
+    matching = content["matching"]
+    assert matching["perfect"]["fake_rate_in_bins"]["pt_gev"]["total"][7:9] == [2, 2]
+    in_bins = matching["double_majority"]["efficiency_in_bins"]
+    empty_bin = in_bins["pt_gev"]["value"][0]
     assert empty_bin is None
     rows = dict(report.rows())
     assert rows["efficiency (double majority)"].startswith("1.0000 (+0.0000 -0.3")
@@ -423,7 +443,7 @@ def test_of_many_candidates_some_are_drawn(write_job):
     figure = evaluation_page(evaluate(*write_job()), display)
 
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == ["event 7: 100 of 300 candidates"] * 2
+    assert titles == ["event 7: 150 of 300 candidates"] * 2
 
 
 def test_each_stage_is_compared_with_the_one_before_it():
