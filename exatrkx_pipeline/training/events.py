@@ -117,6 +117,10 @@ class Augmentation:
     max_inefficiency: float = 0.03
     """Space points dropped, at most, as a share."""
 
+    max_smearing_mm: float = 0.0
+    """Width, at most, of a Gaussian by which points are moved in phi and along the
+    beam: a resolution other than the simulated one."""
+
     def apply(
         self, event: TrainingEvent, other: TrainingEvent, rng: np.random.Generator
     ) -> TrainingEvent:
@@ -124,8 +128,9 @@ class Augmentation:
 
         The event is turned around the beam by a random angle and mirrored in z and in
         phi half of the time each: symmetries of the detector and the physics. Shares of
-        lost points and of noise are drawn flat up to their maxima. Noise points are
-        points of `other`, turned likewise: they lie on the detector's layers.
+        lost points and of noise, and the width of the smearing, are drawn flat up to
+        their maxima. Noise points are points of `other`, turned likewise: they lie on
+        the detector's layers.
         """
         lost = rng.uniform(0.0, self.max_inefficiency)
         kept = event.take(np.flatnonzero(rng.random(len(event)) >= lost))
@@ -139,6 +144,11 @@ class Augmentation:
         }
         both["particle"][len(kept) :] = NOISE
         both["pt_gev"][len(kept) :] = 0.0
+        if self.max_smearing_mm > 0.0:
+            width_mm = rng.uniform(0.0, self.max_smearing_mm)
+            across, along = rng.normal(0.0, width_mm, (2, len(both["r"])))
+            both["phi"] = _wrapped(both["phi"] + across / np.maximum(both["r"], 1.0))
+            both["z"] = both["z"] + along
         return TrainingEvent(**both).sorted_outward()
 
 
@@ -157,11 +167,17 @@ def wedge(
     return event.take(np.flatnonzero(from_start < width))
 
 
+def _wrapped(phi: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Into [-pi, pi)."""
+    wrapped: NDArray[np.float64] = np.remainder(phi + np.pi, 2 * np.pi) - np.pi
+    return wrapped
+
+
 def _turned(event: TrainingEvent, rng: np.random.Generator) -> TrainingEvent:
     phi = event.phi * rng.choice((-1.0, 1.0)) + rng.uniform(-np.pi, np.pi)
     return TrainingEvent(
         r=event.r,
-        phi=np.remainder(phi + np.pi, 2 * np.pi) - np.pi,
+        phi=_wrapped(phi),
         z=event.z * rng.choice((-1.0, 1.0)),
         particle=event.particle,
         pt_gev=event.pt_gev,

@@ -78,6 +78,27 @@ def test_augmentation_adds_noise_and_loses_points_within_its_limits(straight_tra
     assert 0.6 * len(event) < min(n_kept) < len(event)
 
 
+def test_augmentation_moves_points_across_and_along_the_beam(straight_tracks):
+    event = straight_tracks(200)
+    still = {"max_noise": 0.0, "max_inefficiency": 0.0}
+    rng = [np.random.default_rng(4) for _ in range(2)]
+
+    plain = Augmentation(**still).apply(event, event, rng[0])
+    moved = Augmentation(**still, max_smearing_mm=0.5).apply(event, event, rng[1])
+
+    # The same points, turned the same way; their order may have changed a little.
+    def by_identity(event):
+        return event.take(np.lexsort((event.path_mm, event.particle)))
+
+    plain, moved = by_identity(plain), by_identity(moved)
+    across = plain.r * np.remainder(moved.phi - plain.phi + 1.0, 2 * np.pi) - plain.r
+    along = moved.z - plain.z
+    assert (moved.r == plain.r).all()
+    assert 0.0 < across.std() < 0.6
+    assert across.std() == pytest.approx(along.std(), rel=0.1)
+    assert np.corrcoef(across, along)[0, 1] == pytest.approx(0.0, abs=0.1)
+
+
 def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
     small_config, small_pipeline, straight_tracks
 ):
