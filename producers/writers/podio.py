@@ -9,6 +9,7 @@ the names of fields take the file, ROOT does not give its records as EDM4hep's c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import awkward as ak
@@ -19,6 +20,7 @@ __all__ = [
     "METADATA_FIELDS",
     "TRACKER_HITS_ID",
     "empty_lists",
+    "list_types",
     "lists_of",
     "metadata_row",
 ]
@@ -107,6 +109,17 @@ TYPES = {"EventHeader": "EventHeader", "Tracks": "Track"}
 
 
 # Any, here and below: awkward has no type information.
+def list_types(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the types of fields that are a list of such elements per event."""
+    return {name: ak.types.ListType(_type_of(kind)) for name, kind in fields.items()}
+
+
+@cache
+def _type_of(kind: str) -> Any:
+    # Awkward takes milliseconds to understand a text.
+    return ak.types.from_datashape(kind, highlevel=False)
+
+
 def lists_of(kind: str, known: Mapping[str, Any], counts: Any) -> Any:
     """Return one list of records per event; members that are not known are zero.
 
@@ -118,7 +131,7 @@ def lists_of(kind: str, known: Mapping[str, Any], counts: Any) -> Any:
     counts : ndarray, shape (n_events,), int64
     """
     zeros = np.zeros(int(counts.sum()))
-    form = ak.forms.from_type(ak.types.from_datashape(kind, highlevel=False))
+    form = ak.forms.from_type(_type_of(kind))
     columns = {
         name: np.asarray(known.get(name, zeros)).astype(content.primitive)
         for name, content in zip(form.fields, form.contents, strict=True)
@@ -128,7 +141,7 @@ def lists_of(kind: str, known: Mapping[str, Any], counts: Any) -> Any:
 
 def empty_lists(kind: str, n_events: int) -> Any:
     """Return one empty list per event, of elements of this type."""
-    form = ak.forms.from_type(ak.types.from_datashape(kind, highlevel=False))
+    form = ak.forms.from_type(_type_of(kind))
     return ak.unflatten(form.length_zero_array(), np.zeros(n_events, np.int64))
 
 

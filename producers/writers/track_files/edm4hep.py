@@ -20,6 +20,7 @@ from producers.writers.podio import (
     METADATA_FIELDS,
     TRACKER_HITS_ID,
     empty_lists,
+    list_types,
     lists_of,
     metadata_row,
 )
@@ -44,7 +45,7 @@ class Edm4hepTracks:
 
     def __init__(self, path: Path) -> None:
         self._file = uproot.recreate(path, compression=COMPRESSION)
-        self._events = self._file.mkrntuple("events", _lists(EVENT_FIELDS))
+        self._events = self._file.mkrntuple("events", list_types(EVENT_FIELDS))
 
     def append(self, block: TrackBlock) -> None:
         """Add events."""
@@ -77,7 +78,8 @@ class Edm4hepTracks:
         self, failures: Sequence[FailureRow], provenance: Mapping[str, Any]
     ) -> None:
         """Write podio's metadata; failures and provenance as texts."""
-        metadata = self._file.mkrntuple("podio_metadata", _lists(METADATA_FIELDS))
+        types = list_types(METADATA_FIELDS)
+        metadata = self._file.mkrntuple("podio_metadata", types)
         metadata.extend(metadata_row())
         self._file["provenance"] = json.dumps(provenance, indent=1)
         self._file["failures"] = json.dumps([asdict(row) for row in failures])
@@ -85,10 +87,6 @@ class Edm4hepTracks:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _lists(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: f"var * {kind}" for name, kind in fields.items()}
 
 
 # Any, here and below: awkward has no type information.
