@@ -21,6 +21,7 @@ from exatrkx_pipeline.network_config import (
     TorchScriptFilter,
     TorchScriptGnn,
 )
+from exatrkx_pipeline.refinement_config import RefinementConfig
 from exatrkx_pipeline.track_building_config import TrackBuilder, TrackBuildingConfig
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "GraphConfig",
     "NodeInput",
     "PipelineConfig",
+    "RefinementConfig",
     "TorchScriptConfig",
     "TorchScriptEmbedding",
     "TorchScriptFilter",
@@ -95,3 +97,5 @@ class PipelineConfig:
     filter: FilterConfig | TorchScriptFilter
     gnn: GnnConfig | TorchScriptGnn
     track_building: TrackBuildingConfig
+    refinement: RefinementConfig | None = None
+    """Of the candidates; none unless the weights say how."""

@@ -49,9 +49,12 @@ def config_from_dict(
         raise PipelineConfigError(f"[{where or 'config'}]: {exc}") from exc
 
 
-def _form_of(network: UnionType, value: Any) -> Any:
-    """Of a network's two forms the one that the table describes."""
-    built, scripted = get_args(network)
+def _form_of(union: UnionType, value: Any) -> Any:
+    """Of a network's two forms the one that the table describes; of a part that may be
+    left out, the part."""
+    built, scripted = get_args(union)
+    if scripted is type(None):
+        return built
     is_scripted = isinstance(value, dict) and "torchscript" in value
     return scripted if is_scripted else built
 
@@ -61,6 +64,8 @@ def config_to_dict(config: Any) -> dict[str, Any]:
     table = {}
     for item in fields(config):
         value = getattr(config, item.name)
+        if value is None:  # TOML has no word for it
+            continue
         if is_dataclass(value):
             value = config_to_dict(value)
         table[item.name] = list(value) if isinstance(value, tuple) else value

@@ -29,7 +29,7 @@ from exatrkx_pipeline.neighbours import EDGES_PER_CHUNK
 from exatrkx_pipeline.network_stages import NetworkStages
 from exatrkx_pipeline.radius_edges import joined_chunks
 from exatrkx_pipeline.stages import StageClock, StageResults
-from exatrkx_pipeline.track_building import build_tracks
+from exatrkx_pipeline.track_candidates import track_candidates
 
 EDGES_PER_POINT = 4
 """Edges filtered at once, of each point: so that work on points is little beside."""
@@ -115,7 +115,7 @@ class Pipeline(NetworkStages):
     ) -> list[NDArray[np.int64]]:
         group = EventGroup.of(events, self.config.features, self.device)
         edges = self._filtered_edges(group, clock)
-        return group.labels(self._tracks(group.points, edges, clock)[0])
+        return group.labels(self._tracks(group, edges, clock)[0])
 
     def run(self, features: NDArray[np.float32]) -> StageResults:
         """`labels`, with the edges after each stage: for evaluation, at more memory.
@@ -132,7 +132,7 @@ class Pipeline(NetworkStages):
         edges = joined_edges(
             [self._above_cut(points, chunk, clock) for chunk in chunks], n_points
         )
-        components, scores = self._tracks(points, edges, clock)
+        components, scores = self._tracks(group, edges, clock)
         return StageResults(
             labels=group.labels(components)[0],
             radius_edges=order[joined_edges(chunks, n_points).cpu().numpy()],
@@ -196,13 +196,18 @@ class Pipeline(NetworkStages):
 
     @torch.inference_mode()
     def _tracks(
-        self, points: Cylindrical, edges: Tensor, clock: StageClock
+        self, group: EventGroup, edges: Tensor, clock: StageClock
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         edges = edges.to(self.device)  # no chunk has said where they belong: no edges
         with clock.measure("gnn"):
-            scores = torch.sigmoid(self.gnn_logits(points, edges)).cpu().numpy()
+            scores = torch.sigmoid(self.gnn_logits(group.points, edges)).cpu().numpy()
         with clock.measure("track_building"):
-            components = build_tracks(
-                edges.cpu().numpy(), scores, len(points.r), self.config.track_building
+            components = track_candidates(
+                edges.cpu().numpy(),
+                scores,
+                group.points,
+                group.splits,
+                building=self.config.track_building,
+                refinement=self.config.refinement,
             )
         return components, scores

@@ -11,10 +11,12 @@ from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.serving import steps
 from exatrkx_pipeline.serving.parameters import (
     FEATURES,
+    REFINEMENT,
     TRACK_BUILDING,
     feature_config,
     model_parameters,
     number,
+    refinement_config,
     text,
     track_building_config,
     with_parameters,
@@ -37,9 +39,10 @@ NETWORK_STEPS: dict[str, Callable[[Pipeline, Mapping[str, str]], ServedModel]] =
 STEP_PARAMETERS = {
     "frnn": ("r_val", "embedding_dim", "max_radius_edges"),
     "applyfilter": ("filter_cut", "max_edges"),
-    "wcc": (*FEATURES, *TRACK_BUILDING),
+    "wcc": (*FEATURES, *TRACK_BUILDING, *REFINEMENT),
 }
-"""What the steps without a network take; the others take all, for their weights'."""
+"""What the steps without a network take, if it is there; the others take all, for their
+weights'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ def parameters_of(model: str, pipeline: Pipeline, weights: str) -> dict[str, str
         "embedding_dim": str(pipeline.config.embedding.dim)
     }
     if model in STEP_PARAMETERS:
-        return {name: every[name] for name in STEP_PARAMETERS[model]}
+        return {name: every[name] for name in STEP_PARAMETERS[model] if name in every}
     return model_parameters(pipeline) | {"weights": weights}
 
 
@@ -121,5 +124,8 @@ def _light_step(model: str, parameters: Mapping[str, str], device: str) -> Serve
     if model == "applyfilter":
         return steps.applyfilter(number(parameters, "filter_cut"), parameters)
     return steps.wcc(
-        feature_config(parameters), track_building_config(parameters), parameters
+        feature_config(parameters),
+        track_building_config(parameters),
+        refinement_config(parameters),
+        parameters,
     )

@@ -7,12 +7,13 @@ scale its features, and whoever runs the server may set a cut.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import get_args
 
 from exatrkx_pipeline.config import (
     FeatureConfig,
     GraphConfig,
+    RefinementConfig,
     TrackBuilder,
     TrackBuildingConfig,
 )
@@ -27,6 +28,8 @@ LIMITS = {"max_radius_edges": MAX_RADIUS_EDGES, "max_edges": MAX_EDGES}
 
 FEATURES = ("feature_names", "feature_scales", "feature_units")
 TRACK_BUILDING = ("track_building", "score_cut", "walk_min", "walk_add")
+REFINEMENT = tuple(field.name for field in fields(RefinementConfig))
+"""All of them, or none: then candidates are not refined."""
 
 
 def model_parameters(pipeline: Pipeline) -> dict[str, str]:
@@ -45,7 +48,7 @@ def model_parameters(pipeline: Pipeline) -> dict[str, str]:
         "max_radius_edges": str(pipeline.max_radius_edges),
         "max_edges": str(pipeline.max_edges),
         "weights_id": pipeline.weights_id,
-    }
+    } | _refinement_parameters(config.refinement)
 
 
 def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
@@ -72,6 +75,7 @@ def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
             graph=GraphConfig(r_val=number(parameters, "r_val")),
             filter=replace(config.filter, filter_cut=number(parameters, "filter_cut")),
             track_building=track_building_config(parameters),
+            refinement=refinement_config(parameters),
         ),
         max_radius_edges=limit(parameters, "max_radius_edges"),
         max_edges=limit(parameters, "max_edges"),
@@ -112,6 +116,25 @@ def track_building_config(parameters: Parameters) -> TrackBuildingConfig:
     raise PipelineConfigError(
         f"parameter track_building: expected one of {known}, got {method!r}"
     )
+
+
+def refinement_config(parameters: Parameters) -> RefinementConfig | None:
+    """How candidates are refined; not at all, if the parameters do not say."""
+    if not any(name in parameters for name in REFINEMENT):
+        return None
+    values = {name: number(parameters, name) for name in REFINEMENT}
+    least = values.pop("min_space_points")
+    if not least.is_integer():
+        raise PipelineConfigError(
+            f"parameter min_space_points: expected a whole number, got {least}"
+        )
+    return RefinementConfig(min_space_points=int(least), **values)
+
+
+def _refinement_parameters(refinement: RefinementConfig | None) -> dict[str, str]:
+    if refinement is None:
+        return {}
+    return {name: repr(value) for name, value in asdict(refinement).items()}
 
 
 def number(parameters: Parameters, name: str) -> float:

@@ -18,18 +18,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from exatrkx_pipeline.config import FeatureConfig, TrackBuildingConfig
+from exatrkx_pipeline.config import (
+    FeatureConfig,
+    RefinementConfig,
+    TrackBuildingConfig,
+)
 from exatrkx_pipeline.graph_construction import (
     joined_edges,
     neighbours_within_events,
 )
+from exatrkx_pipeline.inputs import Cylindrical
 from exatrkx_pipeline.network_stages import apply_filter
 from exatrkx_pipeline.ordering import in_input_order, outward_order
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.serving.parameters import limit
 from exatrkx_pipeline.serving.served_model import ServedModel, Tensors
 from exatrkx_pipeline.stages import StageClock
-from exatrkx_pipeline.track_building import build_tracks
+from exatrkx_pipeline.track_candidates import track_candidates
 
 Edges = NDArray[np.int64]
 EDGES = ("INT64", (2, -1))
@@ -144,6 +149,7 @@ def gnn(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
 def wcc(
     features: FeatureConfig,
     track_building: TrackBuildingConfig,
+    refinement: RefinementConfig | None,
     parameters: Mapping[str, str],
 ) -> ServedModel:
     """Scored edges into a component number for every space point."""
@@ -152,8 +158,14 @@ def wcc(
         order = outward_order(inputs["FEATURES"], features)
         edges, place = outward_edges(inputs["INPUT0"], order)
         logits = torch.from_numpy(inputs["INPUT1"][place])
-        components = build_tracks(
-            edges, torch.sigmoid(logits).numpy(), len(order), track_building
+        scaled = torch.from_numpy(inputs["FEATURES"][order])
+        components = track_candidates(
+            edges,
+            torch.sigmoid(logits).numpy(),
+            Cylindrical.of(scaled, features),
+            np.array([0, len(order)]),
+            building=track_building,
+            refinement=refinement,
         )
         return {"OUTPUT0": in_input_order(components, order)}
 
