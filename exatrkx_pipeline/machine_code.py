@@ -13,7 +13,14 @@ from numba import njit
 REORDERED = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be split into vector lanes; NaN and infinity keep their meaning."""
 
-SHARED_SOURCES = ("machine_code.py", "vectors.py", "tile_product.py", "row_kernels.py")
+SHARED_SOURCES = (
+    "machine_code.py",
+    "vectors.py",
+    "tile_product.py",
+    "row_kernels.py",
+    "refinement/helix.py",
+    "refinement/rings.py",
+)
 """Files of this folder whose code becomes part of functions in others."""
 
 
