@@ -1,7 +1,7 @@
 """Networks against the same ones as TorchScript: ratios within one run.
 
-``pytest benchmarks/test_gnn.py``. One thread. At 300k nodes and 1M edges the scripted
-network takes minutes: set GNN_EDGES=1000000.
+``pytest benchmarks/test_gnn.py``. At 300k nodes and 1M edges the scripted network takes
+minutes: set GNN_EDGES=1000000. Both run in one thread, or in as many as GNN_THREADS.
 """
 
 import os
@@ -16,6 +16,7 @@ from exatrkx_pipeline.inputs import Cylindrical
 from sonic_cli.bench.baselines import scripted_times
 
 N_EDGES = int(os.environ.get("GNN_EDGES", "100000"))
+N_THREADS = int(os.environ.get("GNN_THREADS", "1"))
 EDGES_PER_NODE = 3.3
 REACH = 0.1
 """Most that the ends of an edge differ in azimuth, in rad."""
@@ -48,7 +49,7 @@ def test_network_against_torchscript(benchmark, is_smoke, stage):
     n_edges = 500 if is_smoke else N_EDGES
     points, edges = event_graph(n_edges, pipeline.config.features)
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(N_THREADS)
     rounds = []
     try:
         benchmark.pedantic(
@@ -64,6 +65,7 @@ def test_network_against_torchscript(benchmark, is_smoke, stage):
     assert difference < 5e-4
     benchmark.extra_info.update(
         n_edges=n_edges,
+        n_threads=N_THREADS,
         ours_s=ours_s,
         scripted_s=scripted_s,
         ratio=scripted_s / ours_s,

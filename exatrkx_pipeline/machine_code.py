@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
 
 REORDERED = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be split into vector lanes; NaN and infinity keep their meaning."""
@@ -44,9 +45,13 @@ def _kept(function: Callable[..., Any], **options: Any) -> Any:
     function.__qualname__ += f"-{_digest()}"
     options |= {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)
+        dispatcher = njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor a home can be written to
-        return njit(**options)(function)
+        dispatcher = njit(**options)(function)
+    # By itself numba lets go of its lock between the steps of a compilation, where
+    # threads that make the same first call mix up each other's types.
+    dispatcher.compile = global_compiler_lock(dispatcher.compile)
+    return dispatcher
 
 
 @cache

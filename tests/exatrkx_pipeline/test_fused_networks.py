@@ -1,6 +1,7 @@
 """Compiled networks: torch's results; the same bits alone, in a batch, in threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from exatrkx_pipeline.edge_filter import EdgeFilter
 from exatrkx_pipeline.embedding import Embedding
 from exatrkx_pipeline.gnn import build_gnn
 from exatrkx_pipeline.layers import Mlp
+from exatrkx_pipeline.machine_code import compiled
 
 THREE = ("r", "phi", "z")
 SIZES = st.one_of(
@@ -230,3 +232,27 @@ def test_a_row_of_equal_numbers_has_no_deviation_and_no_infinity(activation):
     compiled = without_gradients(network, nodes)
 
     torch.testing.assert_close(compiled, network(nodes).detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_threads_may_make_the_first_call_of_a_compiled_function_together():
+    @compiled
+    def halved(x):
+        return np.sqrt(x) / np.float32(2.0)
+
+    @compiled
+    def summed(values):
+        total = np.float32(0.0)
+        for k in range(len(values)):
+            total += halved(values[k])
+        return total
+
+    barrier = Barrier(4)
+
+    def first_call():
+        barrier.wait()
+        return summed(np.full(4, 9.0, np.float32))
+
+    with ThreadPoolExecutor(4) as callers:
+        calls = [callers.submit(first_call) for _ in range(4)]
+
+    assert [call.result() for call in calls] == [6.0] * 4
