@@ -16,9 +16,6 @@ from exatrkx_pipeline.refinement_config import RefinementConfig
 PASSES = 6
 """A candidate takes one point at each end a pass, and is then fitted again."""
 
-LEAST_POINTS = 4
-"""Of a candidate that is extended: three points fit too many helices."""
-
 BESIDE_MM = 8.0
 """Radius by which a point may lie on the near side of the end that it extends: an
 overlapping module of the same layer."""
@@ -55,11 +52,7 @@ def extend_tracks(
     is_longer = np.ones(int(labels.max()) + 1, dtype=np.bool_)
     for _ in range(PASSES):
         chains = Chains.of(labels, xyz, config)
-        extended = np.flatnonzero(
-            chains.is_hard(config)
-            & (chains.n_points >= LEAST_POINTS)
-            & is_longer[chains.labels]
-        )
+        extended = np.flatnonzero(chains.is_hard(config) & is_longer[chains.labels])
         extended = extended[np.argsort(-chains.n_points[extended], kind="stable")]
         before = chains.chain_of.copy()
         _extend(
