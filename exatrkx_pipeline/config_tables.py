@@ -50,8 +50,10 @@ def config_from_dict(
 
 
 def _form_of(union: UnionType, value: Any) -> Any:
-    """Of a network's two forms the one that the table describes; of a part that may be
-    left out, the part."""
+    """Of a network's two forms the one that the table describes.
+
+    Of a part that may be left out, the part.
+    """
     built, scripted = get_args(union)
     if scripted is type(None):
         return built
