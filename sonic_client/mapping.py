@@ -63,8 +63,11 @@ def map_in_thread(
     thread: LoopThread, requests: Iterable[Request], *, ordered: bool
 ) -> Iterator[Outcome]:
     """Yield one outcome a request; the requests are read in this thread."""
-    changed = threading.Condition()
-    belt = _Belt(thread.session, ordered=ordered, lock=changed)
+    # Held by itself, not through the condition, whose own way in and out is written in
+    # Python: Ctrl-C there would leave the lock taken for ever.
+    lock = threading.RLock()
+    changed = threading.Condition(lock)
+    belt = _Belt(thread.session, ordered=ordered, lock=lock)
     belt.changed = changed.notify
     conveyor, check = belt.conveyor, thread.session.check
 
@@ -88,19 +91,19 @@ def map_in_thread(
     try:
         for request in requests:
             item = check(request)
-            with changed:
+            with lock:
                 conveyor.put(item)
                 depart()
                 outcomes = deliver(has_room)
             while outcomes:
                 yield from outcomes
-                with changed:
+                with lock:
                     outcomes = deliver(has_room)
-        with changed:
+        with lock:
             conveyor.finish()
             depart()
         while True:
-            with changed:
+            with lock:
                 outcomes = deliver(lambda: conveyor.is_done)
             if not outcomes:
                 return
