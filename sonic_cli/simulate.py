@@ -55,6 +55,10 @@ def simulate(
     first_event: Annotated[
         int, typer.Option(min=0, help="Number of the first event.")
     ] = 0,
+    photons: Annotated[
+        bool,
+        typer.Option(help="Fly photons too, which convert in the material (pythia8)."),
+    ] = True,
     noise: Annotated[
         float, typer.Option(min=0.0, help="Noise points, as a share of the real ones.")
     ] = 0.0,
@@ -88,6 +92,7 @@ def simulate(
             generator=generator,
             pileup=pileup,
             hepmc3_files=tuple(hepmc3 or ()),
+            photons=photons,
             noise_fraction=noise,
             hit_inefficiency=inefficiency,
         )

@@ -74,6 +74,10 @@ class SimulationConfig:
     hepmc3_files: tuple[Path, ...] = ()
     """HepMC3 files (ASCII, also compressed) read in order, one record an event."""
 
+    photons: bool = True
+    """Whether photons are flown too (Pythia 8 only): in the material they convert to
+    pairs of electrons, which leave every eighth space point of an event."""
+
     vertex_sigma_mm: tuple[float, float, float] = (0.0125, 0.0125, 55.5)
     """Gaussian spread of the collision points in x, y, z: ACTS' HL-LHC setting."""
 

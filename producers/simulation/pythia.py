@@ -23,6 +23,7 @@ DECAYS = (
     "ParticleDecays:xyMax = 1050",
     "ParticleDecays:zMax = 3000",
 )
+PHOTON = 22  # PDG
 MAX_SEED = 900_000_000  # Pythia's own upper limit
 
 
@@ -60,7 +61,7 @@ class PythiaGenerator:
         return pythia
 
     def draw(self, rng: np.random.Generator) -> GeneratedParticles:
-        """Charged final-state particles of one hard collision and its pileup."""
+        """Charged particles and photons of one hard collision and its pileup."""
         n_pileup = int(rng.poisson(self._config.pileup)) if self._soft else 0
         collisions = [self._collide(self._hard, rng)]
         collisions += [self._collide(self._soft, rng) for _ in range(n_pileup)]
@@ -85,6 +86,7 @@ class PythiaGenerator:
         pythia.rndm.init(int(rng.integers(1, MAX_SEED)))
         while not pythia.next():  # a failed collision is drawn again, as Pythia advises
             pass
+        with_photons = self._config.photons
         rows = [
             (
                 p.id(),
@@ -98,6 +100,6 @@ class PythiaGenerator:
                 p.pz(),
             )
             for p in pythia.event
-            if p.isFinal() and p.isCharged()
+            if p.isFinal() and (p.isCharged() or (with_photons and p.id() == PHOTON))
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 9)

@@ -164,6 +164,22 @@ def test_pythia_events_look_like_top_pairs():
     assert {int(v) for e in events for v in e.particles["primary_vertex"]} == {1}
 
 
+def test_photons_convert_in_the_material_unless_they_are_left_out():
+    pytest.importorskip("pythia8mc", reason="opt-in extra generators not installed")
+
+    def displaced_electrons(**options):
+        events = simulate(SimulationConfig(n_events=2, seed=9, **options))
+        particles = [event.particles for event in events]
+        return sum(
+            np.count_nonzero(
+                (np.abs(each["pdg"]) == 11) & (np.hypot(each["vx"], each["vy"]) > 18.0)
+            )
+            for each in particles
+        )  # the beam pipe is at 19 mm
+
+    assert displaced_electrons() > 2 * displaced_electrons(photons=False)
+
+
 def test_pileup_adds_collisions():
     pytest.importorskip("pythia8mc", reason="opt-in extra generators not installed")
 
