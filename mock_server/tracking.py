@@ -17,7 +17,8 @@ def tracking_models(
     """`exatrkx` and `exatrkx_batch`, running the weights of a directory.
 
     Loads torch, which nothing else in this package does. A `clock` receives the time
-    that each stage of the pipeline takes; `instances` events are computed at once.
+    that each stage of the pipeline takes; `instances` events are computed at once. The
+    first time on a machine this compiles for up to a minute.
 
     Raises
     ------
@@ -27,8 +28,11 @@ def tracking_models(
         If the weights cannot be used; the message says why.
     """
     from exatrkx_pipeline.checkpoints import load_weights  # noqa: PLC0415
-    from exatrkx_pipeline.serving import served_models  # noqa: PLC0415
+    from exatrkx_pipeline.serving import served_models, warm_up  # noqa: PLC0415
 
+    pipeline = load_weights(weights)
+    for served in served_models(pipeline):  # with no clock: this is no event's time
+        warm_up(served)
     return [
         Model(
             name=served.name,
@@ -38,5 +42,5 @@ def tracking_models(
             parameters=served.parameters,
             instances=instances,
         )
-        for served in served_models(load_weights(weights), clock)
+        for served in served_models(pipeline, clock)
     ]

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["Report", "progress"]
+__all__ = ["Report", "activity", "progress"]
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -67,6 +67,25 @@ def progress(
         lines = _PlainLines(what, total, unit, stream, clock)
         yield lines
         lines.finish()
+
+
+@contextmanager
+def activity(what: str, *, stream: TextIO | None = None) -> Iterator[None]:
+    """Show on a terminal that something is being done while the block runs.
+
+    Parameters
+    ----------
+    what : str
+        What it is.
+    stream : text file, optional
+        stderr unless given; what is no terminal gets nothing.
+    """
+    stream = sys.stderr if stream is None else stream
+    if not stream.isatty():
+        yield
+        return
+    with Console(file=stream).status(what):
+        yield
 
 
 @contextmanager

@@ -5,6 +5,7 @@ The one adapter that the in-process server and a real Triton share.
 
 from exatrkx_pipeline.serving.parameters import model_parameters
 from exatrkx_pipeline.serving.served_model import ServedModel, Tensors, TensorSpec
+from exatrkx_pipeline.serving.warm_up import warm_up
 from exatrkx_pipeline.serving.whole_pipeline import served_models, split_rows
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "model_parameters",
     "served_models",
     "split_rows",
+    "warm_up",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 
 from exatrkx_pipeline.serving.catalogue import ModelSettings, build
 from exatrkx_pipeline.serving.served_model import ServedModel
+from exatrkx_pipeline.serving.warm_up import warm_up
 from exatrkx_pipeline.stages import StageClock
 
 STAGE_METRIC = "exatrkx_stage_duration_seconds"
@@ -36,7 +37,7 @@ class PythonModel:
 
     # Any: the backend's own types, which nothing declares.
     def initialize(self, args: dict[str, Any]) -> None:
-        """Build the model from its configuration's parameters, on its device.
+        """Build the model from its configuration's parameters, and run it once.
 
         Raises
         ------
@@ -58,6 +59,7 @@ class PythonModel:
                 clock=self._clock,
             ),
         )
+        warm_up(self._served)
         self._stages = _StageMetrics(backend, args["model_name"], self._clock)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:

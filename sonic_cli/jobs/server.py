@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sonic_cli.errors import needs_extra
+from sonic_cli.progress import activity
 from sonic_client.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,9 +73,10 @@ def tracking_server(
         from mock_server.tracking import tracking_models  # noqa: PLC0415
 
         clock = StageClock()
-        # An event of a few thousand points is too small to keep two cores busy.
-        models = tracking_models(
-            weights or bundled_weights(), clock, instances=os.cpu_count() or 1
-        )
+        with activity("prepare the networks (the first time, compile them: a minute)"):
+            # An event of a few thousand points is too small to keep two cores busy.
+            models = tracking_models(
+                weights or bundled_weights(), clock, instances=os.cpu_count() or 1
+            )
     with MockServer(models) as own:
         yield ServerInUse(url=own.url, clock=clock)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from sonic_cli.progress import progress
+from sonic_cli.progress import activity, progress
 
 
 class Terminal(io.StringIO):
@@ -57,3 +57,14 @@ def test_terminal_gets_a_bar():
 
     assert "track" in stream.getvalue()
     assert "4/4" in stream.getvalue()
+
+
+def test_an_activity_is_shown_on_a_terminal_alone():
+    terminal, file = Terminal(), io.StringIO()
+
+    for stream in (terminal, file):
+        with activity("prepare the networks", stream=stream):
+            pass
+
+    assert "prepare the networks" in terminal.getvalue()
+    assert not file.getvalue()
