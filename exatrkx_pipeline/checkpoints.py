@@ -23,7 +23,7 @@ from exatrkx_pipeline.config import (
     config_to_dict,
 )
 from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
-from exatrkx_pipeline.networks import build_networks
+from exatrkx_pipeline.networks.build import build_networks
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.torchscript import ScriptedNetwork
 

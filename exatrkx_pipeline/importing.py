@@ -29,8 +29,8 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.errors import WeightsError
+from exatrkx_pipeline.networks.res_agnn import ResAGNN
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.res_agnn import ResAGNN
 from exatrkx_pipeline.torchscript import (
     ScriptedEdgeNetwork,
     ScriptedEmbedding,

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from exatrkx_pipeline.config import EdgeInput, FeatureConfig, NodeInput
-from exatrkx_pipeline.edge_input_loops import COLUMNS, write_edge_inputs
-from exatrkx_pipeline.edge_ranges import even_ranges, run_over
+from exatrkx_pipeline.kernels.edge_input_loops import COLUMNS, write_edge_inputs
+from exatrkx_pipeline.kernels.edge_ranges import even_ranges, run_over
 
 MM_PER_M = 1000.0
 MIN_SPAN_M = 1e-3

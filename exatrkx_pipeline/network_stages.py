@@ -8,7 +8,6 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from exatrkx_pipeline.compact_graph import CompactGraph
 from exatrkx_pipeline.config import (
     FilterConfig,
     GnnConfig,
@@ -16,8 +15,9 @@ from exatrkx_pipeline.config import (
     TorchScriptConfig,
     TorchScriptGnn,
 )
+from exatrkx_pipeline.graph.compact_graph import CompactGraph
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
-from exatrkx_pipeline.networks import build_networks
+from exatrkx_pipeline.networks.build import build_networks
 from exatrkx_pipeline.torchscript import ScriptedNetwork
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig
-from exatrkx_pipeline.track_building import number_by_first_appearance
+from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 
 
 def outward_order(

@@ -10,26 +10,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exatrkx_pipeline.edge_ranges import run_over
 from exatrkx_pipeline.event_groups import (
     POINTS_TOGETHER,
     EventGroup,
     plan_groups,
     plan_shares,
 )
-from exatrkx_pipeline.graph_construction import (
+from exatrkx_pipeline.graph.graph_construction import (
     MAX_EDGES,
     MAX_RADIUS_EDGES,
     joined_edges,
     neighbours_within_events,
     require_few_edges,
 )
+from exatrkx_pipeline.graph.neighbours import EDGES_PER_CHUNK
+from exatrkx_pipeline.graph.radius_edges import joined_chunks
 from exatrkx_pipeline.inputs import Cylindrical
-from exatrkx_pipeline.neighbours import EDGES_PER_CHUNK
+from exatrkx_pipeline.kernels.edge_ranges import run_over
 from exatrkx_pipeline.network_stages import NetworkStages
-from exatrkx_pipeline.radius_edges import joined_chunks
 from exatrkx_pipeline.stages import StageClock, StageResults
-from exatrkx_pipeline.track_candidates import track_candidates
+from exatrkx_pipeline.tracks.track_candidates import track_candidates
 
 EDGES_PER_POINT = 4
 """Edges filtered at once, of each point: so that work on points is little beside."""

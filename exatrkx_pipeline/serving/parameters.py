@@ -18,7 +18,7 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.graph_construction import MAX_EDGES, MAX_RADIUS_EDGES
+from exatrkx_pipeline.graph.graph_construction import MAX_EDGES, MAX_RADIUS_EDGES
 from exatrkx_pipeline.pipeline import Pipeline
 
 Parameters = Mapping[str, str]

@@ -23,7 +23,7 @@ from exatrkx_pipeline.config import (
     RefinementConfig,
     TrackBuildingConfig,
 )
-from exatrkx_pipeline.graph_construction import (
+from exatrkx_pipeline.graph.graph_construction import (
     joined_edges,
     neighbours_within_events,
 )
@@ -34,7 +34,7 @@ from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.serving.parameters import limit
 from exatrkx_pipeline.serving.served_model import ServedModel, Tensors
 from exatrkx_pipeline.stages import StageClock
-from exatrkx_pipeline.track_candidates import track_candidates
+from exatrkx_pipeline.tracks.track_candidates import track_candidates
 
 Edges = NDArray[np.int64]
 EDGES = ("INT64", (2, -1))

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from exatrkx_pipeline.config import EdgeInput, NodeInput, PipelineConfig
+from exatrkx_pipeline.graph.neighbours import radius_graph
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
-from exatrkx_pipeline.neighbours import radius_graph
 from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
 from exatrkx_pipeline.training.targets import Targets
 

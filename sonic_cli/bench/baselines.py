@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.jit._trace import TracerWarning
 
 from exatrkx_pipeline import Pipeline
+from exatrkx_pipeline.graph.neighbours import radius_graph
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
-from exatrkx_pipeline.neighbours import radius_graph
 
 __all__ = [
     "GRAPH_SEARCHES",

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from exatrkx_pipeline import Pipeline, StageClock, bundled_weights, load_weights
-from exatrkx_pipeline.neighbours import radius_graph
+from exatrkx_pipeline.graph.neighbours import radius_graph
 from producers import FeatureScale
 from sonic_cli.bench.baselines import (
     GRAPH_SEARCHES,

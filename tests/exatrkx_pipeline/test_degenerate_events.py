@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from exatrkx_pipeline.config import TrackBuildingConfig
-from exatrkx_pipeline.graph_construction import neighbours_within_events
-from exatrkx_pipeline.neighbours import EDGES_PER_CHUNK
+from exatrkx_pipeline.graph.graph_construction import neighbours_within_events
+from exatrkx_pipeline.graph.neighbours import EDGES_PER_CHUNK
 from exatrkx_pipeline.stages import StageClock
 
 MB = 1 << 20

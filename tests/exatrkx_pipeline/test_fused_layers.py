@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 
-from exatrkx_pipeline.compact_graph import CompactGraph
 from exatrkx_pipeline.config import FilterConfig, GnnConfig
-from exatrkx_pipeline.edge_filter import EdgeFilter
 from exatrkx_pipeline.event_groups import plan_groups
-from exatrkx_pipeline.gnn import build_gnn
-from exatrkx_pipeline.layers import mlp
+from exatrkx_pipeline.graph.compact_graph import CompactGraph
+from exatrkx_pipeline.networks.edge_filter import EdgeFilter
+from exatrkx_pipeline.networks.gnn import build_gnn
+from exatrkx_pipeline.networks.layers import mlp
 
 THREE = ("r", "phi", "z")
 # Sums in another order, and tanh to 3e-7: a few times float32's resolution.

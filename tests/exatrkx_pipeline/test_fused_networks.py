@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from exatrkx_pipeline import edge_ranges
 from exatrkx_pipeline.config import EmbeddingConfig, FilterConfig, GnnConfig
-from exatrkx_pipeline.edge_filter import EdgeFilter
-from exatrkx_pipeline.embedding import Embedding
-from exatrkx_pipeline.gnn import build_gnn
-from exatrkx_pipeline.layers import Mlp
-from exatrkx_pipeline.machine_code import compiled
+from exatrkx_pipeline.kernels import edge_ranges
+from exatrkx_pipeline.kernels.machine_code import compiled
+from exatrkx_pipeline.networks.edge_filter import EdgeFilter
+from exatrkx_pipeline.networks.embedding import Embedding
+from exatrkx_pipeline.networks.gnn import build_gnn
+from exatrkx_pipeline.networks.layers import Mlp
 
 THREE = ("r", "phi", "z")
 SIZES = st.one_of(

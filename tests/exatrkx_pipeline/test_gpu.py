@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from exatrkx_pipeline import bundled_weights, load_weights
-from exatrkx_pipeline.track_building import number_by_first_appearance
+from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 
 pytestmark = [
     pytest.mark.gpu,

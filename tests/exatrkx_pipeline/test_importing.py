@@ -17,8 +17,8 @@ from exatrkx_pipeline.config import (
 )
 from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
 from exatrkx_pipeline.importing import Cuts, import_networks
+from exatrkx_pipeline.networks.res_agnn import ResAGNN
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.res_agnn import ResAGNN
 
 # How TorchScript files are made; torch would rather make others, but still reads them.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from exatrkx_pipeline import neighbours
-from exatrkx_pipeline.neighbours import (
+from exatrkx_pipeline.graph import neighbours
+from exatrkx_pipeline.graph.neighbours import (
     radius_graph,
     radius_graph_chunks,
     sorted_edges,

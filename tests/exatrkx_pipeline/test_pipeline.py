@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exatrkx_pipeline import edge_blocks, neighbours
+from exatrkx_pipeline.graph import neighbours
+from exatrkx_pipeline.networks import edge_blocks
 from exatrkx_pipeline.serving import served_models, split_rows
 from exatrkx_pipeline.stages import STAGES, StageClock
-from exatrkx_pipeline.track_building import number_by_first_appearance
+from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 
 
 @settings(deadline=None, max_examples=20)

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exatrkx_pipeline.neighbours import radius_graph, sorted_edges
-from exatrkx_pipeline.radius_edges import brute_force_chunks, radius_edge_chunks
+from exatrkx_pipeline.graph.neighbours import radius_graph, sorted_edges
+from exatrkx_pipeline.graph.radius_edges import brute_force_chunks, radius_edge_chunks
 
 
 def joined(chunks):

@@ -10,10 +10,13 @@ import torch
 from scipy.special import expit
 
 from exatrkx_pipeline.config import GnnConfig, TrackBuildingConfig
-from exatrkx_pipeline.neighbours import radius_graph
+from exatrkx_pipeline.graph.neighbours import radius_graph
 from exatrkx_pipeline.network_stages import apply_filter
-from exatrkx_pipeline.res_agnn import ResAGNN
-from exatrkx_pipeline.track_building import build_tracks, number_by_first_appearance
+from exatrkx_pipeline.networks.res_agnn import ResAGNN
+from exatrkx_pipeline.tracks.track_building import (
+    build_tracks,
+    number_by_first_appearance,
+)
 
 N_POINTS = 314
 

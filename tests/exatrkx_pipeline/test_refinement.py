@@ -14,10 +14,10 @@ from exatrkx_pipeline.config import (
 )
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.event_groups import EventGroup
-from exatrkx_pipeline.refinement import refine_tracks
-from exatrkx_pipeline.refinement.chains import MOST_POINTS, Chains
-from exatrkx_pipeline.refinement.extension import extend_tracks
-from exatrkx_pipeline.refinement.helix import (
+from exatrkx_pipeline.tracks.refinement import refine_tracks
+from exatrkx_pipeline.tracks.refinement.chains import MOST_POINTS, Chains
+from exatrkx_pipeline.tracks.refinement.extension import extend_tracks
+from exatrkx_pipeline.tracks.refinement.helix import (
     COT_THETA,
     N_PARAMETERS,
     Z0,
@@ -26,14 +26,14 @@ from exatrkx_pipeline.refinement.helix import (
     misfit,
     worst_misfit,
 )
-from exatrkx_pipeline.refinement.joining import join_tracks
-from exatrkx_pipeline.refinement.rings import (
+from exatrkx_pipeline.tracks.refinement.joining import join_tracks
+from exatrkx_pipeline.tracks.refinement.rings import (
     MOST_NEAR,
     Rings,
     near_in_ring,
 )
-from exatrkx_pipeline.refinement.splitting import split_tracks
-from exatrkx_pipeline.track_candidates import track_candidates
+from exatrkx_pipeline.tracks.refinement.splitting import split_tracks
+from exatrkx_pipeline.tracks.track_candidates import track_candidates
 
 FIELD_T = 2.0
 CONFIG = RefinementConfig(field_t=FIELD_T)

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exatrkx_pipeline.config import TrackBuildingConfig
-from exatrkx_pipeline.track_building import (
+from exatrkx_pipeline.tracks.track_building import (
     best_both_ways,
     build_tracks,
     components,
     number_by_first_appearance,
 )
-from exatrkx_pipeline.walkthrough import cc_and_walk
+from exatrkx_pipeline.tracks.walkthrough import cc_and_walk
 
 METHODS = ("components", "junction_removal", "cc_and_walk")
 

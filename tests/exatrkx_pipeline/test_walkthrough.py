@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exatrkx_pipeline.track_building import components, number_by_first_appearance
-from exatrkx_pipeline.walkthrough import cc_and_walk
+from exatrkx_pipeline.tracks.track_building import (
+    components,
+    number_by_first_appearance,
+)
+from exatrkx_pipeline.tracks.walkthrough import cc_and_walk
 
 
 def plain_cc_and_walk(edge_index, scores, component, *, walk_min, walk_add):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import sonic_cli
 from exatrkx_pipeline import bundled_weights, load_weights
-from exatrkx_pipeline.track_building import number_by_first_appearance
+from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
 from producers import open_events

@@ -72,7 +72,7 @@ def test_other_sizes_are_refused_by_their_option(text):
 
 @pytest.mark.parametrize("name", GRAPH_SEARCHES)
 def test_baselines_find_the_same_edges(name):
-    from exatrkx_pipeline.neighbours import radius_graph
+    from exatrkx_pipeline.graph.neighbours import radius_graph
 
     if GRAPH_SEARCHES[name] is faiss_flat_graph and not has_faiss():
         pytest.skip("no faiss")

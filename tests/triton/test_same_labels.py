@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exatrkx_pipeline.track_building import number_by_first_appearance
+from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]

@@ -1,0 +1,1 @@
+"""From embedded points to the edges that the networks judge."""

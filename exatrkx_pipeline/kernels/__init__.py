@@ -1,0 +1,1 @@
+"""Compiled passes that take the place of torch's on the CPU, without gradients."""

@@ -1,0 +1,1 @@
+"""The three networks, in torch: as they are trained, and as they are written down."""

@@ -1,0 +1,1 @@
+"""From scored edges to track candidates."""

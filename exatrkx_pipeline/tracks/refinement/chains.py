@@ -1,0 +1,127 @@
+"""Track candidates as runs of their points, innermost first, each with its helix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exatrkx_pipeline.config.refinement_config import RefinementConfig
+from exatrkx_pipeline.kernels.machine_code import compiled
+from exatrkx_pipeline.tracks.refinement.helix import (
+    GEV_PER_TESLA_MM,
+    N_PARAMETERS,
+    RADIUS,
+    fit_helix,
+    worst_misfit,
+)
+
+LEAST_POINTS = 3
+"""Of a chain: fewer make no helix."""
+
+MOST_POINTS = 64
+"""Of a chain that is looked at: a helix of one turn crosses fewer layers twice. What is
+larger is a tangle of many particles, and left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """Candidates of `LEAST_POINTS` to `MOST_POINTS` points."""
+
+    points: NDArray[np.int64]
+    """Indices of their points, chain by chain, shape (n_points,)."""
+
+    starts: NDArray[np.int64]
+    """Where each chain starts in `points`, and the end, shape (n_chains + 1,)."""
+
+    labels: NDArray[np.int64]
+    """Label of each chain, shape (n_chains,)."""
+
+    chain_of: NDArray[np.int64]
+    """Chain of each point of the event, -1 for none, shape (n_space_points,)."""
+
+    helices: NDArray[np.float64]
+    """Of each chain, shape (n_chains, `N_PARAMETERS`), mm."""
+
+    misfits: NDArray[np.float64]
+    """Of each chain's worst point, in tolerances, shape (n_chains,)."""
+
+    @classmethod
+    def of(
+        cls,
+        labels: NDArray[np.int64],
+        xyz: NDArray[np.float64],
+        config: RefinementConfig,
+    ) -> Self:
+        """Chains of an event whose points are sorted outward.
+
+        Parameters
+        ----------
+        labels : ndarray, shape (n_space_points,), int64
+            Candidate of each point, numbers from 0; gaps cost memory alone.
+        xyz : ndarray, shape (n_space_points, 3), float64
+            Positions in mm.
+        config : RefinementConfig
+            Tolerances.
+        """
+        n_of_label = np.bincount(labels, minlength=1)
+        is_chain = (n_of_label >= LEAST_POINTS) & (n_of_label <= MOST_POINTS)
+        points = np.flatnonzero(is_chain[labels])
+        points = points[np.argsort(labels[points], kind="stable")]
+        own = np.flatnonzero(is_chain)
+        starts = np.append(0, np.cumsum(n_of_label[own]))
+        chain_of = np.full(len(labels), -1)
+        chain_of[points] = np.repeat(np.arange(len(own)), np.diff(starts))
+        helices = np.empty((len(own), N_PARAMETERS))
+        misfits = np.empty(len(own))
+        _fit_all(
+            xyz[points],
+            starts,
+            config.transverse_mm,
+            config.longitudinal_mm,
+            helices,
+            misfits,
+        )
+        return cls(points, starts, own, chain_of, helices, misfits)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_points(self) -> NDArray[np.int64]:
+        """Points of each chain, shape (n_chains,)."""
+        return np.diff(self.starts)
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """Innermost point of each chain, shape (n_chains,)."""
+        return self.points[self.starts[:-1]]
+
+    @property
+    def last(self) -> NDArray[np.int64]:
+        """Outermost point of each chain, shape (n_chains,)."""
+        return self.points[self.starts[1:] - 1]
+
+    def pt_gev(self, field_t: float) -> NDArray[np.float64]:
+        """Transverse momentum of a unit charge on each helix, shape (n_chains,)."""
+        return GEV_PER_TESLA_MM * field_t * self.helices[:, RADIUS]
+
+    def is_hard(self, config: RefinementConfig) -> NDArray[np.bool_]:
+        """Whether each is on a helix of enough momentum, shape (n_chains,)."""
+        is_on_helix = self.misfits <= 1.0
+        hard: NDArray[np.bool_] = is_on_helix & (
+            self.pt_gev(config.field_t) >= config.min_pt_gev
+        )
+        return hard
+
+
+@compiled
+def _fit_all(xyz, starts, transverse, longitudinal, helices, misfits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    for chain in range(len(starts) - 1):
+        own = xyz[starts[chain] : starts[chain + 1]]
+        fit_helix(own, len(own), helices[chain])
+        misfits[chain] = worst_misfit(
+            own, len(own), helices[chain], transverse, longitudinal
+        )

@@ -1,0 +1,142 @@
+"""Points on no candidate, taken by the one on whose helix they lie."""
+
+# mypy: disable-error-code="no-untyped-def"
+# Compiled functions take their types from the call.
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exatrkx_pipeline.config.refinement_config import RefinementConfig
+from exatrkx_pipeline.kernels.machine_code import compiled
+from exatrkx_pipeline.tracks.refinement.chains import Chains
+from exatrkx_pipeline.tracks.refinement.rings import (
+    MOST_NEAR,
+    WIDTH_MM,
+    Rings,
+    near_in_ring,
+)
+
+PASSES = 6
+"""A candidate takes one point at each end a pass, and is then fitted again."""
+
+BESIDE_MM = 8.0
+"""Radius by which a point may lie on the near side of the end that it extends: an
+overlapping module of the same layer."""
+
+
+def extend_tracks(
+    labels: NDArray[np.int64],
+    xyz: NDArray[np.float64],
+    rings: Rings,
+    config: RefinementConfig,
+) -> NDArray[np.int64]:
+    """The partition with free points given to the candidates whose helix they are on.
+
+    Free are points on candidates of fewer than three points. The longest candidates
+    choose first. Each takes the closest point in the nearest ring that has one, at
+    either end, and in rings between its ends where it has none.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n_space_points,), int64
+        Candidate of each point.
+    xyz : ndarray, shape (n_space_points, 3), float64
+        In mm, sorted outward.
+    rings : Rings
+        Of the same points.
+    config : RefinementConfig
+        Tolerances, reach, and the momentum that counts.
+
+    Returns
+    -------
+    ndarray, shape (n_space_points,), int64
+        Labels of before.
+    """
+    is_longer = np.ones(int(labels.max()) + 1, dtype=np.bool_)
+    for _ in range(PASSES):
+        chains = Chains.of(labels, xyz, config)
+        extended = np.flatnonzero(chains.is_hard(config) & is_longer[chains.labels])
+        extended = extended[np.argsort(-chains.n_points[extended], kind="stable")]
+        before = chains.chain_of.copy()
+        _extend(
+            xyz,
+            rings,
+            chains.points,
+            chains.starts,
+            chains.helices,
+            extended,
+            config.reach_mm,
+            config.transverse_mm,
+            config.longitudinal_mm,
+            chains.chain_of,
+        )
+        taken = np.flatnonzero(chains.chain_of != before)
+        if not len(taken):
+            break
+        labels, is_longer = labels.copy(), np.zeros_like(is_longer)
+        labels[taken] = chains.labels[chains.chain_of[taken]]
+        is_longer[labels[taken]] = True
+    return labels
+
+
+@compiled
+def _radius(xyz, point):
+    return np.sqrt(xyz[point, 0] ** 2 + xyz[point, 1] ** 2)
+
+
+@compiled
+def _extend(  # noqa: PLR0917
+    xyz,
+    rings,
+    points,
+    starts,
+    helices,
+    extended,
+    reach,
+    transverse,
+    longitudinal,
+    chain_of,
+):
+    near, misfits = np.empty(MOST_NEAR, np.int64), np.empty(MOST_NEAR)
+    n_rings = len(rings.starts) - 1
+    for chain in extended:
+        helix = helices[chain]
+        own = points[starts[chain] : starts[chain + 1]]
+        r_low = _radius(xyz, own[0])
+        r_high = _radius(xyz, own[-1])
+        for step in (1, -1, 0):  # outward, inward, and then between the ends
+            ring = int((r_high if step > 0 else r_low) / WIDTH_MM)
+            stop = int((max(r_low - reach, 0.0) if step < 0 else r_high) / WIDTH_MM)
+            if step > 0:
+                stop = int((r_high + reach) / WIDTH_MM)
+            while 0 <= ring < n_rings and (stop - ring) * (step if step else 1) >= 0:
+                if step or not _is_taken(xyz, own, ring):
+                    n_near = near_in_ring(
+                        xyz, rings, ring, helix, transverse, longitudinal, near, misfits
+                    )
+                    best, least = -1, np.inf
+                    for k in range(n_near):
+                        r = _radius(xyz, near[k])
+                        is_behind = (step > 0 and r < r_high - BESIDE_MM) or (
+                            step < 0 and r > r_low + BESIDE_MM
+                        )
+                        is_free = chain_of[near[k]] < 0
+                        if is_free and not is_behind and misfits[k] < least:
+                            best, least = near[k], misfits[k]
+                    if best >= 0:
+                        chain_of[best] = chain
+                        if step:
+                            break
+                ring += step if step else 1
+
+
+@compiled
+def _is_taken(xyz, own, ring):
+    """Whether the chain has a point in the ring or one next to it."""
+    for point in own:
+        distance = int(_radius(xyz, point) / WIDTH_MM) - ring
+        if -1 <= distance <= 1:
+            return True
+    return False
