@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.serving.served_model import ServedModel
 
 N_ROWS = 2  # of each tensor: two equal points make one edge
+
+LOCK_FILE = Path(tempfile.gettempdir()) / f"exatrkx-warm-up-{os.getuid()}.lock"
+"""One for each user: another's may not be opened."""
 
 # Of the KServe data types those that the models here take.
 DTYPES: dict[str, type[np.generic]] = {"FP32": np.float32, "INT64": np.int64}
@@ -20,7 +27,8 @@ def warm_up(model: ServedModel) -> None:
 
     On a machine where it never ran, that takes up to a minute, which must not count
     against the deadline of whoever asks first: a server is ready after it. Machine code
-    is kept on disk, and the next time this takes a second or two.
+    is kept on disk, and the next time this takes a second or two. Processes take turns,
+    as those of Triton's instances, which start together: one compiles for all.
 
     Parameters
     ----------
@@ -33,4 +41,5 @@ def warm_up(model: ServedModel) -> None:
     }
     if "ROW_SPLITS" in tensors:
         tensors["ROW_SPLITS"] = np.array([0, N_ROWS])
-    model.function(tensors)
+    with FileLock(LOCK_FILE):
+        model.function(tensors)
