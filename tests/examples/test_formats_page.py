@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 
 import awkward as ak
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import uproot
 from typer.testing import CliRunner
@@ -19,6 +17,9 @@ from producers.readers import known_formats
 from producers.readers.truth_formats import known_truth_formats
 from producers.writers import known_track_formats
 from sonic_cli.main import app
+
+pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
+pq = pytest.importorskip("pyarrow.parquet")
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "formats.md").read_text()

@@ -8,12 +8,13 @@ import threading
 
 import grpc
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import uproot
 
 from mock_server import MockServer, Model, ModelError, TensorSpec
 from producers import TrackEvents, open_events
+
+pq = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
 
 SCALES = {"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"}
 
