@@ -34,7 +34,7 @@ def track_candidates(
     points : Cylindrical
         Points of the events, each sorted outward.
     splits : ndarray, shape (n_events + 1,), int64
-        Offsets of the events' points.
+        Offsets of the points of at least one event.
     building : TrackBuildingConfig
         Method and cuts.
     refinement : RefinementConfig or None
@@ -53,7 +53,7 @@ def track_candidates(
         refine_tracks(components[start:stop], xyz[start:stop], refinement)
         for start, stop in pairwise(splits.tolist())
     ]
-    return np.concatenate(refined) if refined else components
+    return np.concatenate(refined)
 
 
 def _positions_mm(points: Cylindrical) -> NDArray[np.float64]:

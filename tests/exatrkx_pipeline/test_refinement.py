@@ -29,6 +29,7 @@ from exatrkx_pipeline.tracks.refinement.helix import (
 from exatrkx_pipeline.tracks.refinement.joining import join_tracks
 from exatrkx_pipeline.tracks.refinement.rings import (
     MOST_NEAR,
+    MOST_RINGS,
     Rings,
     near_in_ring,
 )
@@ -248,6 +249,17 @@ def test_everything_together_mends_what_the_graph_broke():
     broken[swapped] = 0  # a point on the wrong one
 
     assert same_partition(refine_tracks(broken, xyz, CONFIG), truth)
+
+
+@pytest.mark.parametrize("r_mm", [1e5, 1e12, 1e35])
+def test_points_beyond_any_detector_are_points_like_others(r_mm):
+    far = np.array([[r_mm, 0.0, 0.0], [0.0, r_mm, 1.0], [0.0, -r_mm, 2.0]])
+    xyz, track = event(helix_points(1.0, 0.3), far)
+
+    labels = refine_tracks(track, xyz, CONFIG)
+
+    assert len(np.unique(labels[track == 0])) == 1
+    assert len(Rings.of(xyz).starts) <= MOST_RINGS + 1
 
 
 def test_no_points_give_no_labels():

@@ -16,6 +16,10 @@ from exatrkx_pipeline.tracks.refinement.helix import azimuth_at, misfit
 WIDTH_MM = 10.0
 """Of a ring: less than the gap of two layers, more than a layer's own spread."""
 
+MOST_RINGS = 4_096
+"""What is farther out is in the last one: a radius in a wrong unit must not decide how
+large an array is."""
+
 MIN_RADIUS_MM = 1.0
 """Where the innermost ring begins: azimuths mean nothing at the axis."""
 
@@ -38,7 +42,8 @@ class Rings(NamedTuple):
     @classmethod
     def of(cls, xyz: NDArray[np.float64]) -> Self:
         """Index points at these positions in mm, shape (n_space_points, 3)."""
-        ring = (np.hypot(xyz[:, 0], xyz[:, 1]) / WIDTH_MM).astype(np.int64)
+        r = np.hypot(xyz[:, 0], xyz[:, 1])
+        ring = np.minimum(r / WIDTH_MM, MOST_RINGS - 1).astype(np.int64)
         azimuth = np.arctan2(xyz[:, 1], xyz[:, 0])
         points = np.lexsort((azimuth, ring))
         n_rings = int(ring.max(initial=-1)) + 1
