@@ -184,7 +184,11 @@ def read_weights_config(directory: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(file.read_text())
     except FileNotFoundError as exc:
-        raise WeightsError(f"weights {directory}: no file {CONFIG_FILE}") from exc
+        bundled = ", ".join(sorted(each.name for each in BUNDLED.iterdir()))
+        raise WeightsError(
+            f"weights {directory}: no file {CONFIG_FILE}; give a weights directory, or "
+            f"the name of bundled weights: {bundled}"
+        ) from exc
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
     if document.get("format_version") != FORMAT_VERSION:
