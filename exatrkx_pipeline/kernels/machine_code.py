@@ -21,6 +21,7 @@ SHARED_SOURCES = (
     "kernels/row_kernels.py",
     "kernels/edge_loops.py",
     "graph/near_lanes.py",
+    "tracks/refinement/chains.py",
     "tracks/refinement/helix.py",
     "tracks/refinement/rings.py",
 )
