@@ -104,16 +104,19 @@ def edge_loss(
     edge_names: tuple[EdgeInput, ...],
     *,
     true_weight: float,
+    bfloat16: bool = False,
 ) -> Tensor:
     """Weighted binary cross-entropy of a network over one graph.
 
-    True edges count `true_weight` times what the graph says.
+    True edges count `true_weight` times what the graph says. With `bfloat16` the network
+    runs in that precision, the loss does not.
     """
-    logits = network(
-        node_inputs(graph.points, node_names),
-        graph.edge_index,
-        edge_inputs(graph.points, graph.edge_index, edge_names),
-    )
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        logits = network(
+            node_inputs(graph.points, node_names),
+            graph.edge_index,
+            edge_inputs(graph.points, graph.edge_index, edge_names),
+        ).float()
     weight = torch.where(graph.label > 0, true_weight * graph.weight, graph.weight)
     loss = binary_cross_entropy_with_logits(
         logits, graph.label, weight=weight, reduction="sum"

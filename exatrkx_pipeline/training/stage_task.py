@@ -123,13 +123,14 @@ def _edge_task(
             event, pipeline.config, pipeline.embedding, recipe.targets, edge_filter
         )
 
-    def loss_of(graph: LabelledGraph) -> Tensor:
+    def loss_of(graph: LabelledGraph, *, bfloat16: bool = False) -> Tensor:
         return edge_loss(
             network,
             graph,
             config.node_inputs,
             config.edge_inputs,
             true_weight=schedule.true_weight,
+            bfloat16=bfloat16,
         )
 
     def losses_from(first_step: int) -> Iterator[Tensor]:
@@ -143,7 +144,10 @@ def _edge_task(
         graphs = graphs_ahead(batches, build)
         for step, batch in zip(count(first_step), graphs, strict=False):
             rng = step_rng(seed, Purpose.THINNING, step)
-            yield _mean(loss_of(g.thinned(schedule.max_edges, rng)) for g in batch)
+            yield _mean(
+                loss_of(g.thinned(schedule.max_edges, rng), bfloat16=schedule.bfloat16)
+                for g in batch
+            )
 
     events = _validation_events(sample.validation, schedule, seed)
 

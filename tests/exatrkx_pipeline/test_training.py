@@ -14,7 +14,7 @@ from exatrkx_pipeline.training.events import (
     true_edges,
     wedge,
 )
-from exatrkx_pipeline.training.graphs import build_graph
+from exatrkx_pipeline.training.graphs import build_graph, edge_loss
 from exatrkx_pipeline.training.operating_point import with_operating_point
 from exatrkx_pipeline.training.recipe import OperatingPoint, TrainingRecipe
 from exatrkx_pipeline.training.stage_schedule import EdgeSchedule, StageSchedule
@@ -149,6 +149,37 @@ def test_a_thinned_graph_keeps_true_edges_and_the_weight_of_the_others(
     assert len(thin.label) == pytest.approx(3_000 + n_true, rel=0.1)
     assert float(thin.weight.sum()) == pytest.approx(float(graph.weight.sum()), rel=0.1)
     assert graph.thinned(len(graph.label), np.random.default_rng(1)) is graph
+
+
+def test_bfloat16_changes_the_loss_and_its_gradient_little(
+    small_pipeline, straight_tracks
+):
+    config, gnn = small_pipeline.config, small_pipeline.gnn
+    graph = build_graph(
+        straight_tracks(), config, small_pipeline.embedding, Targets(), None
+    )
+
+    def loss_and_gradient(*, bfloat16):
+        loss = edge_loss(
+            gnn,
+            graph,
+            config.gnn.node_inputs,
+            config.gnn.edge_inputs,
+            true_weight=2.0,
+            bfloat16=bfloat16,
+        )
+        return loss, torch.autograd.grad(loss, list(gnn.parameters()))
+
+    loss, gradient = loss_and_gradient(bfloat16=False)
+    rough_loss, rough_gradient = loss_and_gradient(bfloat16=True)
+
+    assert rough_loss.dtype == torch.float32
+    assert 0.0 < abs(rough_loss - loss) < 0.05 * loss
+    exact, rough = (
+        torch.cat([part.flatten() for part in parts])
+        for parts in (gradient, rough_gradient)
+    )
+    assert torch.cosine_similarity(exact, rough, dim=0) > 0.98
 
 
 def test_a_dense_event_is_cut_to_a_wedge_and_a_small_one_left_whole(straight_tracks):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config.refinement_config import RefinementConfig
+from exatrkx_pipeline.kernels.edge_loops import grouped
 from exatrkx_pipeline.kernels.machine_code import compiled
 from exatrkx_pipeline.tracks.refinement.helix import (
     GEV_PER_TESLA_MM,
@@ -67,10 +68,10 @@ class Chains:
         config : RefinementConfig
             Tolerances.
         """
-        n_of_label = np.bincount(labels, minlength=1)
+        first_of_label, by_label = grouped(labels, int(labels.max(initial=-1)) + 1)
+        n_of_label = np.diff(first_of_label)
         is_chain = (n_of_label >= LEAST_POINTS) & (n_of_label <= MOST_POINTS)
-        points = np.flatnonzero(is_chain[labels])
-        points = points[np.argsort(labels[points], kind="stable")]
+        points = by_label[np.repeat(is_chain, n_of_label)]
         own = np.flatnonzero(is_chain)
         starts = np.append(0, np.cumsum(n_of_label[own]))
         chain_of = np.full(len(labels), -1)

@@ -54,6 +54,9 @@ class Rings(NamedTuple):
 @compiled
 def near_in_ring(xyz, rings, ring, helix, transverse, longitudinal, near, misfits):  # noqa: PLR0917
     """Points of a ring within the tolerances of a helix, to `near`; how many."""
+    start, stop = rings.starts[ring], rings.starts[ring + 1]
+    if start == stop:  # most rings of a barrel
+        return 0
     inner = max(ring * WIDTH_MM, MIN_RADIUS_MM)
     azimuth = azimuth_at(helix, inner)
     turn = azimuth_at(helix, (ring + 1) * WIDTH_MM) - azimuth
@@ -64,7 +67,6 @@ def near_in_ring(xyz, rings, ring, helix, transverse, longitudinal, near, misfit
     turn -= 2 * np.pi * np.round(turn / (2 * np.pi))
     half = min(abs(turn) / 2 + 1.5 * transverse / inner, np.pi)
     azimuth += turn / 2
-    start, stop = rings.starts[ring], rings.starts[ring + 1]
     azimuths = rings.azimuths[start:stop]
     n_near = 0
     for turn in (-2 * np.pi, 0.0, 2 * np.pi):  # the window may cross the cut at pi
