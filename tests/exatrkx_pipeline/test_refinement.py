@@ -32,6 +32,7 @@ from exatrkx_pipeline.tracks.refinement.rings import (
     MOST_RINGS,
     Rings,
     near_in_ring,
+    no_crossings,
 )
 from exatrkx_pipeline.tracks.refinement.splitting import split_tracks
 from exatrkx_pipeline.tracks.track_candidates import track_candidates
@@ -123,10 +124,11 @@ def test_the_points_near_a_helix_are_those_that_a_look_at_all_finds(
     fit_helix(track, len(track), helix)
     near, misfits = np.empty(MOST_NEAR, np.int64), np.empty(MOST_NEAR)
     rings = Rings.of(xyz)
+    crossings = no_crossings(rings)
 
     found = set()
     for ring in range(len(rings.starts) - 1):
-        n = near_in_ring(xyz, rings, ring, helix, 4.0, 20.0, near, misfits)
+        n = near_in_ring(xyz, rings, ring, helix, crossings, 4.0, 20.0, near, misfits)
         found |= set(near[:n].tolist())
 
     # Points on the far side of the circle are near it, and not on the way.

@@ -68,25 +68,9 @@ class Chains:
         config : RefinementConfig
             Tolerances.
         """
-        first_of_label, by_label = grouped(labels, int(labels.max(initial=-1)) + 1)
-        n_of_label = np.diff(first_of_label)
-        is_chain = (n_of_label >= LEAST_POINTS) & (n_of_label <= MOST_POINTS)
-        points = by_label[np.repeat(is_chain, n_of_label)]
-        own = np.flatnonzero(is_chain)
-        starts = np.append(0, np.cumsum(n_of_label[own]))
-        chain_of = np.full(len(labels), -1)
-        chain_of[points] = np.repeat(np.arange(len(own)), np.diff(starts))
-        helices = np.empty((len(own), N_PARAMETERS))
-        misfits = np.empty(len(own))
-        _fit_all(
-            xyz[points],
-            starts,
-            config.transverse_mm,
-            config.longitudinal_mm,
-            helices,
-            misfits,
+        return cls(
+            *_chains(labels, xyz, config.transverse_mm, config.longitudinal_mm)
         )
-        return cls(points, starts, own, chain_of, helices, misfits)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -120,10 +104,39 @@ class Chains:
 
 
 @compiled
-def _fit_all(xyz, starts, transverse, longitudinal, helices, misfits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    for chain in range(len(starts) - 1):
-        own = xyz[starts[chain] : starts[chain + 1]]
-        fit_helix(own, len(own), helices[chain])
+def _chains(labels, xyz, transverse, longitudinal):
+    """The fields of `Chains`, in their order."""
+    n_labels = labels.max() + 1 if len(labels) else 0
+    first_of_label, by_label = grouped(labels, n_labels)
+    points, starts = np.empty(len(labels), np.int64), np.empty(n_labels + 1, np.int64)
+    own, chain_of = np.empty(n_labels, np.int64), np.full(len(labels), -1)
+    n_chains = n_points = 0
+    starts[0] = 0
+    for label in range(n_labels):
+        first, end = first_of_label[label], first_of_label[label + 1]
+        if LEAST_POINTS <= end - first <= MOST_POINTS:
+            for point in by_label[first:end]:
+                points[n_points] = point
+                chain_of[point] = n_chains
+                n_points += 1
+            own[n_chains] = label
+            n_chains += 1
+            starts[n_chains] = n_points
+    helices, misfits = np.empty((n_chains, N_PARAMETERS)), np.empty(n_chains)
+    of_chain = np.empty((MOST_POINTS, 3))
+    for chain in range(n_chains):
+        n = starts[chain + 1] - starts[chain]
+        for i in range(n):
+            of_chain[i] = xyz[points[starts[chain] + i]]
+        fit_helix(of_chain, n, helices[chain])
         misfits[chain] = worst_misfit(
-            own, len(own), helices[chain], transverse, longitudinal
+            of_chain, n, helices[chain], transverse, longitudinal
         )
+    return (
+        points[:n_points],
+        starts[: n_chains + 1],
+        own[:n_chains],
+        chain_of,
+        helices,
+        misfits,
+    )

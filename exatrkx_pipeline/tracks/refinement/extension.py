@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from exatrkx_pipeline.config.refinement_config import RefinementConfig
 from exatrkx_pipeline.kernels.machine_code import compiled
-from exatrkx_pipeline.tracks.refinement.chains import Chains
+from exatrkx_pipeline.tracks.refinement.chains import MOST_POINTS, Chains
 from exatrkx_pipeline.tracks.refinement.rings import (
     MOST_NEAR,
+    UNKNOWN,
     WIDTH_MM,
     Rings,
     near_in_ring,
+    no_crossings,
 )
 
 PASSES = 6
@@ -100,10 +102,15 @@ def _extend(  # noqa: PLR0917
     chain_of,
 ):
     near, misfits = np.empty(MOST_NEAR, np.int64), np.empty(MOST_NEAR)
+    crossings = no_crossings(rings)
     n_rings = len(rings.starts) - 1
+    own_rings = np.empty(MOST_POINTS, np.int64)
     for chain in extended:
         helix = helices[chain]
+        crossings[:] = UNKNOWN
         own = points[starts[chain] : starts[chain + 1]]
+        for k in range(len(own)):
+            own_rings[k] = int(_radius(xyz, own[k]) / WIDTH_MM)
         r_low = _radius(xyz, own[0])
         r_high = _radius(xyz, own[-1])
         for step in (1, -1, 0):  # outward, inward, and then between the ends
@@ -112,10 +119,11 @@ def _extend(  # noqa: PLR0917
             if step > 0:
                 stop = int((r_high + reach) / WIDTH_MM)
             while 0 <= ring < n_rings and (stop - ring) * (step if step else 1) >= 0:
-                if step or not _is_taken(xyz, own, ring):
+                if step or not _is_taken(own_rings[: len(own)], ring):
                     n_near = near_in_ring(
-                        xyz, rings, ring, helix, transverse, longitudinal, near, misfits
-                    )
+                        xyz, rings, ring, helix, crossings, transverse, longitudinal,
+                        near, misfits,
+                    )  # fmt: skip
                     best, least = -1, np.inf
                     for k in range(n_near):
                         r = _radius(xyz, near[k])
@@ -133,10 +141,9 @@ def _extend(  # noqa: PLR0917
 
 
 @compiled
-def _is_taken(xyz, own, ring):
-    """Whether the chain has a point in the ring or one next to it."""
-    for point in own:
-        distance = int(_radius(xyz, point) / WIDTH_MM) - ring
-        if -1 <= distance <= 1:
+def _is_taken(own_rings, ring):
+    """Whether a chain with points in `own_rings` has one there or next to it."""
+    for own in own_rings:
+        if -1 <= own - ring <= 1:
             return True
     return False

@@ -18,9 +18,11 @@ from exatrkx_pipeline.tracks.refinement.helix import (
 )
 from exatrkx_pipeline.tracks.refinement.rings import (
     MOST_NEAR,
+    UNKNOWN,
     WIDTH_MM,
     Rings,
     near_in_ring,
+    no_crossings,
 )
 
 ROUNDS = 3
@@ -137,10 +139,12 @@ def _follow(  # noqa: PLR0917
 ):
     """Pairs of a chain and one that has a point near its helix; how many."""
     near, misfits = np.empty(MOST_NEAR, np.int64), np.empty(MOST_NEAR)
+    crossings = no_crossings(rings)
     n_rings = len(rings.starts) - 1
     n_pairs = 0
     for chain in followed:
         helix = helices[chain]
+        crossings[:] = UNKNOWN
         first, last = points[starts[chain]], points[starts[chain + 1] - 1]
         for step in (1, -1):
             end = last if step > 0 else first
@@ -150,8 +154,9 @@ def _follow(  # noqa: PLR0917
             begin = n_pairs
             while 0 <= ring < n_rings and (stop - ring) * step >= 0:
                 n_near = near_in_ring(
-                    xyz, rings, ring, helix, transverse, longitudinal, near, misfits
-                )
+                    xyz, rings, ring, helix, crossings, transverse, longitudinal,
+                    near, misfits,
+                )  # fmt: skip
                 for k in range(n_near):
                     other = chain_of[near[k]]
                     if other < 0 or other == chain:

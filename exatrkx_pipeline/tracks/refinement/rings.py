@@ -51,15 +51,38 @@ class Rings(NamedTuple):
         return cls(points, azimuth[points], starts.astype(np.int64))
 
 
+UNKNOWN = np.inf
+"""Azimuth of a crossing that was not computed so far."""
+
+
 @compiled
-def near_in_ring(xyz, rings, ring, helix, transverse, longitudinal, near, misfits):  # noqa: PLR0917
+def no_crossings(rings):
+    """Room for the azimuths where one helix crosses the rings' borders.
+
+    `near_in_ring` computes those that it needs; fill with `UNKNOWN` for another helix.
+    """
+    return np.full(len(rings.starts), UNKNOWN)
+
+
+@compiled
+def _crossing(helix, border, crossings):
+    if crossings[border] == UNKNOWN:
+        r = max(border * WIDTH_MM, MIN_RADIUS_MM)
+        crossings[border] = azimuth_at(helix, r)
+    return crossings[border]
+
+
+@compiled
+def near_in_ring(  # noqa: PLR0917
+    xyz, rings, ring, helix, crossings, transverse, longitudinal, near, misfits
+):
     """Points of a ring within the tolerances of a helix, to `near`; how many."""
     start, stop = rings.starts[ring], rings.starts[ring + 1]
-    if start == stop:  # most rings of a barrel
+    if start == stop:  # many of a barrel's
         return 0
     inner = max(ring * WIDTH_MM, MIN_RADIUS_MM)
-    azimuth = azimuth_at(helix, inner)
-    turn = azimuth_at(helix, (ring + 1) * WIDTH_MM) - azimuth
+    azimuth = _crossing(helix, ring, crossings)
+    turn = _crossing(helix, ring + 1, crossings) - azimuth
     if np.isnan(turn):  # it turns back, or comes from, within the ring: rare
         azimuth, turn = azimuth_at(helix, inner + WIDTH_MM / 2), np.pi / 2
     if np.isnan(azimuth):
