@@ -108,8 +108,8 @@ def edge_loss(
 ) -> Tensor:
     """Weighted binary cross-entropy of a network over one graph.
 
-    True edges count `true_weight` times what the graph says. With `bfloat16` the network
-    runs in that precision, the loss does not.
+    True edges count `true_weight` times what the graph says. With `bfloat16` the
+    network runs in that precision, the loss does not.
     """
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         logits = network(

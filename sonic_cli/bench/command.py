@@ -177,7 +177,7 @@ def pipeline(
 ) -> None:
     """Measure the pipeline in this process: rate, latency, cost against size, memory.
 
-    Events as they are: by threads that each run whole events, then all in one batch.
+    Events as they are: one by one, side by side on threads, then all in one batch.
     Sizes: the events laid over each other, each turned about the beam, the last one in
     part. Baselines: the neighbour search against scipy's tree, and faiss where it is
     installed; the networks against themselves from TorchScript.

@@ -1,4 +1,4 @@
-"""Rate and latency of the events as they are, by threads and as one batch."""
+"""Rate and latency of the events as they are: singly, by threads, as one batch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -30,35 +31,63 @@ def event_rates(
 ) -> Iterator[EventRate]:
     """Each way with each number of threads, after an event to warm up.
 
-    One by one, each thread runs whole events, and torch computes with one thread, as
-    in an event-processing framework; a batch is one call, with as many threads of
-    torch's.
+    One by one, an event follows the other, each computed by all threads, as an instance
+    of a server does with single requests; side by side, each thread runs whole events,
+    and torch computes with one, as in an event-processing framework; a batch is one
+    call, with as many threads of torch's.
     """
-    for n_threads in threads:
-        with torch_threads(1), ThreadPoolExecutor(n_threads) as workers:
-            list(workers.map(pipeline.labels, features[:n_threads]))
-            best_s, cpu_s, latencies = _best_pass(
-                lambda: list(workers.map(partial(_seconds, pipeline.labels), features))
-            )
-        yield EventRate(
-            way="one by one",
-            threads=n_threads,
-            events_per_s=len(features) / best_s,
-            cpu_s=cpu_s / len(features),
-            p50_s=float(np.quantile(latencies, 0.5)),
-            p95_s=float(np.quantile(latencies, 0.95)),
-        )
+    seconds_of = partial(_seconds, pipeline.labels)
     for n_threads in threads:
         with torch_threads(n_threads):
-            best_s, cpu_s, _ = _best_pass(
-                lambda: [_seconds(pipeline.labels_of, features)]
+            seconds_of(features[0])
+            yield _rate(
+                "one by one",
+                n_threads,
+                features,
+                lambda: list(map(seconds_of, features)),
             )
-        yield EventRate(
-            way="in one batch",
-            threads=n_threads,
-            events_per_s=len(features) / best_s,
-            cpu_s=cpu_s / len(features),
-        )
+    for n_threads in threads:
+        if n_threads == 1:  # the same as one by one
+            continue
+        with torch_threads(1), ThreadPoolExecutor(n_threads) as workers:
+            list(workers.map(pipeline.labels, features[:n_threads]))
+            yield _rate(
+                "side by side",
+                n_threads,
+                features,
+                lambda: list(workers.map(seconds_of, features)),
+            )
+    for n_threads in threads:
+        with torch_threads(n_threads):
+            rate = _rate(
+                "in one batch",
+                n_threads,
+                features,
+                lambda: [_seconds(pipeline.labels_of, features)],
+            )
+            yield replace(rate, p50_s=None, p95_s=None)
+
+
+def _rate(
+    way: str, n_threads: int, features: Features, run: Callable[[], list[float]]
+) -> EventRate:
+    """Of the best of some passes over the events; `run` gives seconds of calls."""
+    passes_s: list[float] = []
+    cpu_s: list[float] = []
+    latencies: list[float] = []
+    while len(passes_s) < PASSES and max(passes_s, default=0.0) < LONG_PASS_S:
+        start, cpu_start = time.perf_counter(), time.process_time()
+        latencies += run()
+        passes_s.append(time.perf_counter() - start)
+        cpu_s.append(time.process_time() - cpu_start)
+    return EventRate(
+        way=way,
+        threads=n_threads,
+        events_per_s=len(features) / min(passes_s),
+        cpu_s=min(cpu_s) / len(features),
+        p50_s=float(np.quantile(latencies, 0.5)),
+        p95_s=float(np.quantile(latencies, 0.95)),
+    )
 
 
 @contextmanager
@@ -70,19 +99,6 @@ def torch_threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _best_pass(run: Callable[[], list[float]]) -> tuple[float, float, list[float]]:
-    """Seconds of the best pass, least of the processor, and the latencies of all."""
-    passes_s: list[float] = []
-    cpu_s: list[float] = []
-    latencies: list[float] = []
-    while len(passes_s) < PASSES and max(passes_s, default=0.0) < LONG_PASS_S:
-        start, cpu_start = time.perf_counter(), time.process_time()
-        latencies += run()
-        passes_s.append(time.perf_counter() - start)
-        cpu_s.append(time.process_time() - cpu_start)
-    return min(passes_s), min(cpu_s), latencies
 
 
 def _seconds(call: Callable[[T], object], argument: T) -> float:

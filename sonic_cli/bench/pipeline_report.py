@@ -40,7 +40,8 @@ class EventRate:
     """The events of the input, in the best of several passes."""
 
     way: str
-    """``one by one``: threads that each run whole events; or ``in one batch``."""
+    """``one by one``: an event after the other, each by all threads; ``side by side``:
+    threads that each run whole events; or ``in one batch``."""
 
     threads: int
     events_per_s: float

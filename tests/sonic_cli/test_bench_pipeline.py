@@ -132,7 +132,13 @@ def test_report_has_every_way_stage_size_and_baseline(sonic, sample, weights, tm
     assert done.exit_code == 0, done.output
     figures = json.loads(report.read_text())
     ways = [(each["way"], each["threads"]) for each in figures["rates"]]
-    assert ways == [(way, n) for way in ("one by one", "in one batch") for n in (1, 2)]
+    assert ways == [
+        ("one by one", 1),
+        ("one by one", 2),
+        ("side by side", 2),
+        ("in one batch", 1),
+        ("in one batch", 2),
+    ]
     assert all(each["events_per_s"] > 0.0 for each in figures["rates"])
     assert 0.0 < figures["rates"][0]["p50_s"] <= figures["rates"][0]["p95_s"]
     assert [each["n_points"] for each in figures["sizes"]] == [200, 300, 1_000]

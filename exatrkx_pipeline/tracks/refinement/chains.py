@@ -68,9 +68,7 @@ class Chains:
         config : RefinementConfig
             Tolerances.
         """
-        return cls(
-            *_chains(labels, xyz, config.transverse_mm, config.longitudinal_mm)
-        )
+        return cls(*_chains(labels, xyz, config.transverse_mm, config.longitudinal_mm))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -104,7 +102,7 @@ class Chains:
 
 
 @compiled
-def _chains(labels, xyz, transverse, longitudinal):
+def _chains(labels, xyz, transverse, longitudinal):  # type: ignore[no-untyped-def]
     """The fields of `Chains`, in their order."""
     n_labels = labels.max() + 1 if len(labels) else 0
     first_of_label, by_label = grouped(labels, n_labels)

@@ -143,7 +143,4 @@ def _extend(  # noqa: PLR0917
 @compiled
 def _is_taken(own_rings, ring):
     """Whether a chain with points in `own_rings` has one there or next to it."""
-    for own in own_rings:
-        if -1 <= own - ring <= 1:
-            return True
-    return False
+    return np.any(np.abs(own_rings - ring) <= 1)
