@@ -59,6 +59,9 @@ def simulate(
         bool,
         typer.Option(help="Fly photons too, which convert in the material (pythia8)."),
     ] = True,
+    min_momentum: Annotated[
+        float, typer.Option(help="Particles of less, in GeV, are not flown.")
+    ] = 0.05,
     noise: Annotated[
         float, typer.Option(min=0.0, help="Noise points, as a share of the real ones.")
     ] = 0.0,
@@ -93,6 +96,7 @@ def simulate(
             pileup=pileup,
             hepmc3_files=tuple(hepmc3 or ()),
             photons=photons,
+            min_momentum_gev=min_momentum,
             noise_fraction=noise,
             hit_inefficiency=inefficiency,
         )

@@ -78,6 +78,11 @@ class SimulationConfig:
     """Whether photons are flown too (Pythia 8 only): in the material they convert to
     pairs of electrons, which leave every eighth space point of an event."""
 
+    min_momentum_gev: float = 0.05
+    """Particles of less momentum leave no hits. Left to itself, ACTS takes 0.5 GeV
+    (``FatrasSimulation::Config::pMin``), and no event has its soft particles then: one
+    in five of those that leave hits."""
+
     vertex_sigma_mm: tuple[float, float, float] = (0.0125, 0.0125, 55.5)
     """Gaussian spread of the collision points in x, y, z: ACTS' HL-LHC setting."""
 
@@ -99,6 +104,10 @@ class SimulationConfig:
         if self.pileup > 0.0 and self.generator != "pythia8":
             raise ConfigError(
                 f"pileup needs the generator pythia8, got {self.generator!r}"
+            )
+        if not self.min_momentum_gev > 0.0:
+            raise ConfigError(
+                f"min_momentum_gev must be positive, got {self.min_momentum_gev}"
             )
         if self.noise_fraction < 0.0:
             raise ConfigError(f"noise_fraction must be >= 0, got {self.noise_fraction}")

@@ -58,9 +58,15 @@ class Detector:
     """ACTS' generic (TrackML) detector in a solenoid field of 2 T, with material.
 
     Building the geometry takes about a second; make one per process. Not picklable.
+
+    Parameters
+    ----------
+    min_momentum_gev : float
+        Particles of less are not flown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, min_momentum_gev: float) -> None:
+        self._min_momentum_gev = min_momentum_gev
         self._detector = acts.examples.GenericDetector(logLevel=QUIET)
         self._geometry = self._detector.trackingGeometry()
         self._field = acts.ConstantBField(
@@ -111,6 +117,7 @@ class Detector:
             emEnergyLossIonisation=True,
             emEnergyLossRadiation=True,
             emPhotonConversion=True,
+            pMin=self._min_momentum_gev * acts.UnitConstants.GeV,
         )
 
     def _digitization(

@@ -41,7 +41,7 @@ def simulate(config: SimulationConfig) -> Iterator[SimulatedEvent]:
             "pip install 'sonic-tracking[simulation]'"
         ) from exc
     generate = _generator(config)
-    detector = Detector()
+    detector = Detector(config.min_momentum_gev)
     numbers = range(config.first_event, config.first_event + config.n_events)
     for start in range(0, config.n_events, EVENTS_PER_SEQUENCE):
         block = numbers[start : start + EVENTS_PER_SEQUENCE]

@@ -180,6 +180,17 @@ def test_photons_convert_in_the_material_unless_they_are_left_out():
     assert displaced_electrons() > 2 * displaced_electrons(photons=False)
 
 
+def test_particles_too_soft_to_be_flown_leave_nothing():
+    gun = GunConfig(n_particles=20, pt_gev=(0.2, 0.3), eta=(-0.5, 0.5))
+
+    def n_points(**options):
+        config = SimulationConfig(n_events=1, generator="gun", gun=gun, **options)
+        return sum(len(event.xyz) for event in simulate(config))
+
+    assert n_points() > 20 * 5
+    assert n_points(min_momentum_gev=0.5) == 0
+
+
 def test_pileup_adds_collisions():
     pytest.importorskip("pythia8mc", reason="opt-in extra generators not installed")
 
