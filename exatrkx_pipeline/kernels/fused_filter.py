@@ -41,7 +41,7 @@ def filter_logits(
     network: EdgeFilter, nodes: Tensor, edge_index: Tensor, edges: Tensor
 ) -> Tensor:
     """Logits as the network's own, shape (n_edges,)."""
-    from exatrkx_pipeline.kernels import edge_kernels, node_kernels  # noqa: PLC0415
+    from exatrkx_pipeline.kernels import filter_kernels, node_kernels  # noqa: PLC0415
 
     weights = packed(network, lambda: _pack(network))
     width = weights.width
@@ -60,7 +60,7 @@ def filter_logits(
     logits = np.empty(len(row), np.float32)
     run_over(
         even_ranges(len(row)),
-        lambda lo, hi: edge_kernels.filter_edges(
+        lambda lo, hi: filter_kernels.filter_edges(
             lo, hi, tile, weights.plan, weights.weights, row, col, at, 2 * width,
             edge_inputs, edges.shape[1], width, network.norm.normalized_shape[0],
             weights.readout, logits,

@@ -42,7 +42,7 @@ class _PackedEdges:
 
 def res_agnn_logits(network: ResAGNN, nodes: Tensor, edge_index: Tensor) -> Tensor:
     """Logits as the network's own, shape (n_edges,)."""
-    from exatrkx_pipeline.kernels import edge_kernels  # noqa: PLC0415
+    from exatrkx_pipeline.kernels import message_kernels  # noqa: PLC0415
 
     edges = packed(network.edge_network, lambda: _pack(network))
     row, col = array(edge_index[0]), array(edge_index[1])
@@ -55,7 +55,7 @@ def res_agnn_logits(network: ResAGNN, nodes: Tensor, edge_index: Tensor) -> Tens
     for _ in range(network.n_graph_iters):
         logits = _logits(edges, pairs, row, col)
         pairs[:, 0] = 0.0
-        edge_kernels.exchange(row, col, logits, array(pairs).ravel(), edges.width)
+        message_kernels.exchange(row, col, logits, array(pairs).ravel(), edges.width)
         both = torch.cat((message, state), dim=1)
         state[:, :n_hidden] += rows_through(network.node_network.network, both)
         state[:, n_hidden:] += nodes

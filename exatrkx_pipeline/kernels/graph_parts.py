@@ -62,12 +62,12 @@ class GraphParts:
 
     def sum_shared(self, states: Floats, width: int, sums: Floats) -> None:
         """Incoming sums of the shared nodes."""
-        from exatrkx_pipeline.kernels import edge_kernels  # noqa: PLC0415
+        from exatrkx_pipeline.kernels import message_kernels  # noqa: PLC0415
 
         if len(self.shared):
             run_over(
                 even_ranges(len(self.shared)),
-                lambda lo, hi: edge_kernels.sum_shared(
+                lambda lo, hi: message_kernels.sum_shared(
                     lo, hi, self.shared, self.starts, self.incoming, states, width, sums
                 ),
             )

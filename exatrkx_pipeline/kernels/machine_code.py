@@ -19,6 +19,7 @@ SHARED_SOURCES = (
     "kernels/vectors.py",
     "kernels/tile_product.py",
     "kernels/row_kernels.py",
+    "kernels/message_kernels.py",
     "kernels/edge_loops.py",
     "graph/near_lanes.py",
     "tracks/refinement/chains.py",
