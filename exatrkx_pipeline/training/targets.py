@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from exatrkx_pipeline.errors import PipelineConfigError
 
+TINY_GEV = 1e-6  # full weight from zero on: any momentum is far above
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
@@ -28,6 +30,13 @@ class Targets:
     partial_weight: float = 0.25
     """Weight of those in between, relative to full weight; 0 leaves them out."""
 
+    pt_power: float = 0.0
+    """Above `full_pt_gev` the weight grows as this power of the momentum: hard particles
+    are few, and fly in the dense cores of jets."""
+
+    max_weight: float = 3.0
+    """Up to this, relative to full weight."""
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_pt_gev <= self.full_pt_gev:
             raise PipelineConfigError(
@@ -38,6 +47,11 @@ class Targets:
             raise PipelineConfigError(
                 f"partial_weight must be in [0, 1], got {self.partial_weight}"
             )
+        if not (self.pt_power >= 0.0 and self.max_weight >= 1.0):
+            raise PipelineConfigError(
+                "need pt_power >= 0 and max_weight >= 1, "
+                f"got {self.pt_power} and {self.max_weight}"
+            )
 
     def include(self, pt_gev: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Whether particles of these momenta are to be found."""
@@ -45,5 +59,8 @@ class Targets:
 
     def weights(self, pt_gev: NDArray[np.float32]) -> NDArray[np.float32]:
         """How much each true edge counts, 0 for those of background particles."""
-        weight = np.where(pt_gev > self.full_pt_gev, 1.0, self.partial_weight)
+        weight = np.full(len(pt_gev), self.partial_weight)
+        full = pt_gev > self.full_pt_gev
+        excess = pt_gev[full] / max(self.full_pt_gev, TINY_GEV)
+        weight[full] = np.minimum(excess**self.pt_power, self.max_weight)
         return np.where(self.include(pt_gev), weight, 0.0).astype(np.float32)

@@ -196,6 +196,16 @@ def test_a_dense_event_is_cut_to_a_wedge_and_a_small_one_left_whole(straight_tra
     assert wedge(event, len(event), rng) is event
 
 
+def test_edges_weigh_more_with_momentum_up_to_a_limit():
+    targets = Targets(
+        min_pt_gev=0.5, full_pt_gev=1.0, partial_weight=0.25, pt_power=0.5
+    )
+
+    weights = targets.weights(np.array([0.4, 0.8, 1.0, 4.0, 100.0], dtype=np.float32))
+
+    assert weights.tolist() == [0.0, 0.25, 0.25, 2.0, 3.0]
+
+
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
