@@ -14,7 +14,7 @@ from typing import NoReturn
 import grpc
 
 from mock_server.errors import ModelError
-from mock_server.faults.answers import AnswerFault, DuplicateAnswer
+from mock_server.faults.answers import AnswerFault, CutAnswer, DuplicateAnswer
 from mock_server.faults.kinds import (
     Call,
     Delay,
@@ -150,6 +150,8 @@ class FaultInjector:
                 self._befall(
                     fault, draw, arrival, request.cancellation, request.drop_connection
                 )
+        # Stable: all others first, for they need whole data.
+        changes.sort(key=lambda fault: isinstance(fault, CutAnswer))
         if changes or is_doubled:
             return _changing(respond, changes, is_doubled=is_doubled)
         return respond

@@ -194,6 +194,17 @@ def test_cut_answer_has_fewer_bytes_than_its_shape(serve, connect, two_outputs, 
     assert [len(raw) for raw in response.raw_output_contents] == [18, 24]
 
 
+def test_an_answer_that_is_changed_otherwise_too_is_cut_last(
+    serve, connect, two_outputs, ask
+):
+    plan = FaultPlan().on().cut_answer("Y", keep=0.5).on().change_shape("Y")
+
+    response = ask(connect(serve(two_outputs, faults=plan))).get_response()
+
+    assert list(response.outputs[0].shape) == [2, 3]
+    assert [len(raw) for raw in response.raw_output_contents] == [12, 24]
+
+
 def test_shape_is_changed_and_the_data_with_it(serve, connect, two_outputs, ask):
     plan = FaultPlan().on(1).change_shape("Y").on(2).change_shape("N", shape=(2, 2))
     client = connect(serve(two_outputs, faults=plan))
