@@ -1,19 +1,24 @@
-"""Networks against the same ones as TorchScript: ratios within one run.
+"""Networks against the same ones as TorchScript, and batches against single events.
 
-``pytest benchmarks/test_gnn.py``. At 300k nodes and 1M edges the scripted network takes
-minutes: set GNN_EDGES=1000000. Both run in one thread, or in as many as GNN_THREADS.
+``pytest benchmarks/test_gnn.py``: ratios within one run. At 300k nodes and 1M edges the
+scripted network takes minutes: set GNN_EDGES=1000000. All run in one thread, or in as
+many as GNN_THREADS.
 """
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import sonic_cli
 from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.inputs import Cylindrical
 from sonic_cli.bench.baselines import scripted_times
+from sonic_cli.bench.events import read_features
+from sonic_cli.jobs.stage_edges import feature_scale
 
 N_EDGES = int(os.environ.get("GNN_EDGES", "100000"))
 N_THREADS = int(os.environ.get("GNN_THREADS", "1"))
@@ -43,9 +48,10 @@ def event_graph(n_edges, features):
 
 
 @pytest.mark.benchmark(group="networks")
+@pytest.mark.parametrize("weights", ["generic_pu0", "generic_pileup"])
 @pytest.mark.parametrize("stage", ["gnn", "filter"])
-def test_network_against_torchscript(benchmark, is_smoke, stage):
-    pipeline = load_weights(bundled_weights())
+def test_network_against_torchscript(benchmark, is_smoke, stage, weights):
+    pipeline = load_weights(bundled_weights(weights))
     n_edges = 500 if is_smoke else N_EDGES
     points, edges = event_graph(n_edges, pipeline.config.features)
     threads_before = torch.get_num_threads()
@@ -74,27 +80,49 @@ def test_network_against_torchscript(benchmark, is_smoke, stage):
 
 
 @pytest.mark.benchmark(group="batch")
-def test_small_events_together_against_one_by_one(benchmark, is_smoke):
+@pytest.mark.parametrize("n_points", [100, 300, 1000, 3000])
+def test_small_events_together_against_one_by_one(benchmark, is_smoke, n_points):
+    """Wedges in phi of the sample's events; both ways with as many threads."""
     pipeline = load_weights(bundled_weights())
-    rng = np.random.default_rng(0)
-    n_events = 4 if is_smoke else 100
+    sample = Path(sonic_cli.__file__).parent / "sample" / "events.root"
+    features = read_features([str(sample)], feature_scale(pipeline))
     events = [
-        rng.uniform((0.03, -1, -1), (1.0, 1, 1), (100, 3)).astype(np.float32)
-        for _ in range(n_events)
+        wedge_of(event, n_points, turn) for turn in range(5) for event in features
     ]
-    pipeline.labels_of(events)
-    seconds = []
+    if is_smoke:
+        events = events[:4]
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(N_THREADS)
+    singly_s, together_s = [], []
 
-    def one_by_one():
+    def singly():
         start = time.perf_counter()
         for event in events:
             pipeline.labels(event)
-        seconds.append(time.perf_counter() - start)
+        singly_s.append(time.perf_counter() - start)
 
-    benchmark.pedantic(
-        lambda: pipeline.labels_of(events),
-        setup=one_by_one,
-        rounds=1 if is_smoke else 5,
+    def together():
+        start = time.perf_counter()
+        pipeline.labels_of(events)
+        together_s.append(time.perf_counter() - start)
+
+    try:
+        pipeline.labels_of(events)
+        benchmark.pedantic(together, setup=singly, rounds=1 if is_smoke else 5)
+    finally:
+        torch.set_num_threads(threads_before)
+
+    benchmark.extra_info.update(
+        n_points=float(np.mean([len(event) for event in events])),
+        n_threads=N_THREADS,
+        singly_per_s=len(events) / min(singly_s),
+        together_per_s=len(events) / min(together_s),
+        ratio=min(singly_s) / min(together_s),
     )
 
-    benchmark.extra_info.update(one_by_one_s=min(seconds))
+
+def wedge_of(event, n_points, turn):
+    """About so many points of an event, those within a slice in phi."""
+    phi = event[:, 1] - np.float32(2 * turn / 5)  # in units of pi
+    width = np.float32(2 * min(n_points / len(event), 1.0))
+    return event[np.remainder(phi, np.float32(2.0)) <= width]
