@@ -31,8 +31,8 @@ class Targets:
     """Weight of those in between, relative to full weight; 0 leaves them out."""
 
     pt_power: float = 0.0
-    """Above `full_pt_gev` the weight grows as this power of the momentum: hard particles
-    are few, and fly in the dense cores of jets."""
+    """Above `full_pt_gev` the weight grows as this power of the momentum: hard
+    particles are few, and fly in the dense cores of jets."""
 
     max_weight: float = 3.0
     """Up to this, relative to full weight."""
