@@ -143,4 +143,7 @@ def _extend(  # noqa: PLR0917
 @compiled
 def _is_taken(own_rings, ring):
     """Whether a chain with points in `own_rings` has one there or next to it."""
-    return np.any(np.abs(own_rings - ring) <= 1)
+    for own in own_rings:  # noqa: SIM110 - numba has no any() of a generator
+        if -1 <= own - ring <= 1:
+            return True
+    return False

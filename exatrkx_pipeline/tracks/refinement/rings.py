@@ -26,6 +26,9 @@ MIN_RADIUS_MM = 1.0
 MOST_NEAR = 64
 """Points of a ring that are reported at most: in a tangle, any more say nothing."""
 
+UNKNOWN = np.inf
+"""Azimuth of a crossing that was not computed so far."""
+
 
 class Rings(NamedTuple):
     """An index of the points of one event."""
@@ -49,10 +52,6 @@ class Rings(NamedTuple):
         n_rings = int(ring.max(initial=-1)) + 1
         starts = np.searchsorted(ring[points], np.arange(n_rings + 1))
         return cls(points, azimuth[points], starts.astype(np.int64))
-
-
-UNKNOWN = np.inf
-"""Azimuth of a crossing that was not computed so far."""
 
 
 @compiled
