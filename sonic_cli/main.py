@@ -25,8 +25,8 @@ from sonic_cli.bench import command as bench
 
 # gRPC's C++ core reports lost connections on stderr, beside the one line that we print.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-# Torch's idle threads spin by default, on the cores that the pipeline's own compute on:
-# one event after another on two threads takes a quarter longer then.
+# Torch's idle threads may spin, on the cores that the pipeline's own compute on: events
+# one by one on two threads, or side by side, then take a fifth to a third longer.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(

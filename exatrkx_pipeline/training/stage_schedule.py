@@ -63,8 +63,8 @@ class EdgeSchedule(StageSchedule):
 
     bfloat16: bool = False
     """Forward and backward in bfloat16 where torch's autocast finds that safe; weights
-    and the optimiser stay float32. 1.6 times as many steps a second on a processor
-    with AVX512-BF16 or AMX; slower on one without."""
+    and the optimiser stay float32. 1.4 times as many steps a second on a processor
+    with AVX512-BF16; slower on one that has no such products."""
 
     def __post_init__(self) -> None:
         # Named, for a slotted dataclass is not the class that `super()` remembers.

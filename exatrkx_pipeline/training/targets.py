@@ -47,6 +47,8 @@ class Targets:
             raise PipelineConfigError(
                 f"partial_weight must be in [0, 1], got {self.partial_weight}"
             )
+        if self.pt_power > 0.0 and self.full_pt_gev == 0.0:
+            raise PipelineConfigError("pt_power needs a full_pt_gev above 0")
         if not (self.pt_power >= 0.0 and self.max_weight >= 1.0):
             raise PipelineConfigError(
                 "need pt_power >= 0 and max_weight >= 1, "

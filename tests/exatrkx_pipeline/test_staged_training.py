@@ -128,6 +128,18 @@ def test_a_stage_is_trained_on_the_samples_that_it_names(recipe, samples):
     )
 
 
+def test_a_stage_in_bfloat16_has_other_weights_of_the_same_precision(recipe, samples):
+    rough = replace(recipe, gnn=replace(recipe.gnn, bfloat16=True))
+
+    exact = tensors_of(train_on(samples, recipe, silent).pipeline)
+    found = tensors_of(train_on(samples, rough, silent).pipeline)
+
+    differ = {name for name in exact if not torch.equal(exact[name], found[name])}
+    assert differ
+    assert {name.partition(".")[0] for name in differ} == {"gnn"}
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32}
+
+
 def test_stages_may_take_different_samples(recipe, samples):
     mixed = replace(
         recipe,

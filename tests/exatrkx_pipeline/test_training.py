@@ -211,6 +211,9 @@ def test_edges_weigh_more_with_momentum_up_to_a_limit():
     [
         ({"min_pt_gev": 1.0, "full_pt_gev": 0.5}, "min_pt_gev <= full_pt_gev"),
         ({"partial_weight": 1.5}, "partial_weight must be in"),
+        ({"pt_power": -1.0}, "pt_power >= 0"),
+        ({"pt_power": 1.0, "max_weight": 0.5}, "max_weight >= 1"),
+        ({"pt_power": 1.0, "full_pt_gev": 0.0}, "needs a full_pt_gev"),
     ],
 )
 def test_targets_that_make_no_sense_are_refused(targets, message):

@@ -208,6 +208,7 @@ def test_pileup_adds_collisions():
         ({"n_events": 1, "pileup": -1.0}, "pileup must be >= 0"),
         ({"n_events": 1, "pileup": 2.0, "generator": "gun"}, "needs the generator"),
         ({"n_events": 1, "hit_inefficiency": 1.0}, "hit_inefficiency"),
+        ({"n_events": 1, "min_momentum_gev": 0.0}, "min_momentum_gev"),
         ({"n_events": 1, "seed": -1}, "seed must be"),
         ({"n_events": 1, "generator": "hepmc3"}, "at least one HepMC3 file"),
     ],
