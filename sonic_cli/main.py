@@ -25,9 +25,6 @@ from sonic_cli.bench import command as bench
 
 # gRPC's C++ core reports lost connections on stderr, beside the one line that we print.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-# Torch's idle threads may spin, on the cores that the pipeline's own compute on: events
-# one by one on two threads, or side by side, then take a fifth to a third longer.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="sonic",
@@ -52,6 +49,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
@@ -63,6 +61,11 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that belong to no subcommand."""
+    # Torch, loaded later, has idle threads that spin, on the cores that the pipeline's
+    # own compute on: events one by one on two threads, or side by side, then take a
+    # fifth to a third longer. A training is all torch's, and slower if they sleep.
+    if context.invoked_subcommand != "train":
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 for command in (
