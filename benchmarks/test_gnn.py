@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-import sonic_cli
+import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.inputs import Cylindrical
-from sonic_cli.bench.baselines import scripted_times
-from sonic_cli.bench.events import read_features
-from sonic_cli.jobs.stage_edges import feature_scale
+from sonic_tracking.bench.baselines import scripted_times
+from sonic_tracking.bench.events import read_features
+from sonic_tracking.jobs.stage_edges import feature_scale
 
 N_EDGES = int(os.environ.get("GNN_EDGES", "100000"))
 N_THREADS = int(os.environ.get("GNN_THREADS", "1"))
@@ -84,7 +84,7 @@ def test_network_against_torchscript(benchmark, is_smoke, stage, weights):
 def test_small_events_together_against_one_by_one(benchmark, is_smoke, n_points):
     """Wedges in phi of the sample's events; both ways with as many threads."""
     pipeline = load_weights(bundled_weights())
-    sample = Path(sonic_cli.__file__).parent / "sample" / "events.root"
+    sample = Path(sonic_tracking.__file__).parent / "sample" / "events.root"
     features = read_features([str(sample)], feature_scale(pipeline))
     events = [
         wedge_of(event, n_points, turn) for turn in range(5) for event in features

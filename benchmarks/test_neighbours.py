@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-import sonic_cli
+import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
-from sonic_cli.bench.baselines import faiss_flat_graph, graph_times, tree_graph
-from sonic_cli.bench.events import read_features
-from sonic_cli.bench.overlay import overlaid
-from sonic_cli.jobs.stage_edges import feature_scale
+from sonic_tracking.bench.baselines import faiss_flat_graph, graph_times, tree_graph
+from sonic_tracking.bench.events import read_features
+from sonic_tracking.bench.overlay import overlaid
+from sonic_tracking.jobs.stage_edges import feature_scale
 
 N_POINTS = 30_000
 
@@ -29,7 +29,7 @@ def test_radius_graph_against_others(benchmark, is_smoke, search):
     if search is faiss_flat_graph:
         pytest.importorskip("faiss")
     pipeline = load_weights(bundled_weights())
-    sample = Path(sonic_cli.__file__).parent / "sample" / "events.root"
+    sample = Path(sonic_tracking.__file__).parent / "sample" / "events.root"
     features = read_features([str(sample)], feature_scale(pipeline))
     phi_scale = pipeline.config.features.scales[1]
     n_points = 500 if is_smoke else N_POINTS

@@ -1,9 +1,11 @@
-"""Errors of the pipeline; both are `ValueError`, for callers that know no more."""
+"""Errors of the pipeline; both are also `ValueError`."""
+
+from sonic_base import ConfigError, SonicError
 
 
-class WeightsError(ValueError):
+class WeightsError(SonicError, ValueError):
     """A weights directory is missing, incomplete, or does not fit this version."""
 
 
-class PipelineConfigError(ValueError):
+class PipelineConfigError(ConfigError):
     """A size, cut or name in a pipeline's configuration is out of its range."""

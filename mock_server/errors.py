@@ -2,8 +2,10 @@
 
 import grpc
 
+from sonic_base import SonicError
 
-class ModelError(Exception):
+
+class ModelError(SonicError):
     """A request is answered with an error status, and nothing else happens.
 
     Raised by a model function it stands for Triton's ``pb_utils.TritonError``: code

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.errors import ArrayFailedError
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 from sonic_client.types import (
     Answer,
     Failure,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from producers.base import AnyEvent, LoopChunk
 from producers.errors import EventFailedError
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["ChunkResult", "FailurePolicy", "Fill", "check_policy"]
 

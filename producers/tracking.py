@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from producers.base import Event, EventChunk
 from producers.candidates import CandidateChunk, TrackCandidates
 from producers.features import FeatureScale, node_features
-from sonic_client.errors import ConfigError, InvalidAnswerError, Mismatch
+from sonic_base.errors import ConfigError
+from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
 
 __all__ = ["TrackCandidates", "TrackFindingProducer"]

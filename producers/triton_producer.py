@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.base import AnyEvent
+from sonic_base.errors import ConfigError, nearest_names
 from sonic_client.config import ClientConfig
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
 from sonic_client.types import ModelMetadata, Tensors
 
 __all__ = ["TritonProducer"]

@@ -6,6 +6,7 @@ transit, and gives every request exactly one outcome, in order.
 Importing it is cheap: gRPC is loaded when the first connection is opened.
 """
 
+from sonic_base.errors import ConfigError, SonicError
 from sonic_client.blocking import Client
 from sonic_client.client import AsyncClient
 from sonic_client.compression_report import CompressionReport
@@ -27,7 +28,6 @@ from sonic_client.config import (
 from sonic_client.errors import (
     AccessDeniedError,
     ClientClosedError,
-    ConfigError,
     DeadlineExceededError,
     FallbackDriftError,
     ForkedProcessError,
@@ -44,7 +44,6 @@ from sonic_client.errors import (
     ServerError,
     ServerOverloadedError,
     ServerUnreachableError,
-    SonicError,
     TensorMismatchError,
     TlsError,
     TransientError,

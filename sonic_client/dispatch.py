@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 
+from sonic_base.errors import SonicError
 from sonic_client.answers import AnswerChecker, EventOutputs
 from sonic_client.batching import (
     BatchingLayout,
@@ -21,7 +22,6 @@ from sonic_client.errors import (
     InvalidAnswerError,
     ModelNotFoundError,
     RejectedRequestError,
-    SonicError,
     TlsError,
     WrongPortError,
 )

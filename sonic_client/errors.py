@@ -36,12 +36,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from sonic_base.errors import SonicError
 
 __all__ = [
     "AccessDeniedError",
     "ClientClosedError",
-    "ConfigError",
     "DeadlineExceededError",
     "FallbackDriftError",
     "ForkedProcessError",
@@ -58,7 +58,6 @@ __all__ = [
     "ServerError",
     "ServerOverloadedError",
     "ServerUnreachableError",
-    "SonicError",
     "TensorMismatchError",
     "TlsError",
     "TransientError",
@@ -66,29 +65,6 @@ __all__ = [
     "TryTimedOutError",
     "WrongPortError",
 ]
-
-
-class SonicError(Exception):
-    """Root of all errors that this toolkit raises on purpose."""
-
-    # The default reduction calls the class with `args`, which fails for every
-    # constructor that takes its facts as keywords.
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(
-    kind: type[SonicError], args: tuple[object, ...], facts: dict[str, object]
-) -> SonicError:
-    error = kind.__new__(kind)
-    # Assigned, because OSError.__new__ leaves them empty for its subclasses.
-    error.args = args
-    error.__dict__.update(facts)
-    return error
-
-
-class ConfigError(SonicError, ValueError):
-    """A setting is unknown, of the wrong type, or out of its range."""
 
 
 class ClientClosedError(SonicError, RuntimeError):

@@ -9,8 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sonic_base.errors import ConfigError
 from sonic_client.config import PinConfig
-from sonic_client.errors import ConfigError, Mismatch, ModelMismatchError
+from sonic_client.errors import Mismatch, ModelMismatchError
 from sonic_client.types import ModelMetadata, TensorSpec
 
 __all__ = ["check_pin", "metadata_hash"]

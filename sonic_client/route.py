@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
+from sonic_base.errors import SonicError
 from sonic_client.errors import (
     DeadlineExceededError,
     FallbackDriftError,
     ServerError,
     ServerOverloadedError,
-    SonicError,
     TransientError,
 )
 from sonic_client.fallback import find_drift

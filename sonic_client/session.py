@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from sonic_base.errors import SonicError
 from sonic_client.adaptive import AdaptiveTimeout, AdaptiveWindow
 from sonic_client.answering import Answering
 from sonic_client.answers import AnswerChecker
@@ -22,7 +23,6 @@ from sonic_client.cache import AnswerCache
 from sonic_client.casting import cast_inputs
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.dispatch import Dispatcher
-from sonic_client.errors import SonicError
 from sonic_client.fallback import FallbackLike, Standby, fallback_server
 from sonic_client.flights import Flights
 from sonic_client.joining import Joiner

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonic_base.errors import nearest_names
 from sonic_client.errors import Mismatch
-from sonic_client.naming import nearest_names
 from sonic_client.types import Tensors, TensorSpec, datatype_of
 
 __all__ = ["find_input_mismatches", "find_output_mismatches", "form_of"]

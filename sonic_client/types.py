@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_client.errors import ConfigError, SonicError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, SonicError, nearest_names
 
 __all__ = [
     "Answer",

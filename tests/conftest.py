@@ -27,7 +27,10 @@ def triton_python() -> Path | None:
 
     None is this one. Tests that need it skip where there is none.
     """
-    from sonic_cli.engines.triton_installation import TritonNotFoundError, find_triton
+    from sonic_tracking.engines.triton_installation import (
+        TritonNotFoundError,
+        find_triton,
+    )
 
     named = os.environ.get("SONIC_TRITON_PYTHON")
     python = Path(named) if named else None

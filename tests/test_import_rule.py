@@ -9,11 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
-    "sonic_client": set(),
-    "producers": {"sonic_client"},
-    "exatrkx_pipeline": set(),
-    "mock_server": {"exatrkx_pipeline"},
-    "sonic_cli": {"sonic_client", "producers", "exatrkx_pipeline", "mock_server"},
+    "sonic_base": set(),
+    "sonic_client": {"sonic_base"},
+    "producers": {"sonic_base", "sonic_client"},
+    "exatrkx_pipeline": {"sonic_base"},
+    "mock_server": {"sonic_base", "exatrkx_pipeline"},
+    "sonic_tracking": {
+        "sonic_base",
+        "sonic_client",
+        "producers",
+        "exatrkx_pipeline",
+        "mock_server",
+    },
 }
 
 

@@ -5,7 +5,14 @@ from types import ModuleType
 
 import pytest
 
-PACKAGES = ("sonic_client", "producers", "exatrkx_pipeline", "mock_server", "sonic_cli")
+PACKAGES = (
+    "sonic_base",
+    "sonic_client",
+    "producers",
+    "exatrkx_pipeline",
+    "mock_server",
+    "sonic_tracking",
+)
 
 
 def sorting_key(name: str) -> tuple[int, str]:

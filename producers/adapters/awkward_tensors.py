@@ -12,8 +12,7 @@ from producers.adapters.rows import infer_rows
 from producers.awkward_inference import AwkwardClient, infer_awkward, nested_output
 from producers.chunk_result import FailurePolicy
 from producers.errors import ArrayFailedError
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, nearest_names
 from sonic_client.types import ModelMetadata
 
 __all__ = ["check_outputs", "infer_arrays", "is_by_event", "types_of_outputs"]

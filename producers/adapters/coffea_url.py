@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sonic_base.errors import nearest_names
 from sonic_client import ClientConfig, ConfigError, RetryConfig, ServerConfig, TlsConfig
 from sonic_client.config import WindowConfig
-from sonic_client.naming import nearest_names
 
 __all__ = ["config_of"]
 

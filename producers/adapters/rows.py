@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from producers.awkward_inference import AwkwardClient, array_failed
 from producers.chunk_result import FailurePolicy
 from producers.errors import ArrayFailedError
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 from sonic_client.types import Answer, Request, Tensors, TensorSpec
 
 __all__ = ["infer_rows"]

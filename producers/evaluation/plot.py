@@ -12,7 +12,7 @@ from producers.evaluation.binned import BIN_EDGES
 from producers.evaluation.display import EventDisplay
 from producers.evaluation.numbers_panel import write_numbers
 from producers.evaluation.report import EvaluationReport
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from producers.errors import EventFailedError
 from producers.event_loop.step import Step
 from producers.event_loop.times import Stopwatch
 from producers.iteration import iterating
-from sonic_client.errors import SonicError
+from sonic_base.errors import SonicError
 from sonic_client.types import Failure, Outcome, Request
 
 __all__ = ["Flight", "fly_through"]

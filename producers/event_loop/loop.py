@@ -25,8 +25,8 @@ from producers.event_loop.streaming import iterate_in_thread
 from producers.event_loop.times import LoopTimes, Stopwatch
 from producers.iteration import iterating
 from producers.producer import Producer
+from sonic_base.errors import ConfigError
 from sonic_client import JobSummary
-from sonic_client.errors import ConfigError
 
 __all__ = ["EventLoop", "Sink"]
 

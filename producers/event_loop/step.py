@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from producers.producer import ChunkPreparing, ChunkProducing, Producer
 from producers.triton_producer import TritonProducer
+from sonic_base.errors import ConfigError
 from sonic_client import Client
-from sonic_client.errors import ConfigError
 from sonic_client.types import Outcome, Request
 
 __all__ = ["MappingClient", "Step", "open_steps", "plan_steps"]

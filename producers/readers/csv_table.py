@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from producers.errors import SchemaError, UnreadableFileError
 from producers.readers.location import Location, name_of, open_binary
-from sonic_client.naming import nearest_names
+from sonic_base.errors import nearest_names
 
 __all__ = ["event_number", "read_csv", "sibling"]
 

@@ -11,7 +11,7 @@ from typing import IO, TypeAlias
 import fsspec
 
 from producers.errors import InputNotFoundError, NoEventsError, UnreadableFileError
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["Location", "PathLike", "locations", "name_of", "open_binary"]
 

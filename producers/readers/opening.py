@@ -11,7 +11,7 @@ from producers.readers.formats import Format, ReadOptions, choose_format
 from producers.readers.location import Location, PathLike, locations
 from producers.readers.source import EventFile, EventSource
 from producers.schema import ColumnMapping
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["open_events"]
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from producers.errors import DataError, SchemaError, UnreadableFileError
 from producers.readers.location import Location, open_binary
 from producers.readers.root_table import Lists
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, nearest_names
 
 if TYPE_CHECKING:
     from types import ModuleType

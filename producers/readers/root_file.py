@@ -14,7 +14,7 @@ import uproot
 from producers.errors import SchemaError, UnreadableFileError
 from producers.readers.location import Location, open_binary, remote_errors
 from producers.readers.root_table import RootTable, damage_named
-from sonic_client.naming import nearest_names
+from sonic_base.errors import nearest_names
 
 __all__ = ["RootFile", "open_root"]
 

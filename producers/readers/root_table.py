@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from producers.errors import DataError, SchemaError, UnreadableFileError
 from producers.readers.location import Location
-from sonic_client.naming import nearest_names
+from sonic_base.errors import nearest_names
 
 __all__ = ["Lists", "RootTable", "damage_named", "step_of"]
 

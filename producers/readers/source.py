@@ -13,7 +13,7 @@ from producers.errors import InvalidEventError
 from producers.iteration import iterating
 from producers.readers.location import Location
 from producers.readers.prefetch import prefetched
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["EventFile", "EventSource"]
 

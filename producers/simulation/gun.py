@@ -7,7 +7,7 @@ import numpy as np
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles
 from producers.simulation.particle_data import charge_of_pdg, mass_of_pdg
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 
 def shoot(config: SimulationConfig, rng: np.random.Generator) -> GeneratedParticles:

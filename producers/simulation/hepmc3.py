@@ -10,7 +10,7 @@ import numpy as np
 
 from producers.simulation.event import GeneratedParticles
 from producers.simulation.particle_data import charge_of_pdg
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 FINAL_STATE = 1  # HepMC3 status code of a particle that leaves the generator
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 MEV_PER_GEV = 1000.0
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 HARD_PROCESS = ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on")
 PILEUP_PROCESS = ("SoftQCD:all = on",)

@@ -14,7 +14,7 @@ from producers.simulation.event import GeneratedParticles, SimulatedEvent
 from producers.simulation.gun import shoot
 from producers.simulation.hepmc3 import read_hepmc3
 from producers.simulation.pythia import PythiaGenerator
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from producers.simulation.detector import DetectorResponse

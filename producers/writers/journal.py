@@ -20,7 +20,7 @@ from producers.errors import OutputExistsError, UnreadableFileError
 from producers.readers.partial import block_name, partial_folder, read_blocks
 from producers.track_block import TrackBlock
 from producers.writers.whole_file import output_errors
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["Journal"]
 

@@ -15,8 +15,7 @@ import uproot
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from producers.writers.whole_file import OpenOutput, whole_file
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["COMPRESSION", "EventTable", "RootForm", "RootWriter", "TableSpec"]
 

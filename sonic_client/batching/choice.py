@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sonic_base.errors import ConfigError
 from sonic_client.batching.base import BatchingLayout
 from sonic_client.batching.concat import ConcatLayout
 from sonic_client.batching.padded import PaddedLayout
 from sonic_client.batching.per_event import PerEventLayout
 from sonic_client.batching.rectangular import RectangularLayout
 from sonic_client.config import BatchingConfig, ClientConfig
-from sonic_client.errors import ConfigError
 from sonic_client.types import ModelMetadata
 
 __all__ = ["layout_of"]

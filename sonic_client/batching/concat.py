@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sonic_base.errors import ConfigError
 from sonic_client.batching.base import (
     CheckedRequest,
     check_request,
@@ -19,7 +20,7 @@ from sonic_client.batching.rows import (
     split_rows,
 )
 from sonic_client.config import BatchingConfig
-from sonic_client.errors import ConfigError, Mismatch
+from sonic_client.errors import Mismatch
 from sonic_client.types import ModelMetadata, Request, Tensors, TensorSpec
 
 __all__ = ["ConcatLayout"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonic_base.errors import ConfigError
 from sonic_client.batching.base import (
     CheckedRequest,
     check_request,
@@ -17,7 +18,7 @@ from sonic_client.batching.base import (
 )
 from sonic_client.batching.rows import empty_rows
 from sonic_client.config import BatchingConfig
-from sonic_client.errors import ConfigError, Mismatch
+from sonic_client.errors import Mismatch
 from sonic_client.tensor_checks import form_of
 from sonic_client.types import ModelMetadata, Request, Tensors, TensorSpec
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from sonic_base.errors import ConfigError
 from sonic_client.batching.base import CheckedRequest, check_request, refuse_request
 from sonic_client.batching.rows import empty_rows, find_row_mismatches, split_rows
 from sonic_client.config import BatchingConfig
-from sonic_client.errors import ConfigError, Mismatch
+from sonic_client.errors import Mismatch
 from sonic_client.types import ModelMetadata, Request, Tensors
 
 __all__ = ["RectangularLayout"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from sonic_base.errors import ConfigError
 from sonic_client.config.bounds import check_at_least_one, check_seconds
-from sonic_client.errors import ConfigError
 
 __all__ = ["BatchingConfig", "Layout"]
 

@@ -1,6 +1,6 @@
 """Checks that every section of the configuration makes."""
 
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["check_at_least_one", "check_seconds"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["Balancing", "ChannelConfig"]
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, TypeAlias, get_args
 
+from sonic_base.errors import ConfigError, nearest_names
+from sonic_base.toml import config_from_toml
 from sonic_client.config.adaptive import AdaptiveConfig
 from sonic_client.config.answers import AnswersConfig
 from sonic_client.config.batching import BatchingConfig, Layout
@@ -17,9 +19,6 @@ from sonic_client.config.pin import PinConfig
 from sonic_client.config.retry import RetryConfig
 from sonic_client.config.server import ServersField
 from sonic_client.config.window import WindowConfig
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
-from sonic_client.toml import config_from_toml
 
 __all__ = ["CastPolicy", "ClientConfig"]
 

@@ -31,10 +31,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sonic_base.errors import ConfigError, nearest_names
+from sonic_base.toml import config_from_mapping, toml_content
 from sonic_client.config.client import ClientConfig
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
-from sonic_client.toml import config_from_mapping, toml_content
 
 __all__ = ["config_from_cmssw", "is_cmssw", "table_from_cmssw"]
 

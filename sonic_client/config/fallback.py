@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sonic_base.errors import ConfigError
 from sonic_client.config.bounds import check_at_least_one, check_seconds
-from sonic_client.errors import ConfigError
 
 __all__ = ["FallbackConfig", "OnDrift", "SameOutputs"]
 

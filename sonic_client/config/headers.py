@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sonic_client.errors import ConfigError
-from sonic_client.secrets import SecretMapping
+from sonic_base.errors import ConfigError
+from sonic_base.secrets import SecretMapping
 
 __all__ = ["checked_headers", "is_header_value"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from sonic_base.errors import ConfigError, nearest_names
 from sonic_client.config.bounds import check_at_least_one, check_seconds
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
 
 __all__ = ["RetryAction", "RetryConfig"]
 

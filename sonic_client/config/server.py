@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import SplitResult, urlsplit
 
+from sonic_base.errors import ConfigError, nearest_names
+from sonic_base.secrets import Secret
 from sonic_client.config.channel import ChannelConfig
 from sonic_client.config.headers import checked_headers
 from sonic_client.config.tls import TlsConfig
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
-from sonic_client.secrets import Secret
 
 __all__ = [
     "MAX_MESSAGE_BYTES",

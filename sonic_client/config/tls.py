@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["TlsConfig"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError, nearest_names
 from sonic_client.fallback.protocol import FallbackServer, is_fallback_server
-from sonic_client.naming import nearest_names
 
 __all__ = ["ENTRY_POINT_GROUP", "fallback_server"]
 

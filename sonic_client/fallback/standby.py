@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
+from sonic_base.errors import ConfigError, SonicError
 from sonic_client.config import FallbackConfig, ServerConfig
-from sonic_client.errors import ConfigError, ServerUnreachableError, SonicError
+from sonic_client.errors import ServerUnreachableError
 from sonic_client.fallback.in_process import FallbackFunction, InProcessModel
 from sonic_client.fallback.protocol import FallbackServer, is_fallback_server
 from sonic_client.fallback.threads import call_in_thread

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from sonic_base.errors import SonicError
 from sonic_client.config import RetryConfig
-from sonic_client.errors import SonicError, TriesExhaustedError
+from sonic_client.errors import TriesExhaustedError
 from sonic_client.retry.backoff import wait_bound_s
 from sonic_client.retry.disposition import Disposition, disposition_of
 

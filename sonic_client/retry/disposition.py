@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from sonic_base.errors import SonicError
 from sonic_client.errors import (
     AccessDeniedError,
     InvalidAnswerError,
@@ -11,7 +12,6 @@ from sonic_client.errors import (
     RequestTooLargeError,
     ServerOverloadedError,
     ServerUnreachableError,
-    SonicError,
     TlsError,
     TransientError,
     TryTimedOutError,

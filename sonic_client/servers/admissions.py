@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from sonic_base.errors import SonicError
 from sonic_client.config import ClientConfig
-from sonic_client.errors import ServerError, ServerOverloadedError, SonicError
+from sonic_client.errors import ServerError, ServerOverloadedError
 from sonic_client.observer import ServerState
 from sonic_client.pinning import check_pin
 from sonic_client.retry.timing import Timing

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from sonic_base.errors import SonicError
 from sonic_client.config import HealthConfig, RetryConfig, ServerConfig
 from sonic_client.errors import (
     InvalidAnswerError,
     ModelNotFoundError,
     ModelNotReadyError,
     ServerOverloadedError,
-    SonicError,
     TransientError,
 )
 from sonic_client.retry.backoff import wait_bound_s

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from sonic_base.errors import SonicError
 from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ClientConfig, ServerConfig
-from sonic_client.errors import (
-    NoServerError,
-    ServerUnreachableError,
-    SonicError,
-    TransientError,
-)
+from sonic_client.errors import NoServerError, ServerUnreachableError, TransientError
 from sonic_client.observer import Observer
 from sonic_client.retry.timing import Timing
 from sonic_client.servers.admissions import Admissions

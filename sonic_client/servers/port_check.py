@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from sonic_base.errors import SonicError
 from sonic_client.config import ServerConfig
-from sonic_client.errors import ServerUnreachableError, SonicError, WrongPortError
+from sonic_client.errors import ServerUnreachableError, WrongPortError
 
 __all__ = ["explain_unreachable"]
 

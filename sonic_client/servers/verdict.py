@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from sonic_base.errors import SonicError
 from sonic_client.errors import (
     AccessDeniedError,
     InvalidAnswerError,
@@ -12,7 +13,6 @@ from sonic_client.errors import (
     ModelNotReadyError,
     NonFiniteAnswerError,
     ServerOverloadedError,
-    SonicError,
     TlsError,
     TransientError,
     WrongPortError,

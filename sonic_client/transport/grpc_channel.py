@@ -13,9 +13,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from sonic_base.errors import ConfigError
 from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.config.server import MAX_MESSAGE_BYTES
-from sonic_client.errors import ConfigError, ForkedProcessError
+from sonic_client.errors import ForkedProcessError
 
 __all__ = ["ChannelPool", "channel_options"]
 

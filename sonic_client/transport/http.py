@@ -11,15 +11,14 @@ from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from sonic_base.errors import ConfigError, SonicError
 from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,
-    ConfigError,
     InvalidAnswerError,
     Mismatch,
     RejectedRequestError,
-    SonicError,
     TransientError,
 )
 from sonic_client.forks import ProcessGuard

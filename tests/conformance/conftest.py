@@ -302,9 +302,9 @@ def start_engine(
             repository=repository, http_port=0, metrics_port=0, **options
         )
     else:
-        from sonic_cli.engines.triton import TritonServer
-        from sonic_cli.engines.triton_command import TritonOptions
-        from sonic_cli.engines.triton_installation import (
+        from sonic_tracking.engines.triton import TritonServer
+        from sonic_tracking.engines.triton_command import TritonOptions
+        from sonic_tracking.engines.triton_installation import (
             TritonNotFoundError,
             find_triton,
         )

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from sonic_cli.engines.triton_command import (
+from sonic_tracking.engines.triton_command import (
     Ports,
     ServerTls,
     TritonOptions,
     triton_arguments,
     triton_environ,
 )
-from sonic_cli.engines.triton_installation import TritonInstallation
+from sonic_tracking.engines.triton_installation import TritonInstallation
 
 PORTS = Ports(grpc=11, http=12, metrics=13)
 TLS = ServerTls(certificate=Path("/c.pem"), key=Path("/k.pem"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sonic_cli.engines import interpreter
-from sonic_cli.engines.triton_installation import TritonNotFoundError, find_triton
+from sonic_tracking.engines import interpreter
+from sonic_tracking.engines.triton_installation import TritonNotFoundError, find_triton
 
 VERSION = "{}.{}".format(*sys.version_info)
 

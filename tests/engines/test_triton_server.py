@@ -14,9 +14,9 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from sonic_cli.engines.triton import TritonServer, TritonStartError
-from sonic_cli.engines.triton_command import ServerTls, TritonOptions
 from sonic_client import FallbackServer
+from sonic_tracking.engines.triton import TritonServer, TritonStartError
+from sonic_tracking.engines.triton_command import ServerTls, TritonOptions
 
 pytestmark = pytest.mark.triton
 
@@ -25,7 +25,7 @@ TOKEN = {"triton-grpc-protocol-authorization": "Bearer s3cret"}
 PARENT = """
 import os, signal, sys
 from pathlib import Path
-from sonic_cli.engines.triton import TritonServer
+from sonic_tracking.engines.triton import TritonServer
 
 python = Path(sys.argv[2]) if sys.argv[2:] else None
 server = TritonServer(Path(sys.argv[1]), python=python)

@@ -11,13 +11,13 @@ import pytest
 import uproot
 from typer.testing import CliRunner
 
-import sonic_cli
+import sonic_tracking
 from mock_server import MockServer, Model, TensorSpec
 from producers import TrackEvents
-from sonic_cli.main import app
+from sonic_tracking.main import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "event_loop.md").read_text()
-SAMPLE = Path(sonic_cli.__file__).parent / "sample"
+SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
 REMOTE, SCHEDULER = "grpc://localhost:8001", "tcp://host:8786"
 POINTS = TensorSpec("POINTS", "FP32", (-1, 3))
 SCALES = {"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"}

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sonic_cli
+import sonic_tracking
 from producers import TruthEvents
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SAMPLE = Path(sonic_cli.__file__).parent / "sample"
+SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
 
 
 def load(name):

@@ -16,7 +16,7 @@ from mock_server import MockServer, Model, TensorSpec
 from producers.readers import known_formats
 from producers.readers.truth_formats import known_truth_formats
 from producers.writers import known_track_formats
-from sonic_cli.main import app
+from sonic_tracking.main import app
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import sonic_cli
+import sonic_tracking
 from exatrkx_pipeline import bundled_weights
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
 from producers import ColumnMapping
-from sonic_cli.main import app
+from sonic_tracking.main import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SAMPLE = Path(sonic_cli.__file__).parent / "sample"
+SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
 REMOTE = "grpc://localhost:8001"
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sonic_cli.jobs.training_recipe import bundled_recipes, read_recipe
-from sonic_cli.main import app
+from sonic_tracking.jobs.training_recipe import bundled_recipes, read_recipe
+from sonic_tracking.main import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 

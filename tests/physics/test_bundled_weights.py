@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import sonic_cli
+import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 from mock_server import MockServer
@@ -15,11 +15,11 @@ from mock_server.tracking import tracking_models
 from producers import open_events
 from producers.features import node_features
 from producers.readers import TrackEvents
-from sonic_cli.jobs.stage_edges import feature_scale
-from sonic_cli.main import app
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
+from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.main import app
 
-SAMPLE = Path(sonic_cli.__file__).parent / "sample"
+SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
 
 
 def sonic(*arguments):

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
+from sonic_base.secrets import Secret, SecretMapping
 from sonic_client import ClientConfig, ConfigError, ServerConfig, TlsConfig
-from sonic_client.secrets import Secret, SecretMapping
 
 CANARY = "canary-7f3a"
 

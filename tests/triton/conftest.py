@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-import sonic_cli
+import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
-from sonic_cli.bench.events import read_features
-from sonic_cli.engines.triton import TritonServer
-from sonic_cli.engines.triton_command import TritonOptions
-from sonic_cli.jobs.stage_edges import feature_scale
+from sonic_tracking.bench.events import read_features
+from sonic_tracking.engines.triton import TritonServer
+from sonic_tracking.engines.triton_command import TritonOptions
+from sonic_tracking.jobs.stage_edges import feature_scale
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 LRT_SCALE = FeatureScale(r_mm=1000.0, phi_rad=3.141592653589793, z_mm=1000.0)
@@ -46,7 +46,7 @@ def pipeline():
 
 @pytest.fixture(scope="session")
 def sample() -> Path:
-    return Path(sonic_cli.__file__).parent / "sample" / "events.root"
+    return Path(sonic_tracking.__file__).parent / "sample" / "events.root"
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import tritonclient.grpc as triton_client
 from producers import open_events
 from producers.features import node_features
 from producers.readers import TrackEvents
-from sonic_cli.jobs.stage_edges import feature_scale
+from sonic_tracking.jobs.stage_edges import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -23,8 +23,9 @@ N_EVENTS = 20
 def track(sample, output, *arguments):
     return subprocess.Popen(
         [
-            sys.executable, "-m", "sonic_cli", "track", str(sample), "-o", str(output),
-            "--json", str(output.with_suffix(".json")), *map(str, arguments),
+            sys.executable, "-m", "sonic_tracking", "track", str(sample),
+            "-o", str(output), "--json", str(output.with_suffix(".json")),
+            *map(str, arguments),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

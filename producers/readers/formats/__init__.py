@@ -18,8 +18,7 @@ from producers.features import FeatureScale
 from producers.readers.content import FileContent
 from producers.readers.source import EventFile
 from producers.schema import ColumnMapping
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["Format", "ReadOptions", "choose_format", "known_formats"]
 

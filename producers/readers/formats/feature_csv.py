@@ -14,7 +14,7 @@ from producers.readers.content import FileContent
 from producers.readers.formats import ReadOptions
 from producers.readers.location import Location, name_of, open_binary
 from producers.readers.single_event import SingleEventFile
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["FORMAT"]
 

@@ -22,7 +22,7 @@ from producers.readers.location import Location
 from producers.readers.root_file import open_root
 from producers.readers.root_table import RootTable
 from producers.schema import ColumnMapping
-from sonic_client.errors import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["FORMAT", "EventRows", "FlatFile", "event_rows", "spacepoint_tree"]
 

@@ -22,7 +22,7 @@ from producers.schema import (
     nearly_recognised,
     recognised,
 )
-from sonic_client.naming import nearest_names
+from sonic_base.errors import nearest_names
 
 __all__ = ["FORMAT", "JaggedFile"]
 

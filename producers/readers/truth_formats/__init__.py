@@ -14,8 +14,7 @@ from typing import Protocol
 from producers.errors import SchemaError, UnreadableFileError
 from producers.readers.content import FileContent
 from producers.readers.truth_event import TruthEvent
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["TruthFile", "TruthFormat", "choose_truth_format", "known_truth_formats"]
 

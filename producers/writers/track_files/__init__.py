@@ -13,8 +13,7 @@ from pkgutil import iter_modules
 from typing import Any, Protocol
 
 from producers.track_block import FailureRow, TrackBlock
-from sonic_client.errors import ConfigError
-from sonic_client.naming import nearest_names
+from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["TrackFile", "TrackFormat", "choose_track_format", "known_track_formats"]
 

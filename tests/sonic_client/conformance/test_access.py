@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sonic_base.errors import SonicError
 from sonic_client import AccessDeniedError, ConfigError, ServerConfig, TlsConfig
-from sonic_client.errors import SonicError, TlsError
+from sonic_client.errors import TlsError
 from sonic_client.transport import InferCall, transport_for
 
 CANARY = "canary-token-7f3a"

@@ -350,8 +350,11 @@ ACTIONS = {
 @pytest.fixture(scope="module")
 def triton_urls(tmp_path_factory):
     """URLs, by scheme, of a real Triton with the suite's models."""
-    from sonic_cli.engines.triton import TritonServer
-    from sonic_cli.engines.triton_installation import TritonNotFoundError, find_triton
+    from sonic_tracking.engines.triton import TritonServer
+    from sonic_tracking.engines.triton_installation import (
+        TritonNotFoundError,
+        find_triton,
+    )
 
     named = os.environ.get("SONIC_TRITON_PYTHON")
     python = Path(named) if named else None

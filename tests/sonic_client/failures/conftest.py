@@ -33,7 +33,7 @@ exception crosses processes                    test_crossing_processes
 keepalive too eager                            test_keepalive_too_eager
 gRPC's own retry above 256 KiB                 test_native_retry
 shared memory in use or gone                   test_shared_memory
-Ctrl-C and SIGTERM                             sonic_cli/test_interrupt
+Ctrl-C and SIGTERM                             sonic_tracking/test_interrupt
 truncated or corrupt ROOT file                 producers
 all servers fail, no fallback                  test_all_servers_fail
 cancelled anywhere                             test_cancellation

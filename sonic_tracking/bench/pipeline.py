@@ -1,0 +1,178 @@
+"""The pipeline alone: events as they are, cost against size, and against baselines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from exatrkx_pipeline import Pipeline, StageClock, bundled_weights, load_weights
+from exatrkx_pipeline.graph.neighbours import radius_graph
+from producers import FeatureScale
+from sonic_tracking.bench.baselines import (
+    GRAPH_SEARCHES,
+    faiss_flat_graph,
+    graph_times,
+    has_faiss,
+    scripted_times,
+)
+from sonic_tracking.bench.event_rates import event_rates, torch_threads
+from sonic_tracking.bench.events import Features, local_files, read_features
+from sonic_tracking.bench.machine import describe_machine
+from sonic_tracking.bench.overlay import overlaid
+from sonic_tracking.bench.peak_memory import with_peak_memory
+from sonic_tracking.bench.pipeline_plot import plot_pipeline
+from sonic_tracking.bench.pipeline_report import Baseline, PipelineReport, SizeCost
+from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.outputs import check_outputs, whole_path, write_json
+from sonic_tracking.progress import Report, progress
+
+__all__ = ["PipelineBench", "run_pipeline_bench"]
+
+MOST_EDGES = 1_000_000_000
+"""Sizes are the user's choice: the pipeline's own limits are lifted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineBench:
+    """What `sonic bench pipeline` was asked for; see its options."""
+
+    files: tuple[str, ...]
+    sizes: tuple[int, ...]
+    workers: tuple[int, ...] = (1, 2)
+    weights: Path | None = None
+    max_events: int | None = None
+    csv_scale: FeatureScale | None = None
+    threads: int = 1
+    baseline_points: int = 30_000
+    seed: int = 1
+    json: Path | None = None
+    markdown: Path | None = None
+    plot: Path | None = None
+    force: bool = False
+    command: str = "sonic bench pipeline"
+
+
+def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
+    """Measure the events as they are, each size, and the baselines.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If a setting, an input or an output is wrong.
+    WeightsError
+        If the weights cannot be used.
+    """
+    check_outputs(
+        {"--json": job.json, "--markdown": job.markdown, "--plot": job.plot},
+        inputs=local_files(job.files),
+        force=job.force,
+    )
+    machine = describe_machine()
+    pipeline = replace(
+        load_weights(job.weights or bundled_weights()),
+        max_radius_edges=MOST_EDGES,
+        max_edges=MOST_EDGES,
+    )
+    features = read_features(
+        job.files,
+        feature_scale(pipeline),
+        max_events=job.max_events,
+        csv_scale=job.csv_scale,
+    )
+    with progress("bench", len(job.sizes) + 2, unit="steps") as report:
+        rates = tuple(event_rates(pipeline, features, job.workers))
+        report(1, "events as they are")
+        with torch_threads(job.threads):
+            sizes = tuple(_costs(job, pipeline, features, report))
+            baselines = tuple(_baselines(job, pipeline, features))
+        report(len(job.sizes) + 2, "baselines")
+    result = PipelineReport(
+        command=job.command,
+        machine=machine,
+        weights_id=pipeline.weights_id,
+        threads=job.threads,
+        rates=rates,
+        sizes=sizes,
+        baseline_points=job.baseline_points,
+        baselines=baselines,
+    )
+    _write(job, result)
+    return result
+
+
+def _costs(
+    job: PipelineBench, pipeline: Pipeline, features: Features, report: Report
+) -> Iterator[SizeCost]:
+    for n_done, n_points in enumerate(job.sizes, start=2):
+        event = _event(job, pipeline, features, n_points)
+        clock = StageClock()
+        start, cpu_start = time.perf_counter(), time.process_time()
+        _, peak = with_peak_memory(lambda: pipeline.labels(event, clock))  # noqa: B023
+        total_s = time.perf_counter() - start
+        cpu_s = time.process_time() - cpu_start
+        yield SizeCost(
+            n_points=n_points,
+            n_radius_edges=clock.counts["radius_edges"],
+            n_filtered_edges=clock.counts["filtered_edges"],
+            stages_s=dict(clock.seconds),
+            total_s=total_s,
+            cpu_s=cpu_s,
+            peak_memory_bytes=peak,
+        )
+        report(n_done, f"{n_points:,} space points: {total_s:.2f} s")
+
+
+def _event(
+    job: PipelineBench, pipeline: Pipeline, features: Features, n_points: int
+) -> NDArray[np.float32]:
+    phi_scale = pipeline.config.features.scales[1]
+    return overlaid(features, n_points, phi_scale, np.random.default_rng(job.seed))
+
+
+def _baselines(
+    job: PipelineBench, pipeline: Pipeline, features: Features
+) -> Iterator[Baseline]:
+    event = _event(job, pipeline, features, job.baseline_points)
+    points = pipeline.ordered(event)[1]
+    embedded, r_val = pipeline.embed(points).numpy(), pipeline.config.graph.r_val
+    for name, search in GRAPH_SEARCHES.items():
+        if search is faiss_flat_graph and not has_faiss():
+            continue
+        times = graph_times(embedded, r_val, search)
+        yield Baseline(
+            stage="neighbours",
+            name=name,
+            ours_s=times["ours_s"],
+            baseline_s=times["other_s"],
+            difference=times["missing_edges"],
+        )
+    if pipeline.has_script:
+        return
+    edges = torch.from_numpy(radius_graph(embedded, r_val))
+    for stage in ("filter", "gnn"):
+        times = scripted_times(pipeline, points, stage, edges)
+        yield Baseline(
+            stage=stage,
+            name="the same network from TorchScript",
+            ours_s=times["ours_s"],
+            baseline_s=times["scripted_s"],
+            difference=times["difference"],
+        )
+        edges = pipeline.above_cut(points, edges)
+
+
+def _write(job: PipelineBench, result: PipelineReport) -> None:
+    if job.json is not None:
+        write_json(job.json, result.to_dict())
+    if job.markdown is not None:
+        with whole_path(job.markdown) as partial:
+            partial.write_text(result.markdown())
+    if job.plot is not None:
+        with whole_path(job.plot) as partial:
+            plot_pipeline(result, partial)

@@ -1,0 +1,190 @@
+"""Throughput and latency of a service, as the paper's figures show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from exatrkx_pipeline import bundled_weights, load_weights
+from producers import FeatureScale
+from sonic_tracking.bench.direct import measure_direct
+from sonic_tracking.bench.events import Features, local_files, read_features
+from sonic_tracking.bench.machine import describe_machine
+from sonic_tracking.bench.measurement import Measurement
+from sonic_tracking.bench.scan import DIRECT, ScanPoint
+from sonic_tracking.bench.served import measure_served
+from sonic_tracking.bench.server_times import ServerTimes
+from sonic_tracking.bench.service_plot import plot_service
+from sonic_tracking.engines.choice import Engine, EngineName, engine
+from sonic_tracking.engines.repository_folder import written_repository
+from sonic_tracking.engines.settings import EngineSettings
+from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.outputs import check_outputs, whole_path, write_json
+from sonic_tracking.progress import Report, progress
+
+__all__ = ["ServiceBench", "ServiceScan", "run_service_bench"]
+
+
+START_LIMIT_S = 300.0
+"""All models of all instances load at once, each in a process of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceBench:
+    """What `sonic bench service` was asked for; see its options."""
+
+    files: tuple[str, ...]
+    points: tuple[ScanPoint, ...]
+    engine: EngineName = "triton"
+    weights: Path | None = None
+    max_events: int | None = None
+    csv_scale: FeatureScale | None = None
+    passes: int = 3
+    threads: int = 1
+    gpu: bool = False
+    python: Path | None = None
+    json: Path | None = None
+    plot: Path | None = None
+    force: bool = False
+    command: str = "sonic bench service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceScan:
+    """All measurements of a scan, and what they were made with."""
+
+    command: str
+    engine: str
+    machine: dict[str, Any]
+    n_events: int
+    n_space_points: int
+    measurements: tuple[Measurement, ...]
+
+    # Any: JSON values of several kinds.
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "command": self.command,
+            "engine": self.engine,
+            "machine": self.machine,
+            "events": self.n_events,
+            "space_points": self.n_space_points,
+            "measurements": [each.to_dict() for each in self.measurements],
+        }
+
+
+def run_service_bench(job: ServiceBench) -> ServiceScan:
+    """Measure every point; a server for each number of instances.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If a setting, an input or an output is wrong.
+    WeightsError
+        If the weights cannot be used.
+    SonicError
+        If the server does not come up, or fails an event.
+    """
+    check_outputs(
+        {"--json": job.json, "--plot": job.plot},
+        inputs=local_files(job.files),
+        force=job.force,
+    )
+    machine = describe_machine()
+    weights = job.weights or bundled_weights()
+    features = read_features(
+        job.files,
+        feature_scale(load_weights(weights)),
+        max_events=job.max_events,
+        csv_scale=job.csv_scale,
+    )
+    with progress("bench", len(job.points), unit="points") as report:
+        measurements = tuple(_measured(job, features, weights, report))
+    scan = ServiceScan(
+        command=job.command,
+        engine=job.engine,
+        machine=machine,
+        n_events=len(features),
+        n_space_points=sum(map(len, features)),
+        measurements=measurements,
+    )
+    if job.json is not None:
+        write_json(job.json, scan.to_dict())
+    if job.plot is not None:
+        with whole_path(job.plot) as partial:
+            plot_service(scan.measurements, partial)
+    return scan
+
+
+def _measured(
+    job: ServiceBench, features: Features, weights: Path, report: Report
+) -> Iterator[Measurement]:
+    n_done = 0
+    report(n_done)
+    for instances, group in groupby(job.points, key=lambda point: point.instances):
+        points = list(group)
+        served = [point for point in points if point.model != DIRECT]
+        with ExitStack() as stack:
+            if served:
+                server = stack.enter_context(
+                    _server(job, instances, {point.model for point in served})
+                )
+            for point in points:
+                if point.model == DIRECT:
+                    continue
+                yield _measure(job, point, features, server)
+                n_done += 1
+                report(n_done, f"{point.model}, {instances} instances")
+        # Alone: a server beside it holds memory and polls.
+        for point in set(points) - set(served):
+            yield measure_direct(
+                point,
+                features,
+                weights,
+                n_passes=job.passes,
+                device="cuda:0" if job.gpu else "cpu",
+            )
+            n_done += 1
+            report(n_done, f"direct, {instances} threads")
+
+
+def _measure(
+    job: ServiceBench, point: ScanPoint, features: Features, server: Engine
+) -> Measurement:
+    return measure_served(
+        point,
+        features,
+        server.url,
+        n_passes=job.passes,
+        server=getattr(server, "pid", None),
+        times=ServerTimes(server.url, getattr(server, "metrics_url", None)),
+    )
+
+
+@contextmanager
+def _server(
+    job: ServiceBench, instances: int, models: Iterable[str]
+) -> Iterator[Engine]:
+    settings = EngineSettings(
+        models=tuple(sorted(models)),
+        weights=job.weights,
+        instances=instances,
+        threads=job.threads,
+        gpu=job.gpu,
+        start_limit_s=START_LIMIT_S,
+    )
+    with ExitStack() as stack:
+        if job.engine == "triton":
+            settings = replace(settings, python=job.python)
+        else:  # which has the ensemble only as Triton has it, by a repository
+            repository = written_repository(
+                settings.models, job.weights, instances=instances, gpu=False
+            )
+            settings = replace(
+                settings, weights=None, repository=stack.enter_context(repository)
+            )
+        yield stack.enter_context(engine(job.engine, settings))

@@ -1,0 +1,54 @@
+"""Engines by name: for `sonic serve`, and as entry points of the client's fallback.
+
+Each fallback is a function of the model's name and of options (see
+`EngineSettings.for_fallback`); the server it returns is not started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from sonic_client import FallbackServer
+from sonic_tracking.engines.settings import EngineSettings
+from sonic_tracking.engines.tracking_mock import TrackingMock
+from sonic_tracking.engines.tracking_triton import TrackingTriton
+
+__all__ = ["Engine", "EngineName", "engine", "mock_fallback", "triton_fallback"]
+
+EngineName = Literal["mock", "triton"]
+
+
+class Engine(FallbackServer, Protocol):
+    """A server on this machine that can be waited for."""
+
+    def wait(self) -> None:
+        """Return when it was stopped; raise if it ended by itself."""
+        ...
+
+
+def engine(name: EngineName, settings: EngineSettings) -> Engine:
+    """The server of this name, not started.
+
+    Raises
+    ------
+    ConfigError
+        If the engine does not have what the settings ask for.
+    """
+    return TrackingMock(settings) if name == "mock" else TrackingTriton(settings)
+
+
+def mock_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer:
+    """The pipeline on the server in this process.
+
+    Raises
+    ------
+    ConfigError
+        If the model or an option is unknown; so does the function below.
+    """
+    return engine("mock", EngineSettings.for_fallback(model_name, options))
+
+
+def triton_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer:
+    """The pipeline on a real Triton, which ends with this process."""
+    return engine("triton", EngineSettings.for_fallback(model_name, options))

@@ -1,0 +1,120 @@
+"""What a server on this machine is asked for, whichever engine runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sonic_base.errors import ConfigError
+from sonic_tracking.engines.container import Container
+from sonic_tracking.engines.triton_command import ServerTls
+
+__all__ = ["EngineSettings"]
+
+MODELS = ("exatrkx", "exatrkx_batch", "exatrkx_ensemble")
+OPTIONS = ("weights", "repository", "instances", "threads", "python", "container")
+"""What a client's fallback may be given by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Models, weights, ports and limits; what an engine has not, it refuses.
+
+    Raises
+    ------
+    ConfigError
+        If two settings exclude one another.
+    """
+
+    models: tuple[str, ...] = MODELS
+
+    is_all: bool = True
+    """Whether `models` are simply all there are: a repository has its own."""
+
+    weights: Path | None = None
+    """Directory of weights; the bundled ones unless given."""
+
+    repository: Path | None = None
+    """Model repository to serve as it is; else one is written for the others."""
+
+    model_control: Literal["none", "explicit"] = "none"
+    """Explicit: clients may load and unload models."""
+
+    faults: Path | None = None
+    """Plan of what goes wrong, a TOML file: only of the server in this process."""
+
+    cassette: Path | None = None
+    """Recorded answers to replay: only of the server in this process."""
+
+    host: str = "127.0.0.1"
+
+    instances: int = 1
+    """Requests computed at once, by each model."""
+
+    threads: int = 1
+    """Threads that each instance computes with."""
+
+    gpu: bool = False
+    grpc_port: int = 0
+    http_port: int | None = 0
+    metrics_port: int | None = 0
+    """None: this port is not needed, though a real Triton has it all the same."""
+
+    python: Path | None = None
+    """Interpreter of the environment that has the Triton wheel."""
+
+    container: Container | None = None
+    start_limit_s: float = 120.0
+    log: Path | None = None
+    tls: ServerTls | None = None
+    token: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.repository is not None and self.weights is not None:
+            raise ConfigError("a repository has its weights: give one or the other")
+        if self.cassette is not None and (self.repository or self.weights):
+            raise ConfigError("a cassette has its models: give one or the other")
+
+    @classmethod
+    def for_fallback(
+        cls, model_name: str, options: Mapping[str, str]
+    ) -> EngineSettings:
+        """Settings for one model and named options, as a client's fallback has them.
+
+        Raises
+        ------
+        ConfigError
+            If an option is unknown, or not of its kind.
+        """
+        unknown = sorted(options.keys() - set(OPTIONS))
+        if unknown:
+            raise ConfigError(
+                f"fallback: unknown options {', '.join(unknown)}; "
+                f"known are {', '.join(OPTIONS)}"
+            )
+        container = options.get("container")
+        return cls(
+            models=(model_name,),
+            is_all=False,
+            http_port=None,
+            metrics_port=None,
+            weights=_path(options, "weights"),
+            repository=_path(options, "repository"),
+            instances=_count(options, "instances"),
+            threads=_count(options, "threads"),
+            python=_path(options, "python"),
+            container=None if container is None else Container.parse(container),
+        )
+
+
+def _path(options: Mapping[str, str], name: str) -> Path | None:
+    return Path(options[name]).expanduser() if name in options else None
+
+
+def _count(options: Mapping[str, str], name: str) -> int:
+    value = options.get(name, "1")
+    if not (value.isdecimal() and int(value) > 0):
+        raise ConfigError(f"fallback: {name} must be a positive number, got {value!r}")
+    return int(value)

@@ -1,0 +1,194 @@
+"""The in-process server as an engine: tracking models, a repository, or a cassette."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sonic_base.errors import ConfigError
+from sonic_tracking.engines.settings import EngineSettings
+from sonic_tracking.errors import needs_extra
+
+if TYPE_CHECKING:
+    from mock_server import FaultPlan, MockServer
+
+__all__ = ["TrackingMock"]
+
+SERVES = ("exatrkx", "exatrkx_batch")
+NOT_HERE = ("python", "container", "tls", "token", "log")
+
+
+class TrackingMock:
+    """A `FallbackServer` in this process.
+
+    Torch is loaded when it is started, and only for the tracking models.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is for a real Triton alone, or a model is unknown.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        given = [name for name in NOT_HERE if getattr(settings, name) is not None]
+        if given:
+            raise ConfigError(
+                f"{', '.join(given)}: only a real Triton has this, not the server in "
+                "this process"
+            )
+        has_own = settings.repository is not None or settings.cassette is not None
+        if not has_own and not set(SERVES) & set(settings.models):
+            raise ConfigError(
+                f"the server in this process has {' and '.join(SERVES)}, "
+                f"not {', '.join(settings.models)}"
+            )
+        self.settings = settings
+        self._server: MockServer | None = None
+        self._stopped = threading.Event()
+
+    @property
+    def server(self) -> MockServer:
+        """The server itself.
+
+        Raises
+        ------
+        RuntimeError
+            If it was not started; so do the properties below.
+        """
+        if self._server is None:
+            raise RuntimeError("the server is not running: start it first")
+        return self._server
+
+    @property
+    def url(self) -> str:
+        """Its gRPC endpoint."""
+        return self.server.url
+
+    @property
+    def http_url(self) -> str | None:
+        """Its HTTP endpoint, if it has one."""
+        return None if self.settings.http_port is None else self.server.http_url
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Its metrics for Prometheus, if it has them."""
+        return None if self.settings.metrics_port is None else self.server.metrics_url
+
+    def start(self) -> None:
+        """Load what it serves, and listen.
+
+        Raises
+        ------
+        MissingExtraError
+            If the pipeline is not installed.
+        WeightsError
+            If the weights cannot be used.
+        ConfigError
+            If the fault plan, the repository or the cassette cannot be used.
+        OSError
+            If a port is taken.
+        """
+        with needs_extra("mock"):
+            import mock_server.server  # noqa: F401, PLC0415
+        faults = self._fault_plan()
+        if self.settings.cassette is not None:
+            server = self._replaying(faults)
+        elif self.settings.repository is not None:
+            server = self._serving_repository(faults)
+        else:
+            server = self._serving_tracking(faults)
+        server.start()
+        self._server = server
+
+    def _fault_plan(self) -> FaultPlan | None:
+        from mock_server import FaultPlan  # noqa: PLC0415
+
+        if self.settings.faults is None:
+            return None
+        try:
+            return FaultPlan.from_toml(self.settings.faults)
+        except OSError as error:
+            raise ConfigError(
+                f"--faults {self.settings.faults}: cannot read: {error.strerror}"
+            ) from error
+        except ValueError as error:
+            raise ConfigError(f"--faults {error}") from error
+
+    def _serving_tracking(self, faults: FaultPlan | None) -> MockServer:
+        with needs_extra("pipeline"):
+            from exatrkx_pipeline import bundled_weights  # noqa: PLC0415
+            from mock_server import MockServer  # noqa: PLC0415
+            from mock_server.tracking import tracking_models  # noqa: PLC0415
+
+            models = tracking_models(
+                self.settings.weights or bundled_weights(),
+                instances=self.settings.instances,
+            )
+        return MockServer(
+            [model for model in models if model.name in self.settings.models],
+            host=self.settings.host,
+            grpc_port=self.settings.grpc_port,
+            http_port=self.settings.http_port,
+            metrics_port=self.settings.metrics_port,
+            faults=faults,
+        )
+
+    def _serving_repository(self, faults: FaultPlan | None) -> MockServer:
+        from mock_server import MockServer  # noqa: PLC0415
+
+        settings = self.settings
+        try:
+            return MockServer(
+                repository=settings.repository,
+                model_control=settings.model_control,
+                load_models=() if settings.is_all else settings.models,
+                host=settings.host,
+                grpc_port=settings.grpc_port,
+                http_port=settings.http_port,
+                metrics_port=settings.metrics_port,
+                faults=faults,
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"--models {settings.repository}: {error}") from error
+
+    def _replaying(self, faults: FaultPlan | None) -> MockServer:
+        from mock_server import MockServer  # noqa: PLC0415
+        from mock_server.cassette import CassetteError  # noqa: PLC0415
+
+        settings = self.settings
+        assert settings.cassette is not None
+        try:
+            return MockServer.replay(
+                settings.cassette,
+                host=settings.host,
+                grpc_port=settings.grpc_port,
+                http_port=settings.http_port,
+                metrics_port=settings.metrics_port,
+                faults=faults,
+            )
+        except CassetteError as error:
+            raise ConfigError(f"--cassette: {error}") from error
+
+    def wait(self) -> None:
+        """Return when it was stopped, by another thread."""
+        self._stopped.wait()
+
+    def stop(self) -> None:
+        """Stop it; nothing if not started."""
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.stop()
+        self._stopped.set()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
