@@ -20,9 +20,9 @@ from producers.event_loop.results import result_of
 from producers.event_loop.step import MappingClient, Step, open_steps, plan_steps
 from producers.event_loop.streaming import iterate_in_thread
 from producers.event_loop.times import LoopTimes, Stopwatch
+from producers.io.iteration import iterating
 from producers.model.errors import EventFailedError
 from producers.model.event import AnyEvent, LoopChunk, part_ends
-from producers.model.iteration import iterating
 from producers.model.results import ChunkResult, FailurePolicy, Fill, check_policy
 from producers.producer import Producer
 from sonic_base.errors import ConfigError
@@ -43,7 +43,7 @@ EVENTS_PER_PART = 128
 
 
 class Sink(Protocol):
-    """Takes what a loop makes; `producers.writers.TrackWriter` is one."""
+    """Takes what a loop makes; `producers.TrackWriter` is one."""
 
     def write_result(self, result: ChunkResult) -> None:
         """Take the events of a chunk with their products."""
@@ -55,7 +55,7 @@ class EventLoop(Generic[EventT, ProductT]):
     Parameters
     ----------
     source : iterable of LoopChunk
-        As `producers.readers.open_events` gives it.
+        As `producers.open_events` gives it.
     producers : Producer, Step, or sequence of them
         A producer that is `ChunkPreparing` prepares each chunk once; one that is
         `ChunkProducing` makes the products of a chunk at once. Of several, each has

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from producers.model.components import (
     number_by_first_point,
-    outward_order,
+    order_within_candidates,
     squared_distance,
     within_events,
 )
@@ -165,7 +165,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
         distance2 = squared_distance(xyz)
         if len(points) < len(rank):
             rank, distance2 = rank[points], distance2[points]
-        outward = points[outward_order(rank, distance2)]
+        outward = points[order_within_candidates(rank, distance2)]
         sizes = counts[kept]
         n_members = np.add.reduceat(np.append(sizes, 0), candidate_splits[:-1])
         n_members[np.diff(candidate_splits) == 0] = 0  # where reduceat sums nothing

@@ -1,4 +1,4 @@
-"""Events of any columns: a list of values an event each, such as jets' constituents."""
+"""Events with any columns, such as the constituents of jets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
+
+from producers.model.types import AnyArray, Untyped
 
 __all__ = ["ColumnChunk", "ColumnEvent"]
 
@@ -25,12 +27,11 @@ class ColumnEvent:
     source : Path or str
     entry : int
     products : dict of str to object
-        What the producers before made of this event, by their names.
+        The products of earlier producers, by their names.
     """
 
     event_id: int
-    # Any: columns of any type.
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, AnyArray]
     source: Path | str
     entry: int
     products: dict[str, Any] = field(default_factory=dict)
@@ -38,7 +39,7 @@ class ColumnEvent:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-    def __getitem__(self, column: str) -> NDArray[Any]:
+    def __getitem__(self, column: str) -> AnyArray:
         return self.columns[column]
 
 
@@ -49,7 +50,7 @@ class ColumnChunk:
     Attributes
     ----------
     columns : mapping of str to ndarray, shape (n_rows,)
-        One at least.
+        At least one.
     row_splits : ndarray, shape (n_events + 1,), int64
         Event i has the rows ``row_splits[i]:row_splits[i + 1]``.
     event_ids : ndarray, shape (n_events,), int64
@@ -62,7 +63,7 @@ class ColumnChunk:
         If there is no column, or the columns do not fit the offsets.
     """
 
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, AnyArray]
     row_splits: NDArray[np.int64]
     event_ids: NDArray[np.int64]
     source: Path | str = "memory"
@@ -84,8 +85,7 @@ class ColumnChunk:
     @classmethod
     def from_awkward(
         cls,
-        # Any: awkward has no type information.
-        array: Any,
+        array: Untyped,
         *,
         event_ids: NDArray[np.int64] | None = None,
         source: Path | str = "memory",
@@ -97,7 +97,7 @@ class ColumnChunk:
         ----------
         array : ak.Array, of type ``n_events * var * {name: number, ...}``
         event_ids : ndarray, shape (n_events,), int64, optional
-            By default the events' positions, from `first_entry` on.
+            By default the positions of the events, from `first_entry` on.
         source : Path or str
         first_entry : int
 

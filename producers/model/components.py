@@ -1,4 +1,4 @@
-"""Connected components of many events at once: their numbers and their order."""
+"""Connected components of many events at once: numbering them and their points."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 __all__ = [
     "number_by_first_point",
-    "outward_order",
+    "order_within_candidates",
     "squared_distance",
     "within_events",
 ]
 
 
 _DISTANCE_BITS = 31
-"""Of a float32 without its sign."""
+"""Bits of a float32 without its sign."""
 
 
 def within_events(
@@ -37,8 +37,8 @@ def within_events(
     """
     n_points = np.diff(point_splits)
     numbers = components.astype(np.int64)
-    # A component has a point, so that there are fewer of them than points, and most
-    # models number them without gaps. The others are renumbered, event by event.
+    # There are at most as many components as points, and most models number them
+    # without gaps. Larger numbers are renumbered, event by event.
     if (numbers >= np.repeat(n_points, n_points)).any():
         for low, high in pairwise(point_splits):
             of_event = numbers[low:high]
@@ -53,7 +53,7 @@ def number_by_first_point(
     points: NDArray[np.int64],
     is_kept: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rank of each point's component, by the component's first point.
+    """Return the rank of each point's component, ordered by their first points.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def number_by_first_point(
         Its first point.
     """
     first = np.zeros(len(is_kept), dtype=np.int64)
-    first[numbers[::-1]] = points[::-1]  # of equal indices the last one stays
+    first[numbers[::-1]] = points[::-1]  # the last of equal indices stays
     kept = np.flatnonzero(is_kept)
     kept = kept[np.argsort(first[kept])]
     ranks = np.full(len(is_kept), -1, dtype=np.int64)
@@ -89,12 +89,12 @@ def squared_distance(xyz: NDArray[np.floating]) -> NDArray[np.float64]:
     return distance2
 
 
-def outward_order(
+def order_within_candidates(
     candidate: NDArray[np.int64], distance2: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return the order by candidate, and in it by distance from the origin.
+    """Return the order by candidate, and within one by distance from the origin.
 
-    Equally distant points stay in their order.
+    Equally distant points keep their order.
 
     Parameters
     ----------
@@ -105,11 +105,11 @@ def outward_order(
 
     Notes
     -----
-    Candidate, distance and place are made one number, for sorting that is several
-    times faster than by two keys: positive floats are ordered as their bits are.
-    Points that are equal in float32 are then ordered by their distance in float64.
+    Candidate, distance and position are packed into one number, which sorts several
+    times faster than two keys: positive floats are ordered as their bits are. Points
+    with equal distances in float32 are then ordered by their distances in float64.
     """
-    # A sum beyond float32 is infinite, which is in order too: ties are looked into.
+    # A sum beyond float32 becomes infinite; ties are resolved below.
     with np.errstate(over="ignore"):
         bits = distance2.astype(np.float32).view(np.int32).astype(np.int64)
     order, in_order = _sorted_places((candidate << _DISTANCE_BITS) | bits)
@@ -124,7 +124,7 @@ def outward_order(
 def _sorted_places(
     keys: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the sorted keys, none negative, were, and the sorted keys."""
+    """Return the positions of the sorted keys, none negative, and the sorted keys."""
     place_bits = len(keys).bit_length()
     if len(keys) and int(keys.max()).bit_length() + place_bits < 64:
         keys <<= place_bits

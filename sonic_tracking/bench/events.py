@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers import FeatureScale, node_features, open_events
-from producers.readers import locations
+from producers.io import locations
 
 __all__ = ["Features", "local_files", "read_features"]
 

@@ -15,6 +15,7 @@ from producers import (
     FeatureScale,
     TrackCandidates,
     TrackEvents,
+    TruthEvent,
     TruthEvents,
     open_events,
 )
@@ -26,8 +27,7 @@ from producers.evaluation import (
     first_display,
     write_page,
 )
-from producers.model.iteration import iterating
-from producers.readers import TruthEvent
+from producers.io.iteration import iterating
 from sonic_tracking.jobs.pairing import events_with_truth
 from sonic_tracking.jobs.used_weights import EdgesNotCountedError, pipeline_of
 from sonic_tracking.outputs import check_outputs, write_json

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from producers import Event, EventSource, TruthEvents, UnequalEventsError
-from producers.model.iteration import iterating
-from producers.readers import TruthEvent
+from producers import Event, EventSource, TruthEvent, TruthEvents, UnequalEventsError
+from producers.io.iteration import iterating
 
 __all__ = ["events_with_truth"]
 

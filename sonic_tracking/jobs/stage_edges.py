@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from exatrkx_pipeline import Pipeline
 from exatrkx_pipeline.stages import StageResults
-from producers import Event, FeatureScale, TrackCandidates, UnequalEventsError
+from producers import (
+    Event,
+    FeatureScale,
+    TrackCandidates,
+    TruthEvent,
+    UnequalEventsError,
+)
 from producers.evaluation import (
     Criteria,
     EdgeCounts,
@@ -19,7 +25,6 @@ from producers.evaluation import (
     true_edges,
 )
 from producers.model.features import node_features
-from producers.readers import TruthEvent
 
 __all__ = [
     "count_edges_of_event",

@@ -20,8 +20,8 @@ from producers import (
     open_events,
 )
 from producers.event_loop import FailurePolicy
-from producers.readers import locations
-from producers.writers.track_files import choose_track_format
+from producers.formats.registry import choose_track_format
+from producers.io import locations
 from sonic_client import (
     Client,
     ClientConfig,

@@ -11,11 +11,11 @@ from exatrkx_pipeline.training.samples import TrainingSample
 from producers import (
     Event,
     EventSource,
+    TruthEvent,
     TruthEvents,
     UnequalEventsError,
     open_events,
 )
-from producers.readers import TruthEvent
 from sonic_client import ConfigError
 from sonic_tracking.jobs.pairing import events_with_truth
 from sonic_tracking.jobs.training_recipe import SampleFiles

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from exatrkx_pipeline import Pipeline
-from producers import Event, TrackCandidates
+from producers import Event, TrackCandidates, TruthEvent
 from producers.evaluation import (
     Criteria,
     EvaluationCounts,
@@ -16,7 +16,6 @@ from producers.evaluation import (
     count_event,
 )
 from producers.model.features import node_features
-from producers.readers import TruthEvent
 from sonic_tracking.jobs.stage_edges import (
     count_edges_of_event,
     edges_of_run,

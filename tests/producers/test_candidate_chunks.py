@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from producers import CandidateChunk, TrackCandidates
-from producers.model.components import outward_order, squared_distance
+from producers.model.components import order_within_candidates, squared_distance
 
 LABELS = st.one_of(st.integers(-2, 6), st.sampled_from([10**12, 10**18]))
 COORDINATES = st.one_of(
@@ -82,7 +82,7 @@ def test_points_that_differ_only_in_double_precision_are_in_order():
         [[far, 1e-3, 0], [far, 0, 0], [far, 2e-3, 0], [far, 0, 0]], dtype=np.float32
     )
 
-    order = outward_order(np.zeros(4, dtype=np.int64), squared_distance(xyz))
+    order = order_within_candidates(np.zeros(4, dtype=np.int64), squared_distance(xyz))
 
     assert order.tolist() == [1, 3, 0, 2]
 

@@ -11,9 +11,11 @@ from producers import (
     Event,
     NoEventsError,
     OutputError,
+    Particles,
     TrackCandidates,
     TrackEvents,
     TrackWriter,
+    TruthEvent,
     TruthEvents,
     TruthWriter,
     UnequalEventsError,
@@ -32,7 +34,6 @@ from producers.evaluation import (
     first_display,
     write_page,
 )
-from producers.readers import Particles, TruthEvent
 from sonic_client import ConfigError
 
 N_POINTS = 8

@@ -11,7 +11,7 @@ from distributed import Future, KilledWorker, as_completed
 
 from producers import EventSource, TrackFindingProducer, TrackWriter
 from producers.event_loop import FailurePolicy
-from producers.writers.whole_file import output_errors
+from producers.io import output_errors
 from sonic_client import ClientConfig
 from sonic_tracking.jobs.distributed.cluster import ClusterError
 from sonic_tracking.jobs.distributed.merge import PartMerge
