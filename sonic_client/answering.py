@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sonic_base.errors import SonicError
-from sonic_client.answers import AnswerChecker
+from sonic_client.message.answers import AnswerChecker
 from sonic_client.batching import CheckedRequest
-from sonic_client.cache import AnswerCache
-from sonic_client.dispatch import Dispatcher
+from sonic_client.message.cache import AnswerCache
+from sonic_client.message.dispatch import Dispatcher
 from sonic_client.observer import EventsFinished, Observer
 from sonic_client.types import Answer, Failure, ModelMetadata, Outcome, Tensors
 

@@ -11,11 +11,11 @@ from typing import Any, Self
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
 from sonic_client.fallback import FallbackLike
-from sonic_client.loop_thread import LoopThread
-from sonic_client.mapping import map_in_thread
+from sonic_client.flow.loop_thread import LoopThread
+from sonic_client.flow.mapping import map_in_thread
 from sonic_client.observer import Observer
 from sonic_client.retry import Timing
-from sonic_client.session import open_session
+from sonic_client.flow.session import open_session
 from sonic_client.statistics import ClientStatistics
 from sonic_client.summary import JobSummary
 from sonic_client.transport import TransportLike, connector_of

@@ -20,7 +20,7 @@ from sonic_client.errors import (
     Mismatch,
     TransientError,
 )
-from sonic_client.forks import ProcessGuard
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.transport.compression import CompressionMeter

@@ -13,7 +13,7 @@ from sonic_client.errors import (
     ServerError,
     ServerOverloadedError,
 )
-from sonic_client.forks import ProcessGuard
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import (
     InferCall,

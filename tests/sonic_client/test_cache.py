@@ -7,7 +7,7 @@ import pytest
 
 from sonic_client import AsyncClient, ModelMetadata, Request, TensorSpec
 from sonic_client.batching import CheckedRequest
-from sonic_client.cache import AnswerCache
+from sonic_client.message.cache import AnswerCache
 from sonic_client.config import CacheConfig
 from sonic_client.transport.fake import FakeTransport
 

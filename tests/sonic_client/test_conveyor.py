@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from sonic_client import Request, WindowConfig
 from sonic_client.batching import BatchPlanner, CheckedRequest, MessageLimits
-from sonic_client.conveyor import Conveyor
-from sonic_client.window import Landing, Window
+from sonic_client.flow.map_queue import Conveyor
+from sonic_client.flow.window import Landing, Window
 
 
 class Bounds:

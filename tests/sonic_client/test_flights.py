@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sonic_client import ClientClosedError
-from sonic_client.flights import Flights
+from sonic_client.flow.in_flight import Flights
 
 
 class Gates:

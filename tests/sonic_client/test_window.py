@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_client import WindowConfig
-from sonic_client.window import Landing, Window
+from sonic_client.flow.window import Landing, Window
 
 
 def window_of(max_requests, max_bytes=100, *, ordered=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from sonic_client.batching import BatchPlanner, CheckedRequest
 from sonic_client.types import Outcome
-from sonic_client.window import Departure, Landing, Window
+from sonic_client.flow.window import Departure, Landing, Window
 
 __all__ = ["Conveyor"]
 

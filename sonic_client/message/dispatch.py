@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 from sonic_base.errors import SonicError
-from sonic_client.answers import AnswerChecker, EventOutputs
+from sonic_client.message.answers import AnswerChecker, EventOutputs
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
@@ -33,7 +33,7 @@ from sonic_client.observer import (
 )
 from sonic_client.parts import outcome_of_parts
 from sonic_client.retry import Timing
-from sonic_client.route import Delivery, Route
+from sonic_client.message.attempts import Delivery, Route
 from sonic_client.router import Router
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.types import (

@@ -21,13 +21,13 @@ from collections.abc import (
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 from sonic_client.batching import BatchPlanner
-from sonic_client.conveyor import Conveyor
+from sonic_client.flow.map_queue import Conveyor
 from sonic_client.errors import ClientClosedError
-from sonic_client.flights import Flights
-from sonic_client.loop_thread import LoopThread
-from sonic_client.session import Session
+from sonic_client.flow.in_flight import Flights
+from sonic_client.flow.loop_thread import LoopThread
+from sonic_client.flow.session import Session
 from sonic_client.types import Outcome, Request
-from sonic_client.window import Departure, Landing, Window
+from sonic_client.flow.window import Departure, Landing, Window
 
 __all__ = ["map_in_loop", "map_in_thread"]
 

@@ -6,10 +6,10 @@ import asyncio
 from itertools import count
 
 from sonic_client.batching import BatchPlanner, CheckedRequest, MessageLimits
-from sonic_client.flights import Flights
+from sonic_client.flow.in_flight import Flights
 from sonic_client.retry import Timing
 from sonic_client.types import Outcome
-from sonic_client.window import Landing
+from sonic_client.flow.window import Landing
 
 __all__ = ["Joiner"]
 

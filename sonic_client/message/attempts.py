@@ -26,7 +26,7 @@ from sonic_client.retry import (
     disposition_of,
 )
 from sonic_client.router import Router
-from sonic_client.servers import Lease
+from sonic_client.servers import Slot
 from sonic_client.transport.base import InferCall, InferReply
 
 __all__ = ["Delivery", "Route"]
@@ -150,7 +150,7 @@ class Route:
                 await self._router.timing.sleep(step.wait_s)
         return await self._fall_back(call, read, deadline=deadline)
 
-    async def _lease(self, step: RetryStep, deadline: float) -> Lease | None:
+    async def _lease(self, step: RetryStep, deadline: float) -> Slot | None:
         """Return a server, waiting for one to come back; None for the fallback."""
         only = self.servers[-1] if step.target == "same_server" else ""
         ruled_out = self._ruled_out
@@ -182,7 +182,7 @@ class Route:
 
     async def _try(
         self,
-        lease: Lease,
+        lease: Slot,
         call: InferCall,
         read: Callable[[InferReply, str], ResultT],
         *,

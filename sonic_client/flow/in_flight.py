@@ -10,7 +10,7 @@ from sonic_client.answering import Answering
 from sonic_client.batching import CheckedRequest
 from sonic_client.errors import ClientClosedError
 from sonic_client.types import Outcome
-from sonic_client.window import Departure, Landing
+from sonic_client.flow.window import Departure, Landing
 
 __all__ = ["Flights"]
 

@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from sonic_client.errors import ClientClosedError
-from sonic_client.forks import ProcessGuard
-from sonic_client.session import Session
+from sonic_client.transport.process_guard import ProcessGuard
+from sonic_client.flow.session import Session
 
 __all__ = ["LoopThread"]
 

@@ -12,20 +12,20 @@ from dataclasses import replace
 from sonic_base.errors import SonicError
 from sonic_client.adaptive import AdaptiveTimeout, AdaptiveWindow
 from sonic_client.answering import Answering
-from sonic_client.answers import AnswerChecker
+from sonic_client.message.answers import AnswerChecker
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
     MessageLimits,
     layout_of,
 )
-from sonic_client.cache import AnswerCache
+from sonic_client.message.cache import AnswerCache
 from sonic_client.casting import cast_inputs
 from sonic_client.config import ClientConfig, ServerConfig
-from sonic_client.dispatch import Dispatcher
+from sonic_client.message.dispatch import Dispatcher
 from sonic_client.fallback import FallbackLike, Standby, fallback_server
-from sonic_client.flights import Flights
-from sonic_client.joining import Joiner
+from sonic_client.flow.in_flight import Flights
+from sonic_client.flow.coalescing import Joiner
 from sonic_client.observer import Observer, Observers
 from sonic_client.retry import Timing
 from sonic_client.router import Router
@@ -34,7 +34,7 @@ from sonic_client.statistics import StatisticsRecorder
 from sonic_client.summary import JobSummary, ServerInterval
 from sonic_client.transport import Transport, transport_for
 from sonic_client.types import ModelMetadata, Outcome, Request
-from sonic_client.window import Landing
+from sonic_client.flow.window import Landing
 
 __all__ = ["Session", "open_session"]
 
