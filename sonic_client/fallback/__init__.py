@@ -1,4 +1,4 @@
-"""The fallback: a server or a function of this process that answers when no server does.
+"""The fallback: a local server or function that answers when no server does.
 
 `protocol` says what a fallback server is and finds one by name, `function` calls a
 function as if it were a server, `standby` starts either when it is first needed, and

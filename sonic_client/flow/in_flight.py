@@ -1,4 +1,4 @@
-"""The batches that are on their way, carried by tasks."""
+"""The messages in flight, each sent by a task."""
 
 from __future__ import annotations
 
@@ -6,67 +6,63 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from sonic_client.answering import Answering
 from sonic_client.batching import CheckedRequest
 from sonic_client.errors import ClientClosedError
+from sonic_client.flow.window import Finished, Ready
+from sonic_client.message import Dispatcher
 from sonic_client.types import Outcome
-from sonic_client.flow.window import Departure, Landing
 
-__all__ = ["Flights"]
+__all__ = ["InFlight"]
 
-# Cancelling a call takes about a millisecond; a transport that does not let go
-# must not keep the caller's Ctrl-C waiting.
+# Cancelling a call takes about a millisecond; a transport that does not react must
+# not delay the caller's Ctrl-C.
 _CANCEL_TIMEOUT_S = 1.0
 
 
-class Flights:
-    """Starts batches, and tells about each of them exactly once how it ended.
+class InFlight:
+    """Sends batches in tasks, and reports the end of each exactly once.
 
     Parameters
     ----------
-    answering : Answering
-        Sends them.
+    dispatcher : Dispatcher
     tasks : TaskGroup
-        Owns the tasks. No exception reaches it: a bug in one task is carried to
-        the one who iterates, instead of ending everybody's.
-    landed : callable
-        Is called in the event loop with every landing, also of a batch that was
+        Owns the tasks. No exception reaches it: a bug in one task is passed to the
+        caller that waits for its outcomes, instead of ending everybody's tasks.
+    finished : callable
+        Is called in the event loop with the end of every batch, also of one that was
         cancelled before it began.
     """
 
     def __init__(
         self,
-        answering: Answering,
+        dispatcher: Dispatcher,
         tasks: asyncio.TaskGroup,
-        landed: Callable[[Landing], None],
+        finished: Callable[[Finished], None],
     ) -> None:
-        self._answering = answering
+        self._dispatcher = dispatcher
         self._task_group = tasks
-        self._landed = landed
-        self._tasks: set[asyncio.Task[None]] = set()  # carriers and companions
-        self._carriers: dict[int, asyncio.Task[None]] = {}
-        self._next: Departure | None = None
-        self._has_free_carrier = self._is_closed = False
+        self._report = finished
+        self._tasks: set[asyncio.Task[None]] = set()  # of batches, and helpers
+        self._senders: dict[int, asyncio.Task[None]] = {}
+        self._next: Ready | None = None
+        self._has_free_sender = self._is_closed = False
 
-    def start(self, ticket: int, batch: Sequence[CheckedRequest]) -> None:
+    def start(self, number: int, batch: Sequence[CheckedRequest]) -> None:
         """Send a batch, in the event loop's thread."""
         if self._is_closed:
-            self._landed(Landing(ticket, _cancelled()))
+            self._report(Finished(number, _cancelled()))
             return
-        departure = Departure(ticket, batch)
-        if self._has_free_carrier and self._next is None:
-            self._next = departure
+        ready = Ready(number, batch)
+        if self._has_free_sender and self._next is None:
+            self._next = ready
             return
-        task = self._task_group.create_task(self._carry(departure))
+        task = self._task_group.create_task(self._send(ready))
         self._tasks.add(task)
-        self._carriers[ticket] = task
+        self._senders[number] = task
         task.add_done_callback(self._end)
 
-    def accompany(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine beside the flights, until `cancel`.
-
-        It must carry its exceptions to where they belong itself.
-        """
+    def run_beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a helper until `cancel_all`; it must handle its own exceptions."""
         if self._is_closed:
             coroutine.close()
             return
@@ -74,56 +70,55 @@ class Flights:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def abandon(self, ticket: int) -> None:
+    def cancel(self, number: int) -> None:
         """Cancel one batch, if it is still in flight."""
-        if task := self._carriers.get(ticket):
+        if task := self._senders.get(number):
             task.cancel()
 
-    async def cancel(self) -> None:
-        """Cancel what is in flight, and start nothing more."""
+    async def cancel_all(self) -> None:
+        """Cancel everything, and start nothing more."""
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CANCEL_TIMEOUT_S)
 
-    async def _carry(self, departure: Departure | None) -> None:
-        """Send a batch, and then the one that departs for it, if one does.
+    async def _send(self, ready: Ready | None) -> None:
+        """Send a batch, and then the one that its end makes ready, if any.
 
-        So a task does for many batches, and the next is sent without a turn of the
-        event loop in between.
+        So one task sends many batches, without a turn of the event loop between two.
         """
         task = asyncio.current_task()
         assert task is not None  # a coroutine always runs in a task
-        while departure is not None:
-            ticket, batch = departure
-            self._carriers[ticket] = task
+        while ready is not None:
+            number, batch = ready
+            self._senders[number] = task
             result: Sequence[Outcome] | Exception
             try:
-                result = await self._answering.send(batch)
-            except Exception as bug:  # raised again by Window.land
+                result = await self._dispatcher.send(batch)
+            except Exception as bug:  # raised again by Window.finish
                 result = bug
-            del self._carriers[ticket]
-            departure = self._land(Landing(ticket, result))
+            del self._senders[number]
+            ready = self._finish(Finished(number, result))
 
-    def _land(self, landing: Landing) -> Departure | None:
-        """Tell of a landing; return a batch that departs because of it."""
-        self._has_free_carrier = True
+    def _finish(self, finished: Finished) -> Ready | None:
+        """Report the end of a batch; return a batch that was started because of it."""
+        self._has_free_sender = True
         try:
-            self._landed(landing)
+            self._report(finished)
         finally:
-            self._has_free_carrier = False
-            departure, self._next = self._next, None
-        return departure
+            self._has_free_sender = False
+            ready, self._next = self._next, None
+        return ready
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Tell of the batch that a cancelled task carried."""
+        """Report the end of the batch that a cancelled task was sending."""
         self._tasks.discard(task)
         if task.cancelled():
-            held = [ticket for ticket, each in self._carriers.items() if each is task]
-            for ticket in held:
-                del self._carriers[ticket]
-                self._landed(Landing(ticket, _cancelled()))
+            left = [number for number, each in self._senders.items() if each is task]
+            for number in left:
+                del self._senders[number]
+                self._report(Finished(number, _cancelled()))
 
 
 def _cancelled() -> ClientClosedError:

@@ -1,48 +1,48 @@
-"""How much may be in flight, and in which order it is delivered: pure bookkeeping."""
+"""The window: how much may be in flight, and in which order outcomes are delivered."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sonic_client.adaptive import AdaptiveWindow
 from sonic_client.batching import CheckedRequest
 from sonic_client.config import WindowConfig
+from sonic_client.flow.adaptive_window import AdaptiveWindow
 from sonic_client.types import Outcome
 
-__all__ = ["Departure", "Landing", "Window"]
+__all__ = ["Finished", "Ready", "Window"]
 
 
-class Departure(NamedTuple):
-    """A batch that is to be sent now."""
+class Ready(NamedTuple):
+    """A batch that can be sent now."""
 
-    ticket: int
+    number: int
     batch: Sequence[CheckedRequest]
 
 
-class Landing(NamedTuple):
-    """How a message ended: with its outcomes, or with what is not about them."""
+class Finished(NamedTuple):
+    """The end of a message: its outcomes, or an exception such as a bug."""
 
-    ticket: int
+    number: int
     result: Sequence[Outcome] | Exception
 
 
 class Window:
-    """The messages of one `map`, from take-off to delivery.
+    """The messages of one `map`, from sending to delivery.
 
-    A message is in flight until it lands, and undelivered until its outcomes are
-    handed out. Both are bounded, so that neither a slow server nor a slow
-    consumer, nor one late answer that all others wait behind, fills the memory:
+    A message is in flight until it is finished, and undelivered until its outcomes are
+    handed out. Both are bounded, so that neither a slow server nor a slow consumer, nor
+    one late answer that all others wait for, fills the memory:
 
     - at most `max_requests` messages and `max_bytes` bytes in flight, except that
-      a single larger message may fly alone;
+      a single larger message may be in flight alone;
     - at most twice `max_requests` messages undelivered.
 
     Parameters
     ----------
     limits : WindowConfig
     ordered : bool
-        Deliver in the order of take-off, or else in that of landing.
+        Deliver in the order of sending, or else in the order of finishing.
     adaptive : AdaptiveWindow, optional
         Says how many messages may be in flight, within the limits.
 
@@ -62,14 +62,14 @@ class Window:
         self._ordered = ordered
         self._in_flight: dict[int, int] = {}
         self._bytes_in_flight = 0
-        self._landed: dict[int, Sequence[Outcome]] = {}
-        self._next_ticket = 0
+        self._finished: dict[int, Sequence[Outcome]] = {}
+        self._next_number = 0
         self._next_delivery = 0
 
-    def has_room(self, n_bytes: int) -> bool:
-        """Whether a message of this size may take off."""
+    def admits(self, n_bytes: int) -> bool:
+        """Whether a message of this size may be sent now."""
         n_in_flight = len(self._in_flight)
-        if n_in_flight + len(self._landed) >= 2 * self._limits.max_requests:
+        if n_in_flight + len(self._finished) >= 2 * self._limits.max_requests:
             return False
         if not n_in_flight:
             return True
@@ -84,44 +84,43 @@ class Window:
 
     @property
     def has_delivery(self) -> bool:
-        """Whether outcomes are there that are next."""
+        """Whether `deliver` would return outcomes."""
         if self._ordered:
-            return self._next_delivery in self._landed
-        return bool(self._landed)
+            return self._next_delivery in self._finished
+        return bool(self._finished)
 
     @property
     def is_empty(self) -> bool:
         """Whether everything was delivered."""
-        return not self._in_flight and not self._landed
+        return not self._in_flight and not self._finished
 
-    def take_off(self, n_bytes: int) -> int:
-        """Note a message in flight; return its ticket."""
-        ticket = self._next_ticket
-        self._next_ticket += 1
-        self._in_flight[ticket] = n_bytes
+    def start(self, n_bytes: int) -> int:
+        """Count a message as in flight; return its number."""
+        number = self._next_number
+        self._next_number += 1
+        self._in_flight[number] = n_bytes
         self._bytes_in_flight += n_bytes
-        return ticket
+        return number
 
-    def land(self, landing: Landing) -> None:
-        """Note that a message is no longer in flight, and what became of it.
+    def finish(self, finished: Finished) -> None:
+        """Count a message as no longer in flight, and keep its outcomes.
 
         Raises
         ------
         Exception
-            What the message ended with, if that is not its outcomes.
+            The exception that the message ended with, if any.
         """
-        if isinstance(landing.result, Exception):
-            raise landing.result
-        self._bytes_in_flight -= self._in_flight.pop(landing.ticket)
-        self._landed[landing.ticket] = landing.result
+        if isinstance(finished.result, Exception):
+            raise finished.result
+        self._bytes_in_flight -= self._in_flight.pop(finished.number)
+        self._finished[finished.number] = finished.result
 
     def deliver(self) -> Sequence[Outcome]:
-        """Return the outcomes of the message that is next, once.
-
-        Empty if the one that is next has not landed.
-        """
-        ticket = self._next_delivery if self._ordered else next(iter(self._landed), -1)
-        if ticket not in self._landed:
+        """Return the outcomes of the next message, once; empty if it is in flight."""
+        number = (
+            self._next_delivery if self._ordered else next(iter(self._finished), -1)
+        )
+        if number not in self._finished:
             return ()
         self._next_delivery += 1
-        return self._landed.pop(ticket)
+        return self._finished.pop(number)

@@ -1,4 +1,4 @@
-"""One batch on its way: joined, sent, repeated, taken apart, or bisected."""
+"""A batch of requests becomes messages, and each request gets exactly one outcome."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 
+import numpy as np
+
 from sonic_base.errors import SonicError
-from sonic_client.message.answers import AnswerChecker, EventOutputs
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
@@ -16,7 +17,6 @@ from sonic_client.batching import (
     MessageLimits,
     plan_messages,
 )
-from sonic_client.config import ClientConfig
 from sonic_client.errors import (
     AccessDeniedError,
     InvalidAnswerError,
@@ -25,21 +25,22 @@ from sonic_client.errors import (
     TlsError,
     WrongPortError,
 )
+from sonic_client.message.answers import AnswerChecker, EventOutputs
+from sonic_client.message.attempts import Attempts, Backends, Delivery
+from sonic_client.message.cache import AnswerCache
 from sonic_client.observer import (
+    EventsFinished,
     MessageAnswered,
     MessageEnded,
     MessageSent,
-    Observers,
 )
-from sonic_client.parts import outcome_of_parts
-from sonic_client.retry import Timing
-from sonic_client.message.attempts import Delivery, Route
-from sonic_client.router import Router
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.types import (
     Answer,
     Failure,
+    ModelMetadata,
     Outcome,
+    Tensors,
     payload_bytes,
 )
 
@@ -53,46 +54,109 @@ class Dispatcher:
 
     Parameters
     ----------
-    config : ClientConfig
+    backends : Backends
+        Where messages are sent.
+    metadata : ModelMetadata
     layout : BatchingLayout
     limits : MessageLimits
-        Of its messages; what a refusal says about them is added.
+        Bounds of a message; the bounds that a refusal names are added.
     checker : AnswerChecker
-        Takes the answers apart.
-    router : Router
-        Carries messages to a server, and answers back.
-    observer : Observers
-        Are told of messages and answers.
-    timing : Timing
+    cache : AnswerCache or None
+        Earlier answers.
     """
 
     def __init__(
         self,
-        config: ClientConfig,
+        backends: Backends,
+        metadata: ModelMetadata,
         layout: BatchingLayout,
         limits: MessageLimits,
-        checker: AnswerChecker,
         *,
-        router: Router,
-        observer: Observers,
-        timing: Timing,
+        checker: AnswerChecker,
+        cache: AnswerCache | None,
     ) -> None:
-        self._config = config
+        self._backends, self._version = backends, metadata.version
+        self._config, self._observer = backends.config, backends.observer
+        self._clock = backends.timing.clock
         self._layout, self._limits = layout, limits
-        self._checker = checker
-        self._router = router
-        self._observer = observer
-        self._timing = timing
+        self._checker, self._cache = checker, cache
         self._numbers = count(1)
 
     async def send(self, batch: Sequence[CheckedRequest]) -> list[Outcome]:
-        """Return the outcomes of requests that passed their check, in order.
+        """Return the outcomes of a batch's requests, in order.
 
-        Errors are outcomes; only cancellation, and bugs, pass through.
+        Requests that failed their check, have no rows, or are in the cache are not
+        sent. Errors are outcomes; only cancellation, and bugs, pass through.
         """
-        deadline = self._timing.clock() + self._config.deadline_s
+        outcomes: dict[int, Outcome] = {}
+        for index, item in enumerate(batch):
+            if item.error is not None:
+                (outcomes[index],) = _failures([item], item.error)
+            elif (outputs := self._checker.empty_outputs(item)) is not None:
+                outcomes[index] = self._local_answer(item, outputs, "")
+        if not outcomes and self._cache is None:  # the ordinary case
+            sent = await self._send_in_time(batch)
+            self._tell_finished(batch, sent, 0)
+            return sent
+        n_cached = 0
+        if self._cache is not None:
+            for index, item in enumerate(batch):
+                if index in outcomes:
+                    continue
+                found = await self._cache.find(self._cache.key_of(item))
+                if found is not None:
+                    outcomes[index] = self._local_answer(item, found, "cache")
+                    n_cached += 1
+        left = [index for index in range(len(batch)) if index not in outcomes]
+        if left:
+            sent = await self._send_in_time([batch[index] for index in left])
+            for index, outcome in zip(left, sent, strict=True):
+                outcomes[index] = outcome
+                if self._cache is not None and isinstance(outcome, Answer):
+                    key = self._cache.key_of(batch[index])
+                    await self._cache.keep(key, outcome.outputs)
+        in_order = [outcomes[index] for index in range(len(batch))]
+        self._tell_finished(batch, in_order, n_cached)
+        return in_order
+
+    def _local_answer(
+        self, item: CheckedRequest, outputs: Tensors, server: str
+    ) -> Answer:
+        return Answer(
+            request_id=item.request.request_id,
+            outputs=outputs,
+            server=server,
+            model_version=self._version,
+            tries=0,
+            latency_s=0.0,
+        )
+
+    def _tell_finished(
+        self,
+        batch: Sequence[CheckedRequest],
+        outcomes: Sequence[Outcome],
+        n_cached: int,
+    ) -> None:
+        n_rows, failed_ids = 0, []
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Answer):
+                n_rows += item.n_rows
+            else:
+                failed_ids.append(outcome.request_id)
+        self._observer.events_finished(
+            EventsFinished(
+                events=len(batch),
+                failed_ids=tuple(failed_ids),
+                points=n_rows,
+                cached_events=n_cached,
+            )
+        )
+
+    async def _send_in_time(self, batch: Sequence[CheckedRequest]) -> list[Outcome]:
+        """Return the outcomes of requests that a server must answer, in order."""
+        deadline = self._clock() + self._config.deadline_s
         if len(batch) == 1 and not self._limits.max_batch_size:
-            return await self._send_joined(batch, deadline)  # nothing to plan
+            return await self._send_message(batch, deadline)  # nothing to plan
         return await self._send_planned(batch, deadline)
 
     async def _send_planned(
@@ -100,91 +164,94 @@ class Dispatcher:
     ) -> list[Outcome]:
         """Send a batch in the messages that the bounds allow, one after the other.
 
-        In sequence, because the window counts this batch as one message.
+        One after the other because the window counts this batch as one message.
         """
         outcomes: dict[int, Outcome] = {}
-        for places in plan_messages(batch, self._limits):
-            message = [batch[place] for place in places]
-            sent = await self._send_message(message, deadline)
-            outcomes.update(zip(places, sent, strict=True))
-        return [outcomes[place] for place in range(len(batch))]
+        for indices in plan_messages(batch, self._limits):
+            message = [batch[index] for index in indices]
+            sent = await self._send_parts(message, deadline)
+            outcomes.update(zip(indices, sent, strict=True))
+        return [outcomes[index] for index in range(len(batch))]
 
-    async def _send_message(
+    async def _send_parts(
         self, message: Sequence[CheckedRequest], deadline: float
     ) -> list[Outcome]:
+        """Send a message; cut its only request in parts if it exceeds a batch."""
         if self._limits.is_over_batch_size(Load.of(message)):
             (item,) = message  # several would have been planned apart
             parts = self._layout.cut(item, self._limits.max_batch_size)
             if len(parts) > 1:
-                return [outcome_of_parts(await self._send_planned(parts, deadline))]
-        return await self._send_joined(message, deadline)
+                return [_join_parts(await self._send_planned(parts, deadline))]
+        return await self._send_message(message, deadline)
 
-    async def _send_joined(
+    async def _send_message(
         self, batch: Sequence[CheckedRequest], deadline: float
     ) -> list[Outcome]:
+        """Send requests as one message; in smaller ones if it is refused."""
         call = InferCall(
             model_name=self._config.model_name,
             model_version=self._config.model_version,
             request_id=_wire_id(batch),
             inputs=self._layout.join(batch),
         )
-        route = Route(self._router, next(self._numbers))
+        attempts = Attempts(self._backends, next(self._numbers))
         deliver = (
             self._deliver_announced
             if self._observer.follows_messages
             else self._deliver
         )
         try:
-            delivery, latency_s = await deliver(route, call, batch, deadline)
+            delivery, latency_s = await deliver(attempts, call, batch, deadline)
         except SonicError as error:
             if isinstance(error, RejectedRequestError):
                 if self._limits.learn(error, batch):
                     return await self._send_planned(batch, deadline)
                 if len(batch) > 1 and _may_be_one_request(error):
                     return await self._bisect(batch, deadline, error)
-            servers = tuple(dict.fromkeys(route.servers))
-            return _failures(batch, error, servers=servers, tries=route.tries)
+            servers = tuple(dict.fromkeys(attempts.servers))
+            return _failures(batch, error, servers=servers, tries=attempts.tries)
+        server = delivery.server
         outcomes: list[Outcome] = [
-            _failures([item], part, servers=(delivery.server,), tries=route.tries)[0]
-            if isinstance(part, InvalidAnswerError)
+            _failures([item], outputs, servers=(server,), tries=attempts.tries)[0]
+            if isinstance(outputs, InvalidAnswerError)
             else Answer(
                 request_id=item.request.request_id,
-                outputs=part,
-                server=delivery.server,
+                outputs=outputs,
+                server=server,
                 model_version=delivery.reply.model_version,
-                tries=route.tries,
+                tries=attempts.tries,
                 latency_s=latency_s,
                 is_fallback=delivery.is_fallback,
             )
-            for item, part in zip(batch, delivery.result, strict=True)
+            for item, outputs in zip(batch, delivery.result, strict=True)
         ]
-        if len(batch) > 1 and self._router.may_go_elsewhere(delivery.server):
-            for place, outcome in enumerate(outcomes):
-                if isinstance(outcome, Failure):  # alone it may be answered elsewhere
-                    message = batch[place : place + 1]
-                    (outcomes[place],) = await self._send_joined(message, deadline)
+        if len(batch) > 1 and self._backends.may_have_other(server):
+            for index, outcome in enumerate(outcomes):
+                if isinstance(outcome, Failure):  # another server may answer it alone
+                    message = batch[index : index + 1]
+                    (outcomes[index],) = await self._send_message(message, deadline)
         return outcomes
 
     async def _deliver(
         self,
-        route: Route,
+        attempts: Attempts,
         call: InferCall,
         batch: Sequence[CheckedRequest],
         deadline: float,
     ) -> tuple[Delivery[Sequence[EventOutputs]], float]:
         """Return a message's answer, and the seconds until it came."""
 
-        def take_apart(reply: InferReply, server: str) -> Sequence[EventOutputs]:
-            return self._checker.take_apart(reply.outputs, batch, server=server)
+        def read(reply: InferReply, server: str) -> Sequence[EventOutputs]:
+            return self._checker.split(reply.outputs, batch, server=server)
 
-        started = self._timing.clock()
-        delivery = await route.deliver(
-            call, take_apart, deadline=deadline, events=len(batch)
+        started = self._clock()
+        delivery = await attempts.deliver(
+            call, read, deadline=deadline, n_events=len(batch)
         )
-        latency_s = self._timing.clock() - started
+        latency_s = self._clock() - started
         self._observer.message_answered(
             MessageAnswered(
-                message=route.message,
+                message=attempts.message,
                 server=delivery.server,
                 latency_s=latency_s,
                 bytes_sent=_bytes_of(batch),
@@ -197,15 +264,15 @@ class Dispatcher:
 
     async def _deliver_announced(
         self,
-        route: Route,
+        attempts: Attempts,
         call: InferCall,
         batch: Sequence[CheckedRequest],
         deadline: float,
     ) -> tuple[Delivery[Sequence[EventOutputs]], float]:
-        """Also tell that the message is sent, and in the end how it ended."""
+        """Deliver, and tell the observer when the message is sent and how it ended."""
         self._observer.message_sent(
             MessageSent(
-                message=route.message,
+                message=attempts.message,
                 request_id=call.request_id,
                 model=call.model_name,
                 events=len(batch),
@@ -214,15 +281,15 @@ class Dispatcher:
         )
         error = ""
         try:
-            if headers := self._observer.headers(route.message):
+            if headers := self._observer.headers(attempts.message):
                 call = replace(call, headers=headers)
-            return await self._deliver(route, call, batch, deadline)
+            return await self._deliver(attempts, call, batch, deadline)
         except BaseException as exc:
             error = type(exc).__name__
             raise
         finally:
             self._observer.message_ended(
-                MessageEnded(message=route.message, error=error)
+                MessageEnded(message=attempts.message, error=error)
             )
 
     async def _bisect(
@@ -232,8 +299,8 @@ class Dispatcher:
         logger.info("sending %d requests in two halves: %s", len(batch), error)
         middle = len(batch) // 2
         return [
-            *await self._send_joined(batch[:middle], deadline),
-            *await self._send_joined(batch[middle:], deadline),
+            *await self._send_message(batch[:middle], deadline),
+            *await self._send_message(batch[middle:], deadline),
         ]
 
 
@@ -259,6 +326,31 @@ def _failures(
         )
         for item in batch
     ]
+
+
+def _join_parts(parts: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of a request from those of its parts, in order.
+
+    The outputs are joined along the first axis. If a part failed, so did the request.
+    """
+    tries = sum(part.tries for part in parts)
+    answers = []
+    for part in parts:
+        if isinstance(part, Failure):
+            return replace(part, tries=tries)
+        answers.append(part)
+    outputs = {
+        name: np.concatenate([answer.outputs[name] for answer in answers])
+        for name in answers[0].outputs
+    }
+    for array in outputs.values():
+        array.flags.writeable = False  # as in every answer
+    return replace(
+        answers[-1],
+        outputs=outputs,
+        tries=tries,
+        latency_s=sum(answer.latency_s for answer in answers),
+    )
 
 
 def _bytes_of(batch: Sequence[CheckedRequest]) -> int:

@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 _HTTP_TIMEOUT_S = 1.0
-_HTTP_QUESTION = b"GET /v2/health/live HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
+_HTTP_QUESTION = (
+    b"GET /v2/health/live HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
+)
 
 
 async def ask_for_model(

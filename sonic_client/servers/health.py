@@ -1,4 +1,4 @@
-"""What calls say about a server: verdict, sliding window and circuit breaker, all pure."""
+"""What calls say about a server: verdict, sliding window and circuit breaker."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ class ServerPool:
         return NoServerError(last_errors, failures=failures, outage_s=outage_s)
 
     async def intervals(self) -> Mapping[str, ServerInterval]:
-        """Return the counters of the servers that give them, from the first probe on."""
+        """Return the servers' counters since their first probe, where there are any."""
         intervals = {}
         for name, server in self._servers.items():
             first = server.first_counters

@@ -21,7 +21,6 @@ from sonic_client.errors import (
     RejectedRequestError,
     TransientError,
 )
-from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.transport.compression import CompressionMeter
@@ -37,6 +36,7 @@ from sonic_client.transport.http_replies import (
     server_counters,
 )
 from sonic_client.transport.message_size import check_message_size
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.types import ModelMetadata, ModelState
 
 try:
