@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from exatrkx_pipeline.checkpoints import read_weights_config
-from exatrkx_pipeline.config import config_to_dict
 from exatrkx_pipeline.training.checkpoint import EVERY_N_STEPS
 from exatrkx_pipeline.training.learning_curve import LearningCurve
 from exatrkx_pipeline.training.train import TrainedPipeline, check_plan, train_on
 from producers.evaluation import EvaluationReport
+from sonic_base import config_to_mapping
 from sonic_client import SonicError
 from sonic_tracking.jobs.learning_plot import plot_learning_curves
 from sonic_tracking.jobs.stage_progress import StageProgress
@@ -177,7 +177,7 @@ def _how(planned: JobRecipe, opened: Mapping[str, OpenSample]) -> dict[str, Any]
             }
             for name, sample in opened.items()
         ],
-        "recipe": config_to_dict(planned.recipe),
+        "recipe": config_to_mapping(planned.recipe),
     }
 
 
