@@ -21,7 +21,7 @@ from producers import (
     TrackWriter,
 )
 from producers.event_loop import FailurePolicy
-from producers.track_block import TrackBlock
+from producers.model.track_block import TrackBlock
 from producers.writers.whole_file import output_errors
 from sonic_client import ClientConfig, JobSummary
 from sonic_tracking.distributed.cluster import ClusterError

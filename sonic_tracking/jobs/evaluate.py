@@ -36,8 +36,8 @@ from producers.evaluation import (
     true_edges,
     write_page,
 )
-from producers.features import node_features
-from producers.iteration import iterating
+from producers.model.features import node_features
+from producers.model.iteration import iterating
 from producers.readers import TruthEvent
 from sonic_client import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra

@@ -23,8 +23,8 @@ from producers import (
     open_events,
 )
 from producers.event_loop import FailurePolicy
+from producers.model.track_block import FailureRow
 from producers.readers import locations
-from producers.track_block import FailureRow
 from producers.writers.track_files import choose_track_format
 from sonic_client import (
     Client,

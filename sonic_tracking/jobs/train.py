@@ -31,7 +31,6 @@ from producers import (
     UnequalEventsError,
     open_events,
 )
-from producers.errors import OutputError, UnreadableFileError
 from producers.evaluation import (
     Criteria,
     EvaluationCounts,
@@ -39,7 +38,8 @@ from producers.evaluation import (
     Ratio,
     count_event,
 )
-from producers.features import node_features
+from producers.model.errors import OutputError, UnreadableFileError
+from producers.model.features import node_features
 from producers.readers import TruthEvent
 from producers.readers.partial import partial_folder
 from sonic_client import ConfigError, SonicError

@@ -26,7 +26,7 @@ from exatrkx_pipeline.config import (
 from exatrkx_pipeline.importing import Cuts, import_networks
 from exatrkx_pipeline.repository import MODELS, plan_repository, write_repository
 from exatrkx_pipeline.repository.plan import Device
-from producers.errors import OutputError
+from producers.model.errors import OutputError
 from sonic_client import ConfigError
 from sonic_tracking.outputs import RefusedOutputError
 
