@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import exatrkx_pipeline.training
 from exatrkx_pipeline import Pipeline, load_weights
 from exatrkx_pipeline.config import config_from_dict, config_to_dict
 from exatrkx_pipeline.training.recipe import TrainingRecipe, default_pipeline
-from sonic_client import ConfigError
+from sonic_base.errors import ConfigError
 
 __all__ = ["JobRecipe", "SampleFiles", "bundled_recipes", "read_recipe"]
 
-BUNDLED = Path(exatrkx_pipeline.training.__file__).parent / "recipes"
+BUNDLED = Path(__file__).parent / "recipes"
 ONE_SAMPLE = "events"
 """Name of the sample that is given on the command line."""
 
@@ -27,7 +26,7 @@ class SampleFiles:
 
     name: str
     events: tuple[str, ...]
-    """Paths and patterns, as `producers.open_events` takes them."""
+    """Paths and patterns, as `open_events` of producers takes them."""
 
     truth: tuple[str, ...]
     """Of the same events, in the same order."""
