@@ -188,16 +188,14 @@ def value_from_toml(kind: _Type, value: object, *, where: str) -> Any:
         return _tuple(choices, value, where=where)
     if kind is Secret or origin is Mapping:
         return _without_showing(kind, value, where=where)
+    if origin is Literal:
+        if value not in choices:
+            raise ConfigError(f"{where}: expected one of {choices}, got {value!r}")
+        return value
     return _scalar(kind, value, where=where)
 
 
 def _scalar(kind: _Type, value: object, *, where: str) -> object:
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise ConfigError(
-                f"{where}: expected one of {get_args(kind)}, got {value!r}"
-            )
-        return value
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and type(value) is int:
