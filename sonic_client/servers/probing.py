@@ -19,7 +19,7 @@ from sonic_client.servers.checks import (
     explain_unreachable,
 )
 from sonic_client.servers.server import Server
-from sonic_client.summary import ServerCounters
+from sonic_client.transport.base import ServerCounters
 from sonic_client.types import ModelMetadata
 
 __all__ = ["Prober", "StateReports"]

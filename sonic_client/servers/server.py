@@ -18,8 +18,7 @@ from sonic_client.errors import (
 from sonic_client.retry.pacing import Timing, wait_bound_s
 from sonic_client.servers.choice import Candidate
 from sonic_client.servers.health import Breaker, HealthWindow
-from sonic_client.summary import ServerCounters
-from sonic_client.transport.base import Transport
+from sonic_client.transport.base import ServerCounters, Transport
 from sonic_client.types import ModelMetadata
 
 __all__ = ["Server", "Slot"]

@@ -13,11 +13,11 @@ from sonic_client.errors import (
     ServerError,
     ServerOverloadedError,
 )
-from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import (
     InferCall,
     InferReply,
     RegionTransport,
+    ServerCounters,
 )
 from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.transport.region_lease import RegionLease
