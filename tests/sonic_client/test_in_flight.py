@@ -1,4 +1,4 @@
-"""Batches on their way: each lands exactly once, whoever carries it."""
+"""Messages in flight: the end of each is reported exactly once."""
 
 import asyncio
 
@@ -9,29 +9,29 @@ from sonic_client.flow.in_flight import InFlight
 
 
 class Gates:
-    """Answers a batch, which is a text, with itself, when its gate is opened."""
+    """A dispatcher whose batches are texts, answered when their gates are opened."""
 
     def __init__(self):
-        self._open = {}
-        self.carriers = []
+        self._gates = {}
+        self.senders = []
 
     def of(self, batch):
-        return self._open.setdefault(batch, asyncio.Event())
+        return self._gates.setdefault(batch, asyncio.Event())
 
     async def send(self, batch):
-        self.carriers.append(asyncio.current_task())
+        self.senders.append(asyncio.current_task())
         await self.of(batch).wait()
         if batch == "bug":
             raise ZeroDivisionError
         return [batch]
 
 
-class Landings:
-    """Notes what landed, and starts what is to follow a number."""
+class Reports:
+    """Keeps the results by number, and starts the batch that follows a number."""
 
-    def __init__(self, follow=()):
+    def __init__(self, gates, tasks, follow=()):
         self.results, self._follow = {}, dict(follow)
-        self.flights = None
+        self.in_flight = InFlight(gates, tasks, self.note)
         self._changed = asyncio.Event()
 
     def note(self, finished):
@@ -39,75 +39,70 @@ class Landings:
         self.results[finished.number] = finished.result
         self._changed.set()
         if finished.number in self._follow:
-            self.flights.start(*self._follow[finished.number])
+            self.in_flight.start(*self._follow[finished.number])
 
-    async def until(self, *number):
-        while not self.results.keys() >= set(number):
+    async def until(self, *numbers):
+        while not self.results.keys() >= set(numbers):
             self._changed.clear()
             await self._changed.wait()
 
 
-def flights_of(gates, landings, tasks):
-    landings.flights = InFlight(gates, tasks, landings.note)
-    return landings.flights
-
-
-async def test_what_departs_because_of_a_landing_needs_no_other_task():
-    gates, landings = Gates(), Landings({1: (2, "b"), 2: (3, "c")})
+async def test_a_batch_that_follows_another_needs_no_other_task():
+    gates = Gates()
     async with asyncio.TaskGroup() as tasks:
-        flights = flights_of(gates, landings, tasks)
-        flights.start(1, "a")
+        reports = Reports(gates, tasks, {1: (2, "b"), 2: (3, "c")})
+        reports.in_flight.start(1, "a")
         for batch in "abc":
             gates.of(batch).set()
-        await landings.until(1, 2, 3)
+        await reports.until(1, 2, 3)
 
-    assert landings.results == {1: ["a"], 2: ["b"], 3: ["c"]}
-    assert len(set(gates.carriers)) == 1
+    assert reports.results == {1: ["a"], 2: ["b"], 3: ["c"]}
+    assert len(set(gates.senders)) == 1
 
 
-async def test_abandoning_a_batch_leaves_the_others_alone():
-    gates, landings = Gates(), Landings({1: (2, "b")})
+async def test_cancelling_a_batch_leaves_the_others_alone():
+    gates = Gates()
     async with asyncio.TaskGroup() as tasks:
-        flights = flights_of(gates, landings, tasks)
-        flights.start(1, "a")
-        flights.start(3, "c")
+        reports = Reports(gates, tasks, {1: (2, "b")})
+        reports.in_flight.start(1, "a")
+        reports.in_flight.start(3, "c")
         gates.of("a").set()
-        await landings.until(1)
-        flights.cancel(1)  # it landed: its task carries the second batch now
-        flights.cancel(3)
+        await reports.until(1)
+        reports.in_flight.cancel(1)  # it is finished: its task sends the second batch
+        reports.in_flight.cancel(3)
         gates.of("b").set()
-        await landings.until(2, 3)
+        await reports.until(2, 3)
 
-    assert landings.results[2] == ["b"]
-    assert isinstance(landings.results[3], ClientClosedError)
+    assert reports.results[2] == ["b"]
+    assert isinstance(reports.results[3], ClientClosedError)
 
 
 @pytest.mark.parametrize("n_turns", range(4))
-async def test_cancelling_lands_everything_exactly_once(n_turns):
-    gates, landings = Gates(), Landings({1: (2, "b")})
+async def test_cancelling_all_reports_each_exactly_once(n_turns):
+    gates = Gates()
     async with asyncio.TaskGroup() as tasks:
-        flights = flights_of(gates, landings, tasks)
-        flights.start(1, "a")
-        flights.start(3, "c")
+        reports = Reports(gates, tasks, {1: (2, "b")})
+        reports.in_flight.start(1, "a")
+        reports.in_flight.start(3, "c")
         gates.of("a").set()
         for _ in range(n_turns):
             await asyncio.sleep(0)
-        await flights.cancel_all()
-        flights.start(4, "d")
+        await reports.in_flight.cancel_all()
+        reports.in_flight.start(4, "d")
 
-    assert landings.results.keys() == {1, 2, 3, 4}
+    assert reports.results.keys() == {1, 2, 3, 4}
     for number in (3, 4):
-        assert isinstance(landings.results[number], ClientClosedError)
+        assert isinstance(reports.results[number], ClientClosedError)
 
 
-async def test_a_bug_is_carried_to_the_one_who_iterates():
-    gates, landings = Gates(), Landings({1: (2, "b")})
+async def test_a_bug_is_reported_and_ends_no_other_task():
+    gates = Gates()
     async with asyncio.TaskGroup() as tasks:
-        flights = flights_of(gates, landings, tasks)
-        flights.start(1, "bug")
+        reports = Reports(gates, tasks, {1: (2, "b")})
+        reports.in_flight.start(1, "bug")
         for batch in ("bug", "b"):
             gates.of(batch).set()
-        await landings.until(1, 2)
+        await reports.until(1, 2)
 
-    assert isinstance(landings.results[1], ZeroDivisionError)
-    assert landings.results[2] == ["b"]
+    assert isinstance(reports.results[1], ZeroDivisionError)
+    assert reports.results[2] == ["b"]
