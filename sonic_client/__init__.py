@@ -4,12 +4,16 @@ It batches, keeps a bounded window of requests in flight, repeats what failed in
 transit, and gives every request exactly one outcome, in order.
 
 Importing it is cheap: gRPC is loaded when the first connection is opened.
+
+Public submodules
+-----------------
+- `report`: events for observers, `ProgressMeter`, Prometheus and OpenTelemetry sinks.
+- `transport`: the protocol of a transport, and one that answers in this process.
 """
 
 from sonic_base.errors import ConfigError, SonicError
 from sonic_client.blocking import Client
 from sonic_client.client import AsyncClient
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import (
     AdaptiveConfig,
     AnswersConfig,
@@ -52,16 +56,16 @@ from sonic_client.errors import (
     WrongPortError,
 )
 from sonic_client.fallback import FallbackServer
-from sonic_client.latency import LatencyHistogram
-from sonic_client.observer import Observer
 from sonic_client.pinning import metadata_hash
-from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import (
+from sonic_client.report import (
+    ClientStatistics,
     JobSummary,
+    LatencyHistogram,
     LatencySplit,
-    ServerCounters,
+    Observer,
     ServerInterval,
 )
+from sonic_client.transport import CompressionReport, ServerCounters
 from sonic_client.types import (
     Answer,
     Failure,

@@ -9,7 +9,7 @@ from sonic_client.answers import AnswerChecker
 from sonic_client.batching import CheckedRequest
 from sonic_client.cache import AnswerCache
 from sonic_client.dispatch import Dispatcher
-from sonic_client.observer import EventsFinished, Observer
+from sonic_client.report.observer import EventsFinished, Observer
 from sonic_client.types import Answer, Failure, ModelMetadata, Outcome, Tensors
 
 __all__ = ["Answering"]

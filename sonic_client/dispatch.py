@@ -25,13 +25,13 @@ from sonic_client.errors import (
     TlsError,
     WrongPortError,
 )
-from sonic_client.observer import (
+from sonic_client.parts import outcome_of_parts
+from sonic_client.report.observer import (
     MessageAnswered,
     MessageEnded,
     MessageSent,
     Observers,
 )
-from sonic_client.parts import outcome_of_parts
 from sonic_client.retry import Timing
 from sonic_client.route import Delivery, Route
 from sonic_client.router import Router

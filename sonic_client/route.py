@@ -17,7 +17,7 @@ from sonic_client.errors import (
     TransientError,
 )
 from sonic_client.fallback import find_drift
-from sonic_client.observer import TryEnded
+from sonic_client.report.observer import TryEnded
 from sonic_client.retry import (
     Disposition,
     RetryChain,

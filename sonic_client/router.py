@@ -5,7 +5,7 @@ from __future__ import annotations
 from sonic_client.adaptive import AdaptiveTimeout
 from sonic_client.config import ClientConfig
 from sonic_client.fallback import Standby
-from sonic_client.observer import Observers
+from sonic_client.report.observer import Observers
 from sonic_client.retry import RetryBudget, Timing
 from sonic_client.servers import ServerPool
 

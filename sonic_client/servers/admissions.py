@@ -10,14 +10,14 @@ from typing import Any
 from sonic_base.errors import SonicError
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ServerError, ServerOverloadedError
-from sonic_client.observer import ServerState
 from sonic_client.pinning import check_pin
+from sonic_client.report.observer import ServerState
 from sonic_client.retry.timing import Timing
 from sonic_client.servers.admission import ask_admission, check_same_model
 from sonic_client.servers.announcements import Announcements
 from sonic_client.servers.member import Member
 from sonic_client.servers.port_check import explain_unreachable
-from sonic_client.summary import ServerCounters
+from sonic_client.transport.base import ServerCounters
 from sonic_client.types import ModelMetadata
 
 __all__ = ["Admissions"]

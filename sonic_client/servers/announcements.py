@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sonic_client.observer import Observer, ServerChanged, ServerState
+from sonic_client.report.observer import Observer, ServerChanged, ServerState
 
 __all__ = ["Announcements"]
 

@@ -12,7 +12,6 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig
 from sonic_client.errors import (
     ClientClosedError,
@@ -21,8 +20,12 @@ from sonic_client.errors import (
     TransientError,
 )
 from sonic_client.forks import ProcessGuard
-from sonic_client.summary import ServerCounters
-from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
+)
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.grpc_channel import ChannelPool
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
