@@ -20,7 +20,6 @@ from sonic_client.errors import (
     RejectedRequestError,
     TransientError,
 )
-from sonic_client.forks import ProcessGuard
 from sonic_client.transport.base import (
     CompressionReport,
     InferCall,
@@ -40,6 +39,7 @@ from sonic_client.transport.http_replies import (
     server_counters,
 )
 from sonic_client.transport.message_size import check_message_size
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.types import ModelMetadata, ModelState
 
 try:

@@ -1,6 +1,10 @@
-"""One server of a pool: its connection, and what the client thinks of it."""
+"""One server of the pool: its connection, and what the client knows of it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from sonic_base.errors import SonicError
 from sonic_client.config import HealthConfig, RetryConfig, ServerConfig
@@ -11,39 +15,37 @@ from sonic_client.errors import (
     ServerOverloadedError,
     TransientError,
 )
-from sonic_client.retry.backoff import wait_bound_s
-from sonic_client.retry.timing import Timing
-from sonic_client.servers.breaker import Breaker
+from sonic_client.retry.pacing import Timing, wait_bound_s
 from sonic_client.servers.choice import Candidate
-from sonic_client.servers.health import HealthWindow
+from sonic_client.servers.health import Breaker, HealthWindow
 from sonic_client.transport.base import ServerCounters, Transport
 from sonic_client.types import ModelMetadata
 
-__all__ = ["Member"]
+__all__ = ["Server", "Slot"]
 
 
-class Member:
-    """One server of a pool.
+class Server:
+    """One server of the pool.
 
     Attributes
     ----------
     config : ServerConfig
     name : str
-        What it is called.
+        Its name in summaries and events.
     transport : Transport
     breaker : Breaker
     metadata : ModelMetadata or None
-        What it said about the model; None until it was admitted.
+        The model as this server described it; None until a probe succeeded.
     last_error : Exception or None
-        What is wrong with it, or was last.
+        Its latest error.
     first_counters : ServerCounters or None
-        Its counters when it was admitted.
-    is_awake : bool
-        Whether it was ever asked.
-    is_open : bool
-        Whether its transport is.
-    is_asked_again : bool
-        Whether it is being asked whether it has the model after all.
+        Its counters before this client sent anything.
+    is_used : bool
+        Whether it was ever probed.
+    is_connected : bool
+        Whether its transport is open.
+    is_rechecked : bool
+        Whether it said that it lacks the model, and is asked once more at once.
     """
 
     def __init__(
@@ -61,11 +63,11 @@ class Member:
         self.metadata: ModelMetadata | None = None
         self.last_error: Exception | None = None
         self.first_counters: ServerCounters | None = None
-        self.is_awake = self.is_open = self.is_asked_again = False
+        self.is_used = self.is_connected = self.is_rechecked = False
         self._latest_version = ""
         self._window = HealthWindow(health)
         self._retry, self._timing = retry, timing
-        self._in_flight = self._n_refusals = 0
+        self._in_flight = self._n_failed_probes = 0
         self._saturated_until, self._n_overloads = 0.0, 0
 
     @property
@@ -75,16 +77,24 @@ class Member:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether waiting for it is in vain, as far as can be known."""
+        """Whether waiting for it is in vain, as far as is known."""
         if self.breaker.state != "open" or self.last_error is None:
             return False
         if not isinstance(self.last_error, TransientError | InvalidAnswerError):
-            return not self.is_asked_again
+            return not self.is_rechecked
         return self._is_never_there and not self.is_waiting
 
     @property
     def _is_never_there(self) -> bool:
-        return self._n_refusals >= self._retry.allowed_tries and self.metadata is None
+        used_up = self._n_failed_probes >= self._retry.allowed_tries
+        return used_up and self.metadata is None
+
+    @property
+    def pause(self) -> str:
+        """How long it gets no requests and after what, for people."""
+        n_failures = max(1, self._window.n_failed)
+        failures = "1 failure" if n_failures == 1 else f"{n_failures} failures"
+        return f"left alone for {self.probe_wait_s():.3g} s after {failures}"
 
     def candidate(self) -> Candidate:
         """Return what is known of it, for a choice."""
@@ -98,36 +108,36 @@ class Member:
             health=self._window.at(now),
         )
 
-    def take(self) -> bool:
-        """Note a request on its way to it; return whether it is a trial."""
+    def take_slot(self) -> bool:
+        """Count a request in flight; return whether it is a trial."""
         self._in_flight += 1
         return self.breaker.let_pass()
 
-    def release(self, *, is_trial: bool) -> None:
-        """Note that a request is no longer on its way to it."""
+    def free_slot(self, *, is_trial: bool) -> None:
+        """Count a request as no longer in flight."""
         self._in_flight -= 1
         if is_trial:
             self.breaker.withdraw_trial()
 
-    def answered(self, latency_s: float | None, *, is_trial: bool) -> bool:
-        """Note that it works; return whether this is news.
+    def note_works(self, latency_s: float | None, *, is_trial: bool) -> bool:
+        """Note that it works; return whether it was out of order until now.
 
-        `latency_s` is None if it answered no.
+        `latency_s` is None if it refused the request.
         """
         self._n_overloads = 0
         if latency_s is not None:
             self._window.succeeded(latency_s, now=self._timing.clock())
         return self.breaker.succeed(is_trial=is_trial)
 
-    def failed(self, error: SonicError, *, is_trial: bool) -> bool:
-        """Note a failure of its own; return whether it is now out of order."""
+    def note_failure(self, error: SonicError, *, is_trial: bool) -> bool:
+        """Note a failure of its own; return whether it is now left alone."""
         now = self._timing.clock()
         self.last_error = error
         self._window.failed(now=now)
         return self.breaker.fail(self._window.at(now), now=now, is_trial=is_trial)
 
-    def overloaded(self, error: SonicError) -> None:
-        """Note that it has no room: it is alive, but others come first for a while."""
+    def note_overload(self, error: SonicError) -> None:
+        """Note that it has no capacity: it is alive, but others come first now."""
         self.last_error = error
         self._n_overloads += 1
         wait_s = wait_bound_s(
@@ -135,30 +145,30 @@ class Member:
         )
         self._saturated_until = self._timing.clock() + wait_s
 
-    def put_out(self, error: SonicError) -> bool:
-        """Note that it fails every request; return whether this is news."""
+    def note_out(self, error: SonicError) -> bool:
+        """Note that it fails every request; return whether it is now left alone."""
         is_news = self.breaker.state != "open"
         self.last_error = error
         if is_news:
             self.breaker.open(now=self._timing.clock())
-            # The model may be there again already: it is asked for at once, once.
-            self.is_asked_again = isinstance(error, ModelNotFoundError)
+            # The model may be there again already, so it is asked for at once, once.
+            self.is_rechecked = isinstance(error, ModelNotFoundError)
         return is_news
 
     def is_new_version(self, version: str) -> bool:
-        """Whether another version of the model answers than ever before; true once."""
+        """Whether another version of the model answers than before; true once."""
         is_new = version != self._latest_version
         self._latest_version = version
         return is_new
 
     def probe_wait_s(self) -> float:
-        """Return the seconds until it may be asked for admission again."""
+        """Return the seconds until it may be probed."""
         return self.breaker.probe_wait_s(self._timing.clock())
 
-    def admitted(self, metadata: ModelMetadata) -> None:
-        """Note that it may be asked; half-heartedly, if it was out of order."""
+    def probe_succeeded(self, metadata: ModelMetadata) -> None:
+        """Let it have requests; only one at first, if it was out of order."""
         is_first = self.metadata is None
-        self.metadata, self.is_asked_again = metadata, False
+        self.metadata, self.is_rechecked = metadata, False
         self._latest_version = metadata.version
         self._window.forget()
         if is_first:
@@ -166,16 +176,50 @@ class Member:
         else:
             self.breaker.half_open()
 
-    def turned_away(self, error: Exception) -> None:
-        """Note that it did not pass admission."""
-        self.last_error, self.is_asked_again = error, False
-        self._n_refusals += 1
+    def probe_failed(self, error: Exception) -> None:
+        """Leave it alone until the next probe."""
+        self.last_error, self.is_rechecked = error, False
+        self._n_failed_probes += 1
         now = self._timing.clock()
         if self.metadata is None and not (self.is_waiting or self._is_never_there):
-            # The job has not begun: rather know soon that it cannot.
+            # The job has not begun: better to know soon that it cannot.
             bound_s = wait_bound_s(
-                self._retry.first_wait_s, self._retry.max_wait_s, self._n_refusals
+                self._retry.first_wait_s, self._retry.max_wait_s, self._n_failed_probes
             )
             self.breaker.pause(now + bound_s * self._timing.jitter())
         else:
             self.breaker.open(now=now)
+
+
+class Slot:
+    """A server's slot for one try; leaving the context frees it.
+
+    Parameters
+    ----------
+    server : Server
+    freed : callable
+        Is called when a trial has ended, because others may wait to be the next.
+
+    Attributes
+    ----------
+    server : Server
+    is_trial : bool
+        Whether the try decides on a half-open breaker.
+    """
+
+    def __init__(self, server: Server, freed: Callable[[], None]) -> None:
+        self.server, self._freed = server, freed
+        self.is_trial = server.take_slot()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.server.free_slot(is_trial=self.is_trial)
+        if self.is_trial:
+            self._freed()
