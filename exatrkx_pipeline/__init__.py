@@ -7,16 +7,16 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
-    from exatrkx_pipeline.checkpoints import (
-        bundled_weights,
-        load_weights,
-        save_weights,
-    )
     from exatrkx_pipeline.config import PipelineConfig
     from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
     from exatrkx_pipeline.pipeline import Pipeline
     from exatrkx_pipeline.serving import ServedModel, served_models
     from exatrkx_pipeline.stages import StageClock, StageResults
+    from exatrkx_pipeline.weights.storage import (
+        bundled_weights,
+        load_weights,
+        save_weights,
+    )
 
 _HOME = {
     "Pipeline": "pipeline",

@@ -3,10 +3,15 @@
 The one adapter that the in-process server and a real Triton share.
 """
 
+from exatrkx_pipeline.serving.catalogue import warm_up
+from exatrkx_pipeline.serving.models import (
+    ServedModel,
+    Tensors,
+    TensorSpec,
+    served_models,
+    split_rows,
+)
 from exatrkx_pipeline.serving.parameters import model_parameters
-from exatrkx_pipeline.serving.served_model import ServedModel, Tensors, TensorSpec
-from exatrkx_pipeline.serving.warm_up import warm_up
-from exatrkx_pipeline.serving.whole_pipeline import served_models, split_rows
 
 __all__ = [
     "ServedModel",

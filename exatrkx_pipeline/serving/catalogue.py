@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from exatrkx_pipeline.checkpoints import bundled_weights, load_weights
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.serving import steps
+from exatrkx_pipeline.serving import models
+from exatrkx_pipeline.serving.models import ServedModel, served_models
 from exatrkx_pipeline.serving.parameters import (
     FEATURES,
     REFINEMENT,
@@ -21,9 +28,8 @@ from exatrkx_pipeline.serving.parameters import (
     track_building_config,
     with_parameters,
 )
-from exatrkx_pipeline.serving.served_model import ServedModel
-from exatrkx_pipeline.serving.whole_pipeline import served_models
 from exatrkx_pipeline.stages import StageClock
+from exatrkx_pipeline.weights.storage import bundled_weights, load_weights
 
 BUNDLED = "bundled"
 """Value of parameter ``weights``: those in the installed package."""
@@ -31,9 +37,9 @@ BUNDLED = "bundled"
 WHOLE = ("exatrkx", "exatrkx_batch")
 STEPS = ("embed", "frnn", "filter", "applyfilter", "gnn", "wcc")
 NETWORK_STEPS: dict[str, Callable[[Pipeline, Mapping[str, str]], ServedModel]] = {
-    "embed": steps.embed,
-    "filter": steps.edge_filter,
-    "gnn": steps.gnn,
+    "embed": models.embed,
+    "filter": models.edge_filter,
+    "gnn": models.gnn,
 }
 
 STEP_PARAMETERS = {
@@ -115,17 +121,49 @@ def served_model(
 
 def _light_step(model: str, parameters: Mapping[str, str], device: str) -> ServedModel:
     if model == "frnn":
-        return steps.frnn(
+        return models.frnn(
             number(parameters, "r_val"),
             int(number(parameters, "embedding_dim")),
             device,
             parameters,
         )
     if model == "applyfilter":
-        return steps.applyfilter(number(parameters, "filter_cut"), parameters)
-    return steps.wcc(
+        return models.applyfilter(number(parameters, "filter_cut"), parameters)
+    return models.wcc(
         feature_config(parameters),
         track_building_config(parameters),
         refinement_config(parameters),
         parameters,
     )
+
+
+N_ROWS = 2  # of each tensor: two equal points make one edge
+
+LOCK_FILE = Path(tempfile.gettempdir()) / f"exatrkx-warm-up-{os.getuid()}.lock"
+"""One for each user: another's may not be opened."""
+
+# Of the KServe data types those that the models here take.
+DTYPES: dict[str, type[np.generic]] = {"FP32": np.float32, "INT64": np.int64}
+
+
+def warm_up(model: ServedModel) -> None:
+    """Run the model once, on zeros.
+
+    On a machine where it never ran, that takes up to a minute, which must not count
+    against the deadline of whoever asks first: a server is ready after it. Machine code
+    is kept on disk, and the next time this takes a second or two. Processes take turns,
+    as those of Triton's instances, which start together: one compiles for all.
+
+    Parameters
+    ----------
+    model : ServedModel
+        Any of the catalogue.
+    """
+    tensors: dict[str, NDArray[Any]] = {
+        name: np.zeros([N_ROWS if n < 0 else n for n in shape], DTYPES[data_type])
+        for name, data_type, shape in model.inputs
+    }
+    if "ROW_SPLITS" in tensors:
+        tensors["ROW_SPLITS"] = np.array([0, N_ROWS])
+    with FileLock(LOCK_FILE):
+        model.function(tensors)

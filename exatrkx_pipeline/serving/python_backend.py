@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exatrkx_pipeline.serving.catalogue import ModelSettings, build
-from exatrkx_pipeline.serving.served_model import ServedModel
-from exatrkx_pipeline.serving.warm_up import warm_up
+from exatrkx_pipeline.serving.catalogue import ModelSettings, build, warm_up
+from exatrkx_pipeline.serving.models import ServedModel
 from exatrkx_pipeline.stages import StageClock
 
 STAGE_METRIC = "exatrkx_stage_duration_seconds"

@@ -1,9 +1,9 @@
-"""What a training has done so far, in files from which it goes on."""
+"""How the loss of a stage fell."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,7 +11,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from exatrkx_pipeline.errors import WeightsError
-from exatrkx_pipeline.training.learning_curve import LearningCurve
+
+PARTS = 20
+"""A stage's steps are told in so many parts."""
+
+
+@dataclass(slots=True)
+class LearningCurve:
+    """Mean loss of each twentieth part of a stage, and the time the stage took."""
+
+    stage: str
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    validation: list[float] = field(default_factory=list)
+    """Loss on validation events after each part; empty where it was not looked at."""
+
 
 EVERY_N_STEPS = 200
 NETWORK, OPTIMISER, RANDOM = "network.", "optimiser.", "torch_rng"

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.training.events import TrainingEvent, true_edges
-from exatrkx_pipeline.training.graphs import LabelledGraph, build_graph
-from exatrkx_pipeline.training.recipe import OperatingPoint
-from exatrkx_pipeline.training.targets import Targets
+from exatrkx_pipeline.training.losses import LabelledGraph, build_graph
+from exatrkx_pipeline.training.recipe import OperatingPoint, Targets
 
 TARGET_PT_GEV = 1.0
 """Shares are of the true edges of particles above this transverse momentum."""

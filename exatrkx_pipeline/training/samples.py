@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 
 from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.training.events import TrainingEvent
+from exatrkx_pipeline.training.events import (
+    Augmentation,
+    Purpose,
+    TrainingEvent,
+    step_rng,
+    wedge,
+)
+from exatrkx_pipeline.training.recipe import StageSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +60,38 @@ def require_known(samples: Collection[str], names: Sequence[str], what: str) -> 
         raise PipelineConfigError(
             f"{what}: no sample {unknown[0]!r}, there are {', '.join(samples)}"
         )
+
+
+def augmented_batches(
+    events: list[TrainingEvent],
+    augmentation: Augmentation,
+    schedule: StageSchedule,
+    seed: int,
+    *,
+    first_step: int = 1,
+) -> Iterator[list[TrainingEvent]]:
+    """Endless lists of `events_per_step` augmented events, in random order.
+
+    Each event comes once in a round. What step `k` gets depends on the seed and `k`
+    alone, wherever the iteration begins.
+    """
+    n, per_step = len(events), schedule.events_per_step
+
+    @lru_cache(maxsize=2)
+    def order(number: int) -> list[int]:
+        shuffled: list[int] = (
+            step_rng(seed, Purpose.ORDER, number).permutation(n).tolist()
+        )
+        return shuffled
+
+    for step in count(first_step):
+        rng = step_rng(seed, Purpose.AUGMENTATION, step)
+        batch = []
+        for place in range((step - 1) * per_step, step * per_step):
+            event = events[order(place // n)[place % n]]
+            other = events[int(rng.integers(n))]
+            event, other = (
+                wedge(each, schedule.max_space_points, rng) for each in (event, other)
+            )
+            batch.append(augmentation.apply(event, other, rng))
+        yield batch

@@ -13,19 +13,16 @@ from torch import Tensor, nn
 from exatrkx_pipeline.config import FilterConfig, GnnConfig, TorchScriptConfig
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.training.batches import augmented_batches
-from exatrkx_pipeline.training.embedding import embedding_loss
-from exatrkx_pipeline.training.events import TrainingEvent, wedge
-from exatrkx_pipeline.training.graphs import (
+from exatrkx_pipeline.training.events import Purpose, TrainingEvent, step_rng, wedge
+from exatrkx_pipeline.training.losses import (
     LabelledGraph,
     build_graph,
     edge_loss,
+    embedding_loss,
     graphs_ahead,
 )
-from exatrkx_pipeline.training.recipe import TrainingRecipe
-from exatrkx_pipeline.training.samples import TrainingSample
-from exatrkx_pipeline.training.stage_schedule import StageSchedule
-from exatrkx_pipeline.training.step_rng import Purpose, step_rng
+from exatrkx_pipeline.training.recipe import StageSchedule, TrainingRecipe
+from exatrkx_pipeline.training.samples import TrainingSample, augmented_batches
 
 VALIDATION_EVENTS = 4
 """Events whose loss is looked at, at most: they are computed twenty times a stage."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exatrkx_pipeline.repository.ensemble import EXATRKX_ENSEMBLE
+from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
 from exatrkx_pipeline.serving.python_backend import STAGE_METRIC
 from sonic_client.config import ServerConfig
 from sonic_client.server_counters import ServerCounters

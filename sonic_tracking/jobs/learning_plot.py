@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exatrkx_pipeline.training.learning_curve import LearningCurve
+from exatrkx_pipeline.training.checkpoint import LearningCurve
 from sonic_tracking.errors import needs_extra
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exatrkx_pipeline.checkpoints import read_weights_config
 from exatrkx_pipeline.config import (
     FeatureConfig,
     GnnConfig,
@@ -15,7 +14,8 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
     config_from_dict,
 )
-from exatrkx_pipeline.importing import Cuts, import_networks
+from exatrkx_pipeline.weights.importing import Cuts, import_networks
+from exatrkx_pipeline.weights.storage import read_weights_config
 from sonic_client import ConfigError
 from sonic_tracking.jobs.weights_folder import check_folder, write_weights
 

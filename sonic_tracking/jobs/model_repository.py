@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from exatrkx_pipeline.repository import MODELS, plan_repository, write_repository
-from exatrkx_pipeline.repository.plan import Device
+from exatrkx_pipeline.repository import (
+    MODELS,
+    Device,
+    plan_repository,
+    write_repository,
+)
 from producers.model.errors import OutputError
 from sonic_tracking.outputs import RefusedOutputError
 

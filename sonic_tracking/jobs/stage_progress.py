@@ -23,7 +23,7 @@ class StageProgress:
         self._bars.close()
 
     def __call__(self, stage: str, step: int, n_steps: int, loss: float) -> None:
-        """Show the step; see `exatrkx_pipeline.training.schedule.Progress`."""
+        """Show the step; see `exatrkx_pipeline.training.optimisation.Progress`."""
         if stage != self._stage:
             self._bars.close()
             self._stage = stage

@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 
-from exatrkx_pipeline.checkpoints import read_weights_config
 from exatrkx_pipeline.config import config_to_dict
-from exatrkx_pipeline.training.checkpoint import EVERY_N_STEPS
-from exatrkx_pipeline.training.learning_curve import LearningCurve
+from exatrkx_pipeline.training.checkpoint import EVERY_N_STEPS, LearningCurve
 from exatrkx_pipeline.training.train import TrainedPipeline, check_plan, train_on
+from exatrkx_pipeline.weights.storage import read_weights_config
 from producers.evaluation import EvaluationReport
 from sonic_client import SonicError
 from sonic_tracking.jobs.learning_plot import plot_learning_curves

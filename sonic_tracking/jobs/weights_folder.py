@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exatrkx_pipeline import Pipeline
-from exatrkx_pipeline.checkpoints import (
+from exatrkx_pipeline.weights.storage import (
     CONFIG_FILE,
     TENSOR_FILE,
     save_weights,

@@ -2,8 +2,7 @@
 
 import pytest
 
-from exatrkx_pipeline.checkpoints import load_weights, save_weights
-from exatrkx_pipeline.serving import ServedModel, warm_up
+from exatrkx_pipeline.serving import ServedModel, catalogue
 from exatrkx_pipeline.serving.catalogue import (
     STEPS,
     WHOLE,
@@ -11,6 +10,7 @@ from exatrkx_pipeline.serving.catalogue import (
     build,
     parameters_of,
 )
+from exatrkx_pipeline.weights.storage import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def weights(small_pipeline, tmp_path_factory):
 def test_every_model_can_be_warmed_up(weights, name):
     parameters = parameters_of(name, load_weights(weights), weights.name)
 
-    warm_up(build(name, ModelSettings(parameters=parameters, folder=weights.parent)))
+    catalogue(build(name, ModelSettings(parameters=parameters, folder=weights.parent)))
 
 
 def test_the_model_is_called_once_with_tensors_as_it_declares_them():
@@ -38,7 +38,7 @@ def test_the_model_is_called_once_with_tensors_as_it_declares_them():
         ("EDGES", "INT64", (2, -1)),
         ("ROW_SPLITS", "INT64", (-1,)),
     )
-    warm_up(ServedModel("m", inputs, (), {}, function))
+    catalogue(ServedModel("m", inputs, (), {}, function))
 
     assert calls == [
         {

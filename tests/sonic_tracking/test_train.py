@@ -12,8 +12,7 @@ import tomli_w
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.config import config_to_dict
-from exatrkx_pipeline.training.recipe import TrainingRecipe
-from exatrkx_pipeline.training.stage_schedule import StageSchedule
+from exatrkx_pipeline.training.recipe import StageSchedule, TrainingRecipe
 from sonic_tracking.jobs.training_recipe import bundled_recipes, read_recipe
 
 pytest.importorskip("acts", reason="pyacts is not installed")

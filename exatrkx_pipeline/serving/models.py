@@ -1,17 +1,9 @@
-"""The six steps of the paper's ensemble, as models under the paper's tensor names.
-
-``exatrkx-service:ensemble_backend/model_repos/models/*/config.pbtxt``. One input is
-added: `wcc` takes FEATURES too. The original counts the space points by the largest
-index in its edges, so it gives no label to points after the last edge.
-
-Between steps an event's points are in the order of the input, and edges join a higher
-index to a lower one, as the paper's `frnn` has it. Each step sorts them as the whole
-pipeline does before it computes, so that the labels are the same to the last point.
-"""
+"""What a server needs to know of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,10 +23,101 @@ from exatrkx_pipeline.inputs import Cylindrical
 from exatrkx_pipeline.network_stages import apply_filter
 from exatrkx_pipeline.ordering import in_input_order, outward_order
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.serving.parameters import limit
-from exatrkx_pipeline.serving.served_model import ServedModel, Tensors
+from exatrkx_pipeline.serving.parameters import limit, model_parameters
 from exatrkx_pipeline.stages import StageClock
 from exatrkx_pipeline.tracks.track_candidates import track_candidates
+
+Tensors = Mapping[str, NDArray[Any]]
+TensorSpec = tuple[str, str, tuple[int, ...]]
+"""Name, KServe datatype, shape with -1 for a free dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A function of named tensors, and how a server declares it.
+
+    ``max_batch_size`` is always 0: the first dimension is space points or edges.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parameters: dict[str, str]
+    """Feature names and scales, cuts, weights id: a client reads them."""
+    function: Callable[[Tensors], dict[str, NDArray[Any]]]
+    """Raises `ValueError` if the tensors are not what the model can work on."""
+
+
+FEATURES: TensorSpec = ("FEATURES", "FP32", (-1, 3))
+ROW_SPLITS: TensorSpec = ("ROW_SPLITS", "INT64", (-1,))
+LABELS: TensorSpec = ("LABELS", "INT64", (-1,))
+
+
+def served_models(
+    pipeline: Pipeline, clock: StageClock | None = None
+) -> tuple[ServedModel, ...]:
+    """The pipeline as ``exatrkx`` (one event) and ``exatrkx_batch`` (several).
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        May be called from several threads at once.
+    clock : StageClock, optional
+        Receives the time of each stage, summed over all requests.
+    """
+    parameters = model_parameters(pipeline)
+
+    def find_tracks(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        return {"LABELS": pipeline.labels(inputs["FEATURES"], clock)}
+
+    def find_tracks_in_batch(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        features = inputs["FEATURES"]
+        events = split_rows(features, inputs["ROW_SPLITS"])
+        labels = pipeline.labels_of(events, clock)
+        empty = np.empty(0, dtype=np.int64)
+        return {"LABELS": np.concatenate(labels) if labels else empty}
+
+    return (
+        ServedModel("exatrkx", (FEATURES,), (LABELS,), parameters, find_tracks),
+        ServedModel(
+            "exatrkx_batch",
+            (FEATURES, ROW_SPLITS),
+            (LABELS,),
+            parameters,
+            find_tracks_in_batch,
+        ),
+    )
+
+
+def split_rows(
+    features: NDArray[np.float32], row_splits: NDArray[np.int64]
+) -> list[NDArray[np.float32]]:
+    """The events of a joined tensor, as views.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_space_points, 3), float32
+        Events one after the other.
+    row_splits : ndarray, shape (n_events + 1,), int64
+        Offsets: event `i` is ``features[row_splits[i]:row_splits[i + 1]]``.
+
+    Raises
+    ------
+    ValueError
+        If the offsets do not start at 0, descend, or do not end at the last row.
+    """
+    if (
+        not len(row_splits)
+        or row_splits[0] != 0
+        or row_splits[-1] != len(features)
+        or (np.diff(row_splits) < 0).any()
+    ):
+        raise ValueError(
+            f"ROW_SPLITS must ascend from 0 to the {len(features)} rows of FEATURES, "
+            f"got {np.array2string(row_splits, threshold=6)}"
+        )
+    return np.split(features, row_splits[1:-1])
+
 
 Edges = NDArray[np.int64]
 EDGES = ("INT64", (2, -1))
