@@ -1,4 +1,10 @@
-"""The paper's ensemble: which tensor of which step goes where."""
+"""Model repositories: what a real Triton loads, written from the pipeline itself.
+
+`plan_repository` decides what each model's configuration says, as values;
+`write_repository` writes them. ``config.pbtxt`` is protobuf's text format, written by
+hand because the pipeline does not depend on protobuf. A test reads it back with
+Triton's own schema.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +35,7 @@ from exatrkx_pipeline.weights.storage import (
 
 @dataclass(frozen=True, slots=True)
 class EnsembleStep:
-    """One model of an ensemble, its tensors tied to those of the ensemble."""
+    """One model of an ensemble, and how its tensors map to those of the ensemble."""
 
     model: str
     inputs: dict[str, str]
@@ -67,7 +73,7 @@ Device = Literal["cpu", "gpu"]
 
 ENSEMBLE = "exatrkx_ensemble"
 MODELS = (*WHOLE, ENSEMBLE)
-"""What a repository may be asked for; the ensemble brings its six steps."""
+"""The models that a repository can have; the ensemble brings its six steps."""
 
 ON_GPU = (*WHOLE, "embed", "frnn", "filter", "gnn")
 """Models with work for a GPU; the other steps stay on the CPU."""
@@ -77,7 +83,7 @@ WEIGHTS_FOLDER = "weights"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPlan:
-    """One model: all that its ``config.pbtxt`` says. ``max_batch_size`` is 0."""
+    """One model: the contents of its ``config.pbtxt``. ``max_batch_size`` is 0."""
 
     name: str
     inputs: tuple[TensorSpec, ...]
@@ -86,11 +92,11 @@ class ModelPlan:
     instances: int = 1
     device: Device = "cpu"
     steps: tuple[EnsembleStep, ...] = ()
-    """Those of an ensemble; a model without any is a python one."""
+    """The steps of an ensemble; a model without steps runs in Python."""
 
     @property
     def own_weights(self) -> bool:
-        """Whether a copy of the weights must be in the folder of its version."""
+        """True if a copy of the weights must be in the folder of its version."""
         return self.parameters.get("weights") == WEIGHTS_FOLDER and not self.steps
 
 
@@ -101,17 +107,17 @@ def plan_repository(
     instances: int = 1,
     device: Device = "cpu",
 ) -> tuple[ModelPlan, ...]:
-    """The models of a repository, those that an ensemble needs included.
+    """Plan the models of a repository, including those that an ensemble needs.
 
     Parameters
     ----------
     models : iterable of str
         Some of `MODELS`.
     weights : Path, optional
-        Directory of weights, of which each model gets a copy: stores in the cloud
-        hand out one model at a time. Without it, the bundled ones are named.
+        Directory of weights. Each model gets a copy, because stores in the cloud hand
+        out one model at a time. Without it, the models use the bundled weights.
     instances : int
-        How many requests each python model runs at once.
+        Number of requests that each Python model runs at once.
     device : {"cpu", "gpu"}
         Where the networks and the neighbour search run.
 
@@ -243,12 +249,12 @@ def write_repository(
     Parameters
     ----------
     directory : Path
-        Made if it does not exist. A model of the same name is replaced, when the new
-        one is whole.
+        Made if it does not exist. A model of the same name is replaced when the new
+        one is complete.
     plans : iterable of ModelPlan
-        As of `plan_repository`.
+        Returned by `plan_repository`.
     weights : Path, optional
-        As given there.
+        The weights that were given to `plan_repository`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Every served model by its name, built from its parameters alone."""
+"""Every served model by its name, built from its parameters, and its first call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from exatrkx_pipeline.stages import StageClock
 from exatrkx_pipeline.weights.storage import bundled_weights, load_weights
 
 BUNDLED = "bundled"
-"""Value of parameter ``weights``: those in the installed package."""
+"""Value of parameter ``weights`` that means those in the installed package."""
 
 WHOLE = ("exatrkx", "exatrkx_batch")
 STEPS = ("embed", "frnn", "filter", "applyfilter", "gnn", "wcc")
@@ -47,13 +47,13 @@ STEP_PARAMETERS = {
     "applyfilter": ("filter_cut", "max_edges"),
     "wcc": (*FEATURES, *TRACK_BUILDING, *REFINEMENT),
 }
-"""What the steps without a network take, if it is there; the others take all, for their
-weights'."""
+"""Parameters of the steps without a network, where they are set; the other models take
+all parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """What a model finds where it is served."""
+    """Parameters, folder and device with which a server starts a model."""
 
     parameters: Mapping[str, str]
     folder: Path
@@ -62,7 +62,7 @@ class ModelSettings:
     clock: StageClock | None = None
 
     def pipeline(self) -> Pipeline:
-        """The pipeline of the weights and the cuts that the parameters name.
+        """Load the weights that the parameters name, with the cuts that they give.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class ModelSettings:
 
 
 def parameters_of(model: str, pipeline: Pipeline, weights: str) -> dict[str, str]:
-    """The parameters that `build` needs for this model."""
+    """Return the parameters that `build` needs for this model."""
     every = model_parameters(pipeline) | {
         "embedding_dim": str(pipeline.config.embedding.dim)
     }
@@ -89,12 +89,12 @@ def parameters_of(model: str, pipeline: Pipeline, weights: str) -> dict[str, str
 
 
 def build(model: str, settings: ModelSettings) -> ServedModel:
-    """The model of this name, ready to be called.
+    """Build the model of this name, ready to be called.
 
     Raises
     ------
     WeightsError, PipelineConfigError
-        If its parameters do not make one.
+        If its parameters are missing, wrong, or belong to other weights.
     """
     if model in STEP_PARAMETERS:
         return _light_step(model, settings.parameters, settings.device)
@@ -108,7 +108,7 @@ def served_model(
     parameters: Mapping[str, str],
     clock: StageClock | None = None,
 ) -> ServedModel:
-    """The model of this name over a pipeline that is there already."""
+    """Return the model of this name over a pipeline that is loaded already."""
     if model in STEP_PARAMETERS:
         return _light_step(model, parameters, pipeline.device)
     if model in WHOLE:
@@ -140,24 +140,25 @@ def _light_step(model: str, parameters: Mapping[str, str], device: str) -> Serve
 N_ROWS = 2  # of each tensor: two equal points make one edge
 
 LOCK_FILE = Path(tempfile.gettempdir()) / f"exatrkx-warm-up-{os.getuid()}.lock"
-"""One for each user: another's may not be opened."""
+"""One per user, because the file of another user cannot be opened."""
 
-# Of the KServe data types those that the models here take.
+# The KServe data types that the models here take.
 DTYPES: dict[str, type[np.generic]] = {"FP32": np.float32, "INT64": np.int64}
 
 
 def warm_up(model: ServedModel) -> None:
     """Run the model once, on zeros.
 
-    On a machine where it never ran, that takes up to a minute, which must not count
-    against the deadline of whoever asks first: a server is ready after it. Machine code
-    is kept on disk, and the next time this takes a second or two. Processes take turns,
-    as those of Triton's instances, which start together: one compiles for all.
+    Its loops are compiled in this call. On a machine where it never ran, that takes up
+    to a minute, which must not count against the deadline of the first request: a
+    server is ready only after it. The machine code is kept on disk, so the next time
+    takes a second or two. Processes that start together, such as the instances of a
+    Triton, take turns: the first one compiles for all.
 
     Parameters
     ----------
     model : ServedModel
-        Any of the catalogue.
+        Any model of this catalogue.
     """
     tensors: dict[str, NDArray[Any]] = {
         name: np.zeros([N_ROWS if n < 0 else n for n in shape], DTYPES[data_type])

@@ -1,4 +1,14 @@
-"""What a server needs to know of a model."""
+"""The served models: the whole pipeline in one model, and its six steps.
+
+The steps have the tensor names of the paper's ensemble
+(``exatrkx-service:ensemble_backend/model_repos/models/*/config.pbtxt``). One input is
+added: `wcc` takes FEATURES too. The original counts the space points by the largest
+index in its edges, so it gives no label to points after the last edge.
+
+Between the steps an event's points are in the order of the input, and edges join a
+higher index to a lower one, as in the paper's `frnn`. Each step sorts the points as the
+whole pipeline does before it computes, so the labels are the same to the last point.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +66,7 @@ LABELS: TensorSpec = ("LABELS", "INT64", (-1,))
 def served_models(
     pipeline: Pipeline, clock: StageClock | None = None
 ) -> tuple[ServedModel, ...]:
-    """The pipeline as ``exatrkx`` (one event) and ``exatrkx_batch`` (several).
+    """Return the pipeline as ``exatrkx`` (one event) and ``exatrkx_batch`` (several).
 
     Parameters
     ----------
@@ -92,7 +102,7 @@ def served_models(
 def split_rows(
     features: NDArray[np.float32], row_splits: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
-    """The events of a joined tensor, as views.
+    """Split a joined tensor into its events, as views.
 
     Parameters
     ----------
@@ -124,7 +134,7 @@ EDGES = ("INT64", (2, -1))
 
 
 def embed(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
-    """Space points into the embedding space."""
+    """Return the step that maps space points into the embedding space."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         order, points = pipeline.ordered(inputs["INPUT__0"])
@@ -145,7 +155,7 @@ def embed(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
 def frnn(
     r_val: float, dim: int, device: str, parameters: Mapping[str, str]
 ) -> ServedModel:
-    """Fixed-radius neighbours: all pairs within `r_val`, one edge per pair."""
+    """Return the neighbour search: all pairs within `r_val`, one edge per pair."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         embedded = torch.from_numpy(inputs["INPUT0"]).to(device)
@@ -167,7 +177,7 @@ def frnn(
 
 
 def edge_filter(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
-    """Logits of the edge filter, in the order of the edges given."""
+    """Return the edge filter: a logit per edge, in the order of the edges given."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         logits = _edge_logits(pipeline, pipeline.filter_logits, inputs)
@@ -183,7 +193,7 @@ def edge_filter(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedMode
 
 
 def applyfilter(filter_cut: float, parameters: Mapping[str, str]) -> ServedModel:
-    """The edges whose score is strictly above the cut, in their order."""
+    """Return the step that keeps the edges whose score is strictly above the cut."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         edges, logits = inputs["EDGE_LIST"], inputs["FILTER_SCORES"]
@@ -215,7 +225,7 @@ def applyfilter(filter_cut: float, parameters: Mapping[str, str]) -> ServedModel
 
 
 def gnn(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
-    """Logits of the GNN, in the order of the edges given."""
+    """Return the GNN: a logit per edge, in the order of the edges given."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         return {"OUTPUT__0": _edge_logits(pipeline, pipeline.gnn_logits, inputs)}
@@ -235,7 +245,7 @@ def wcc(
     refinement: RefinementConfig | None,
     parameters: Mapping[str, str],
 ) -> ServedModel:
-    """Scored edges into a component number for every space point."""
+    """Return the step that turns scored edges into a label for every space point."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         order = outward_order(inputs["FEATURES"], features)
@@ -264,21 +274,21 @@ def wcc(
 def outward_edges(
     edge_index: Edges, order: NDArray[np.int64]
 ) -> tuple[Edges, NDArray[np.int64]]:
-    """Edges between points of the input, as edges between points sorted outward.
+    """Translate edges between points of the input to points sorted outward.
 
     Parameters
     ----------
     edge_index : ndarray, shape (2, n_edges), int64
-        Indices of points as they came; which end is first does not matter.
+        Indices of points of the input; the order of the two ends does not matter.
     order : ndarray, shape (n_space_points,), int64
-        As of `ordering.outward_order`.
+        The input row of each sorted point, see `outward_order`.
 
     Returns
     -------
     edges : ndarray, shape (2, n_edges), int64
         Row > column, sorted by row, then column.
     place : ndarray, shape (n_edges,), int64
-        Where each of them is in `edge_index`.
+        Position of each of them in `edge_index`.
 
     Raises
     ------

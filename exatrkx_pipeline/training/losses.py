@@ -1,4 +1,4 @@
-"""Metric learning: pull a particle's consecutive points together, push others apart."""
+"""The losses of the three networks, and the labelled graphs that two of them need."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
 from exatrkx_pipeline.training.recipe import Targets
 
 QUERY_POINTS = 1500
-"""Points per event whose neighbours are searched: bounds an untrained, dense space."""
+"""Points per event whose neighbours are searched: a bound for the untrained embedding,
+which is dense."""
 MAX_NEIGHBOURS = 100
 RANDOM_PAIRS_PER_POINT = 1
 MARGIN = 1.2
-"""False pairs are pushed beyond this many radii: true ones are cut at one."""
+"""False pairs are pushed beyond this many radii; the cut is at one."""
 TRUE_WEIGHT = 8.0
 TINY = 1e-12  # the square root has no derivative at zero
 
@@ -36,13 +37,13 @@ def embedding_loss(
     targets: Targets,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Contrastive loss of one event.
+    """Return the contrastive loss of one event.
 
-    True pairs (consecutive points of a particle) pay the square of their distance, in
-    radii, and linearly beyond one: a few pairs far apart in the detector must not
-    outweigh all others. Pairs of different particles, found within the radius or drawn
-    at random, pay what they lack to the margin, squared. Other pairs of one particle
-    pay nothing.
+    True pairs (consecutive points of a particle) cost the square of their distance in
+    radii, and beyond one radius a linear function of it, so that a few pairs far apart
+    in the detector do not outweigh all others. Pairs of different particles, found
+    within the radius or drawn at random, cost the square of what they lack to the
+    margin. Other pairs of one particle cost nothing.
     """
     points = Cylindrical.of(
         torch.from_numpy(event.scaled(config.features)), config.features
@@ -99,10 +100,10 @@ def _false_pairs(
 
 @dataclass(frozen=True, slots=True)
 class LabelledGraph:
-    """Edges of one event with truth and with what each counts in the loss.
+    """Edges of one event with their truth and their weight in the loss.
 
-    Edges of target particles that are not consecutive count nothing; those of particles
-    too soft to be targets are false.
+    Edges between points of a target particle that are not consecutive have no weight.
+    Edges of particles that are too soft to be targets are false.
     """
 
     points: Cylindrical
@@ -111,9 +112,9 @@ class LabelledGraph:
     weight: Tensor  #: (n_edges,), float32: 1 for false edges, else see `Targets`
 
     def thinned(self, max_edges: int, rng: np.random.Generator) -> LabelledGraph:
-        """All true edges and a random share of the others, which then count for more.
+        """Return all true edges and a random share of the others, with larger weights.
 
-        The expected loss stays the same; a graph of at most `max_edges` stays whole.
+        The expected loss stays the same. A graph of at most `max_edges` is unchanged.
         """
         n_edges = len(self.label)
         if n_edges <= max_edges:
@@ -136,7 +137,7 @@ def build_graph(
     targets: Targets,
     edge_filter: nn.Module | None = None,
 ) -> LabelledGraph:
-    """The radius graph of an event, filtered if there is a filter, with labels."""
+    """Return the labelled radius graph of an event, filtered if there is a filter."""
     points = Cylindrical.of(
         torch.from_numpy(event.scaled(config.features)), config.features
     )
@@ -184,10 +185,10 @@ def edge_loss(
     true_weight: float,
     bfloat16: bool = False,
 ) -> Tensor:
-    """Weighted binary cross-entropy of a network over one graph.
+    """Return the weighted binary cross-entropy of a network over one graph.
 
-    True edges count `true_weight` times what the graph says. With `bfloat16` the
-    network runs in that precision, the loss does not.
+    True edges count `true_weight` times their weight in the graph. With `bfloat16` the
+    network runs in that precision; the loss does not.
     """
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         logits = network(
@@ -206,7 +207,7 @@ def graphs_ahead(
     batches: Iterator[list[TrainingEvent]],
     build: Callable[[TrainingEvent], LabelledGraph],
 ) -> Iterator[list[LabelledGraph]]:
-    """Graphs of each batch, the next one built while the last is being trained on.
+    """Yield the graphs of each batch, and build the next ones in the meantime.
 
     The neighbour search runs outside Python's lock, so one thread hides most of it.
     """

@@ -1,4 +1,4 @@
-"""Steps of an optimiser, and its state between them."""
+"""The training loop that all three networks share."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Optimisation:
         )
 
     def step(self, loss: Tensor) -> None:
-        """Go down the gradient of the loss."""
+        """Take one step along the gradient of the loss."""
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT_NORM)
@@ -57,7 +57,7 @@ class Optimisation:
         self._rates.step()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Moments and counts of each parameter, as ``0.exp_avg``; not copied."""
+        """Return moments and counts of each parameter, as ``0.exp_avg``; not copied."""
         state = self._optimiser.state_dict()["state"]
         return {
             f"{number}.{name}": tensor
@@ -67,19 +67,19 @@ class Optimisation:
 
     @property
     def learning_rate(self) -> float:
-        """That of the next step."""
+        """Learning rate of the next step."""
         rate: float = self._optimiser.param_groups[0]["lr"]
         return rate
 
-    def go_on(
+    def restore(
         self, n_steps: int, learning_rate: float, tensors: dict[str, Tensor]
     ) -> None:
-        """Be as after so many steps, with what `learning_rate` and `tensors` gave.
+        """Set the state after `n_steps`, with the saved `learning_rate` and `tensors`.
 
         Raises
         ------
         WeightsError
-            If the tensors are of other parameters.
+            If the tensors belong to other parameters.
         """
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
@@ -105,10 +105,10 @@ class Optimisation:
 
 
 class Progress(Protocol):
-    """Where a training loop reports to; a progress bar, a log, a learning curve."""
+    """Receiver of a training loop's progress, such as a progress bar or a log."""
 
     def __call__(self, stage: str, step: int, n_steps: int, loss: float) -> None:
-        """Called after every step; `loss` is that step's."""
+        """Take note of a step; `loss` is the loss of this step."""
 
 
 def train_stage(
@@ -132,23 +132,23 @@ def train_stage(
     network : nn.Module
         Changed in place.
     loss_of : callable
-        Loss of the next step: of the one after those in `saved`, if that is given.
+        Returns the loss of the next step, the one after those in `saved`.
     schedule : StageSchedule
     progress : Progress
     validation_loss : callable, optional
         Called without gradients after each twentieth part, for the learning curve.
     file : StageFile, optional
-        Where the state is kept, now and then.
+        File in which the state is saved at intervals.
     saved : StageState, optional
-        Where to go on; the result is that of a stage that was not interrupted, to the
-        last bit on the same machine with as many threads.
+        State to resume from. The result is that of an uninterrupted stage, to the last
+        bit on the same machine with as many threads.
 
     Raises
     ------
     FloatingPointError
-        If a loss is not finite: the weights are then of no use.
+        If a loss is not finite; the weights are then useless.
     WeightsError
-        If what was saved is of another network.
+        If the saved state belongs to another network.
     """
     optimisation = Optimisation(network, schedule)
     curve, recent, done = LearningCurve(stage), [], 0
@@ -207,6 +207,8 @@ def _restore(saved: StageState, network: nn.Module, optimisation: Optimisation) 
     try:
         network.load_state_dict(saved.network)
     except RuntimeError as error:
-        raise WeightsError(f"checkpoint: of another network: {error}") from error
-    optimisation.go_on(saved.step, saved.learning_rate, saved.optimiser)
+        raise WeightsError(
+            f"checkpoint: belongs to another network: {error}"
+        ) from error
+    optimisation.restore(saved.step, saved.learning_rate, saved.optimiser)
     torch.set_rng_state(saved.torch_rng)

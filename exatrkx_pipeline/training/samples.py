@@ -1,4 +1,4 @@
-"""Events by the sample that they are of, some of each kept for validation."""
+"""Samples of training events, and the batches that are drawn from them."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from exatrkx_pipeline.training.recipe import StageSchedule
 
 @dataclass(frozen=True, slots=True)
 class TrainingSample:
-    """Events of one kind: of one mean pileup, say."""
+    """Events of one kind, such as those of one mean pileup."""
 
     training: Sequence[TrainingEvent]
 
     validation: Sequence[TrainingEvent]
-    """Never trained on: for radius, cut and validation loss."""
+    """Events that are never trained on, for radius, cut and validation loss."""
 
 
 def events_of(
     samples: Mapping[str, TrainingSample], names: Sequence[str], what: str
 ) -> TrainingSample:
-    """The events of these samples together, in this order; of all if none is named.
+    """Join the events of these samples, in this order; no names means all samples.
 
     Parameters
     ----------
     samples : mapping of str to TrainingSample
     names : sequence of str
     what : str
-        Who takes them, for the message.
+        The key that names them, for the message.
 
     Raises
     ------
     PipelineConfigError
-        If there is no sample of a name.
+        If a name belongs to no sample.
     """
     require_known(samples, names, what)
     chosen = [samples[name] for name in names or samples]
@@ -54,7 +54,7 @@ def events_of(
 
 
 def require_known(samples: Collection[str], names: Sequence[str], what: str) -> None:
-    """Refuse the name of a sample that there is not; see `events_of`."""
+    """Raise `PipelineConfigError` if a name belongs to no sample."""
     unknown = [name for name in names if name not in samples]
     if unknown:
         raise PipelineConfigError(
@@ -70,10 +70,10 @@ def augmented_batches(
     *,
     first_step: int = 1,
 ) -> Iterator[list[TrainingEvent]]:
-    """Endless lists of `events_per_step` augmented events, in random order.
+    """Yield lists of `events_per_step` augmented events, in random order, without end.
 
-    Each event comes once in a round. What step `k` gets depends on the seed and `k`
-    alone, wherever the iteration begins.
+    Each event appears once in a round. The events of step `k` depend on the seed and
+    `k` alone, wherever the iteration begins.
     """
     n, per_step = len(events), schedule.events_per_step
 

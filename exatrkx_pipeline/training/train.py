@@ -1,4 +1,4 @@
-"""The networks that a training begins with: random, or of other weights."""
+"""Training of the whole chain: embedding, radius, filter, filter cut, GNN."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ PARTS = {"embedding": "embedding", "filter": "edge_filter", "gnn": "gnn"}
 
 
 def starting_pipeline(recipe: TrainingRecipe, start: Pipeline | None) -> Pipeline:
-    """Networks of the recipe's sizes, with the weights of `start` where it is to give.
+    """Return networks of the recipe's sizes, with the weights of `start` where wanted.
 
     Random weights depend on torch's seed alone: they are drawn for all stages, whether
-    needed or not.
+    they are needed or not.
 
     Raises
     ------
     PipelineConfigError
-        If the recipe wants of `start` what that does not have.
+        If `start` lacks what the recipe takes from it.
     """
     if start is not None and start.has_script:
         raise PipelineConfigError(
@@ -82,17 +82,17 @@ def _require_same(stage: str, wanted: PipelineConfig, given: PipelineConfig) -> 
 
 @dataclass(frozen=True, slots=True)
 class TrainedPipeline:
-    """A pipeline, at its operating point in use, with how it learned."""
+    """A trained pipeline at its operating point, and its learning curves."""
 
     pipeline: Pipeline
     curves: tuple[LearningCurve, ...]
-    """Of the stages that were trained, in their order."""
+    """Learning curves of the stages that were trained, in their order."""
 
 
 def train(
     events: Sequence[TrainingEvent], recipe: TrainingRecipe, progress: Progress
 ) -> TrainedPipeline:
-    """Train all three networks, one after the other, each on what the last one keeps.
+    """Train all three networks, one after the other, each on the output of the last.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def train(
     Raises
     ------
     ValueError
-        If there are no more events than are kept for validation.
+        If there are not more events than are kept for validation.
     FloatingPointError
         If a loss is not finite.
     """
@@ -138,19 +138,19 @@ def train_on(
     progress : Progress
         Called after every step.
     start : Pipeline, optional
-        Weights to begin with. They are copied. Stages that the recipe does not train
-        are left as they are there.
+        Weights to start from. They are copied. Stages that the recipe does not train
+        keep them.
     checkpoints : CheckpointFolder, optional
-        Where each stage is kept while it is trained. If there is something of this
-        training in it, it goes on from there; the result is that of a training that
-        was never interrupted, to the last bit on the same machine with as many threads.
+        Folder in which each stage is saved while it is trained. A training that was
+        interrupted is resumed from it; the result is that of a training that was never
+        interrupted, to the last bit on the same machine with as many threads.
 
     Raises
     ------
     PipelineConfigError
         If the recipe does not fit samples or weights.
     WeightsError
-        If a checkpoint is damaged, or of another network.
+        If a checkpoint is damaged, or belongs to another network.
     FloatingPointError
         If a loss is not finite.
     """
@@ -184,9 +184,9 @@ def train_on(
 def check_plan(
     recipe: TrainingRecipe, samples: Collection[str], start: Pipeline | None
 ) -> None:
-    """Refuse a recipe that does not fit these samples' names, or the weights.
+    """Raise an error if a recipe does not fit these samples' names or the weights.
 
-    Now, rather than when all events are read.
+    It is called before the events are read, which takes long.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def _at_operating_point(
     validation: Sequence[TrainingEvent],
     recipe: TrainingRecipe,
 ) -> Pipeline:
-    """With the radius or cut that the next stage needs; after the last, in use."""
+    """Set the radius or cut that the next stage needs; after the last, those in use."""
     if stage == "embedding":
         return with_radius_for(pipeline, validation, recipe.training_point)
     if stage == "filter":
