@@ -255,7 +255,7 @@ class TrainingRecipe:
         default_factory=lambda: OperatingPoint(neighbours=0.999, filter=0.9995)
     )
     """Cuts of the graphs in use. They are wider than in training: the trained GNN
-    rejects the additional false edges, and soft particles, whose edges the target does not
+    rejects the additional false edges. Soft particles, whose edges the target does not
     count, gain most."""
 
     def __post_init__(self) -> None:
