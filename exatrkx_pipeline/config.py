@@ -244,8 +244,8 @@ class RefinementConfig:
     scattering of 1 GeV over the tracker's radius is about as much."""
 
     longitudinal_mm: float = 3.0
-    """Largest distance along the field, projected across the track; strips resolve about
-    as much."""
+    """Largest distance along the field, projected across the track: about the
+    resolution of strips."""
 
     reach_mm: float = 250.0
     """Largest step, in radius, by which a candidate is extended: one layer's gap."""
