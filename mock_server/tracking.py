@@ -27,12 +27,12 @@ def tracking_models(
     ValueError
         If the weights cannot be used; the message says why.
     """
-    from exatrkx_pipeline.serving import catalogue, served_models  # noqa: PLC0415
+    from exatrkx_pipeline.serving import served_models, warm_up  # noqa: PLC0415
     from exatrkx_pipeline.weights import load_weights  # noqa: PLC0415
 
     pipeline = load_weights(weights)
     for served in served_models(pipeline):  # with no clock: this is no event's time
-        catalogue(served)
+        warm_up(served)
     return [
         Model(
             name=served.name,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exatrkx_pipeline.serving import ServedModel, catalogue
+from exatrkx_pipeline.serving import ServedModel, warm_up
 from exatrkx_pipeline.serving.catalogue import (
     STEPS,
     WHOLE,
@@ -23,7 +23,7 @@ def weights(small_pipeline, tmp_path_factory):
 def test_every_model_can_be_warmed_up(weights, name):
     parameters = parameters_of(name, load_weights(weights), weights.name)
 
-    catalogue(build(name, ModelSettings(parameters=parameters, folder=weights.parent)))
+    warm_up(build(name, ModelSettings(parameters=parameters, folder=weights.parent)))
 
 
 def test_the_model_is_called_once_with_tensors_as_it_declares_them():
@@ -38,7 +38,7 @@ def test_the_model_is_called_once_with_tensors_as_it_declares_them():
         ("EDGES", "INT64", (2, -1)),
         ("ROW_SPLITS", "INT64", (-1,)),
     )
-    catalogue(ServedModel("m", inputs, (), {}, function))
+    warm_up(ServedModel("m", inputs, (), {}, function))
 
     assert calls == [
         {

@@ -336,7 +336,7 @@ def test_two_samples_of_one_name_are_refused(refused, staged):
         "train", "--recipe", staged(samples=[sample] * 2), "-o", "w", status=2
     )
 
-    assert "two of the name 'x'" in line
+    assert "'x' is used twice" in line
 
 
 @pytest.mark.parametrize("name", bundled_recipes())
