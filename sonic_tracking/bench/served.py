@@ -15,7 +15,7 @@ import torch
 from prometheus_client.parser import text_string_to_metric_families
 
 from exatrkx_pipeline import StageClock, load_weights
-from exatrkx_pipeline.repository.ensemble import EXATRKX_ENSEMBLE
+from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
 from exatrkx_pipeline.serving.python_backend import STAGE_METRIC
 from sonic_client import (
     Client,
