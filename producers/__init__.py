@@ -32,9 +32,9 @@ from producers.model.errors import (
 from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
 from producers.model.features import FeatureScale, node_features
 from producers.model.schema import ColumnMapping
-from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
+from producers import EventSource, TrackEvents, TruthEvents, open_events
 from producers.tracking import TrackFindingProducer
-from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
+from producers import SpacePointWriter, TrackWriter, TruthWriter
 
 __all__ = [
     "ArrayFailedError",

@@ -12,7 +12,8 @@ from producers.evaluation.report import EvaluationReport
 from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
 from producers.model.iteration import iterating
-from producers.readers import TrackEvent, TrackEvents, TruthEvent, TruthEvents
+from producers.readers import TrackEvent, TruthEvent
+from producers import TrackEvents, TruthEvents
 
 __all__ = ["evaluate"]
 

@@ -14,7 +14,7 @@ from mock_server import MockServer
 from mock_server.tracking import tracking_models
 from producers import open_events
 from producers.model.features import node_features
-from producers.readers import TrackEvents
+from producers import TrackEvents
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.main import app

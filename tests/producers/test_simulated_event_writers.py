@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from producers.model.errors import OutputError, OutputExistsError
-from producers.writers import SpacePointWriter, TruthWriter
+from producers import SpacePointWriter, TruthWriter
 
 BIG_ID = 2**63 + 2**53 + 1  # neither int64 nor float64 can hold it
 PARTICLE_COLUMNS = {

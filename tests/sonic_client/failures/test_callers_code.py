@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sonic_client import Answer, Client, Request, WindowConfig
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 
 
 def fails_at(number, requests):

@@ -14,7 +14,7 @@ from sonic_client import (
     Timing,
     TriesExhaustedError,
 )
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 
 NO = ("ABORTED", "no")
 
