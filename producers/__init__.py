@@ -1,15 +1,26 @@
 """Events in, tracks out: readers, producers, the event loop, writers.
 
-Importing it loads numpy, uproot and awkward, nothing that computes or plots:
-`producers.evaluation` and `producers.simulation` are imported by name.
+Importing it loads numpy, uproot and awkward, nothing that computes or plots.
 
 Public submodules
 -----------------
-- `io`: files whatever their format: locations and URLs, outputs written whole.
+- `evaluation`: the quality of tracks against the truth, and plots of it.
 - `formats.registry`: the list of formats, and the choice of one for a file.
+- `io`: locations and URLs, checked outputs, and other needs of jobs with files.
+- `simulation`: simulated events.
 """
 
-from producers.event_loop import ChunkResult, EventLoop, LoopTimes, Sink, Step
+from producers.event_loop import (
+    ChunkPreparing,
+    ChunkProducing,
+    ChunkResult,
+    EventLoop,
+    LoopTimes,
+    Producer,
+    Sink,
+    Step,
+    TritonProducer,
+)
 from producers.formats.base import EventFile
 from producers.formats.jagged.events import SpacePointWriter
 from producers.formats.jagged.truth import TruthWriter
@@ -19,7 +30,6 @@ from producers.formats.tracks import TrackEvent, TrackEvents
 from producers.formats.truth import TruthEvents
 from producers.io.memory import TracksInMemory
 from producers.model.candidates import CandidateChunk, TrackCandidates
-from producers.model.columns import ColumnChunk, ColumnEvent
 from producers.model.errors import (
     ArrayFailedError,
     DataError,
@@ -34,14 +44,12 @@ from producers.model.errors import (
     UnequalEventsError,
     UnreadableFileError,
 )
-from producers.model.event import Event, EventChunk
+from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
 from producers.model.features import FeatureScale, node_features
 from producers.model.schema import ColumnMapping
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.truth import Particles, TruthEvent
-from producers.producer import ChunkPreparing, ChunkProducing, Producer
 from producers.tracking import TrackFindingProducer
-from producers.triton_producer import TritonProducer
 
 __all__ = [
     "ArrayFailedError",

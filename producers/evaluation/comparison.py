@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
-from producers import TrackEvent, TrackEvents, TruthEvent, TruthEvents
 from producers.evaluation.counting import count_event
 from producers.evaluation.counts import EvaluationCounts
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.report import EvaluationReport
+from producers.formats.tracks import TrackEvent, TrackEvents
+from producers.formats.truth import TruthEvents
 from producers.io.iteration import iterating
 from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
+from producers.model.truth import TruthEvent
 
 __all__ = ["evaluate"]
 

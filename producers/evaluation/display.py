@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producers import TrackEvent, TruthEvent
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.matching import match_candidates
+from producers.formats.tracks import TrackEvent
 from producers.io.iteration import iterating
 from producers.model.candidates import TrackCandidates
 from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import EventChunk
+from producers.model.truth import TruthEvent
 
 __all__ = ["EventDisplay", "first_display"]
 

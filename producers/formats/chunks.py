@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from producers.io.location import Location
 from producers.io.root import Lists
+from producers.model.chunk import part_ends
 from producers.model.errors import InvalidEventError
-from producers.model.event import EventChunk, part_ends
+from producers.model.event import EventChunk
 from producers.model.types import AnyArray
 
 __all__ = [

@@ -12,7 +12,7 @@ import tritonclient.grpc as triton_client
 
 from producers import TrackEvents, open_events
 from producers.model.features import node_features
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.jobs.evaluate import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
