@@ -15,7 +15,7 @@ from sonic_client import (
     TransientError,
 )
 from sonic_client.transport import transport_for
-from sonic_client.transport.grpc_channel import channel_options
+from sonic_client.transport.grpc import channel_options
 
 SERVERS_FLOOR_S = 300.0  # gRPC's default for GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL
 

@@ -1,19 +1,23 @@
-"""What a KServe server answers in JSON about its models."""
+"""A KServe server's answers about its models, as JSON values.
+
+gRPC's messages are converted to the same values, so both wires are read alike.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from sonic_client.transport.base import ServerCounters
-from sonic_client.transport.versions import latest_version
 from sonic_client.types import ModelMetadata, ModelState, TensorSpec
 
-__all__ = ["model_metadata", "model_states", "server_counters"]
+__all__ = ["Json", "model_metadata", "model_states", "server_counters"]
+
+Json: TypeAlias = Any  # what a foreign server may answer
 
 
-# Any, here and below: JSON.
-def model_states(index: Any) -> tuple[ModelState, ...]:
-    """Read a repository index; a key that is left out is empty."""
+def model_states(index: Json) -> tuple[ModelState, ...]:
+    """Read a repository index; a missing key is empty."""
     return tuple(
         ModelState(
             name=row["name"],
@@ -25,21 +29,26 @@ def model_states(index: Any) -> tuple[ModelState, ...]:
     )
 
 
-def model_metadata(metadata: Any, config: Any, asked_version: str) -> ModelMetadata:
+def model_metadata(metadata: Json, config: Json, asked_version: str) -> ModelMetadata:
     """Read a model's metadata and configuration."""
     optional = {
         tensor["name"] for tensor in config["input"] if tensor.get("optional", False)
     }
 
-    def specs(tensors: Any) -> tuple[TensorSpec, ...]:
+    def specs(tensors: Json) -> tuple[TensorSpec, ...]:
         return tuple(
-            TensorSpec(t["name"], t["datatype"], (*t["shape"],), t["name"] in optional)
-            for t in tensors
+            TensorSpec(
+                tensor["name"],
+                tensor["datatype"],
+                tuple(map(int, tensor["shape"])),
+                tensor["name"] in optional,
+            )
+            for tensor in tensors
         )
 
     return ModelMetadata(
         name=metadata["name"],
-        version=asked_version or latest_version(metadata.get("versions", [])),
+        version=asked_version or _latest(metadata.get("versions", [])),
         platform=metadata.get("platform", ""),
         inputs=specs(metadata["inputs"]),
         outputs=specs(metadata["outputs"]),
@@ -51,12 +60,18 @@ def model_metadata(metadata: Any, config: Any, asked_version: str) -> ModelMetad
     )
 
 
-def server_counters(statistics: Any) -> ServerCounters:
+def _latest(versions: Sequence[str]) -> str:
+    """Return the highest version; they are numbers without leading zeros."""
+    return max(versions, key=lambda version: (len(version), version), default="")
+
+
+def server_counters(statistics: Json) -> ServerCounters:
     """Read a model's statistics, summed over its versions."""
     versions = statistics["model_stats"]
 
     def total(part: str, key: str) -> int:
-        return sum(int(version["inference_stats"][part][key]) for version in versions)
+        counted = [version.get("inference_stats", {}) for version in versions]
+        return sum(int(stats.get(part, {}).get(key, 0)) for stats in counted)
 
     def seconds(part: str) -> float:
         return total(part, "ns") * 1e-9
