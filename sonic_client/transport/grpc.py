@@ -20,15 +20,14 @@ from sonic_client.errors import (
     Mismatch,
     TransientError,
 )
-from sonic_client.forks import ProcessGuard
-from sonic_client.summary import ServerCounters
-from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.base import InferCall, InferReply, ServerCounters
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.grpc_channel import ChannelPool
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
 from sonic_client.transport.grpc_replies import model_metadata, server_counters
 from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.message_size import check_message_size
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.transport.status import error_of_status
 from sonic_client.types import ModelMetadata, ModelState
 

@@ -13,13 +13,13 @@ from sonic_client.errors import (
     ServerError,
     ServerOverloadedError,
 )
-from sonic_client.forks import ProcessGuard
-from sonic_client.summary import ServerCounters
 from sonic_client.transport.base import (
     InferCall,
     InferReply,
     RegionTransport,
+    ServerCounters,
 )
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.transport.region_lease import RegionLease
 from sonic_client.transport.region_plan import RegionPlan, end_of, plan_regions
 from sonic_client.transport.regions import Direction, Region, RegionPool, grown_size

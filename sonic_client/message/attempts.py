@@ -1,4 +1,4 @@
-"""The way of one message to an answer: tried, tried again, elsewhere, or at home."""
+"""The attempts of one message: at a server, again, at another one, at the fallback."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
 from sonic_base.errors import SonicError
+from sonic_client.config import ClientConfig
 from sonic_client.errors import (
     DeadlineExceededError,
     FallbackDriftError,
@@ -16,39 +17,85 @@ from sonic_client.errors import (
     ServerOverloadedError,
     TransientError,
 )
-from sonic_client.fallback import find_drift
-from sonic_client.observer import TryEnded
+from sonic_client.fallback import Standby, find_drift
+from sonic_client.message.adaptive_timeout import AdaptiveTimeout
+from sonic_client.observer import Observers, TryEnded
 from sonic_client.retry import (
     Disposition,
+    RetryBudget,
     RetryChain,
     RetryStep,
     Situation,
+    Timing,
     disposition_of,
 )
-from sonic_client.router import Router
-from sonic_client.servers import Lease
+from sonic_client.servers import ServerPool, Slot
 from sonic_client.transport.base import InferCall, InferReply
 
-__all__ = ["Delivery", "Route"]
+__all__ = ["Attempts", "Backends", "Delivery"]
 
 logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
-# A try whose own timer rang may be back this much before the deadline.
+# A try that its own timer ended may return this much before the deadline.
 _TIMER_SLACK_S = 0.005
 
 _FIRST_STEP = RetryStep("any_server")
 
 
+class Backends:
+    """The servers and the fallback of a client, and the retry budget of all messages.
+
+    Parameters
+    ----------
+    config : ClientConfig
+    pool : ServerPool
+    standby : Standby or None
+        The fallback.
+    observer : Observers
+        Are told of every try.
+    timing : Timing
+    adaptive_timeout : AdaptiveTimeout or None
+        Says how long a try may take, unless the configuration does.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        pool: ServerPool,
+        standby: Standby | None,
+        *,
+        observer: Observers,
+        timing: Timing,
+        adaptive_timeout: AdaptiveTimeout | None = None,
+    ) -> None:
+        self.config, self.pool, self.standby = config, pool, standby
+        self.observer, self.timing = observer, timing
+        self.adaptive_timeout = adaptive_timeout
+        self.budget = RetryBudget(config.retry, timing.clock)
+        self.has_fallback = standby is not None and "fallback" in config.retry.chain
+        self._events_to_compare = config.fallback.compare_events if standby else 0
+
+    def is_to_compare(self, n_events: int) -> bool:
+        """Whether a new message of `n_events` events is also given to the fallback."""
+        is_early = self._events_to_compare > 0
+        self._events_to_compare -= n_events if is_early else 0
+        return is_early
+
+    def may_have_other(self, server: str) -> bool:
+        """Whether the fallback or another server may answer now or soon."""
+        return self.has_fallback or self.pool.may_have_other({server})
+
+
 class Delivery(NamedTuple, Generic[ResultT]):
-    """An answer, and what was made of it.
+    """A reply that was accepted.
 
     Attributes
     ----------
     reply : InferReply
     result : object
-        What the caller read in the reply.
+        What the caller's `read` made of the reply.
     server : str
         Name of the server that answered.
     is_fallback : bool
@@ -60,14 +107,14 @@ class Delivery(NamedTuple, Generic[ResultT]):
     is_fallback: bool = False
 
 
-class Route:
-    """The tries of one message.
+class Attempts:
+    """The attempts of one message.
 
     Parameters
     ----------
-    router : Router
+    backends : Backends
     message : int
-        Its number.
+        Number of the message.
 
     Attributes
     ----------
@@ -75,22 +122,22 @@ class Route:
     tries : int
         Calls so far, those to the fallback included.
     servers : list of str
-        Whom they went to, one a call.
+        The server of each call.
     """
 
-    def __init__(self, router: Router, message: int) -> None:
+    def __init__(self, backends: Backends, message: int) -> None:
         self.message = message
         self.tries = 0
         self.servers: list[str] = []
         self._ruled_out: set[str] = set()
-        self._router, self._pool = router, router.pool
-        self._clock = router.timing.clock
-        self._retry = router.config.retry
+        self._backends, self._pool = backends, backends.pool
+        self._clock = backends.timing.clock
+        self._retry = backends.config.retry
 
     @cached_property
     def _chain(self) -> RetryChain:
-        """What comes after a failed try; most messages do without."""
-        return RetryChain(self._retry, self._router.timing.jitter)
+        """Plans what follows a failed try; made when one fails."""
+        return RetryChain(self._retry, self._backends.timing.jitter)
 
     async def deliver(
         self,
@@ -98,19 +145,19 @@ class Route:
         read: Callable[[InferReply, str], ResultT],
         *,
         deadline: float,
-        events: int = 1,
+        n_events: int = 1,
     ) -> Delivery[ResultT]:
-        """Return the first answer that can be read.
+        """Return the first reply that can be read.
 
         Parameters
         ----------
         read : callable
-            Is given a reply and the server's name; raises `InvalidAnswerError`, if
-            it is not what the model declares.
+            Is given a reply and the server's name; raises `InvalidAnswerError` if the
+            reply is not what the model declares.
         deadline : float
-            On the clock; covers all tries and waits.
-        events : int
-            How many of the caller's requests are in the message.
+            Time on the clock that bounds all tries and waits.
+        n_events : int
+            The caller's requests in the message.
 
         Raises
         ------
@@ -127,19 +174,19 @@ class Route:
         -----
         Cancelling the caller cancels the try in flight and starts no other.
         """
-        self._router.budget.deposit()
+        self._backends.budget.deposit()
         given_s = deadline - self._clock()
-        # Decided here, where messages come in order: answers do not.
-        is_compared = self._router.take_comparison(events)
+        # Decided here, because messages come in order and answers do not.
+        is_compared = self._backends.is_to_compare(n_events)
         step = _FIRST_STEP
         while step.target != "fallback":
-            lease = await self._lease(step, deadline)
-            if lease is None:
+            slot = await self._slot(step, deadline)
+            if slot is None:
                 break
             try:
-                delivery = await self._try(lease, call, read, deadline=deadline)
+                delivery = await self._try_server(slot, call, read, deadline=deadline)
             except SonicError as error:
-                # What is kept of a failure must not keep this message's tensors.
+                # The traceback would keep this message's tensors in memory.
                 failure = error.with_traceback(None)
             else:
                 if is_compared:
@@ -147,23 +194,23 @@ class Route:
                 return delivery
             step = self._next_step(failure, deadline=deadline, given_s=given_s)
             if step.wait_s > 0.0:
-                await self._router.timing.sleep(step.wait_s)
+                await self._backends.timing.sleep(step.wait_s)
         return await self._fall_back(call, read, deadline=deadline)
 
-    async def _lease(self, step: RetryStep, deadline: float) -> Lease | None:
-        """Return a server, waiting for one to come back; None for the fallback."""
+    async def _slot(self, step: RetryStep, deadline: float) -> Slot | None:
+        """Return a slot, waiting for a server to come back; None for the fallback."""
         only = self.servers[-1] if step.target == "same_server" else ""
         ruled_out = self._ruled_out
         patient_until = self._clock() + self._retry.patience_s
         while True:
             now, failures = self._clock(), self._chain.failures
-            # A wait may have ended later than it was to: no try begins too late.
+            # A wait may have ended late: no try begins after the deadline.
             is_late = now + _TIMER_SLACK_S >= deadline
             if not (is_late and failures):
-                lease = self._pool.lease(self.servers, only=only, ruled_out=ruled_out)
-                if lease is not None:
-                    return lease
-            if self._router.has_fallback and not is_late:
+                slot = self._pool.slot(self.servers, only=only, ruled_out=ruled_out)
+                if slot is not None:
+                    return slot
+            if self._backends.has_fallback and not is_late:
                 return None
             if ruled_out and (
                 now >= patient_until or not self._pool.may_have_other(ruled_out)
@@ -174,42 +221,43 @@ class Route:
             if is_late:
                 no_server = self._pool.failure(failures)
                 raise DeadlineExceededError(
-                    deadline_s=self._router.config.deadline_s,
+                    deadline_s=self._backends.config.deadline_s,
                     failures=[*failures, no_server],
                 ) from no_server
             until = min(deadline, patient_until) if ruled_out else deadline
             await self._pool.wait_patiently(until=until)
 
-    async def _try(
+    async def _try_server(
         self,
-        lease: Lease,
+        slot: Slot,
         call: InferCall,
         read: Callable[[InferReply, str], ResultT],
         *,
         deadline: float,
     ) -> Delivery[ResultT]:
-        member, started = lease.member, self._clock()
-        timeout_s = self._timeout_s(member.name, deadline - started)
-        with lease:
+        server, started = slot.server, self._clock()
+        timeout_s = self._timeout_s(server.name, deadline - started)
+        with slot:
             try:
-                reply = await self._told(
-                    member.name, member.transport.infer, call, timeout_s
+                reply = await self._call(
+                    server.name, server.transport.infer, call, timeout_s
                 )
-                result = read(reply, member.name)
+                result = read(reply, server.name)
             except SonicError as error:
-                self._pool.judge(lease, error, self._clock() - started)
+                self._pool.judge(slot, error, self._clock() - started)
                 raise
-            self._pool.judge(lease, None, self._clock() - started)
-            self._pool.note_version(lease, reply.model_version)
-        return Delivery(reply, result, member.name)
+            self._pool.judge(slot, None, self._clock() - started)
+            self._pool.note_version(slot, reply.model_version)
+        return Delivery(reply, result, server.name)
 
     def _timeout_s(self, server: str, left_s: float) -> float:
+        """Return the seconds of a try, given those that are left of the deadline."""
         if self._retry.try_timeout_s is not None:
             return min(left_s, self._retry.try_timeout_s)
-        adaptive = self._router.adaptive_timeout
+        adaptive = self._backends.adaptive_timeout
         if adaptive is not None and (known_s := adaptive.seconds()) is not None:
             return min(left_s, known_s)
-        may_go_on = self._router.has_fallback or self._pool.may_have_other(
+        may_go_on = self._backends.has_fallback or self._pool.may_have_other(
             (*self.servers, server)
         )
         return left_s / 2 if may_go_on else left_s
@@ -217,7 +265,7 @@ class Route:
     def _next_step(
         self, error: SonicError, *, deadline: float, given_s: float
     ) -> RetryStep:
-        router, now = self._router, self._clock()
+        backends, now = self._backends, self._clock()
         failures = [*self._chain.failures, error]
         if isinstance(error, TransientError) and now + _TIMER_SLACK_S >= deadline:
             raise DeadlineExceededError(
@@ -229,16 +277,16 @@ class Route:
             same_server=self._pool.is_usable(self.servers[-1]),
             other_server=self._pool.has_other(self.servers),
             any_server=self._pool.may_have_other(self._ruled_out),
-            fallback=router.has_fallback,
+            fallback=backends.has_fallback,
         )
         step = self._chain.after(error, situation)
         if step.target == "fallback":
             return step
-        wait_s = max(step.wait_s, router.budget.take())
+        wait_s = max(step.wait_s, backends.budget.take())
         if now + wait_s < deadline:
             return RetryStep(step.target, wait_s)
-        router.budget.give_back()
-        if router.has_fallback:
+        backends.budget.give_back()
+        if backends.has_fallback:
             return RetryStep("fallback")
         raise DeadlineExceededError(deadline_s=given_s, failures=failures) from error
 
@@ -249,11 +297,12 @@ class Route:
         *,
         deadline: float,
     ) -> Delivery[ResultT]:
-        standby = self._router.standby
+        standby = self._backends.standby
         assert standby is not None  # no step leads here without one
-        why = self._pool.failure(self._chain.failures)
-        self._pool.announcements.tell(standby.name, "fallback", str(why))
-        reply = await self._told(
+        self._pool.reports.falls_back(
+            standby.name, self._pool.failure(self._chain.failures)
+        )
+        reply = await self._call(
             standby.name, standby.infer, call, deadline - self._clock()
         )
         return Delivery(reply, read(reply, standby.name), standby.name, True)
@@ -265,8 +314,8 @@ class Route:
         *,
         deadline: float,
     ) -> None:
-        """Compute the message with the fallback, too."""
-        standby, config = self._router.standby, self._router.config.fallback
+        """Let the fallback compute the message, too, and compare the outputs."""
+        standby, config = self._backends.standby, self._backends.config.fallback
         assert standby is not None  # there would be nothing to compare with
         try:
             reply = await standby.infer(call, timeout_s=deadline - self._clock())
@@ -283,14 +332,14 @@ class Route:
             raise drift
         logger.warning("request %s: %s", call.request_id, drift)
 
-    async def _told(
+    async def _call(
         self,
         server: str,
         infer: Callable[..., Awaitable[InferReply]],
         call: InferCall,
         timeout_s: float,
     ) -> InferReply:
-        """Try once, and tell the observer how it ended."""
+        """Call once, and tell the observer how it ended."""
         self.tries += 1
         self.servers.append(server)
         status, started = "OK", self._clock()
@@ -305,7 +354,7 @@ class Route:
             status = "LOCALLY_CANCELLED"
             raise
         finally:
-            self._router.observer.try_ended(
+            self._backends.observer.try_ended(
                 TryEnded(
                     server=server,
                     status=status,

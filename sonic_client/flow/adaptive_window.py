@@ -1,4 +1,4 @@
-"""How many messages the servers take at once, found by trying."""
+"""The number of messages that the servers take at once, found by trying."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _DECREASE = 0.5
 
 
 class AdaptiveWindow(Observer):
-    """A window that grows by one a round of answers, and halves on overload.
+    """A window that grows by one per round of answers, and halves on overload.
 
-    Additive increase, multiplicative decrease: many clients of one server end up
-    with equal shares of what it takes.
+    Additive increase, multiplicative decrease: the clients of a shared server end up
+    with equal shares of its capacity.
 
     Parameters
     ----------
     config : AdaptiveConfig
     max_requests : int
-        Where it begins, and what it never exceeds.
+        Its first and its largest size.
 
     Notes
     -----
-    One overload refuses many messages at once, and is one reason to go slower: those
+    One overload refuses many messages at once, and is one reason to go slower: messages
     that were sent before the last decrease cause no other one. From D.-M. Chiu and
     R. Jain, Computer Networks and ISDN Systems 17 (1989) 1; and RFC 5681.
     """
@@ -37,15 +37,15 @@ class AdaptiveWindow(Observer):
 
     @property
     def max_requests(self) -> int:
-        """Messages that may be in flight now."""
+        """The number of messages that may be in flight now."""
         return int(self._size)
 
     def message_sent(self, event: MessageSent) -> None:
-        """Note how far the sending is."""
+        """Keep the number of the latest message."""
         self._last_sent = max(self._last_sent, event.message)
 
     def try_ended(self, event: TryEnded) -> None:
-        """Grow, or shrink."""
+        """Grow after a success, shrink after an overload."""
         if event.is_overload or self._is_slow(event):
             self._shrink(event.message)
         elif event.status == "OK":

@@ -1,4 +1,4 @@
-"""A session in an event loop of its own, in a thread of its own."""
+"""A session in a thread and an event loop of its own, for blocking callers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from sonic_client.errors import ClientClosedError
-from sonic_client.forks import ProcessGuard
-from sonic_client.session import Session
+from sonic_client.flow.session import Session
+from sonic_client.transport.process_guard import ProcessGuard
 
 __all__ = ["LoopThread"]
 
@@ -45,8 +45,8 @@ class LoopThread:
         self._started = Future()
         self._ready: Future[Session] = Future()
         self._ended: Future[None] = Future()
-        # Makes "is it open" and the hand-over to the loop one step, so that what
-        # was handed over runs before the loop stops. Reentrant, because the garbage
+        # Makes the check "is it open" and the call to the loop one step, so that
+        # everything called runs before the loop stops. Reentrant, because the garbage
         # collector may finalise a generator of `Client.map` while it is held.
         self._gate = threading.RLock()
         self._is_open = False
@@ -68,7 +68,7 @@ class LoopThread:
         try:
             self.session = self._ready.result()
         except BaseException:
-            # Ctrl-C while it opens. After an error of its own the loop is closed.
+            # Ctrl-C while it opens; after an error of its own the loop is closed.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(main_task.cancel)
             self._thread.join(_JOIN_TIMEOUT_S)
@@ -97,7 +97,7 @@ class LoopThread:
             self._refuse_if_closed()
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    # Any: what a coroutine sends and yields is the event loop's business.
+    # Any: what a coroutine sends and yields concerns the event loop alone.
     def run(
         self,
         function: Callable[[], Coroutine[Any, Any, ResultT]],

@@ -1,4 +1,4 @@
-"""An answer, compared with what was asked, and taken apart by event."""
+"""An answer is compared with the model and the request, and split by event."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from sonic_client.types import ModelMetadata, Tensors, TensorSpec
 __all__ = ["AnswerChecker", "EventOutputs"]
 
 EventOutputs: TypeAlias = Tensors | InvalidAnswerError
-"""What one event gets of an answer: its outputs, or why they are not accepted."""
+"""One event's part of an answer: its outputs, or why they are not accepted."""
 
 logger = logging.getLogger(__name__)
 
 
 class AnswerChecker:
-    """Takes the answers to messages apart, if they are what the model declares.
+    """Splits the answers to messages by event, if they are what the model declares.
 
     Parameters
     ----------
     metadata : ModelMetadata
-        Of the model; answers are compared with it.
     layout : BatchingLayout
     config : AnswersConfig
     observer : Observer
-        Is told of values that are no numbers.
+        Is told of NaN and infinite values.
     """
 
     def __init__(
@@ -47,24 +46,24 @@ class AnswerChecker:
     ) -> None:
         self._metadata, self._layout, self._config = metadata, layout, config
         self._observer = observer
-        self._looks_at = (
+        self._checked_outputs = (
             frozenset()
             if config.nonfinite == "off"
             else frozenset(s.name for s in metadata.outputs if _is_floating(s))
         )
         self._warned: set[str] = set()
 
-    def take_apart(
+    def split(
         self, outputs: Tensors, batch: Sequence[CheckedRequest], *, server: str
     ) -> list[EventOutputs]:
-        """Return what each event gets, in order.
+        """Return each event's part, in order.
 
         Raises
         ------
         InvalidAnswerError
             If tensors are missing, or have other types, shapes or rows than the
-            inputs ask for: then no event can be given its part. Likewise if its only
-            event is not accepted.
+            inputs ask for, because then no event has a part. Also if the only event
+            is not accepted.
         """
         specs = self._metadata.outputs
         mismatches = find_output_mismatches(outputs, specs)
@@ -72,16 +71,18 @@ class AnswerChecker:
             outputs = {spec.name: outputs[spec.name] for spec in specs}
             mismatches = self._layout.find_row_mismatches(outputs, batch)
         if mismatches:
-            raise self._refused(mismatches, server)
+            raise InvalidAnswerError(
+                model=self._metadata.name, server=server, mismatches=mismatches
+            )
         parts: Sequence[Tensors] = self._layout.split(outputs, batch)
         if self._config.writable:
             parts = [_copies(part) for part in parts]
-        for name in self._looks_at:
+        for name in self._checked_outputs:
             if not np.isfinite(outputs[name]).all():
                 break
         else:
             return list(parts)
-        # Looked at again by event: what fills up a padded message does not count.
+        # Checked again by event, because padding does not count.
         checked = [self._without_nonfinite(part, server) for part in parts]
         if len(checked) == 1 and isinstance(checked[0], InvalidAnswerError):
             raise checked[0]
@@ -90,7 +91,7 @@ class AnswerChecker:
     def empty_outputs(self, item: CheckedRequest) -> Tensors | None:
         """Return the outputs of an event without rows; None if only a server can.
 
-        Outputs with the rows of the inputs have none then, whatever the model is.
+        Outputs with as many rows as the inputs have none, whatever the model is.
         """
         if item.n_rows or self._config.send_empty:
             return None
@@ -98,7 +99,7 @@ class AnswerChecker:
 
     def _without_nonfinite(self, part: Tensors, server: str) -> EventOutputs:
         mismatches = []
-        for name in sorted(self._looks_at):
+        for name in sorted(self._checked_outputs):
             array = part[name]
             n_values = array.size - int(np.count_nonzero(np.isfinite(array)))
             if not n_values:
@@ -123,20 +124,14 @@ class AnswerChecker:
         new = {mismatch.tensor for mismatch in error.mismatches} - self._warned
         if new:
             self._warned |= new
-            logger.warning("%s; further ones are counted only", error)
-
-    def _refused(
-        self, mismatches: Sequence[Mismatch], server: str
-    ) -> InvalidAnswerError:
-        return InvalidAnswerError(
-            model=self._metadata.name, server=server, mismatches=mismatches
-        )
+            logger.warning("%s; further ones are only counted", error)
 
 
 def _is_floating(spec: TensorSpec) -> bool:
     return spec.datatype in ("FP16", "FP32", "FP64", "BF16")
 
 
+# Any: a tensor may hold any element type.
 def _copies(outputs: Tensors) -> dict[str, NDArray[Any]]:
     return {
         name: array.astype(array.dtype.newbyteorder("="), copy=True)

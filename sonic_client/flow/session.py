@@ -1,4 +1,4 @@
-"""An open connection to one model: described, counted, and closed in order."""
+"""An open client: connected, described, counted, and closed in order."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from sonic_base.errors import SonicError
-from sonic_client.adaptive import AdaptiveTimeout, AdaptiveWindow
-from sonic_client.answering import Answering
-from sonic_client.answers import AnswerChecker
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
     MessageLimits,
     layout_of,
 )
-from sonic_client.cache import AnswerCache
 from sonic_client.casting import cast_inputs
 from sonic_client.config import ClientConfig, ServerConfig
-from sonic_client.dispatch import Dispatcher
 from sonic_client.fallback import FallbackLike, Standby, fallback_server
-from sonic_client.flights import Flights
-from sonic_client.joining import Joiner
+from sonic_client.flow.adaptive_window import AdaptiveWindow
+from sonic_client.flow.coalescing import Coalescer
+from sonic_client.flow.in_flight import InFlight
+from sonic_client.flow.window import Finished
+from sonic_client.message import (
+    AdaptiveTimeout,
+    AnswerCache,
+    AnswerChecker,
+    Backends,
+    Dispatcher,
+)
 from sonic_client.observer import Observer, Observers
 from sonic_client.retry import Timing
-from sonic_client.router import Router
 from sonic_client.servers import ServerPool
 from sonic_client.statistics import StatisticsRecorder
 from sonic_client.summary import JobSummary, ServerInterval
 from sonic_client.transport import Transport, transport_for
 from sonic_client.types import ModelMetadata, Outcome, Request
-from sonic_client.window import Landing
 
 __all__ = ["Session", "open_session"]
 
@@ -42,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """What the clients, asynchronous and blocking, share while they are open.
+    """The state of an open client, asynchronous or blocking.
 
     Attributes
     ----------
@@ -50,7 +52,6 @@ class Session:
     metadata : ModelMetadata
     layout : BatchingLayout
     limits : MessageLimits
-    answering : Answering
     recorder : StatisticsRecorder
     timing : Timing
     adaptive_window : AdaptiveWindow or None
@@ -58,44 +59,39 @@ class Session:
 
     def __init__(
         self,
-        config: ClientConfig,
         metadata: ModelMetadata,
-        router: Router,
+        backends: Backends,
         recorder: StatisticsRecorder,
         tasks: asyncio.TaskGroup,
         *,
         adaptive_window: AdaptiveWindow | None,
     ) -> None:
-        self.config, self.metadata = config, metadata
+        self.config = config = backends.config
+        self.metadata = metadata
         self.layout: BatchingLayout = layout_of(config, metadata)
         self.limits = MessageLimits(self.layout)
-        self.recorder, self.timing = recorder, router.timing
+        self.recorder, self.timing = recorder, backends.timing
         self.adaptive_window = adaptive_window
-        observer = router.observer
-        checker = AnswerChecker(
-            metadata, self.layout, config.answers, observer=observer
-        )
-        dispatcher = Dispatcher(
-            config,
+        self._dispatcher = Dispatcher(
+            backends,
+            metadata,
             self.layout,
             self.limits,
-            checker,
-            router=router,
-            observer=observer,
-            timing=router.timing,
-        )
-        cache = AnswerCache(config.cache, metadata) if config.cache.is_on else None
-        self.answering = Answering(
-            dispatcher, checker, cache, metadata=metadata, observer=observer
+            checker=AnswerChecker(
+                metadata, self.layout, config.answers, observer=backends.observer
+            ),
+            cache=AnswerCache(config.cache, metadata) if config.cache.is_on else None,
         )
         self._specs = {spec.name: spec for spec in metadata.inputs}
-        self._pool = router.pool
+        self._pool = backends.pool
         self._tasks = tasks
-        self._open_flights: set[Flights] = set()
-        self._joiner = Joiner(
-            self.limits, max_delay_s=config.batching.max_delay_s, timing=self.timing
+        self._open: set[InFlight] = set()
+        self._coalescer = Coalescer(
+            self.limits,
+            self.open_in_flight,
+            max_delay_s=config.batching.max_delay_s,
+            timing=self.timing,
         )
-        self._joiner.flights = self.open_flights(self._joiner.landed)
         self._servers: dict[str, ServerInterval] = {}
         self._started_at_s = time.time()
         self._ended_at_s: float | None = None
@@ -110,36 +106,36 @@ class Session:
         return self.layout.check(cast_inputs(request, self._specs, self.config.cast))
 
     async def infer(self, item: CheckedRequest) -> Outcome:
-        """Return the outcome of one request, which others may travel with."""
+        """Return the outcome of one request, which may share a message with others."""
         if self.layout.max_events > 1 and item.error is None:
-            return await self._joiner.infer(item)
-        (outcome,) = await self.answering.send([item])
+            return await self._coalescer.infer(item)
+        (outcome,) = await self._dispatcher.send([item])
         return outcome
 
-    def open_flights(self, landed: Callable[[Landing], None]) -> Flights:
-        """Return the flights of a new `map`; `close_flights` must follow."""
-        flights = Flights(self.answering, self._tasks, landed)
-        self._open_flights.add(flights)
-        return flights
+    def open_in_flight(self, finished: Callable[[Finished], None]) -> InFlight:
+        """Return what sends the messages of a new `map`; close it in the end."""
+        in_flight = InFlight(self._dispatcher, self._tasks, finished)
+        self._open.add(in_flight)
+        return in_flight
 
-    async def close_flights(self, flights: Flights) -> None:
-        """Cancel what is left of a `map`."""
-        await flights.cancel()
-        self._open_flights.discard(flights)
+    async def close_in_flight(self, in_flight: InFlight) -> None:
+        """Cancel the messages of a `map` that are still in flight."""
+        await in_flight.cancel_all()
+        self._open.discard(in_flight)
 
-    async def count_last(self) -> None:
+    async def update_counters(self) -> None:
         """Ask the servers for their counters, unless the session was closed."""
         if not self.has_ended:
             self._servers.update(await self._pool.intervals())
 
     async def end(self) -> None:
         """Cancel everything in flight and stop the clock of the summary."""
-        for flights in tuple(self._open_flights):
-            await self.close_flights(flights)
+        for in_flight in tuple(self._open):
+            await self.close_in_flight(in_flight)
         self._ended_at_s = time.time()
 
     def summary(self) -> JobSummary:
-        """Return the summary up to now, with the server's counters as last read."""
+        """Return the summary up to now, with the servers' counters as last read."""
         ended_at_s = self._ended_at_s
         return JobSummary(
             models=(self.metadata.name,),
@@ -172,18 +168,24 @@ async def open_session(
         The model does not fit the layout, or there is no such fallback.
     """
     recorder = StatisticsRecorder()
-    adaptive_window, adaptive_timeout = _adaptive(config)
+    adaptive_timeout = adaptive_window = None
+    if config.adaptive.timeout:
+        adaptive_timeout = AdaptiveTimeout(config.adaptive)
+    if config.adaptive.window:
+        adaptive_window = AdaptiveWindow(
+            config.adaptive, max_requests=config.window.max_requests
+        )
     adaptive = [each for each in (adaptive_window, adaptive_timeout) if each]
     observer = Observers((recorder, *adaptive, *observers))
     standby = _standby(config, connect, fallback)
     tasks = asyncio.TaskGroup()
     pool = ServerPool(config, connect, observer=observer, tasks=tasks, timing=timing)
-    # Entered by hand: `async with` would wrap the caller's own exceptions in a
-    # group. All tasks are cancelled before it is left, so that does not wait.
+    # Entered by hand, because `async with` would wrap the caller's own exceptions in a
+    # group. All tasks are cancelled before it is left, so leaving does not wait.
     await tasks.__aenter__()
     try:
         metadata = await _describe(config, pool, standby)
-        router = Router(
+        backends = Backends(
             config,
             pool,
             standby,
@@ -192,7 +194,7 @@ async def open_session(
             adaptive_timeout=adaptive_timeout,
         )
         session = Session(
-            config, metadata, router, recorder, tasks, adaptive_window=adaptive_window
+            metadata, backends, recorder, tasks, adaptive_window=adaptive_window
         )
         try:
             yield session
@@ -203,18 +205,6 @@ async def open_session(
         await tasks.__aexit__(None, None, None)
         if standby is not None:
             await standby.close()
-
-
-def _adaptive(
-    config: ClientConfig,
-) -> tuple[AdaptiveWindow | None, AdaptiveTimeout | None]:
-    adaptive = config.adaptive
-    return (
-        AdaptiveWindow(adaptive, max_requests=config.window.max_requests)
-        if adaptive.window
-        else None,
-        AdaptiveTimeout(adaptive) if adaptive.timeout else None,
-    )
 
 
 def _standby(
@@ -233,19 +223,19 @@ def _standby(
 async def _describe(
     config: ClientConfig, pool: ServerPool, standby: Standby | None
 ) -> ModelMetadata:
-    """Return what the first server says of the model, or else the fallback."""
+    """Return the model as the first server describes it, or else the fallback."""
     try:
         metadata = await pool.open()
     except SonicError as error:
         if standby is None or not standby.describes_itself:
             raise
-        pool.announcements.tell(standby.name, "fallback", str(error))
+        pool.reports.falls_back(standby.name, error)
         metadata = await standby.describe(
             config.model_name,
             config.model_version,
             timeout_s=config.startup_timeout_s,
         )
-        pool.adopt(metadata, standby.name)
+        pool.open_with(metadata, standby.name)
     else:
         logger.info("opened model %s version %s", metadata.name, metadata.version)
     return metadata

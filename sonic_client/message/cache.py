@@ -1,4 +1,4 @@
-"""Answers kept for requests that come again, found by a hash of their inputs."""
+"""Answers that are kept, so that the same request need not be sent again."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ logger = logging.getLogger(__name__)
 class AnswerCache:
     """Outputs by a hash of the model, its version, and the inputs.
 
-    In memory, the ones not asked for the longest go first; in a folder, if there
-    is one, they stay. Arrays are copied, so that a kept answer does not keep the
-    whole message that it came in.
+    The memory drops the answers that were not asked for longest; the folder, if there
+    is one, keeps all. Arrays are copied, so that a kept answer does not keep its whole
+    message in memory.
 
     Parameters
     ----------
     config : CacheConfig
     metadata : ModelMetadata
-        Of the model; another version, or other parameters, is another model.
+        Another version, or other parameters, makes another model.
 
     Notes
     -----
-    Belongs to one event loop. Files are numpy's ``.npz`` and are read without
-    pickle; tensors that it cannot hold so (``BYTES``, ``BF16``) are kept in memory
-    only.
+    Belongs to one event loop. Files are numpy's ``.npz``, read without pickle; tensors
+    that need pickle (``BYTES``, ``BF16``) are kept in memory only.
     """
 
     def __init__(self, config: CacheConfig, metadata: ModelMetadata) -> None:
@@ -50,7 +49,7 @@ class AnswerCache:
         self._n_bytes = 0
 
     def key_of(self, item: CheckedRequest) -> str:
-        """Return the hash of a request: of names, types, shapes and values."""
+        """Return the hash of a request's names, types, shapes and values."""
         digest = blake2b(self._model, digest_size=32)
         for name, array in sorted(item.request.inputs.items()):
             digest.update(repr((name, array.dtype.str, array.shape)).encode())
@@ -62,7 +61,7 @@ class AnswerCache:
         return digest.hexdigest()
 
     async def find(self, key: str) -> Tensors | None:
-        """Return the outputs of an earlier request, if they are known."""
+        """Return the outputs of an earlier request; None if they are not kept."""
         if (outputs := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return outputs
@@ -92,19 +91,19 @@ class AnswerCache:
 
     @staticmethod
     def _path(folder: Path, key: str) -> Path:
-        # In 256 folders: file systems dislike a million files in one.
+        # In 256 folders, because file systems are slow with a million files in one.
         return folder / key[:2] / f"{key}.npz"
 
 
 def _read(path: Path) -> Tensors | None:
     try:
-        # Opened here, because numpy leaves it open when it is no archive.
+        # Opened here because numpy leaves a file open that is no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return _read_only_copies({name: content[name] for name in content.files})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        logger.warning("%s is no readable answer, and is not used: %s", path, error)
+        logger.warning("%s: ignored, not a readable answer: %s", path, error)
         return None
 
 
@@ -122,7 +121,7 @@ def _write(path: Path, outputs: Tensors) -> None:
             file.write(buffer.getbuffer())
         Path(file.name).replace(path)
     except OSError as error:
-        logger.warning("an answer is not kept at %s: %s", path, error)
+        logger.warning("%s: cannot keep an answer: %s", path, error)
 
 
 # Any: a tensor may hold any element type.

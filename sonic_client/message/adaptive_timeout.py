@@ -1,4 +1,4 @@
-"""How long a try may take, from how long the calls before it took."""
+"""How long a try may take, given the durations of earlier calls."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sonic_client.observer import Observer, TryEnded
 
 __all__ = ["AdaptiveTimeout"]
 
-# So many that a 99th percentile means something, so few that it follows the servers.
+# Enough calls for a 99th percentile, and few enough to follow the servers.
 _REMEMBERED = 1000
 _NEEDED = 100
 _CALLS_BETWEEN_UPDATES = 20
 
 
 class AdaptiveTimeout(Observer):
-    """A multiple of the 99th percentile of recent calls, within bounds.
+    """A multiple of the 99th percentile of recent calls' durations, within bounds.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class AdaptiveTimeout(Observer):
 
     Notes
     -----
-    A try that is given up says only that it would have taken longer, so each doubles
-    the time, until a call succeeds again (as in P. Karn and C. Partridge, SIGCOMM
-    1987): servers that all became slower are not given up for ever.
+    A try that was given up says only that it would have taken longer. So each doubles
+    the time until a call succeeds (P. Karn and C. Partridge, SIGCOMM 1987), and servers
+    that all became slower are not given up for ever.
     """
 
     def __init__(self, config: AdaptiveConfig) -> None:
@@ -38,7 +38,7 @@ class AdaptiveTimeout(Observer):
         self._n_since_update = 0
 
     def seconds(self) -> float | None:
-        """Return how long a try may take; None before enough calls were seen."""
+        """Return how long a try may take; None before there were enough calls."""
         if math.isinf(self._p99_s):
             return None
         wanted_s = self._config.timeout_factor * self._p99_s
