@@ -12,10 +12,10 @@ from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
 from sonic_client.fallback import FallbackLike
 from sonic_client.flow import LoopThread, map_in_thread, open_session
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
+from sonic_client.report.statistics import ClientStatistics
+from sonic_client.report.summary import JobSummary
 from sonic_client.retry import Timing
-from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import JobSummary
 from sonic_client.transport import TransportLike, connector_of
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
 

@@ -6,7 +6,7 @@ import math
 from collections import deque
 
 from sonic_client.config import AdaptiveConfig
-from sonic_client.observer import Observer, TryEnded
+from sonic_client.report.observer import Observer, TryEnded
 
 __all__ = ["AdaptiveTimeout"]
 

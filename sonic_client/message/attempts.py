@@ -19,7 +19,7 @@ from sonic_client.errors import (
 )
 from sonic_client.fallback import Standby, find_drift
 from sonic_client.message.adaptive_timeout import AdaptiveTimeout
-from sonic_client.observer import Observers, TryEnded
+from sonic_client.report.observer import Observers, TryEnded
 from sonic_client.retry import (
     Disposition,
     RetryBudget,

@@ -28,7 +28,7 @@ from sonic_client.errors import (
 from sonic_client.message.answers import AnswerChecker, EventOutputs
 from sonic_client.message.attempts import Attempts, Backends, Delivery
 from sonic_client.message.cache import AnswerCache
-from sonic_client.observer import (
+from sonic_client.report.observer import (
     EventsFinished,
     MessageAnswered,
     MessageEnded,

@@ -10,7 +10,7 @@ from typing import Any
 from sonic_base.errors import SonicError
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ServerError, ServerOverloadedError
-from sonic_client.observer import Observer, ServerChanged, ServerState
+from sonic_client.report.observer import Observer, ServerChanged, ServerState
 from sonic_client.retry.pacing import Timing
 from sonic_client.servers.checks import (
     ask_for_model,

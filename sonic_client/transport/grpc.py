@@ -12,7 +12,6 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig
 from sonic_client.errors import (
     ClientClosedError,
@@ -20,7 +19,12 @@ from sonic_client.errors import (
     Mismatch,
     TransientError,
 )
-from sonic_client.transport.base import InferCall, InferReply, ServerCounters
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
+)
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.grpc_channel import ChannelPool
 from sonic_client.transport.grpc_messages import decode_reply, encode_call

@@ -7,13 +7,13 @@ import logging
 import time
 from urllib.parse import urlsplit
 
-from sonic_client.compression_report import CompressionReport
 from sonic_client.errors import (
     RejectedRequestError,
     ServerError,
     ServerOverloadedError,
 )
 from sonic_client.transport.base import (
+    CompressionReport,
     InferCall,
     InferReply,
     RegionTransport,

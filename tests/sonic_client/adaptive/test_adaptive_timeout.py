@@ -7,7 +7,7 @@ import pytest
 from sonic_client import AsyncClient
 from sonic_client.config import AdaptiveConfig
 from sonic_client.message.adaptive_timeout import AdaptiveTimeout
-from sonic_client.observer import TryEnded
+from sonic_client.report.observer import TryEnded
 from sonic_client.transport.fake import FakeTransport
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from sonic_client import AsyncClient, Client, ServerUnreachableError
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 from sonic_client.transport.fake import FakeTransport
 
 LOST = ServerUnreachableError(server="s", status="UNAVAILABLE", details="lost")
@@ -102,7 +102,7 @@ async def test_an_observer_that_raises_is_logged_once_and_dismissed(
     record = Record()
     transport = FakeTransport(metadata, failing_first(0))
 
-    with caplog.at_level(logging.WARNING, "sonic_client.observer"):
+    with caplog.at_level(logging.WARNING, "sonic_client.report.observer"):
         outcomes = await outcomes_of(
             config, transport, map(make_request, range(3)), [Bad(), record]
         )

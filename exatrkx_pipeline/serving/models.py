@@ -1,17 +1,19 @@
-"""The six steps of the paper's ensemble, as models under the paper's tensor names.
+"""The served models: the whole pipeline in one model, and its six steps.
 
-``exatrkx-service:ensemble_backend/model_repos/models/*/config.pbtxt``. One input is
+The steps have the tensor names of the paper's ensemble
+(``exatrkx-service:ensemble_backend/model_repos/models/*/config.pbtxt``). One input is
 added: `wcc` takes FEATURES too. The original counts the space points by the largest
 index in its edges, so it gives no label to points after the last edge.
 
-Between steps an event's points are in the order of the input, and edges join a higher
-index to a lower one, as the paper's `frnn` has it. Each step sorts them as the whole
-pipeline does before it computes, so that the labels are the same to the last point.
+Between the steps an event's points are in the order of the input, and edges join a
+higher index to a lower one, as in the paper's `frnn`. Each step sorts the points as the
+whole pipeline does before it computes, so the labels are the same to the last point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,17 +33,108 @@ from exatrkx_pipeline.inputs import Cylindrical
 from exatrkx_pipeline.network_stages import apply_filter
 from exatrkx_pipeline.ordering import in_input_order, outward_order
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.serving.parameters import limit
-from exatrkx_pipeline.serving.served_model import ServedModel, Tensors
+from exatrkx_pipeline.serving.parameters import limit, model_parameters
 from exatrkx_pipeline.stages import StageClock
 from exatrkx_pipeline.tracks.track_candidates import track_candidates
+
+Tensors = Mapping[str, NDArray[Any]]
+TensorSpec = tuple[str, str, tuple[int, ...]]
+"""Name, KServe datatype, shape with -1 for a free dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A function of named tensors, and how a server declares it.
+
+    ``max_batch_size`` is always 0: the first dimension is space points or edges.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parameters: dict[str, str]
+    """Feature names and scales, cuts, weights id: a client reads them."""
+    function: Callable[[Tensors], dict[str, NDArray[Any]]]
+    """Raises `ValueError` if the tensors are not what the model can work on."""
+
+
+FEATURES: TensorSpec = ("FEATURES", "FP32", (-1, 3))
+ROW_SPLITS: TensorSpec = ("ROW_SPLITS", "INT64", (-1,))
+LABELS: TensorSpec = ("LABELS", "INT64", (-1,))
+
+
+def served_models(
+    pipeline: Pipeline, clock: StageClock | None = None
+) -> tuple[ServedModel, ...]:
+    """Return the pipeline as ``exatrkx`` (one event) and ``exatrkx_batch`` (several).
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        May be called from several threads at once.
+    clock : StageClock, optional
+        Receives the time of each stage, summed over all requests.
+    """
+    parameters = model_parameters(pipeline)
+
+    def find_tracks(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        return {"LABELS": pipeline.labels(inputs["FEATURES"], clock)}
+
+    def find_tracks_in_batch(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        features = inputs["FEATURES"]
+        events = split_rows(features, inputs["ROW_SPLITS"])
+        labels = pipeline.labels_of(events, clock)
+        empty = np.empty(0, dtype=np.int64)
+        return {"LABELS": np.concatenate(labels) if labels else empty}
+
+    return (
+        ServedModel("exatrkx", (FEATURES,), (LABELS,), parameters, find_tracks),
+        ServedModel(
+            "exatrkx_batch",
+            (FEATURES, ROW_SPLITS),
+            (LABELS,),
+            parameters,
+            find_tracks_in_batch,
+        ),
+    )
+
+
+def split_rows(
+    features: NDArray[np.float32], row_splits: NDArray[np.int64]
+) -> list[NDArray[np.float32]]:
+    """Split a joined tensor into its events, as views.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_space_points, 3), float32
+        Events one after the other.
+    row_splits : ndarray, shape (n_events + 1,), int64
+        Offsets: event `i` is ``features[row_splits[i]:row_splits[i + 1]]``.
+
+    Raises
+    ------
+    ValueError
+        If the offsets do not start at 0, descend, or do not end at the last row.
+    """
+    if (
+        not len(row_splits)
+        or row_splits[0] != 0
+        or row_splits[-1] != len(features)
+        or (np.diff(row_splits) < 0).any()
+    ):
+        raise ValueError(
+            f"ROW_SPLITS must ascend from 0 to the {len(features)} rows of FEATURES, "
+            f"got {np.array2string(row_splits, threshold=6)}"
+        )
+    return np.split(features, row_splits[1:-1])
+
 
 Edges = NDArray[np.int64]
 EDGES = ("INT64", (2, -1))
 
 
 def embed(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
-    """Space points into the embedding space."""
+    """Return the step that maps space points into the embedding space."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         order, points = pipeline.ordered(inputs["INPUT__0"])
@@ -62,7 +155,7 @@ def embed(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
 def frnn(
     r_val: float, dim: int, device: str, parameters: Mapping[str, str]
 ) -> ServedModel:
-    """Fixed-radius neighbours: all pairs within `r_val`, one edge per pair."""
+    """Return the neighbour search: all pairs within `r_val`, one edge per pair."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         embedded = torch.from_numpy(inputs["INPUT0"]).to(device)
@@ -84,7 +177,7 @@ def frnn(
 
 
 def edge_filter(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
-    """Logits of the edge filter, in the order of the edges given."""
+    """Return the edge filter: a logit per edge, in the order of the edges given."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         logits = _edge_logits(pipeline, pipeline.filter_logits, inputs)
@@ -100,7 +193,7 @@ def edge_filter(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedMode
 
 
 def applyfilter(filter_cut: float, parameters: Mapping[str, str]) -> ServedModel:
-    """The edges whose score is strictly above the cut, in their order."""
+    """Return the step that keeps the edges whose score is strictly above the cut."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         edges, logits = inputs["EDGE_LIST"], inputs["FILTER_SCORES"]
@@ -132,7 +225,7 @@ def applyfilter(filter_cut: float, parameters: Mapping[str, str]) -> ServedModel
 
 
 def gnn(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
-    """Logits of the GNN, in the order of the edges given."""
+    """Return the GNN: a logit per edge, in the order of the edges given."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         return {"OUTPUT__0": _edge_logits(pipeline, pipeline.gnn_logits, inputs)}
@@ -152,7 +245,7 @@ def wcc(
     refinement: RefinementConfig | None,
     parameters: Mapping[str, str],
 ) -> ServedModel:
-    """Scored edges into a component number for every space point."""
+    """Return the step that turns scored edges into a label for every space point."""
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         order = outward_order(inputs["FEATURES"], features)
@@ -181,21 +274,21 @@ def wcc(
 def outward_edges(
     edge_index: Edges, order: NDArray[np.int64]
 ) -> tuple[Edges, NDArray[np.int64]]:
-    """Edges between points of the input, as edges between points sorted outward.
+    """Translate edges between points of the input to points sorted outward.
 
     Parameters
     ----------
     edge_index : ndarray, shape (2, n_edges), int64
-        Indices of points as they came; which end is first does not matter.
+        Indices of points of the input; the order of the two ends does not matter.
     order : ndarray, shape (n_space_points,), int64
-        As of `ordering.outward_order`.
+        The input row of each sorted point, see `outward_order`.
 
     Returns
     -------
     edges : ndarray, shape (2, n_edges), int64
         Row > column, sorted by row, then column.
     place : ndarray, shape (n_edges,), int64
-        Where each of them is in `edge_index`.
+        Position of each of them in `edge_index`.
 
     Raises
     ------

@@ -15,14 +15,14 @@ from sonic_client import (
     ServerCounters,
     ServerInterval,
 )
-from sonic_client.observer import (
+from sonic_client.report.observer import (
     EventsFinished,
     MessageAnswered,
     NonFiniteFound,
     ServerChanged,
     TryEnded,
 )
-from sonic_client.statistics import MAX_LISTED_IDS, StatisticsRecorder
+from sonic_client.report.statistics import MAX_LISTED_IDS, StatisticsRecorder
 
 SERVER = "grpc://h:1"
 
@@ -350,7 +350,7 @@ def test_what_went_wrong_is_loud_in_the_table():
     assert rows["events of the fallback"] == "7, 8"
     assert rows["FAILED events"] == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert rows["NaN or infinite in SCORES"] == "3 values"
-    assert rows[f"{SERVER} became open"] == "1 times"
+    assert rows[f"{SERVER} was left alone"] == "1 times"
     assert not any("healthy" in label for label in rows)
 
 

@@ -1,4 +1,4 @@
-"""How far a job is, how fast it goes, and how long it still takes."""
+"""Progress of a job: events done, rate, and time left."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sonic_client.observer import EventsFinished, MessageEnded, MessageSent, Observer
+from sonic_client.report.observer import (
+    EventsFinished,
+    MessageEnded,
+    MessageSent,
+    Observer,
+)
 
 __all__ = ["Progress", "ProgressMeter"]
 
 # Long enough that a batch of events does not make the rate jump, short enough
-# that it follows a server that was lost.
+# to follow the loss of a server.
 _RATE_OVER_S = 30.0
 
 
 class Progress(NamedTuple):
-    """Where a job is: a snapshot."""
+    """A snapshot of a job's progress."""
 
-    done: int  #: events that have their outcome, the failed ones included
-    failed: int  #: of these, those without an answer
+    done: int  #: events that have their outcome, including failed ones
+    failed: int  #: those of them without an answer
     in_flight: int  #: messages sent and not yet answered
     events_per_s: float  #: over the last half minute; 0 before the first outcome
     seconds_left: float | None  #: None if the total or the rate is not known
 
 
 class ProgressMeter(Observer):
-    """Measures progress for a display, which asks when it likes.
+    """Measures progress for a display, which reads it at any time, from any thread.
 
     Parameters
     ----------
     total : int, optional
         Events of the job.
     clock : callable
-        Monotonic seconds.
-
-    Notes
-    -----
-    May be asked from another thread than the client's.
+        Returns monotonic seconds.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class ProgressMeter(Observer):
         self._history = deque([(clock(), 0)])
 
     def message_sent(self, event: MessageSent) -> None:
-        """Count a message in."""
+        """Count a message as in flight."""
         with self._lock:
             self._in_flight += 1
 
     def message_ended(self, event: MessageEnded) -> None:
-        """Count a message out."""
+        """Count a message as not in flight."""
         with self._lock:
             self._in_flight -= 1
 
@@ -75,7 +76,7 @@ class ProgressMeter(Observer):
                 self._history.popleft()
 
     def progress(self) -> Progress:
-        """Return where the job is now."""
+        """Return the progress so far."""
         with self._lock:
             since, done_then = self._history[0]
             elapsed_s = self._clock() - since

@@ -1,10 +1,10 @@
-"""What happens in a client, as Prometheus metrics. Needs the extra ``metrics``."""
+"""A client's events as Prometheus metrics. Needs the extra ``metrics``."""
 
 from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from sonic_client.observer import (
+from sonic_client.report.observer import (
     EventsFinished,
     MessageAnswered,
     MessageEnded,
@@ -17,18 +17,18 @@ from sonic_client.observer import (
 
 __all__ = ["PrometheusObserver"]
 
-# From a local server's millisecond to a job's patience, in seconds.
+# In seconds, from the millisecond of a local server to a minute.
 _BUCKETS_S = (1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 
 class PrometheusObserver(Observer):
-    """Counts into metrics called ``sonic_client_*``.
+    """Counts events in metrics called ``sonic_client_*``.
 
     Parameters
     ----------
     registry : CollectorRegistry
-        Prometheus' own unless given. One observer a registry: several clients may
-        share it.
+        The default registry unless given. Make one observer per registry; several
+        clients may share it.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -54,15 +54,15 @@ class PrometheusObserver(Observer):
             registry=registry,
         )
         self._in_flight = Gauge(
-            "sonic_client_in_flight", "Messages on their way", registry=registry
+            "sonic_client_in_flight", "Messages in flight", registry=registry
         )
 
     def message_sent(self, event: MessageSent) -> None:
-        """Count a message in."""
+        """Count a message as in flight."""
         self._in_flight.inc()
 
     def message_ended(self, event: MessageEnded) -> None:
-        """Count a message out."""
+        """Count a message as not in flight."""
         self._in_flight.dec()
 
     def try_ended(self, event: TryEnded) -> None:
@@ -84,7 +84,7 @@ class PrometheusObserver(Observer):
         self._points.inc(event.points)
 
     def nonfinite_found(self, event: NonFiniteFound) -> None:
-        """Count values that are no numbers."""
+        """Count NaN and infinite values."""
         self._nonfinite.labels(event.output).inc(event.n_values)
 
     def server_changed(self, event: ServerChanged) -> None:

@@ -33,21 +33,26 @@ MAX_TENSOR_BYTES = 256 << 20
 """Larger files are refused before they are read: ours have a few MB."""
 
 
-BUNDLED = Path(__file__).parent / "weights"
+BUNDLED = Path(__file__).parent
 
 
 def bundled_weights(name: str = "generic_pu0") -> Path:
-    """Directory of weights in the package, for the generic detector.
+    """Return the directory of bundled weights, for the generic detector.
 
     ``generic_pu0`` is for events without pileup, ``generic_pileup`` for those with.
     """
     return BUNDLED / name
 
 
-def find_weights(directory: Path) -> Path:
-    """The directory, or where there is none, the bundled weights of that name."""
-    is_name = directory.name == str(directory)
-    if is_name and not directory.exists() and (BUNDLED / directory).is_dir():
+def bundled_names() -> list[str]:
+    """Return the names of the bundled weights."""
+    return sorted(file.parent.name for file in BUNDLED.glob(f"*/{CONFIG_FILE}"))
+
+
+def find_weights(directory: Path | str) -> Path:
+    """Return the directory, or the bundled weights of that name if there is none."""
+    directory = Path(directory)
+    if not directory.exists() and str(directory) in bundled_names():
         return BUNDLED / directory
     return directory
 
@@ -68,9 +73,9 @@ def save_weights(
     pipeline : Pipeline
         Networks and configuration.
     training : dict
-        How the weights were made: plain values for the table ``training``.
+        How the weights were made, as plain values: the table ``training``.
     scores : dict
-        How well they do, on events they were not trained on: the table ``scores``.
+        Figures on events that they were not trained on: the table ``scores``.
 
     Returns
     -------
@@ -107,18 +112,17 @@ def save_weights(
     return directory
 
 
-def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
+def load_weights(directory: Path | str, *, device: str = "cpu") -> Pipeline:
     """Read a weights directory into a pipeline ready for use.
 
-    Networks that were imported as TorchScript are programs, and are run: see
-    `torchscript`.
+    Networks that were imported as TorchScript are programs, and they are executed.
 
     Parameters
     ----------
-    directory : Path
-        Or the name of bundled weights, where there is no such directory.
+    directory : Path or str
+        A weights directory, or the name of bundled weights.
     device : str
-        Where it computes, in torch's words: ``cpu``, ``cuda:0``.
+        The device as torch names it: ``cpu``, ``cuda:0``.
 
     Raises
     ------
@@ -126,8 +130,8 @@ def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
         If torch has no such device here.
     WeightsError
         If a file is missing, unreadable or too large; if a tensor is missing, surplus
-        or of another shape; if the configuration lacks a key (a feature scale, say), or
-        does not belong to the tensors. The message names the directory.
+        or of another shape; if the configuration lacks a key (such as a feature scale)
+        or does not belong to the tensors. The message names the directory.
     """
     directory = find_weights(directory)
     document = read_weights_config(directory)
@@ -149,8 +153,8 @@ def load_weights(directory: Path, *, device: str = "cpu") -> Pipeline:
     return pipeline if device == "cpu" else pipeline.to(device)
 
 
-def weights_files(directory: Path) -> list[Path]:
-    """The files that make up a weights directory; the last is what makes them one.
+def weights_files(directory: Path | str) -> list[Path]:
+    """Return the files of a weights directory; the last is its configuration.
 
     Raises
     ------
@@ -172,8 +176,8 @@ def _pipeline_config(directory: Path) -> PipelineConfig:
         raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
 
 
-def read_weights_config(directory: Path) -> dict[str, Any]:
-    """The document in a weights directory's TOML file, its top level checked.
+def read_weights_config(directory: Path | str) -> dict[str, Any]:
+    """Read the TOML file of a weights directory, and check its top level.
 
     Raises
     ------
@@ -185,7 +189,7 @@ def read_weights_config(directory: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(file.read_text())
     except FileNotFoundError as exc:
-        bundled = ", ".join(sorted(each.name for each in BUNDLED.iterdir()))
+        bundled = ", ".join(bundled_names())
         raise WeightsError(
             f"weights {directory}: no file {CONFIG_FILE}; give a weights directory, or "
             f"the name of bundled weights: {bundled}"
@@ -206,14 +210,14 @@ def read_weights_config(directory: Path) -> dict[str, Any]:
 
 
 def _weights_id(blob: bytes, config: PipelineConfig) -> str:
-    """Names tensors and configuration together: another cut is another id."""
+    """Return an id of tensors and configuration together: another cut, another id."""
     digest = hashlib.sha256(blob)
     digest.update(json.dumps(config_to_mapping(config), sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
 def _script_names(config: PipelineConfig) -> dict[str, str]:
-    """Names of TorchScript files, by the part of the pipeline that is in them."""
+    """Return the names of the TorchScript files, by part of the pipeline."""
     parts = {
         "embedding": config.embedding,
         "edge_filter": config.filter,

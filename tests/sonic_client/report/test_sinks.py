@@ -7,17 +7,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from sonic_client import AsyncClient, RejectedRequestError, ServerUnreachableError
-from sonic_client.observer import (
+from sonic_client.report import (
     EventsFinished,
     MessageEnded,
     MessageSent,
     NonFiniteFound,
+    Progress,
+    ProgressMeter,
+    PrometheusObserver,
     ServerChanged,
+    TracingObserver,
 )
-from sonic_client.observers import Progress, ProgressMeter
-from sonic_client.observers.opentelemetry import TracingObserver
-from sonic_client.observers.prometheus import PrometheusObserver
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 SERVER = "grpc://fake:8001"
 

@@ -1,4 +1,4 @@
-"""What a client has done so far: counters, and snapshots of them."""
+"""The counters of a client, snapshots of them, and a histogram of latencies."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from sonic_client.latency import LatencyHistogram, bin_of
-from sonic_client.observer import (
+from sonic_client.report.observer import (
     EventsFinished,
     MessageAnswered,
     NonFiniteFound,
@@ -18,10 +18,86 @@ from sonic_client.observer import (
     TryEnded,
 )
 
-__all__ = ["MAX_LISTED_IDS", "ClientStatistics", "StatisticsRecorder"]
+__all__ = [
+    "MAX_LISTED_IDS",
+    "ClientStatistics",
+    "LatencyHistogram",
+    "StatisticsRecorder",
+    "bin_of",
+]
 
 MAX_LISTED_IDS = 100
 """Ids that a summary lists of failed events, and of those the fallback answered."""
+
+# Each bin is 2 % wider than the one below it, so a quantile is off by 1 % at
+# most, and a job's durations fill a few hundred bins however long it runs.
+_LOG_RATIO = math.log(1.02)
+_SMALLEST_S = 1e-6
+
+
+def bin_of(duration_s: float) -> int:
+    """Return the number of the bin that holds a duration in seconds."""
+    if duration_s <= _SMALLEST_S:
+        return 0
+    return int(math.log(duration_s / _SMALLEST_S) / _LOG_RATIO) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyHistogram:
+    """Durations in logarithmic bins, with their exact sum and extremes.
+
+    It stays small however many durations it holds, and can be added to another.
+
+    Attributes
+    ----------
+    counts : mapping of int to int
+        Entries per occupied bin; the bins are those of `bin_of`.
+    total_s : float
+        Sum of all durations, in seconds.
+    min_s, max_s : float
+        Extremes in seconds; inf and 0 while there are no entries.
+    """
+
+    counts: Mapping[int, int] = field(default_factory=dict)
+    total_s: float = 0.0
+    min_s: float = math.inf
+    max_s: float = 0.0
+
+    @property
+    def n_entries(self) -> int:
+        """Number of durations."""
+        return sum(self.counts.values())
+
+    @property
+    def mean_s(self) -> float:
+        """Mean in seconds; NaN without entries."""
+        return self.total_s / n if (n := self.n_entries) else math.nan
+
+    def quantile_s(self, fraction: float) -> float:
+        """Return the duration below which a fraction of the entries lies.
+
+        In seconds, accurate to 1 %; NaN without entries.
+        """
+        n_entries = self.n_entries
+        if not n_entries:
+            return math.nan
+        rank = max(1, math.ceil(fraction * n_entries))
+        seen = 0
+        for number in sorted(self.counts):
+            seen += self.counts[number]
+            if seen >= rank:
+                break
+        # The geometric middle of the bin, but never outside what was measured.
+        middle = _SMALLEST_S * math.exp((number - 0.5) * _LOG_RATIO)
+        return min(max(middle, self.min_s), self.max_s)
+
+    def __add__(self, other: LatencyHistogram) -> LatencyHistogram:
+        return LatencyHistogram(
+            counts=dict(Counter(self.counts) + Counter(other.counts)),
+            total_s=self.total_s + other.total_s,
+            min_s=min(self.min_s, other.min_s),
+            max_s=max(self.max_s, other.max_s),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +117,8 @@ class ClientStatistics:
     points : int
         Rows of the first input, over all answered events.
     bytes_sent, bytes_received : int
-        Tensor values of answered messages, each counted once however often it
-        was tried.
+        Bytes of tensor values in answered messages, each counted once however often
+        it was tried.
     tries : mapping of str to int
         Calls by status: ``OK``, the name of a gRPC code, or ``LOCALLY_CANCELLED``.
     servers : mapping of str to int
@@ -60,7 +136,7 @@ class ClientStatistics:
     server_changes : mapping of str to int
         How often a server changed to a state, by ``"SERVER state"``.
     failed_ids, fallback_ids : tuple of str or int
-        Of events that failed, and that the fallback answered: the first
+        Ids of events that failed, and that the fallback answered: the first
         `MAX_LISTED_IDS` in the order of numbers before text.
     """
 
@@ -83,38 +159,21 @@ class ClientStatistics:
     fallback_ids: tuple[str | int, ...] = ()
 
     def __add__(self, other: ClientStatistics) -> ClientStatistics:
-        return ClientStatistics(
-            events=self.events + other.events,
-            failed_events=self.failed_events + other.failed_events,
-            requests=self.requests + other.requests,
-            points=self.points + other.points,
-            bytes_sent=self.bytes_sent + other.bytes_sent,
-            bytes_received=self.bytes_received + other.bytes_received,
-            tries=_sum(self.tries, other.tries),
-            servers=_sum(self.servers, other.servers),
-            latency=self.latency + other.latency,
-            calls_s=self.calls_s + other.calls_s,
-            fallback_requests=self.fallback_requests + other.fallback_requests,
-            fallback_events=self.fallback_events + other.fallback_events,
-            cached_events=self.cached_events + other.cached_events,
-            nonfinite=_sum(self.nonfinite, other.nonfinite),
-            server_changes=_sum(self.server_changes, other.server_changes),
-            failed_ids=_first_ids(self.failed_ids + other.failed_ids),
-            fallback_ids=_first_ids(self.fallback_ids + other.fallback_ids),
-        )
+        names = [f.name for f in fields(self)]
+        sums = {n: _sum(getattr(self, n), getattr(other, n)) for n in names}
+        return ClientStatistics(**sums)
 
 
 class StatisticsRecorder(Observer):
-    """The counters behind the snapshots: one observer.
+    """The observer that counts for the snapshots.
 
     Safe to record into and to read from several threads.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._events = self._failed_events = self._requests = self._points = 0
-        self._fallback_requests = self._fallback_events = self._cached_events = 0
-        self._bytes_sent = self._bytes_received = 0
+        # Fields of `ClientStatistics`: plain sums, and counts by name.
+        self._sums: Counter[str] = Counter()
         self._tries: Counter[str] = Counter()
         self._servers: Counter[str] = Counter()
         self._nonfinite: Counter[str] = Counter()
@@ -136,31 +195,31 @@ class StatisticsRecorder(Observer):
         """Count a message by its server, with its latency and its bytes."""
         latency_s = event.latency_s
         with self._lock:
-            self._requests += 1
+            self._sums["requests"] += 1
             self._servers[event.server] += 1
-            self._bytes_sent += event.bytes_sent
-            self._bytes_received += event.bytes_received
+            self._sums["bytes_sent"] += event.bytes_sent
+            self._sums["bytes_received"] += event.bytes_received
             self._latencies[bin_of(latency_s)] += 1
             self._total_s += latency_s
             self._min_s = min(self._min_s, latency_s)
             self._max_s = max(self._max_s, latency_s)
             if event.is_fallback:
-                self._fallback_requests += 1
-                self._fallback_events += event.events
+                self._sums["fallback_requests"] += 1
+                self._sums["fallback_events"] += event.events
                 _list_ids(self._fallback_ids, event.event_ids)
 
     def events_finished(self, event: EventsFinished) -> None:
         """Count requests of the caller that now have their outcome."""
         with self._lock:
-            self._events += event.events
-            self._failed_events += event.failed_events
-            self._points += event.points
-            self._cached_events += event.cached_events
+            self._sums["events"] += event.events
+            self._sums["points"] += event.points
+            self._sums["cached_events"] += event.cached_events
             if event.failed_ids:
+                self._sums["failed_events"] += event.failed_events
                 _list_ids(self._failed_ids, event.failed_ids)
 
     def nonfinite_found(self, event: NonFiniteFound) -> None:
-        """Count values that are no numbers."""
+        """Count NaN and infinite values."""
         with self._lock:
             self._nonfinite[event.output] += event.n_values
 
@@ -172,13 +231,9 @@ class StatisticsRecorder(Observer):
     def snapshot(self) -> ClientStatistics:
         """Return the counters as they are now."""
         with self._lock:
+            sums: dict[str, Any] = dict(self._sums)  # Any: types differ
             return ClientStatistics(
-                events=self._events,
-                failed_events=self._failed_events,
-                requests=self._requests,
-                points=self._points,
-                bytes_sent=self._bytes_sent,
-                bytes_received=self._bytes_received,
+                **sums,
                 tries=dict(self._tries),
                 servers=dict(self._servers),
                 latency=LatencyHistogram(
@@ -188,9 +243,6 @@ class StatisticsRecorder(Observer):
                     max_s=self._max_s,
                 ),
                 calls_s=self._calls_s,
-                fallback_requests=self._fallback_requests,
-                fallback_events=self._fallback_events,
-                cached_events=self._cached_events,
                 nonfinite=dict(self._nonfinite),
                 server_changes=dict(self._server_changes),
                 failed_ids=_first_ids(self._failed_ids),
@@ -198,8 +250,12 @@ class StatisticsRecorder(Observer):
             )
 
 
-def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    return dict(Counter(first) + Counter(second))
+def _sum(first: Any, second: Any) -> Any:  # Any: of one field, whatever its type
+    if isinstance(first, Mapping):
+        return dict(Counter(first) + Counter(second))
+    if isinstance(first, tuple):
+        return _first_ids(first + second)
+    return first + second
 
 
 def _first_ids(ids: Iterable[str | int]) -> tuple[str | int, ...]:

@@ -1,4 +1,4 @@
-"""Networks of the paper's kind, made into a weights directory.
+"""Import of the paper's networks into a weights directory.
 
 TorchScript (``embed.pt``, ``filter.pt``, ``gnn.pt`` of exatrkx-service) is kept and run
 as it is. A GNN that is the paper's `ResAGNN`, as TorchScript or as a state dictionary,
@@ -39,26 +39,27 @@ from exatrkx_pipeline.torchscript import (
 )
 
 MAX_ITERATIONS = 16
-"""Of message passing, tried to find how many a TorchScript GNN does."""
+"""Largest number of message passing iterations that is tried for a TorchScript GNN."""
 
 LOGIT_TOLERANCE = 5e-4
-"""Of two implementations in float32: exatrkx-service on a GPU is 1.7e-4 from a CPU."""
+"""Largest difference of two float32 implementations: exatrkx-service on a GPU and on a
+CPU differ by 1.7e-4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cuts:
-    """What the files of networks do not say. There are no defaults."""
+    """Values that the files of the networks do not contain. There are no defaults."""
 
     features: FeatureConfig
     graph: GraphConfig
     filter_cut: float
     track_building: TrackBuildingConfig
     n_graph_iters: int | None = None
-    """Iterations of the GNN; needed for a state dictionary, which does not tell."""
+    """Iterations of the GNN; needed for a state dictionary, which does not have it."""
 
 
 def import_networks(embed: Path, edge_filter: Path, gnn: Path, cuts: Cuts) -> Pipeline:
-    """The pipeline of three files, ready to be saved.
+    """Build the pipeline of three files, ready to be saved.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ def _read_gnn(
 def _equal_res_agnn(
     script: torch.jit.ScriptModule, n_graph_iters: int | None
 ) -> ResAGNN | None:
-    """Our network, if it answers a random graph as the script does."""
+    """Return our network if it answers a random graph as the script does."""
     state = dict(script.state_dict())
     tried = range(1, MAX_ITERATIONS + 1) if n_graph_iters is None else [n_graph_iters]
     nodes, edge_index = _random_graph()

@@ -1,7 +1,7 @@
-"""What happens in a client, as values, and the base of those who are told.
+"""The events of a client as values, and the base class of those who are told of them.
 
-The dispatcher and the servers' health emit these events and know no sink: the
-statistics are one `Observer`, those in `sonic_client.observers` are others.
+What sends messages and watches servers emits these events and knows no sink: the
+statistics are one `Observer`, Prometheus and OpenTelemetry are others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ logger = logging.getLogger(__name__)
 ServerState: TypeAlias = Literal[
     "healthy", "degraded", "saturated", "open", "half_open", "fallback"
 ]
-"""Of a server, in the words of circuit breakers: ``open`` is not asked."""
+"""What the client thinks of a server.
+
+``open`` and ``half_open`` are the words of circuit breakers: the server is left alone,
+and it is tried again."""
 
 
 class MessageSent(NamedTuple):
@@ -37,13 +40,13 @@ class MessageSent(NamedTuple):
     Attributes
     ----------
     message : int
-        Number of the message in this client, unlike `request_id` unique.
+        Number of the message; unique in this client, unlike `request_id`.
     request_id : str
         As the server's log has it.
     model : str
         Name of the model.
     events, n_bytes : int
-        Requests of the caller in it, and the bytes of their tensors.
+        The caller's requests in it, and the bytes of their tensors.
     """
 
     message: int
@@ -54,7 +57,7 @@ class MessageSent(NamedTuple):
 
 
 class TryEnded(NamedTuple):
-    """A call to a server ended, well or not.
+    """A call to a server succeeded or failed.
 
     Attributes
     ----------
@@ -91,11 +94,11 @@ class MessageAnswered(NamedTuple):
     server : str
         Address that answered.
     latency_s : float
-        Seconds from the first try, waits between tries included.
+        Seconds from the first try, including the waits between tries.
     bytes_sent, bytes_received : int
-        Tensor values, counted once however often the message was tried.
+        Bytes of tensor values, counted once however often the message was tried.
     event_ids : tuple of str or int
-        Of the caller's requests in it.
+        Ids of the caller's requests in it.
     is_fallback : bool
         Whether the server is the fallback.
     """
@@ -110,12 +113,12 @@ class MessageAnswered(NamedTuple):
 
     @property
     def events(self) -> int:
-        """How many of the caller's requests it answers."""
+        """The number of the caller's requests that it answers."""
         return len(self.event_ids)
 
 
 class MessageEnded(NamedTuple):
-    """A message will not be tried again: answered, failed, cut or cancelled.
+    """A message is not tried again: it was answered, failed, cut or cancelled.
 
     Follows every `MessageSent`, exactly once.
 
@@ -137,13 +140,13 @@ class EventsFinished(NamedTuple):
     Attributes
     ----------
     events : int
-        How many.
+        Number of requests.
     failed_ids : tuple of str or int
-        Of those without an answer.
+        Ids of those without an answer.
     points : int
         Rows of the first input, over those that were answered.
     cached_events : int
-        Of the events, those that were answered from the cache.
+        Number of those that were answered from the cache.
     """
 
     events: int
@@ -153,7 +156,7 @@ class EventsFinished(NamedTuple):
 
     @property
     def failed_events(self) -> int:
-        """How many have no answer."""
+        """The number of requests without an answer."""
         return len(self.failed_ids)
 
 
@@ -163,9 +166,9 @@ class NonFiniteFound(NamedTuple):
     Attributes
     ----------
     output : str
-        Its name.
+        Name of the output.
     n_values : int
-        How many.
+        Number of such values.
     server : str
         Address that answered.
     """
@@ -176,16 +179,16 @@ class NonFiniteFound(NamedTuple):
 
 
 class ServerChanged(NamedTuple):
-    """The client thinks otherwise of a server than before.
+    """A server is in another state than before, as far as the client knows.
 
     Attributes
     ----------
     server : str
         Its address.
     state : str
-        What the client thinks now.
+        The new state.
     reason : str
-        Why, for people.
+        Why, as a text for users.
     """
 
     server: str
@@ -197,7 +200,7 @@ class Observer:
     """Is told what happens; inherit from it and override what you need.
 
     The methods are called in the client's event loop, so they must not block.
-    One that raises is logged and not called again: watching must not end a job.
+    An observer that raises is logged and not called again, and the job goes on.
     """
 
     def message_sent(self, event: MessageSent) -> None:
@@ -210,16 +213,16 @@ class Observer:
         """Note that a message was answered."""
 
     def message_ended(self, event: MessageEnded) -> None:
-        """Note that a message will not be tried again."""
+        """Note that a message is not tried again."""
 
     def events_finished(self, event: EventsFinished) -> None:
         """Note that requests of the caller have their outcome."""
 
     def nonfinite_found(self, event: NonFiniteFound) -> None:
-        """Note that an output holds values that are no numbers."""
+        """Note that an output holds NaN or infinite values."""
 
     def server_changed(self, event: ServerChanged) -> None:
-        """Note what the client now thinks of a server."""
+        """Note the new state of a server."""
 
     def headers(self, message: int) -> Mapping[str, str]:
         """Return headers for the calls of a message, such as ``traceparent``."""
@@ -238,6 +241,20 @@ _METHODS = (
 )
 
 
+# Any: a method, whose type the base class declares.
+def _tell_all(method: str) -> Any:
+    """Return a method that calls the same method of all observers."""
+
+    def tell(self: Observers, event: object) -> None:
+        for observer, listen in self._listeners[method]:
+            try:
+                listen(event)
+            except Exception as error:
+                self._dismiss(observer, error)
+
+    return tell
+
+
 class Observers(Observer):
     """Several observers, told one after the other.
 
@@ -248,41 +265,21 @@ class Observers(Observer):
     Attributes
     ----------
     follows_messages : bool
-        Whether one is told of messages from their sending to their end, or gives them
-        headers; else there is no need to.
+        Whether an observer follows messages from their sending to their end, or gives
+        them headers. If none does, these events need not be made.
     """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
         self._find_listeners()
 
-    def message_sent(self, event: MessageSent) -> None:
-        """Tell all."""
-        self._tell("message_sent", event)
-
-    def try_ended(self, event: TryEnded) -> None:
-        """Tell all."""
-        self._tell("try_ended", event)
-
-    def message_answered(self, event: MessageAnswered) -> None:
-        """Tell all."""
-        self._tell("message_answered", event)
-
-    def message_ended(self, event: MessageEnded) -> None:
-        """Tell all."""
-        self._tell("message_ended", event)
-
-    def events_finished(self, event: EventsFinished) -> None:
-        """Tell all."""
-        self._tell("events_finished", event)
-
-    def nonfinite_found(self, event: NonFiniteFound) -> None:
-        """Tell all."""
-        self._tell("nonfinite_found", event)
-
-    def server_changed(self, event: ServerChanged) -> None:
-        """Tell all."""
-        self._tell("server_changed", event)
+    message_sent = _tell_all("message_sent")
+    try_ended = _tell_all("try_ended")
+    message_answered = _tell_all("message_answered")
+    message_ended = _tell_all("message_ended")
+    events_finished = _tell_all("events_finished")
+    nonfinite_found = _tell_all("nonfinite_found")
+    server_changed = _tell_all("server_changed")
 
     def headers(self, message: int) -> Mapping[str, str]:
         """Return the headers of all; the last one wins."""
@@ -294,15 +291,8 @@ class Observers(Observer):
                 self._dismiss(observer, error)
         return merged
 
-    def _tell(self, method: str, event: object) -> None:
-        for observer, listen in self._listeners[method]:
-            try:
-                listen(event)
-            except Exception as error:
-                self._dismiss(observer, error)
-
     def _find_listeners(self) -> None:
-        """Note who overrides what: every message is told of several times."""
+        """Keep only the overridden methods, because events are frequent."""
         self._listeners: dict[str, list[tuple[Observer, Callable[[Any], Any]]]] = {
             method: [
                 (observer, getattr(observer, method))

@@ -1,4 +1,4 @@
-"""What happens in a client, as OpenTelemetry spans. Needs the extra ``tracing``."""
+"""A client's messages as OpenTelemetry spans. Needs the extra ``tracing``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.propagate import inject
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from sonic_client.observer import (
+from sonic_client.report.observer import (
     MessageAnswered,
     MessageEnded,
     MessageSent,
@@ -20,16 +20,18 @@ __all__ = ["TracingObserver"]
 
 
 class TracingObserver(Observer):
-    """A span a message, with an event a try; servers hear of it by ``traceparent``.
+    """Makes one span per message, with one event per try.
+
+    Servers get the span's identity in the header ``traceparent``.
 
     Parameters
     ----------
     tracer : Tracer, optional
-        Of the globally configured provider unless given.
+        By default that of the globally configured provider.
 
     Notes
     -----
-    One observer a client: it tells messages apart by the client's numbers.
+    Make one observer per client, because message numbers are unique within a client.
     """
 
     def __init__(self, tracer: Tracer | None = None) -> None:
@@ -57,7 +59,7 @@ class TracingObserver(Observer):
 
     def try_ended(self, event: TryEnded) -> None:
         """Note a try in the span of its message."""
-        # A try of a probe, or of a comparison, belongs to no message.
+        # Tries of probes and comparisons belong to no message.
         if span := self._spans.get(event.message):
             span.add_event(
                 "try",
@@ -70,7 +72,7 @@ class TracingObserver(Observer):
             )
 
     def message_answered(self, event: MessageAnswered) -> None:
-        """Note who answered."""
+        """Note the server that answered."""
         self._spans[event.message].set_attributes(
             {
                 "server.address": event.server,
