@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
+from producers import TrackEvents, TruthEvents
 from producers.evaluation.counting import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.matching import match_candidates
@@ -13,7 +14,7 @@ from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
 from producers.model.iteration import iterating
 from producers.model.truth import TruthEvent
-from producers.readers import TrackEvent, TrackEvents, TruthEvents
+from producers.readers import TrackEvent
 
 __all__ = ["evaluate"]
 
