@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
-from producers import TrackEvents, TruthEvents
 from producers.evaluation.counting import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.matching import match_candidates
@@ -14,7 +13,8 @@ from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
 from producers.model.iteration import iterating
 from producers.model.truth import TruthEvent
-from producers.readers import TrackEvent
+from producers.readers.tracks import TrackEvent, TrackEvents
+from producers.readers.truth import TruthEvents
 
 __all__ = ["evaluate"]
 
