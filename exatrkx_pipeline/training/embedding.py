@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import PipelineConfig
-from exatrkx_pipeline.inputs import Cylindrical, node_inputs
+from exatrkx_pipeline.stages.inputs import Cylindrical, node_inputs
 from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
 from exatrkx_pipeline.training.targets import Targets
 

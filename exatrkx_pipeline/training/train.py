@@ -120,6 +120,7 @@ def train_on(
                     checkpoints=checkpoints,
                 )
             )
+            pipeline = pipeline.with_current_weights()
         if not recipe.keep_cuts:
             pipeline = _at_operating_point(stage, pipeline, validation, recipe)
     return TrainedPipeline(pipeline, tuple(curves))
