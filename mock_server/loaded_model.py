@@ -7,7 +7,6 @@ from queue import SimpleQueue
 from mock_server.ensembles.steps import Ensemble
 from mock_server.execution import run_batch
 from mock_server.functions import FunctionInstance
-from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.instances import Backend, Instance
 from mock_server.model_config.declaration import config_of, instance_names
 from mock_server.models import Model
@@ -17,6 +16,7 @@ from mock_server.scheduling.sequences import SequenceBatcher
 from mock_server.scheduling.workers import Scheduler, Workers
 from mock_server.statistics import StatisticsCounter
 from mock_server.validation import check_request
+from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 
 
 class LoadedModel:

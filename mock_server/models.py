@@ -6,10 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mock_server.codec import DATATYPES
 from mock_server.ensembles.steps import Ensemble
 from mock_server.instances import Backend
 from mock_server.scheduling.settings import DynamicBatching, SequenceBatching
+from mock_server.wire.codec import DATATYPES
 from mock_server.written_form import as_written
 
 Tensors = Mapping[str, NDArray[Any]]

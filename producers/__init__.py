@@ -4,10 +4,28 @@ Importing it loads numpy, uproot and awkward, nothing that computes or plots:
 `producers.evaluation` and `producers.simulation` are imported by name.
 """
 
-from producers.base import Event, EventChunk
-from producers.candidates import CandidateChunk, TrackCandidates
-from producers.columns import ColumnChunk, ColumnEvent
-from producers.errors import (
+from producers import (
+    EventSource,
+    SpacePointWriter,
+    TrackEvents,
+    TrackWriter,
+    TruthEvents,
+    TruthWriter,
+    open_events,
+)
+from producers.event_loop import (
+    ChunkPreparing,
+    ChunkProducing,
+    ChunkResult,
+    EventLoop,
+    LoopTimes,
+    Producer,
+    Sink,
+    Step,
+    TritonProducer,
+)
+from producers.model.candidates import CandidateChunk, TrackCandidates
+from producers.model.errors import (
     ArrayFailedError,
     DataError,
     EventFailedError,
@@ -20,14 +38,10 @@ from producers.errors import (
     UnequalEventsError,
     UnreadableFileError,
 )
-from producers.event_loop import ChunkResult, EventLoop, LoopTimes, Sink, Step
-from producers.features import FeatureScale, node_features
-from producers.producer import ChunkPreparing, ChunkProducing, Producer
-from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
-from producers.schema import ColumnMapping
+from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
+from producers.model.features import FeatureScale, node_features
+from producers.model.schema import ColumnMapping
 from producers.tracking import TrackFindingProducer
-from producers.triton_producer import TritonProducer
-from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
 
 __all__ = [
     "ArrayFailedError",

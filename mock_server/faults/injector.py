@@ -30,7 +30,7 @@ from mock_server.faults.kinds import (
 )
 from mock_server.faults.plan import FaultPlan
 from mock_server.faults.selection import INFER, Arrival
-from mock_server.inference import (
+from mock_server.wire.inference import (
     Cancellation,
     InferenceRequest,
     InferenceResponse,

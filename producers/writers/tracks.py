@@ -14,11 +14,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from producers.base import Event
-from producers.candidates import CandidateChunk, TrackCandidates
-from producers.chunk_result import ChunkResult
-from producers.errors import OutputError
-from producers.track_block import FailureRow, TrackBlock
+from producers.model.candidates import CandidateChunk, TrackCandidates
+from producers.model.errors import OutputError
+from producers.model.event import Event
+from producers.model.results import ChunkResult
+from producers.model.track_block import FailureRow, TrackBlock
 from producers.writers.journal import Journal
 from producers.writers.track_files import choose_track_format
 from producers.writers.whole_file import check_output, output_errors
@@ -51,7 +51,7 @@ class TrackWriter:
 
     The output is there once it is complete. A job that ends before, however it ends,
     leaves a folder ``<output>.partial`` with the events that were finished, if any:
-    `producers.readers.TrackEvents` reads it, and ``resume`` goes on from it. The
+    `producers.TrackEvents` reads it, and ``resume`` goes on from it. The
     result is the same as that of a job that was not interrupted.
 
     Parameters

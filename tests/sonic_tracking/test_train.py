@@ -11,10 +11,9 @@ import pytest
 import tomli_w
 
 from exatrkx_pipeline import bundled_weights, load_weights
-from exatrkx_pipeline.config import config_to_dict
-from exatrkx_pipeline.training.recipe import TrainingRecipe
-from exatrkx_pipeline.training.stage_schedule import StageSchedule
-from sonic_tracking.jobs.training_recipe import bundled_recipes, read_recipe
+from exatrkx_pipeline.training.recipe import StageSchedule, TrainingRecipe
+from exatrkx_pipeline.training.recipe_file import bundled_recipes, read_recipe
+from sonic_base import config_to_mapping
 
 pytest.importorskip("acts", reason="pyacts is not installed")
 
@@ -23,7 +22,7 @@ pytest.importorskip("acts", reason="pyacts is not installed")
 def files(tmp_path_factory, tiny_config):
     """Five small events, and a recipe of few steps with two of them for validation."""
     from producers.simulation import GunConfig, SimulationConfig
-    from sonic_tracking.jobs.simulation import run_simulation
+    from sonic_tracking.jobs.simulate import run_simulation
 
     folder = tmp_path_factory.mktemp("training")
     gun = GunConfig(n_particles=20)
@@ -33,7 +32,7 @@ def files(tmp_path_factory, tiny_config):
     recipe = TrainingRecipe(
         pipeline=tiny_config, n_validation=2, embedding=steps, filter=steps, gnn=steps
     )
-    (folder / "recipe.toml").write_text(tomli_w.dumps(config_to_dict(recipe)))
+    (folder / "recipe.toml").write_text(tomli_w.dumps(config_to_mapping(recipe)))
     return folder
 
 
@@ -287,7 +286,7 @@ def test_resume_begins_where_there_is_nothing_to_go_on_from(sonic, job):
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        ({"nmae": "x"}, "unknown keys in [samples]: nmae"),
+        ({"nmae": "x"}, "unknown key 'nmae'"),
         ({"name": "x", "events": "e.root"}, "truth"),
         ({"name": "", "events": "e.root", "truth": "t.root"}, "needs a name"),
         (
@@ -337,7 +336,7 @@ def test_two_samples_of_one_name_are_refused(refused, staged):
         "train", "--recipe", staged(samples=[sample] * 2), "-o", "w", status=2
     )
 
-    assert "two of the name 'x'" in line
+    assert "'x' is used twice" in line
 
 
 @pytest.mark.parametrize("name", bundled_recipes())

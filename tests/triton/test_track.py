@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
-from producers import open_events
-from producers.features import node_features
-from producers.readers import TrackEvents
-from sonic_tracking.jobs.stage_edges import feature_scale
+from producers import TrackEvents, open_events
+from producers.model.features import node_features
+from sonic_tracking.jobs.evaluate import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

@@ -1,4 +1,4 @@
-"""Truth as `producers.writers.TruthWriter` leaves it: two tables of one file."""
+"""Truth as `producers.TruthWriter` leaves it: two tables of one file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.errors import UnequalEventsError
+from producers.model.errors import UnequalEventsError
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES
 from producers.readers.location import Location
 from producers.readers.root_file import RootFile, open_root
 from producers.readers.root_table import RootTable, step_of
-from producers.readers.truth_event import Particles, TruthEvent, as_particle_ids
+from producers.readers.truth_event import as_particle_ids
 
 __all__ = ["TRUTH_FORMAT", "SimulatedTruthFile"]
 

@@ -1,0 +1,181 @@
+"""Regions of POSIX shared memory that clients have registered.
+
+Checks and texts: ``src/shared_memory_manager.cc`` of triton-inference-server/server.
+"""
+
+import mmap
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from mock_server.errors import ModelError
+from mock_server.validation import invalid
+from mock_server.wire.inference import SharedMemorySlice
+
+_DIRECTORY = Path("/dev/shm")  # where Linux keeps POSIX shared memory
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A registered region. As the client described it."""
+
+    name: str
+    key: str
+    """Name of the POSIX object."""
+    offset: int
+    """Bytes, from the start of the object."""
+    byte_size: int
+    memory: mmap.mmap
+
+
+class SharedMemory:
+    """Registered regions by name; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._regions: dict[str, Region] = {}
+
+    def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
+        """Map a region.
+
+        Raises
+        ------
+        ModelError
+            ALREADY_EXISTS for a name in use; INTERNAL if there is no such object;
+            INVALID_ARGUMENT if the region is not inside of it.
+        """
+        with self._lock:
+            if name in self._regions:
+                raise ModelError(
+                    grpc.StatusCode.ALREADY_EXISTS,
+                    f"shared memory region '{name}' already in manager",
+                )
+            memory = _map(name, key, offset, byte_size)
+            self._regions[name] = Region(name, key, offset, byte_size, memory)
+
+    def unregister(self, name: str = "") -> None:
+        """Let go of a region, or of all if no name is given; an unknown one is none."""
+        with self._lock:
+            names = [name] if name else list(self._regions)
+            for each in names:
+                region = self._regions.pop(each, None)
+                if region is not None:
+                    region.memory.close()
+
+    def status(self, name: str = "") -> list[Region]:
+        """Region of a name, or all of them if no name is given, by name.
+
+        Raises
+        ------
+        ModelError
+            NOT_FOUND for an unknown name.
+        """
+        with self._lock:
+            if not name:
+                return [self._regions[each] for each in sorted(self._regions)]
+            if name not in self._regions:
+                raise ModelError(
+                    grpc.StatusCode.NOT_FOUND,
+                    f"Unable to find system shared memory region: '{name}'",
+                )
+            return [self._regions[name]]
+
+    def cuda_status(self, name: str = "") -> None:
+        """Look for a region of GPU memory.
+
+        Raises
+        ------
+        ModelError
+            NOT_FOUND if one is named: there is none.
+        """
+        if name:
+            raise ModelError(
+                grpc.StatusCode.NOT_FOUND,
+                f"Unable to find cuda shared memory region: '{name}'",
+            )
+
+    def register_cuda(self) -> None:
+        """Refuse a region of GPU memory.
+
+        Raises
+        ------
+        ModelError
+            INVALID_ARGUMENT, always: there is no GPU.
+        """
+        raise invalid("failed to register shared memory region: invalid args")
+
+    def read(self, location: SharedMemorySlice) -> bytes:
+        """Copy of what lies there.
+
+        Raises
+        ------
+        ModelError
+            NOT_FOUND for an unknown region; INVALID_ARGUMENT if it lies not inside it.
+        """
+        with self._lock:
+            region, start = self._find(location)
+            return region.memory[start : start + location.byte_size]
+
+    def write(self, location: SharedMemorySlice, data: bytes) -> None:
+        """Copy `data` there: no more than `location` has room for.
+
+        Raises
+        ------
+        ModelError
+            As `read` does.
+        """
+        with self._lock:
+            region, start = self._find(location)
+            region.memory[start : start + len(data)] = data
+
+    def check(self, location: SharedMemorySlice) -> None:
+        """Raise what `read` would."""
+        with self._lock:
+            self._find(location)
+
+    def _find(self, location: SharedMemorySlice) -> tuple[Region, int]:
+        region = self._regions.get(location.region)
+        if region is None:
+            raise ModelError(
+                grpc.StatusCode.NOT_FOUND,
+                f"Unable to find shared memory region: '{location.region}'",
+            )
+        if not 0 <= location.offset < region.byte_size:
+            raise invalid(
+                f"Invalid offset for shared memory region: '{location.region}'"
+            )
+        end = location.offset + location.byte_size
+        if location.byte_size < 1 or end > region.byte_size:
+            raise invalid(
+                "Invalid offset + byte size for shared memory region: "
+                f"'{location.region}'"
+            )
+        return region, location.offset
+
+
+def _map(name: str, key: str, offset: int, byte_size: int) -> mmap.mmap:
+    object_name = key.removeprefix("/")
+    try:
+        if not object_name or "/" in object_name or "\0" in object_name:
+            raise FileNotFoundError(key)
+        descriptor = os.open(_DIRECTORY / object_name, os.O_RDWR)
+    except OSError:
+        raise ModelError(
+            grpc.StatusCode.INTERNAL, f"Unable to open shared memory region: '{key}'"
+        ) from None
+    try:
+        if offset + byte_size >= 2**64:
+            raise ModelError(
+                grpc.StatusCode.INTERNAL, f"Invalid shared memory region: '{key}'"
+            )
+        problem = f"failed to register shared memory region '{name}'"
+        if offset + byte_size > os.fstat(descriptor).st_size:
+            raise invalid(f"{problem}: invalid args")
+        if byte_size == 0 or offset % mmap.ALLOCATIONGRANULARITY:
+            raise invalid(f"{problem}: unable to process address spaceInvalid argument")
+        return mmap.mmap(descriptor, byte_size, offset=offset)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,162 @@
+"""Simulated events into files, by one process or several."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from producers import SpacePointWriter, TruthWriter
+from producers.simulation import SimulatedEvent, SimulationConfig, simulate
+from producers.writers import RootForm
+from sonic_base.errors import SonicError
+from sonic_tracking.outputs import check_outputs
+from sonic_tracking.progress import progress
+
+__all__ = ["SimulationReport", "run_simulation"]
+
+EVENTS_PER_BLOCK = 32
+"""Events that a process makes at once; it sets up the detector anew for each block."""
+
+
+class WorkerDiedError(SonicError):
+    """A process was ended from outside, as a system short of memory does it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationReport:
+    """What was simulated, and how long it took."""
+
+    events: Path
+    truth: Path
+    n_events: int
+    n_space_points: int
+    n_particles: int
+    elapsed_s: float
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, ready for a table."""
+        rate = self.n_events / self.elapsed_s
+        return [
+            ("events", str(self.n_events)),
+            ("space points", str(self.n_space_points)),
+            ("particles with hits", str(self.n_particles)),
+            ("elapsed", f"{self.elapsed_s:.1f} s ({rate:.2f} events/s)"),
+            ("written", f"{self.events}, {self.truth}"),
+        ]
+
+
+def run_simulation(
+    config: SimulationConfig,
+    events: Path,
+    truth: Path,
+    *,
+    form: RootForm = "ttree",
+    n_processes: int = 1,
+    force: bool = False,
+) -> SimulationReport:
+    """Simulate into two ROOT files.
+
+    The same events in the same order whatever the number of processes.
+
+    Raises
+    ------
+    RefusedOutputError, OutputError
+        If a file must not or cannot be written; found before any event is made.
+    ConfigError
+        As `producers.simulation.simulate`.
+    WorkerDiedError
+        If one of several processes was ended from outside.
+    """
+    check_outputs(
+        {"--output": events, "--truth": truth}, inputs=config.hepmc3_files, force=force
+    )
+    start = time.perf_counter()
+    n_space_points = n_particles = 0
+    with (
+        SpacePointWriter(events, form=form, force=force) as point_writer,
+        TruthWriter(truth, form=form, force=force) as truth_writer,
+        progress("simulate", config.n_events, unit="events") as report,
+    ):
+        for done, event in enumerate(_events(config, n_processes), start=1):
+            point_writer.write(event)
+            truth_writer.write(event)
+            n_space_points += len(event.xyz)
+            n_particles += len(event.particles["particle_id"])
+            report(done)
+    return SimulationReport(
+        events=events,
+        truth=truth,
+        n_events=config.n_events,
+        n_space_points=n_space_points,
+        n_particles=n_particles,
+        elapsed_s=time.perf_counter() - start,
+    )
+
+
+def _events(config: SimulationConfig, n_processes: int) -> Iterator[SimulatedEvent]:
+    blocks = _blocks(config, n_processes)
+    if len(blocks) == 1:
+        yield from simulate(config)
+        return
+    with _processes(min(n_processes, len(blocks))) as pool:
+        waiting: deque[Future[list[SimulatedEvent]]] = deque()
+        try:
+            for block in blocks:
+                waiting.append(pool.submit(_simulate_block, block))
+                # One block ahead of each process, so that memory stays bounded.
+                if len(waiting) > 2 * n_processes:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise WorkerDiedError(
+                "a simulation process was ended from outside; if memory ran out, "
+                "ask for fewer --jobs"
+            ) from error
+
+
+def _blocks(config: SimulationConfig, n_processes: int) -> list[SimulationConfig]:
+    if n_processes == 1:
+        return [config]
+    size = min(EVENTS_PER_BLOCK, -(-config.n_events // n_processes))
+    return [
+        replace(
+            config,
+            first_event=config.first_event + start,
+            n_events=min(size, config.n_events - start),
+        )
+        for start in range(0, config.n_events, size)
+    ]
+
+
+def _simulate_block(config: SimulationConfig) -> list[SimulatedEvent]:
+    return list(simulate(config))
+
+
+@contextmanager
+def _processes(n: int) -> Iterator[ProcessPoolExecutor]:
+    # Spawned, for a fork would copy the threads' locks of the libraries in use.
+    pool = ProcessPoolExecutor(
+        n,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_DFL),  # ends at Ctrl-C without a word
+    )
+    others = set(multiprocessing.active_children())
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown()
