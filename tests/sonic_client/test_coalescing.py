@@ -1,4 +1,4 @@
-"""Events that travel together: by delay, by coincidence, and while others fly."""
+"""Events that share a message: by delay, by coincidence, and while others are sent."""
 
 import asyncio
 import threading
@@ -58,7 +58,7 @@ def concat_config(config):
     return replace(config, layout="concat", batching=BatchingConfig(max_events=8))
 
 
-def test_a_batch_leaves_though_the_reader_is_slow(
+def test_a_batch_is_sent_though_the_reader_is_slow(
     batch_metadata, concat_config, make_request
 ):
     has_arrived = threading.Event()
@@ -82,7 +82,7 @@ def test_a_batch_leaves_though_the_reader_is_slow(
     assert sum(events_per_call(transport)) == 3
 
 
-async def test_a_batch_leaves_though_an_asynchronous_reader_is_slow(
+async def test_a_batch_is_sent_though_an_asynchronous_reader_is_slow(
     batch_metadata, concat_config, make_request
 ):
     has_arrived = asyncio.Event()
@@ -125,7 +125,9 @@ async def test_an_answer_is_handed_out_while_the_reader_waits_for_it(
     assert seen == [0, 1]
 
 
-def test_the_next_chunk_is_read_while_requests_fly(metadata, config, make_request):
+def test_the_next_chunk_is_read_while_requests_are_in_flight(
+    metadata, config, make_request
+):
     is_next_chunk_read = threading.Event()
 
     async def respond(call):
@@ -180,15 +182,15 @@ async def test_a_lone_call_waits_for_nobody(
     assert events_per_call(transport) == [1, 1, 1]
 
 
-async def test_calls_made_while_one_flies_leave_together_when_it_lands(
+async def test_calls_made_while_one_is_in_flight_are_sent_together_after_it(
     batch_metadata, concat_config, make_request
 ):
-    first_may_land = asyncio.Event()
+    first_may_end = asyncio.Event()
     arrived = asyncio.Event()
 
     async def respond(call):
         arrived.set()
-        await first_may_land.wait()
+        await first_may_end.wait()
         return labels_of(call)
 
     transport = FakeTransport(batch_metadata, respond)
@@ -202,7 +204,7 @@ async def test_calls_made_while_one_flies_leave_together_when_it_lands(
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert events_per_call(transport) == [1]
-        first_may_land.set()
+        first_may_end.set()
 
     assert events_per_call(transport) == [1, 3]
 
@@ -210,15 +212,15 @@ async def test_calls_made_while_one_flies_leave_together_when_it_lands(
 async def test_a_call_waits_no_longer_than_the_delay(
     batch_metadata, concat_config, make_request
 ):
-    second_has_left = asyncio.Event()
+    second_is_sent = asyncio.Event()
     arrived = asyncio.Event()
 
     async def respond(call):
         arrived.set()
         if call.inputs["FEATURES"][0, 0] == 0:
-            await second_has_left.wait()
+            await second_is_sent.wait()
         else:
-            second_has_left.set()
+            second_is_sent.set()
         return labels_of(call)
 
     transport = FakeTransport(batch_metadata, respond)
@@ -251,15 +253,15 @@ async def test_a_poisoned_call_fails_alone(batch_metadata, concat_config, make_r
     assert failed == [2]
 
 
-async def test_a_cancelled_call_leaves_the_message_it_was_to_join(
+async def test_a_cancelled_call_leaves_the_batch_that_is_not_sent_yet(
     batch_metadata, concat_config, make_request
 ):
-    first_may_land = asyncio.Event()
+    first_may_end = asyncio.Event()
     arrived = asyncio.Event()
 
     async def respond(call):
         arrived.set()
-        await first_may_land.wait()
+        await first_may_end.wait()
         return labels_of(call)
 
     transport = FakeTransport(batch_metadata, respond)
@@ -272,7 +274,7 @@ async def test_a_cancelled_call_leaves_the_message_it_was_to_join(
         ]
         await asyncio.sleep(0)
         tasks[1].cancel()
-        first_may_land.set()
+        first_may_end.set()
         await asyncio.wait(tasks)
 
     assert tasks[1].cancelled()

@@ -1,4 +1,4 @@
-"""What departs when, and in which order it arrives."""
+"""The queue of a map: what is sent when, and in which order outcomes come out."""
 
 import pytest
 from hypothesis import given
@@ -45,11 +45,11 @@ def numbers(batch):
     return [each.request.request_id for each in batch]
 
 
-def land(queue, ready):
+def finish(queue, ready):
     queue.finish(Finished(ready.number, numbers(ready.batch)))
 
 
-def test_a_full_batch_departs_at_once():
+def test_a_full_batch_is_sent_at_once():
     queue = queue_of(max_events=2, max_requests=4)
 
     queue.put(item(0))
@@ -59,7 +59,7 @@ def test_a_full_batch_departs_at_once():
     assert [numbers(d.batch) for d in queue.take_ready()] == [[0, 1]]
 
 
-def test_the_reader_stops_when_a_batch_finds_no_room():
+def test_the_reader_stops_when_a_batch_must_wait():
     queue = queue_of(max_events=1, max_requests=1)
     queue.put(item(0))
     (first,) = queue.take_ready()
@@ -68,13 +68,13 @@ def test_the_reader_stops_when_a_batch_finds_no_room():
     assert queue.take_ready() == []
     assert queue.is_full
 
-    land(queue, first)
+    finish(queue, first)
 
     assert [numbers(d.batch) for d in queue.take_ready()] == [[1]]
     assert not queue.is_full
 
 
-def test_a_batch_that_has_waited_long_enough_departs_though_not_full():
+def test_a_batch_that_has_waited_long_enough_is_sent_though_not_full():
     clock = Clock()
     queue = queue_of(max_events=9, max_requests=4, clock=clock)
     queue.put(item(0))
@@ -91,7 +91,7 @@ def test_a_batch_that_has_waited_long_enough_departs_though_not_full():
     assert queue.seconds_left() is None
 
 
-def test_an_overdue_batch_stays_open_until_there_is_room():
+def test_an_overdue_batch_takes_more_until_the_window_admits_it():
     clock = Clock()
     queue = queue_of(max_events=2, max_requests=1, clock=clock)
     queue.put(item(0))
@@ -103,7 +103,7 @@ def test_an_overdue_batch_stays_open_until_there_is_room():
     assert queue.take_ready() == []
     assert queue.seconds_left() is None
 
-    land(queue, first)
+    finish(queue, first)
 
     assert [numbers(d.batch) for d in queue.take_ready()] == [[2]]
 
@@ -121,7 +121,7 @@ def test_the_delay_counts_anew_for_every_batch():
     assert queue.seconds_left() == 0.5
 
 
-def test_a_failure_stops_departures_and_reaches_the_consumer():
+def test_a_failure_stops_the_sending_and_reaches_the_consumer():
     queue = queue_of(max_events=1, max_requests=1)
     queue.put(item(0))
     (first,) = queue.take_ready()
@@ -149,13 +149,13 @@ def test_any_interleaving_gives_every_request_once_in_order(
     source, in_flight, delivered = iter(range(n_requests)), [], []
     is_read = False
     while not queue.is_done:
-        step = random.choice(["read", "land", "deliver", "tick"])
+        step = random.choice(["read", "finish", "deliver", "tick"])
         if step == "read" and not queue.is_full and not is_read:
             number = next(source, None)
             is_read = number is None
             queue.close() if is_read else queue.put(item(number))
-        elif step == "land" and in_flight:
-            land(queue, in_flight.pop(random.randrange(len(in_flight))))
+        elif step == "finish" and in_flight:
+            finish(queue, in_flight.pop(random.randrange(len(in_flight))))
         elif step == "deliver":
             delivered += queue.deliver()
         elif step == "tick":

@@ -1,10 +1,12 @@
-"""The caller's own errors reach the caller, with their traceback."""
+"""The caller's own code: it raises, or it is slow."""
 
 import traceback
+import tracemalloc
 
+import numpy as np
 import pytest
 
-from sonic_client import Answer, Client
+from sonic_client import Answer, Client, Request, WindowConfig
 from sonic_client.report.observer import Observer
 
 
@@ -54,3 +56,32 @@ def test_an_observer_that_raises_ends_no_job(serve, config_for, requests_of, cap
 
     assert all(isinstance(outcome, Answer) for outcome in outcomes)
     assert caplog.text.count("ZeroDivisionError: in the observer") == 1
+
+
+def test_a_slow_consumer_stops_the_reader_and_memory_stays_flat(serve, config_for):
+    window, n_events, n_rows = 4, 100, 20_000  # 240 kB an event
+    n_read = 0
+
+    def events():
+        nonlocal n_read
+        for number in range(n_events):
+            n_read += 1
+            yield Request(number, {"FEATURES": np.zeros((n_rows, 3), np.float32)})
+
+    config = config_for(serve(), window=WindowConfig(max_requests=window))
+    leads, peaks = [], []
+    tracemalloc.start()
+    try:
+        with Client(config) as client:
+            for n_done, outcome in enumerate(client.map(events()), start=1):
+                assert isinstance(outcome, Answer)
+                leads.append(n_read - n_done)
+                if n_done in (n_events // 2, n_events):
+                    peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+    # In flight and finished together are twice the window, and one waits.
+    assert max(leads) <= 2 * window + 1
+    one_event = n_rows * 3 * 4
+    assert peaks[1] - peaks[0] < 4 * window * one_event
