@@ -138,7 +138,7 @@ def build_graph(
     *,
     is_filtered: bool = False,
 ) -> LabelledGraph:
-    """Return the radius graph of an event, or its part above the filter's cut, labelled.
+    """Return the labelled radius graph, or its part above the filter's cut.
 
     The weights are those that the pipeline was made with.
     """
