@@ -1,46 +1,67 @@
-"""The quantities of `inputs.edge_inputs` in one pass over the edges, on the CPU."""
+"""The edge inputs of the networks in one pass over the edges; see `stages.inputs`."""
 
 # mypy: disable-error-code="no-untyped-def"
 # Compiled functions take their types from the call.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from exatrkx_pipeline.kernels.machine_code import compiled
 
 BLOCK = 256
-"""Edges whose quantities stay in the fastest cache, where loops are vectors."""
+"""Edges computed at a time: their quantities stay in the fastest cache, and loops over
+them become vector instructions."""
 
-COLUMNS = ("dr", "dphi", "dz", "deta", "curvature", "z0")
-"""What is written, in the order of `columns`."""
+QUANTITIES = ("dr", "dphi", "dz", "deta", "curvature", "z0")
+"""The quantities, in the order that the kernel numbers them in."""
 
 R, PHI, Z, ETA = range(4)
 """Columns of the points."""
+
+
+class Caps(NamedTuple):
+    """Where quantities are capped, float32; see `stages.inputs`."""
+
+    min_span: np.float32  #: m
+    max_curvature: np.float32  #: 1/m
+    max_z0: np.float32  #: m
+
 
 PI, TWO_PI = np.float32(np.pi), np.float32(2 * np.pi)
 
 
 @compiled
-def write_edge_inputs(  # noqa: PLR0917
-    first, end, points, row, col, columns, min_span, max_curvature, max_z0, inputs
-):
-    """Write each of `COLUMNS` to the column of `inputs` that `columns` has for it.
+def write_edge_inputs(tile, points, edges, columns, caps, inputs):  # noqa: PLR0917
+    """Write quantities of edges to the columns of their inputs.
 
-    `points` are r, phi, z, eta, shape (n_points, 4), float32; what is at -1 is left
-    out. Rows of `inputs` from `first` to `end` are written.
+    Parameters
+    ----------
+    tile : Tile
+        Range of edges.
+    points : ndarray, shape (n_points, 4), float32
+        r, phi, z, eta in m, rad, m.
+    edges : Edges
+    columns : ndarray, shape (6,), int64
+        Column of each of `QUANTITIES`, -1 to leave it out.
+    caps : Caps
+    inputs : ndarray, shape (n_edges, n_columns), float32
+        Rows of the tile are written.
     """
+    first, end = tile.begin, tile.begin + tile.n
     outer = np.empty((4, BLOCK), np.float32)
     inner = np.empty((4, BLOCK), np.float32)
     values = np.empty((6, BLOCK), np.float32)
     for begin in range(first, end, BLOCK):
         n = min(BLOCK, end - begin)
         for i in range(n):
-            at_row, at_col = row[begin + i], col[begin + i]
+            row, col = edges.row[begin + i], edges.col[begin + i]
             for k in range(4):
-                outer[k, i] = points[at_row, k]
-                inner[k, i] = points[at_col, k]
-        _quantities(outer, inner, min_span, max_curvature, max_z0, values)
+                outer[k, i] = points[row, k]
+                inner[k, i] = points[col, k]
+        _quantities(outer, inner, caps, values)
         for k in range(6):
             if columns[k] >= 0:
                 for i in range(n):
@@ -48,8 +69,9 @@ def write_edge_inputs(  # noqa: PLR0917
 
 
 @compiled
-def _quantities(outer, inner, min_span, max_curvature, max_z0, values):  # noqa: PLR0917
+def _quantities(outer, inner, caps, values):
     dr, dphi, dz, deta, curvature, z0 = values
+    min_span, max_curvature, max_z0 = caps.min_span, caps.max_curvature, caps.max_z0
     for i in range(BLOCK):
         dr[i] = outer[R, i] - inner[R, i]
         dz[i] = outer[Z, i] - inner[Z, i]
@@ -57,8 +79,8 @@ def _quantities(outer, inner, min_span, max_curvature, max_z0, values):  # noqa:
         turn = outer[PHI, i] - inner[PHI, i]
         dphi[i] = turn - TWO_PI * np.floor((turn + PI) / TWO_PI)
     for i in range(BLOCK):
-        half = np.float32(0.5) * dphi[i]
-        sine, cosine = _sine(half), _cosine(half)
+        half_angle = np.float32(0.5) * dphi[i]
+        sine, cosine = _sine(half_angle), _cosine(half_angle)
         chord = np.float32(4.0) * outer[R, i] * inner[R, i] * sine * sine
         span = np.sqrt(dr[i] * dr[i] + chord)
         span = span if span > min_span else min_span
@@ -74,8 +96,8 @@ def _quantities(outer, inner, min_span, max_curvature, max_z0, values):  # noqa:
         z0[i] = along if along > -max_z0 else -max_z0
 
 
-# Taylor series to where the next term is below 1e-7 at pi / 2: arithmetic alone, of
-# which the compiler makes vectors; the library's functions are calls.
+# Taylor series until the next term is below 1e-7 at pi / 2. The compiler turns this
+# arithmetic into vector instructions; the library's functions would be calls.
 @compiled
 def _sine(x):
     x2 = x * x

@@ -1,12 +1,13 @@
-"""What a run of the pipeline leaves behind: labels, edges after each stage, times."""
+"""Results of a run of the pipeline: labels, edges after each stage, times."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,11 @@ STAGES = (
 )
 """Names of the stages, in order: keys of every per-stage table."""
 
-
 EDGE_COUNTS = ("radius_edges", "filtered_edges")
-"""What is counted: edges within the radius, and those of them above the cut."""
+"""Names of the counts: edges within the radius, and those of them above the cut."""
+
+T = TypeVar("T")
+_END = object()
 
 
 @dataclass(slots=True)
@@ -50,10 +53,20 @@ class StageClock:
             with self._lock:
                 self.seconds[stage] += elapsed
 
-    def count(self, what: str, number: int) -> None:
-        """Add edges to `what` of `EDGE_COUNTS`."""
+    def measured(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """The items; the time until each of them is there is added to `stage`."""
+        iterator = iter(items)
+        while True:
+            with self.measure(stage):
+                item = next(iterator, _END)
+            if item is _END:
+                return
+            yield cast(T, item)
+
+    def count(self, name: str, number: int) -> None:
+        """Add a number of edges to `name` of `EDGE_COUNTS`."""
         with self._lock:
-            self.counts[what] += number
+            self.counts[name] += number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

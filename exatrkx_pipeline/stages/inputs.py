@@ -1,7 +1,7 @@
-"""What the networks see: node and edge quantities derived from scaled r, phi, z.
+"""Inputs of the networks: quantities of space points and edges, from scaled r, phi, z.
 
-Everything is computed from the pipeline's input tensor alone, in metres and radians,
-so that values are of order one whatever scale the tensor came with.
+All are computed in metres and radians, so that values are of order one whatever the
+scale of the pipeline's input tensor.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from exatrkx_pipeline.config import EdgeInput, FeatureConfig, NodeInput
-from exatrkx_pipeline.kernels.edge_input_loops import COLUMNS, write_edge_inputs
-from exatrkx_pipeline.kernels.edge_ranges import even_ranges, run_over
+from exatrkx_pipeline.kernels.edge_inputs import QUANTITIES, Caps, write_edge_inputs
+from exatrkx_pipeline.kernels.layout import Edges, Tile
+from exatrkx_pipeline.kernels.threads import even_ranges, run_over
 
 MM_PER_M = 1000.0
 MIN_SPAN_M = 1e-3
 """Distances below a millimetre do not define a direction: slopes are capped there."""
-MAX_CURVATURE = 10.0  # 1/m; a track of 60 MeV in 2 T, which leaves no three layers
+MAX_CURVATURE = 10.0  # 1/m: a track of 60 MeV in 2 T, which crosses no three layers
 MAX_Z0_M = 2.0
+
+CAPS = Caps(*map(np.float32, (MIN_SPAN_M, MAX_CURVATURE, MAX_Z0_M)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,17 @@ class Cylindrical:
         return cls(
             r * (r_scale / MM_PER_M), phi * phi_scale, z * (z_scale / MM_PER_M), scaled
         )
+
+    def positions_mm(self) -> NDArray[np.float64]:
+        """x, y, z in mm, shape (n_space_points, 3)."""
+        r, phi, z = (
+            column.cpu().numpy().astype(np.float64)
+            for column in (self.r, self.phi, self.z)
+        )
+        xyz: NDArray[np.float64] = MM_PER_M * np.column_stack(
+            (r * np.cos(phi), r * np.sin(phi), z)
+        )
+        return xyz
 
 
 def node_inputs(points: Cylindrical, names: Sequence[NodeInput]) -> Tensor:
@@ -80,7 +95,7 @@ def edge_inputs(
     """
     if not names:
         return points.r.new_empty((edge_index.shape[1], 0))
-    if points.r.device.type == "cpu" and set(names) <= set(COLUMNS):
+    if points.r.device.type == "cpu" and set(names) <= set(QUANTITIES):
         return _edge_inputs_in_one_pass(points, edge_index, names)
     outer, inner = edge_index
     dr = _difference(points.r, outer, inner)
@@ -103,19 +118,18 @@ def _edge_inputs_in_one_pass(
 ) -> Tensor:
     """The same to the last bits, in a fifth of the time."""
     table = torch.stack((points.r, points.phi, points.z, points.eta), dim=1).numpy()
-    row, col = edge_index.numpy()
-    columns = np.array([_place(names, name) for name in COLUMNS])
-    inputs = np.empty((len(row), len(names)), np.float32)
-    limits = map(np.float32, (MIN_SPAN_M, MAX_CURVATURE, MAX_Z0_M))
-    arguments = (table, row, col, columns, *limits, inputs)
+    edges = Edges(*edge_index.numpy())
+    columns = np.array(
+        [names.index(name) if name in names else -1 for name in QUANTITIES]
+    )
+    inputs = np.empty((len(edges.row), len(names)), np.float32)
     run_over(
-        even_ranges(len(row)), lambda lo, hi: write_edge_inputs(lo, hi, *arguments)
+        even_ranges(len(inputs), torch.get_num_threads()),
+        lambda first, end: write_edge_inputs(
+            Tile(first, end - first), table, edges, columns, CAPS, inputs
+        ),
     )
     return torch.from_numpy(inputs)
-
-
-def _place(names: Sequence[str], name: str) -> int:
-    return names.index(name) if name in names else -1
 
 
 def _difference(values: Tensor, outer: Tensor, inner: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Small events side by side in one graph, so that the networks see long arrays."""
+"""Events as the stages take them: points sorted outward, small events side by side."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig
-from exatrkx_pipeline.inputs import Cylindrical
-from exatrkx_pipeline.ordering import in_input_order, outward_order
+from exatrkx_pipeline.stages.inputs import Cylindrical
+from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 
 POINTS_TOGETHER = 4_000
-"""Points of a group: more would fall out of the cache, and gain nothing."""
+"""Most points of a group: more would not fit the cache, and gain nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class EventGroup:
 
     points: Cylindrical
     orders: Sequence[NDArray[np.int64]]
-    """Of each event: the place in its features of each of its points here."""
+    """Per event, the input row of each sorted point."""
 
     splits: NDArray[np.int64]
     """Offsets of the events' points, shape (n_events + 1,)."""
@@ -75,6 +75,52 @@ class EventGroup:
         ]
 
 
+def outward_order(
+    features: NDArray[np.float32], config: FeatureConfig
+) -> NDArray[np.int64]:
+    """Permutation that sorts space points by their distance from the origin.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_space_points, 3), float32
+        Scaled r, phi, z.
+    config : FeatureConfig
+        Their scales.
+
+    Returns
+    -------
+    ndarray, shape (n_space_points,), int64
+        Index of the innermost point first. Ties are broken by r, phi and z, so the
+        sorted points, and with them all later results, do not depend on the order of
+        the input; points that agree in all three are interchangeable.
+
+    Notes
+    -----
+    Distance is sqrt(r^2 + z^2), as tracking-as-a-service sorts its hits; an edge with
+    row > column then points from the outer to the inner point.
+    """
+    r_scale, _, z_scale = config.scales
+    r, phi, z = np.asarray(features, dtype=np.float64).T
+    distance = np.hypot(r * r_scale, z * z_scale)
+    order = np.argsort(distance)
+    is_tie = np.diff(distance[order]) == 0.0
+    if is_tie.any():  # rare, and sorting all by four keys takes ten times as long
+        places = np.flatnonzero(np.append(is_tie, False) | np.append(False, is_tie))
+        tied = order[places]
+        by_all = np.lexsort((z[tied], phi[tied], r[tied], distance[tied]))
+        order[places] = tied[by_all]
+    return order
+
+
+def in_input_order(
+    components: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Labels of the points as they came, from the components of the sorted ones."""
+    labels = np.empty_like(components)
+    labels[order] = components
+    return number_by_first_appearance(labels)
+
+
 def plan_groups(
     sizes: Sequence[int], points_together: int = POINTS_TOGETHER
 ) -> Iterator[range]:
@@ -90,7 +136,7 @@ def plan_groups(
     Yields
     ------
     range
-        Positions of the group's events; together they are all, in order.
+        Positions of the group's events; the groups cover all events, in order.
     """
     start, n_points = 0, 0
     for position, size in enumerate(sizes):
@@ -119,13 +165,13 @@ def plan_shares(
     n_threads : int
         Most shares at a time.
     points_together : int
-        A group of more points is computed alone, by all threads: two large events at a
-        time would need the memory of both.
+        A group with more points is computed alone, by all threads, because two large
+        events at a time would need the memory of both.
 
     Yields
     ------
     list of (first, end)
-        Ranges of groups of about as many points each; one range at least.
+        Ranges of groups, with about the same number of points each; at least one.
     """
     n_points = [sum(sizes[i] for i in group) for group in groups]
     is_large = [n > points_together for n in n_points]

@@ -1,8 +1,8 @@
-"""The three networks of a pipeline, called on space points that are sorted outward."""
+"""The networks of a pipeline as stages: inputs made, and the executor chosen."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
@@ -16,14 +16,22 @@ from exatrkx_pipeline.config import (
     TorchScriptGnn,
 )
 from exatrkx_pipeline.graph.compact_graph import CompactGraph
-from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.networks.build import build_networks
-from exatrkx_pipeline.torchscript import ScriptedNetwork
+from exatrkx_pipeline.networks.torchscript import ScriptedNetwork
+from exatrkx_pipeline.stages.compiled_networks import Executor, executor_of
+from exatrkx_pipeline.stages.inputs import Cylindrical, edge_inputs, node_inputs
+
+NETWORK_NAMES = ("embedding", "edge_filter", "gnn")
+"""Names that the networks' tensors carry in a weights file."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkStages:
-    """Networks, the configuration they were trained for, and where they compute."""
+    """Networks, the configuration they were trained for, and where they compute.
+
+    On the CPU the compiled kernels compute, with a copy of the weights that is made
+    with the object: see `with_current_weights`. On other devices torch computes.
+    """
 
     config: PipelineConfig
     embedding: nn.Module
@@ -33,6 +41,16 @@ class NetworkStages:
     device: str = "cpu"
     """Where networks and edges are, in torch's words; see `to`. Tracks are always
     built on the CPU."""
+
+    executors: dict[str, Executor] = field(init=False, repr=False, compare=False)
+    """What computes each of `networks`, by the same names."""
+
+    def __post_init__(self) -> None:
+        executors = {
+            name: executor_of(network, self.device)
+            for name, network in self.networks.items()
+        }
+        object.__setattr__(self, "executors", executors)
 
     @classmethod
     def untrained(cls, config: PipelineConfig) -> Self:
@@ -47,15 +65,12 @@ class NetworkStages:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """The three networks by the name that their tensors carry in a checkpoint."""
-        return {
-            "embedding": self.embedding,
-            "edge_filter": self.edge_filter,
-            "gnn": self.gnn,
-        }
+        """The three networks by `NETWORK_NAMES`."""
+        networks = (self.embedding, self.edge_filter, self.gnn)
+        return dict(zip(NETWORK_NAMES, networks, strict=True))
 
     def to(self, device: str) -> Self:
-        """The pipeline on a device such as ``cuda:0``; its networks are moved there.
+        """The same on a device such as ``cuda:0``; the networks are moved there.
 
         Raises
         ------
@@ -69,6 +84,14 @@ class NetworkStages:
             raise ValueError(f"device {device!r}: {error}") from error
         return replace(self, device=device)
 
+    def with_current_weights(self) -> Self:
+        """The same with the weights that the networks have now.
+
+        Call it after training or changing a network: the kernels' copy of the weights
+        does not follow.
+        """
+        return replace(self)
+
     @property
     def has_script(self) -> bool:
         """Whether a network is TorchScript."""
@@ -79,13 +102,14 @@ class NetworkStages:
     def embed(self, points: Cylindrical) -> Tensor:
         """Coordinates in the embedding space, shape (n_space_points, dim)."""
         inputs = node_inputs(points, self.config.embedding.node_inputs)
-        embedded: Tensor = self.embedding(inputs)
-        return embedded
+        return self.executors["embedding"](inputs)
 
     @torch.inference_mode()
     def filter_logits(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
         """Logits of the edge filter, shape (n_edges,); row > column, points sorted."""
-        return _edge_logits(self.edge_filter, self.config.filter, points, edge_index)
+        return _edge_logits(
+            self.executors["edge_filter"], self.config.filter, points, edge_index
+        )
 
     @torch.inference_mode()
     def above_cut(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
@@ -96,33 +120,31 @@ class NetworkStages:
     @torch.inference_mode()
     def gnn_logits(self, points: Cylindrical, edge_index: Tensor) -> Tensor:
         """Logits of the GNN, shape (n_edges,), for all edges of the event at once."""
-        if isinstance(self.config.gnn, TorchScriptGnn):  # takes the event as it is
-            return _edge_logits(self.gnn, self.config.gnn, points, edge_index)
+        gnn, config = self.executors["gnn"], self.config.gnn
+        if isinstance(config, TorchScriptGnn):  # takes the event as it is
+            return _edge_logits(gnn, config, points, edge_index)
         graph = CompactGraph.of(edge_index, points.phi)
-        logits: Tensor = self.gnn(
-            node_inputs(points, self.config.gnn.node_inputs)[graph.nodes],
+        logits = gnn(
+            node_inputs(points, config.node_inputs)[graph.nodes],
             graph.edge_index,
-            edge_inputs(
-                points, edge_index[:, graph.order], self.config.gnn.edge_inputs
-            ),
+            edge_inputs(points, edge_index[:, graph.order], config.edge_inputs),
         )
         return graph.as_given(logits)
 
 
 def apply_filter(logits: Tensor, filter_cut: float) -> Tensor:
-    """Which edges score strictly above the cut: sigmoid(logit) > `filter_cut`."""
+    """Whether each edge scores strictly above the cut: sigmoid(logit) > cut."""
     return torch.sigmoid(logits) > filter_cut
 
 
 def _edge_logits(
-    network: nn.Module,
+    executor: Executor,
     config: FilterConfig | GnnConfig | TorchScriptConfig,
     points: Cylindrical,
     edge_index: Tensor,
 ) -> Tensor:
-    logits: Tensor = network(
+    return executor(
         node_inputs(points, config.node_inputs),
         edge_index,
         edge_inputs(points, edge_index, config.edge_inputs),
     )
-    return logits

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import RefinementConfig, TrackBuildingConfig
-from exatrkx_pipeline.inputs import MM_PER_M, Cylindrical
+from exatrkx_pipeline.stages.inputs import Cylindrical
 from exatrkx_pipeline.tracks.refinement import refine_tracks
 from exatrkx_pipeline.tracks.track_building import build_tracks
 
@@ -37,7 +37,7 @@ def track_candidates(
     building : TrackBuildingConfig
         Method and cuts.
     refinement : RefinementConfig or None
-        What is done to the candidates, each event by itself.
+        How the candidates of each event are refined; None leaves them as they are.
 
     Returns
     -------
@@ -47,21 +47,9 @@ def track_candidates(
     components = build_tracks(edge_index, scores, len(points.r), building)
     if refinement is None:
         return components
-    xyz = _positions_mm(points)
+    xyz = points.positions_mm()
     refined = [
         refine_tracks(components[start:stop], xyz[start:stop], refinement)
         for start, stop in pairwise(splits.tolist())
     ]
     return np.concatenate(refined)
-
-
-def _positions_mm(points: Cylindrical) -> NDArray[np.float64]:
-    """x, y, z, shape (n_space_points, 3)."""
-    r, phi, z = (
-        column.cpu().numpy().astype(np.float64)
-        for column in (points.r, points.phi, points.z)
-    )
-    xyz: NDArray[np.float64] = MM_PER_M * np.column_stack(
-        (r * np.cos(phi), r * np.sin(phi), z)
-    )
-    return xyz
