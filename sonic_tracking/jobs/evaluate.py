@@ -31,11 +31,9 @@ from producers.evaluation import (
     EvaluationReport,
     count_edges,
     evaluate,
-    first_display,
     points_of_particles,
     production_vertices,
     true_edges,
-    write_page,
 )
 from producers.io.iteration import iterating
 from producers.model.features import node_features
@@ -117,12 +115,7 @@ def run_evaluation(job: EvaluationJob) -> EvaluationResult:
     if job.json is not None:
         write_json(job.json, {**report.to_dict(), "edges_not_counted": reason})
     if job.plot is not None:
-        display = (
-            None
-            if source is None
-            else first_display(source, tracks, truth, criteria=job.criteria)
-        )
-        write_page(report, job.plot, display)
+        report.plot(job.plot)
     return EvaluationResult(report=report, edges_not_counted=reason)
 
 
