@@ -24,7 +24,6 @@ class InFlight:
 
     Parameters
     ----------
-    dispatcher : Dispatcher
     tasks : TaskGroup
         Owns the tasks. No exception reaches it: a bug in one task is passed to the
         caller that waits for its outcomes, instead of ending everybody's tasks.

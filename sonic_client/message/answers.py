@@ -29,9 +29,6 @@ class AnswerChecker:
 
     Parameters
     ----------
-    metadata : ModelMetadata
-    layout : BatchingLayout
-    config : AnswersConfig
     observer : Observer
         Is told of NaN and infinite values.
     """

@@ -32,7 +32,6 @@ class AnswerCache:
 
     Parameters
     ----------
-    config : CacheConfig
     metadata : ModelMetadata
         Another version, or other parameters, makes another model.
 

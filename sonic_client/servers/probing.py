@@ -37,10 +37,6 @@ class StateReports:
 
     Until the job has begun, warnings of servers that are left alone wait: if no
     server can be used, the error says the same of all of them.
-
-    Parameters
-    ----------
-    observer : Observer
     """
 
     def __init__(self, observer: Observer) -> None:
@@ -114,13 +110,10 @@ class Prober:
 
     Parameters
     ----------
-    config : ClientConfig
     tasks : TaskGroup
         Owns the tasks; `close` ends them.
-    reports : StateReports
     changed : callable
         Is called with every server after a probe.
-    timing : Timing
     """
 
     def __init__(
