@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from sonic_base.errors import SonicError
 from sonic_client.config import ClientConfig
@@ -155,8 +154,7 @@ class Prober:
         if self._running:
             await asyncio.wait(self._running)
 
-    # Any: what a coroutine sends and yields concerns the event loop alone.
-    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _run(self, coroutine: Coroutine[object, object, None]) -> None:
         task = self._tasks.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
