@@ -55,7 +55,7 @@ async def test_infer_returns_the_outputs(metadata, config, echo_rows):
     assert outputs["LABELS"].tolist() == [1, 1]
 
 
-async def test_infer_raises_what_was_wrong(metadata, config):
+async def test_infer_raises_the_error_of_its_request(metadata, config):
     error = RejectedRequestError(server="s", status="INTERNAL", details="bad")
 
     async def respond(call):
@@ -167,7 +167,7 @@ def test_every_request_has_one_outcome_whatever_order_answers_come_in(
             assert outcome.outputs["LABELS"].tolist() == [outcome.request_id]
 
 
-async def test_window_bounds_what_is_in_flight_and_what_is_read(
+async def test_the_window_bounds_the_messages_in_flight_and_the_reader(
     metadata, config, make_request
 ):
     gate, n_read = Gate(), 0
