@@ -4,6 +4,7 @@ import asyncio
 import threading
 from contextlib import aclosing
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ both = pytest.mark.parametrize("kind", [Client, AsyncClient])
 
 
 def use(kind, config, transport, *uses):
-    """The results of functions of an open client, awaited if need be; and the client."""
+    """The results of functions of an open client, and the client."""
     client = kind(config, transport=transport)
     if kind is Client:
         with client:
@@ -89,8 +90,7 @@ class Gate:
         return {"LABELS": call.inputs["FEATURES"][:, 0].astype(np.int64)}
 
     async def until_arrived(self):
-        while not self.arrived.is_set():
-            await asyncio.sleep(0)
+        await asyncio.to_thread(self.arrived.wait, 10.0)
 
 
 @both
@@ -190,14 +190,17 @@ def test_the_callers_own_error_leaves_the_client_as_it_is(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.randoms(use_true_random=False),
+    st.integers(0, 2**32),
     st.integers(1, 6),
     st.booleans(),
     st.sampled_from(["blocking", "plain iterable", "async iterable"]),
 )
 def test_every_request_has_one_outcome_whatever_order_answers_come_in(
-    random, max_requests, ordered, form
+    seed, max_requests, ordered, form
 ):
+    # Not drawn by hypothesis, because the client's thread does not repeat itself.
+    random = Random(seed)
+
     async def respond(call):
         for _ in range(random.randrange(6)):
             await asyncio.sleep(0)
@@ -333,9 +336,8 @@ def test_the_blocking_client_reads_in_the_callers_thread_while_others_are_in_fli
             # The first request is sent while the second is being read.
             assert in_flight.wait(10.0)
 
-    assert len(
-        outcomes_of(Client, config, FakeTransport(metadata, respond), requests())
-    )
+    transport = FakeTransport(metadata, respond)
+    assert len(outcomes_of(Client, config, transport, requests())) == 3
     assert readers == {threading.current_thread()}
 
 
