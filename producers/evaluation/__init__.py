@@ -22,9 +22,11 @@ from producers.evaluation.matching import (
     match_candidates,
     points_of_particles,
 )
+from producers.evaluation.pairing import events_with_truth
 from producers.evaluation.plot import evaluation_page, write_page
 from producers.evaluation.ratio import Ratio
 from producers.evaluation.report import EvaluationReport
+from producers.evaluation.stage_edges import candidate_edges, count_stage_edges
 from producers.evaluation.trackml_score import TrackMLScore, score_event
 
 __all__ = [
@@ -37,11 +39,14 @@ __all__ = [
     "EventDisplay",
     "Ratio",
     "TrackMLScore",
+    "candidate_edges",
     "challenge_weights",
     "count_edges",
     "count_event",
+    "count_stage_edges",
     "evaluate",
     "evaluation_page",
+    "events_with_truth",
     "first_display",
     "hit_weights",
     "match_candidates",

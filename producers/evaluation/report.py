@@ -11,6 +11,7 @@ from typing import Any
 from producers.evaluation.binned import BinnedCounts
 from producers.evaluation.counts import EvaluationCounts
 from producers.evaluation.criteria import Criteria, Variable
+from producers.evaluation.display import EventDisplay
 from producers.evaluation.edges import EdgeCounts
 from producers.evaluation.matching import MATCHING_STYLES, MatchingStyle
 from producers.evaluation.ratio import COVERAGE, Ratio, intervals
@@ -33,6 +34,10 @@ class EvaluationReport:
         Events without an answer: in no count.
     provenance : mapping
         Where the tracks come from.
+    edges_not_counted : str or None
+        The reason why `edges` is empty, if it is.
+    display : EventDisplay or None
+        An event to draw, if the input is at hand.
     """
 
     counts: EvaluationCounts
@@ -41,6 +46,8 @@ class EvaluationReport:
     n_failed_events: int = 0
     # Any: JSON values of several kinds.
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    edges_not_counted: str | None = None
+    display: EventDisplay | None = None
 
     def efficiency(self, style: MatchingStyle = "double_majority") -> Ratio:
         """Fiducial particles that a candidate is matched to / fiducial particles."""

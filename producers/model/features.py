@@ -17,11 +17,11 @@ __all__ = ["FEATURE_NAMES", "FeatureScale", "node_features", "positions"]
 FEATURE_NAMES = ("r", "phi", "z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FeatureScale:
-    """What the cylindrical coordinates are divided by.
+    """The divisors of the cylindrical coordinates r, phi and z, in mm, rad and mm.
 
-    It belongs to the trained weights, so there is no default.
+    They belong to the trained weights, so there is no default.
 
     Raises
     ------

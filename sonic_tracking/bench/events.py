@@ -15,7 +15,6 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale, node_features, open_events
 from producers.readers import locations
 from sonic_base.errors import ConfigError
-from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.outputs import check_outputs, write_json
 
 __all__ = [
@@ -169,7 +168,9 @@ def run_export(job: PerfAnalyzerExport) -> int:
     )
     features = read_features(
         job.files,
-        feature_scale(load_weights(job.weights or bundled_weights())),
+        FeatureScale(
+            *load_weights(job.weights or bundled_weights()).config.features.scales
+        ),
         max_events=job.max_events,
         csv_scale=job.csv_scale,
     )

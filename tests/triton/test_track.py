@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
-from producers import open_events
+from producers import FeatureScale, open_events
 from producers.model.features import node_features
 from producers.readers import TrackEvents
-from sonic_tracking.jobs.evaluate import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -40,7 +39,7 @@ def labels_in(output):
 @pytest.fixture(scope="module")
 def expected(pipeline, sample):
     """Components of the sample's events, by the pipeline itself."""
-    scale = feature_scale(pipeline)
+    scale = FeatureScale(*pipeline.config.features.scales)
     return [
         pipeline.labels(node_features(event.xyz, scale))
         for chunk in open_events([sample])
