@@ -1,41 +1,45 @@
-"""What a training is to do: the recipe, the files of its samples, where it starts."""
+"""Recipe files: the recipe, the files of its samples, and the weights to start from."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from exatrkx_pipeline import Pipeline, load_weights
-from exatrkx_pipeline.config import config_from_dict, config_to_dict
 from exatrkx_pipeline.training.recipe import TrainingRecipe, default_pipeline
-from sonic_base.errors import ConfigError
+from sonic_base import (
+    ConfigError,
+    TomlTable,
+    config_from_mapping,
+    config_to_mapping,
+)
 
 __all__ = ["JobRecipe", "SampleFiles", "bundled_recipes", "read_recipe"]
 
 BUNDLED = Path(__file__).parent / "recipes"
 ONE_SAMPLE = "events"
-"""Name of the sample that is given on the command line."""
+"""Name of the sample whose files are given directly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleFiles:
-    """A table ``[[samples]]``: files of one kind of events, and how many to take."""
+    """A table ``[[samples]]``: files of one kind of events, and how many to use."""
 
     name: str
     events: tuple[str, ...]
     """Paths and patterns, as `open_events` of producers takes them."""
 
     truth: tuple[str, ...]
-    """Of the same events, in the same order."""
+    """Files with the truth of the same events, in the same order."""
 
     n_training: int | None = None
-    """Train on the first so many; on all that are not for validation, if not given."""
+    """Number of events to train on, the first ones; by default all that are not for
+    validation."""
 
     n_validation: int | None = None
-    """Keep the last so many for validation; if not given, as many as the recipe."""
+    """Number of events for validation, the last ones; by default as in the recipe."""
 
     def __post_init__(self) -> None:
         if not (self.name and self.events and self.truth):
@@ -44,7 +48,7 @@ class SampleFiles:
             )
         for key, least in (("n_training", 1), ("n_validation", 0)):
             value = getattr(self, key)
-            if value is not None and not (isinstance(value, int) and value >= least):
+            if value is not None and value < least:
                 raise ConfigError(
                     f"[[samples]] {self.name!r}: {key} must be at least {least}, "
                     f"got {value!r}"
@@ -53,16 +57,16 @@ class SampleFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecipe:
-    """A recipe with all that it takes from files."""
+    """A recipe with everything that it takes from files."""
 
     recipe: TrainingRecipe
     samples: tuple[SampleFiles, ...]
     start: Pipeline | None
-    """Weights to begin with."""
+    """Weights to start from."""
 
 
 def bundled_recipes() -> list[str]:
-    """Names of the recipes in the package: those of the bundled weights."""
+    """Return the names of the recipes in the package: those of the bundled weights."""
     return sorted(path.stem for path in BUNDLED.glob("*.toml"))
 
 
@@ -80,20 +84,20 @@ def read_recipe(
     ----------
     path : Path, optional
         A TOML file, or the name of a bundled recipe. Besides the keys of
-        `TrainingRecipe` it may have ``start_from`` and tables ``[[samples]]``; of
-        ``[pipeline]`` it needs only what differs from the built-in one, or from that
-        of the weights to start from.
+        `TrainingRecipe` it may have ``start_from`` and tables ``[[samples]]``. Its
+        ``[pipeline]`` needs only the keys that differ from the built-in one, or from
+        that of the weights to start from.
     events, truth : tuple of Path
-        A sample given otherwise; the recipe has none then.
+        Files of the only sample; the recipe must then have no ``[[samples]]``.
     start_from : Path, optional
-        Instead of the recipe's.
+        Replaces the one of the recipe.
     seed : int, optional
-        Instead of the recipe's.
+        Replaces the one of the recipe.
 
     Raises
     ------
     ConfigError, PipelineConfigError
-        If the file is no recipe, or there are no samples, or twice.
+        If the file is not a recipe, or samples are missing or given twice.
     WeightsError
         If the weights cannot be read.
     """
@@ -101,19 +105,18 @@ def read_recipe(
     samples = _samples(table.pop("samples", []), events, truth)
     given = table.pop("start_from", None)
     start = _start(Path(given) if start_from is None and given else start_from)
-    # The radius of weights is the one in use; the embedding's loss has one of its own.
+    # The radius in weights is the one in use; the embedding's loss has its own radius.
     base = default_pipeline()
     if start is not None:
         base = replace(start.config, graph=base.graph)
-    table["pipeline"] = _over(config_to_dict(base), table.get("pipeline", {}))
-    recipe = config_from_dict(TrainingRecipe, table)
+    table["pipeline"] = _over(config_to_mapping(base), table.get("pipeline", {}))
+    recipe = config_from_mapping(TrainingRecipe, table, where=str(path or "recipe"))
     if seed is not None:
         recipe = replace(recipe, seed=seed)
     return JobRecipe(recipe=recipe, samples=samples, start=start)
 
 
-# Any: TOML values of several kinds.
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> TomlTable:
     is_name = path.name == str(path)
     if is_name and not path.exists() and path.name in bundled_recipes():
         path = BUNDLED / f"{path}.toml"
@@ -150,28 +153,19 @@ def _samples(
     if not tables:
         raise ConfigError("no events: give --events and --truth, or [[samples]]")
     samples = tuple(
-        config_from_dict(SampleFiles, _listed(t), "samples") for t in tables
+        config_from_mapping(SampleFiles, t, where="[[samples]]") for t in tables
     )
     names = [sample.name for sample in samples]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"[[samples]]: there are two of the name {name!r}")
+            raise ConfigError(f"[[samples]]: the name {name!r} is used twice")
     return samples
 
 
-def _listed(table: Mapping[str, Any]) -> dict[str, Any]:
-    """With one path as a list of it."""
-    return {
-        key: [value] if key in ("events", "truth") and isinstance(value, str) else value
-        for key, value in table.items()
-    }
-
-
-# Any: TOML values of several kinds.
-def _over(base: dict[str, Any], table: Any) -> Any:
-    """The table with what it does not say from `base`, table by table."""
+def _over(base: TomlTable, table: Any) -> Any:
+    """Fill in the missing keys of a table from `base`, table by table."""
     if not isinstance(table, dict):
-        return table  # wrong, and said to be when the recipe is made of it
+        return table  # wrong; the recipe's own checks will say so
     return base | {
         key: _over(base[key], value) if isinstance(base.get(key), dict) else value
         for key, value in table.items()

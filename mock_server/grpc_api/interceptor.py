@@ -13,7 +13,7 @@ from mock_server.errors import ModelError
 from mock_server.faults.connections import close_connections_from
 from mock_server.faults.injector import FaultInjector, NotReadyError
 from mock_server.faults.selection import INFER
-from mock_server.threads import waiting
+from mock_server.scheduling.threads import waiting
 from mock_server.wire.inference import Cancellation
 
 _INFERENCES = (INFER, "ModelStreamInfer")
