@@ -46,7 +46,7 @@ def local_files(files: Sequence[str]) -> tuple[Path, ...]:
 
 def read_features(
     files: Sequence[str],
-    scale: FeatureScale,
+    scales: tuple[float, float, float],
     *,
     max_events: int | None = None,
     csv_scale: FeatureScale | None = None,
@@ -59,6 +59,7 @@ def read_features(
         If a file cannot be read, or has no events.
     """
     source = open_events(files, csv_scale=csv_scale, max_events=max_events)
+    scale = FeatureScale(*scales)
     return [node_features(event.xyz, scale) for chunk in source for event in chunk]
 
 

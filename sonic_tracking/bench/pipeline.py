@@ -86,7 +86,7 @@ def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
     )
     features = read_features(
         job.files,
-        FeatureScale(*pipeline.config.features.scales),
+        pipeline.config.features.scales,
         max_events=job.max_events,
         csv_scale=job.csv_scale,
     )

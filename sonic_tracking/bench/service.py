@@ -98,7 +98,7 @@ def run_service_bench(job: ServiceBench) -> ServiceScan:
     weights = job.weights or bundled_weights()
     features = read_features(
         job.files,
-        FeatureScale(*load_weights(weights).config.features.scales),
+        load_weights(weights).config.features.scales,
         max_events=job.max_events,
         csv_scale=job.csv_scale,
     )

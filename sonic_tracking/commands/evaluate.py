@@ -83,7 +83,7 @@ def evaluate(
         with needs_extra("plot"):
             from producers.evaluation import Criteria  # noqa: PLC0415 - start-up
 
-        report = sonic_tracking.evaluate(
+        report = sonic_tracking.commands.evaluate(
             tracks,
             truth,
             events=events,

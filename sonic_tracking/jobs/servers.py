@@ -209,7 +209,7 @@ def describe(
             url=used.url,
             is_own=used.is_own,
             metadata=metadata,
-            layout=_suggested_layout(metadata),
+            layout=suggested_layout(metadata),
             example=example_call(metadata, replace(config, url=url)),
         )
 
@@ -286,7 +286,7 @@ ROWS = 10
 """Size of every free dimension in the example: most models need them equal."""
 
 
-def _suggested_layout(metadata: ModelMetadata) -> str:
+def suggested_layout(metadata: ModelMetadata) -> str:
     """Return the batching layout that a model's tensors suggest."""
     row_splits = TensorSpec(BatchingConfig().row_splits, "INT64", (-1,))
     if metadata.max_batch_size:
@@ -296,7 +296,7 @@ def _suggested_layout(metadata: ModelMetadata) -> str:
 
 def example_call(metadata: ModelMetadata, server: ServerConfig) -> str:
     """Return a Python program that calls the model once, with zeros."""
-    layout = _suggested_layout(metadata)
+    layout = suggested_layout(metadata)
     given = [
         spec
         for spec in metadata.inputs

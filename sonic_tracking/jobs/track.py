@@ -39,7 +39,7 @@ from sonic_client import (
     JobSummary,
     ModelMetadata,
 )
-from sonic_client.observers import ProgressMeter
+from sonic_client.report import ProgressMeter
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, job_server
 from sonic_tracking.memory import peak_memory_bytes
@@ -80,7 +80,7 @@ def track(
     resume: bool = False,
     force: bool = False,
     progress: bool = False,
-    command: str = "sonic_tracking.track",
+    command: str = "sonic_tracking.commands.track",
     on_interrupt: Callable[[JobSummary], object] | None = None,
 ) -> TrackingResult:
     """Find the tracks of every event: ``sonic track`` as a function.

@@ -8,7 +8,6 @@ import pytest
 import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from mock_server import MockServer
-from producers import FeatureScale
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.bench.events import read_features
 
@@ -25,9 +24,7 @@ def pipeline():
 def events(pipeline):
     """Three events, and some with too few points for any edge, or with none."""
     return [
-        *read_features(
-            [str(SAMPLE)], FeatureScale(*pipeline.config.features.scales), max_events=3
-        ),
+        *read_features([str(SAMPLE)], pipeline.config.features.scales, max_events=3),
         np.zeros((0, 3), dtype=np.float32),
         np.array([[0.03, -0.9, -0.5], [0.9, 0.9, 0.9]], dtype=np.float32),
     ]

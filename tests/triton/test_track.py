@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
-from producers import FeatureScale, open_events
+from producers import FeatureScale, TrackEvents, open_events
 from producers.model.features import node_features
-from producers.readers import TrackEvents
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
