@@ -46,7 +46,7 @@ def local_files(files: Sequence[str]) -> tuple[Path, ...]:
 
 def read_features(
     files: Sequence[str],
-    scales: tuple[float, float, float],
+    scales: Sequence[float],
     *,
     max_events: int | None = None,
     csv_scale: FeatureScale | None = None,
@@ -169,9 +169,7 @@ def run_export(job: PerfAnalyzerExport) -> int:
     )
     features = read_features(
         job.files,
-        FeatureScale(
-            *load_weights(job.weights or bundled_weights()).config.features.scales
-        ),
+        load_weights(job.weights or bundled_weights()).config.features.scales,
         max_events=job.max_events,
         csv_scale=job.csv_scale,
     )

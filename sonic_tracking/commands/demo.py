@@ -65,7 +65,7 @@ def demo(
         )
         for copy in (events, truth):
             shutil.copyfile(sonic_tracking.SAMPLE / copy.name, copy)
-        found = sonic_tracking.commands.track(
+        found = sonic_tracking.track(
             events,
             output=tracks,
             weights=weights,
@@ -73,7 +73,7 @@ def demo(
             progress=True,
             command=this_command(),
         )
-        report = sonic_tracking.commands.evaluate(
+        report = sonic_tracking.evaluate(
             found, truth, weights=weights, plot=picture, force=force, progress=True
         )
         print_rows("job", found.report.rows())

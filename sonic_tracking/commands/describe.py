@@ -55,7 +55,7 @@ def describe(
 ) -> None:
     """Show a model's tensors, layout and parameters, and a call of it in Python."""
     with one_line_errors():
-        description = sonic_tracking.commands.describe(
+        description = sonic_tracking.describe(
             model,
             server=server,
             version=version,

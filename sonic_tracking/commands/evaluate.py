@@ -83,7 +83,7 @@ def evaluate(
         with needs_extra("plot"):
             from producers.evaluation import Criteria  # noqa: PLC0415 - start-up
 
-        report = sonic_tracking.commands.evaluate(
+        report = sonic_tracking.evaluate(
             tracks,
             truth,
             events=events,

@@ -63,7 +63,7 @@ def record(
     `sonic serve --cassette` answers the same requests later, without the server.
     """
     with one_line_errors():
-        recording = sonic_tracking.commands.record(
+        recording = sonic_tracking.record(
             server,
             models.split(","),
             output,

@@ -121,7 +121,7 @@ def serve(
 ) -> None:
     """Serve models on this machine, until Ctrl-C or SIGTERM."""
     with one_line_errors(), suppress(KeyboardInterrupt):  # the intended end
-        server = sonic_tracking.commands.serve(
+        server = sonic_tracking.serve(
             engine,
             weights=weights,
             repository=models,

@@ -59,7 +59,7 @@ def servers(
     all of them are ready. A server that refuses new work is "saturated".
     """
     with one_line_errors():
-        reports = sonic_tracking.commands.servers(
+        reports = sonic_tracking.servers(
             urls or ["grpc://localhost:8001"],
             timeout_s=timeout,
             token_file=token_file,

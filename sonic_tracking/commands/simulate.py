@@ -85,7 +85,7 @@ def simulate(
     and digitises their hits. Positions are in mm, momenta in GeV.
     """
     with one_line_errors():
-        report = sonic_tracking.commands.simulate(
+        report = sonic_tracking.simulate(
             output,
             truth,
             n_events=n_events,

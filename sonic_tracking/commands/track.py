@@ -168,7 +168,7 @@ def track(
     and --resume goes on from there.
     """
     with one_line_errors():
-        result = sonic_tracking.commands.track(
+        result = sonic_tracking.track(
             files,
             output=output,
             format=input_format,

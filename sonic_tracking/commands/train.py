@@ -85,7 +85,7 @@ def train(
     where --resume goes on to the same weights.
     """
     with one_line_errors():
-        result = sonic_tracking.commands.train(
+        result = sonic_tracking.train(
             output,
             events=events or (),
             truth=truth or (),

@@ -80,8 +80,9 @@ class ClientSettings:
         """
         table = self.table()
         if own_server is not None:
-            table = {"deadline_s": OWN_SERVER_DEADLINE_S} | table
-            table["servers"] = own_server
+            table = (
+                {"deadline_s": OWN_SERVER_DEADLINE_S} | table | {"servers": own_server}
+            )
         layout = table.get("layout", "per_event")
         default_model = DEFAULT_MODELS.get(layout, DEFAULT_MODELS["per_event"])
         table = {"model_name": default_model} | table

@@ -127,7 +127,7 @@ class Recording:
                 files,
                 output=Path(folder) / "tracks.root",
                 server=self.url,
-                model=self._cassette.models[0],
+                model=next(iter(self._cassette.models)),
                 command="sonic record",
             )
 

@@ -80,7 +80,7 @@ def track(
     resume: bool = False,
     force: bool = False,
     progress: bool = False,
-    command: str = "sonic_tracking.commands.track",
+    command: str = "sonic_tracking.track",
     on_interrupt: Callable[[JobSummary], object] | None = None,
 ) -> TrackingResult:
     """Find the tracks of every event: ``sonic track`` as a function.

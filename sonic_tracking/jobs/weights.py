@@ -86,7 +86,8 @@ def import_weights(
     output = Path(output)
     check_folder(output, force=force)
     files = {"embed": Path(embed), "filter": Path(filter), "gnn": Path(gnn)}
-    pipeline = import_networks(*files.values(), _read_cuts(Path(config)))
+    cuts = _read_cuts(Path(config))
+    pipeline = import_networks(files["embed"], files["filter"], files["gnn"], cuts)
     write_weights(
         output,
         pipeline,
