@@ -30,8 +30,6 @@ from producers.evaluation import (
     candidate_edges,
     count_stage_edges,
     events_with_truth,
-    first_display,
-    write_page,
 )
 from producers.model.iteration import iterating
 from producers.readers import TruthEvent
@@ -108,7 +106,7 @@ def evaluate(
     --------
     >>> from sonic_tracking import evaluate, track
     >>> report = evaluate(track("events.root"), truth="truth.root")
-    >>> print(report.efficiency(), report.fake_rate())
+    >>> report.efficiency.value, report.fake_rate.value
     """
     with needs_extra("plot"):
         import hist.intervals  # noqa: F401, PLC0415 - before any work is done
@@ -138,14 +136,11 @@ def evaluate(
     if source is not None and pipeline is not None:
         edges = _count_edges(pipeline, source, found, true, criteria, progress=progress)
         report = replace(report, edges=edges)
-    if source is not None:
-        display = first_display(source, found, true, criteria=criteria)
-        report = replace(report, display=display)
     report = replace(report, edges_not_counted=reason)
     if json is not None:
         write_json(json, {**report.to_dict(), "edges_not_counted": reason})
     if plot is not None:
-        write_page(report, plot, report.display)
+        report.plot(plot)
     return report
 
 

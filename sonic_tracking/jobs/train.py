@@ -146,7 +146,7 @@ def train(
     --------
     >>> from sonic_tracking import train
     >>> result = train("weights/", events="events.root", truth="truth.root")
-    >>> result.scores["events"].efficiency()
+    >>> result.scores["events"].efficiency
     """
     with needs_extra("plot"):
         import hist.intervals  # noqa: F401, PLC0415 - before the hours of work
@@ -238,8 +238,8 @@ class TrainingResult:
             of = f", {name}" if len(self.scores) > 1 else ""
             rows += [
                 (f"validation events{of}", str(score.counts.n_events)),
-                (f"efficiency{of}", str(score.efficiency())),
-                (f"fake rate{of}", str(score.fake_rate())),
+                (f"efficiency{of}", str(score.efficiency)),
+                (f"fake rate{of}", str(score.fake_rate)),
             ]
         return [
             *rows,
@@ -461,10 +461,10 @@ def _together(reports: Iterable[EvaluationReport]) -> EvaluationReport:
 
 def _one_to_dict(scores: EvaluationReport) -> Json:
     ratios = {
-        "efficiency": scores.efficiency(),
-        "fake_rate": scores.fake_rate(),
-        "duplicate_rate": scores.duplicate_rate(),
-        "displaced_efficiency": scores.displaced_efficiency(),
+        "efficiency": scores.efficiency,
+        "fake_rate": scores.fake_rate,
+        "duplicate_rate": scores.duplicate_rate,
+        "displaced_efficiency": scores.displaced_efficiency,
     }
     return {
         "n_events": scores.counts.n_events,
