@@ -20,6 +20,7 @@ from producers import (
     FeatureScale,
     TrackCandidates,
     TrackEvents,
+    TruthEvent,
     TruthEvents,
     UnequalEventsError,
     open_events,
@@ -34,9 +35,8 @@ from producers.evaluation import (
     production_vertices,
     true_edges,
 )
+from producers.io.iteration import iterating
 from producers.model.features import node_features
-from producers.model.iteration import iterating
-from producers.readers import TruthEvent
 from sonic_client import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.outputs import check_outputs, write_json

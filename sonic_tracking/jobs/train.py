@@ -29,6 +29,7 @@ from producers import (
     Event,
     EventSource,
     TrackCandidates,
+    TruthEvent,
     TruthEvents,
     UnequalEventsError,
     open_events,
@@ -40,10 +41,9 @@ from producers.evaluation import (
     Ratio,
     count_event,
 )
+from producers.io import partial_folder
 from producers.model.errors import OutputError, UnreadableFileError
 from producers.model.features import node_features
-from producers.readers import TruthEvent
-from producers.readers.partial import partial_folder
 from sonic_base import ConfigError, SonicError, config_to_mapping
 from sonic_tracking.commands.printing import print_warning
 from sonic_tracking.errors import needs_extra
