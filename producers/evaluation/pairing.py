@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from producers import EventSource, TruthEvents
+from producers import EventSource, TruthEvent, TruthEvents
+from producers.io.iteration import iterating
 from producers.model.errors import UnequalEventsError
 from producers.model.event import Event
-from producers.model.iteration import iterating
-from producers.readers import TruthEvent
 
 __all__ = ["events_with_truth"]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from producers import TruthEvent
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.edges import (
     EdgeCounts,
@@ -18,7 +19,6 @@ from producers.evaluation.matching import points_of_particles
 from producers.model.candidates import TrackCandidates
 from producers.model.errors import UnequalEventsError
 from producers.model.event import Event
-from producers.readers import TruthEvent
 
 __all__ = ["candidate_edges", "count_stage_edges"]
 

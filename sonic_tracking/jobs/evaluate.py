@@ -18,6 +18,7 @@ from producers import (
     FeatureScale,
     TrackCandidates,
     TrackEvents,
+    TruthEvent,
     TruthEvents,
     node_features,
     open_events,
@@ -31,8 +32,7 @@ from producers.evaluation import (
     count_stage_edges,
     events_with_truth,
 )
-from producers.model.iteration import iterating
-from producers.readers import TruthEvent
+from producers.io.iteration import iterating
 from sonic_base.errors import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.jobs.track import PathLike, TrackingResult

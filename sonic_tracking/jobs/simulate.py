@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from producers import SpacePointWriter, TruthWriter, simulation
+from producers.io import RootForm
 from producers.simulation import SimulatedEvent, SimulationConfig
-from producers.writers import RootForm
 from sonic_base.errors import SonicError
 from sonic_tracking.outputs import check_outputs
 from sonic_tracking.progress import progress_bar

@@ -32,6 +32,7 @@ from producers import (
     FeatureScale,
     OutputError,
     TrackCandidates,
+    TruthEvent,
     TruthEvents,
     UnequalEventsError,
     UnreadableFileError,
@@ -47,8 +48,7 @@ from producers.evaluation import (
     count_stage_edges,
     events_with_truth,
 )
-from producers.readers import TruthEvent
-from producers.readers.partial import partial_folder
+from producers.io import partial_folder
 from sonic_base import ConfigError, SonicError, config_to_mapping
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.evaluate import kept_edges, no_edges
