@@ -19,7 +19,7 @@ from mock_server.codec import (
 from mock_server.errors import ModelError
 from mock_server.inference import InferenceRequest
 from mock_server.input_order import hashed_order
-from mock_server.models import FREE, Model, TensorSpec, dims_text
+from mock_server.model.declaration import FREE, Model, TensorSpec, dims_text
 
 _BATCH_NOTE = (
     "NOTE: Setting a non-zero max_batch_size in the model config requires a batch "

@@ -25,7 +25,7 @@ from tritonclient.grpc import model_config_pb2
 
 from mock_server.cassette.exchange import Exchange, RecordedResponse
 from mock_server.codec import RawTensor
-from mock_server.model_config import text
+from mock_server.model.config import text
 
 FORMAT = 1
 

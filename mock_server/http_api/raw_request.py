@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mock_server.codec import ELEMENT_BYTES, RawTensor, element_count
 from mock_server.http_api.requests import HttpInference
 from mock_server.inference import Cancellation, InferenceRequest
-from mock_server.models import FREE, Model
+from mock_server.model.declaration import FREE, Model
 from mock_server.validation import invalid_request
 
 

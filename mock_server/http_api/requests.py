@@ -31,7 +31,7 @@ from mock_server.inference import (
     InferenceRequest,
     RequestedOutput,
 )
-from mock_server.models import Model
+from mock_server.model.declaration import Model
 from mock_server.shared_memory import SharedMemory
 from mock_server.validation import invalid, invalid_request
 

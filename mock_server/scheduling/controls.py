@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mock_server.codec import RawTensor, encode, pack_strings
 from mock_server.inference import InferenceRequest
-from mock_server.scheduling.settings import Control, ControlInput
+from mock_server.model.batching import Control, ControlInput
 
 _NUMPY_TYPES: Mapping[str, Any] = {
     "BOOL": np.bool_,

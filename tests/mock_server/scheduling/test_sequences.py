@@ -4,8 +4,8 @@ import pytest
 
 from mock_server import ModelError
 from mock_server.codec import decode
+from mock_server.model.batching import Control, ControlInput, SequenceBatching
 from mock_server.scheduling.sequences import SequenceBatcher
-from mock_server.scheduling.settings import Control, ControlInput, SequenceBatching
 
 MS = 1_000_000
 CONTROLS = (

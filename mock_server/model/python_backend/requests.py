@@ -13,15 +13,15 @@ import grpc
 from mock_server import inference
 from mock_server.errors import ModelError
 from mock_server.inference import ParameterValue, RequestedOutput
-from mock_server.instances import Execution
-from mock_server.models import Model
-from mock_server.python_backend.responses import (
+from mock_server.model.declaration import Model
+from mock_server.model.instances import Execution
+from mock_server.model.python_backend.responses import (
     InferenceResponse,
     ResponseSender,
     TritonError,
     TritonModelException,
 )
-from mock_server.python_backend.tensors import Tensor
+from mock_server.model.python_backend.tensors import Tensor
 
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2

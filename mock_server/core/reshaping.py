@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from mock_server.codec import RawTensor
-from mock_server.models import FREE, Model, TensorSpec
+from mock_server.model.declaration import FREE, Model, TensorSpec
 
 
 def reshaped_inputs(model: Model, inputs: Sequence[RawTensor]) -> tuple[RawTensor, ...]:

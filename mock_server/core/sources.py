@@ -6,8 +6,8 @@ from typing import Protocol
 from tritonclient.grpc import model_config_pb2
 
 from mock_server.inference import InferenceRequest, InferenceResponse
-from mock_server.model_config.declaration import config_of
-from mock_server.models import Model
+from mock_server.model.config.declaration import config_of
+from mock_server.model.declaration import Model
 
 Responses = Callable[[InferenceRequest], Iterator[InferenceResponse]]
 """Asks a model of the server that a source is part of; ends with its last response."""

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from mock_server.inference import InferenceRequest, InferenceResponse, Respond
-from mock_server.models import Model
+from mock_server.model.declaration import Model
 from mock_server.statistics import StatisticsCounter
 
 

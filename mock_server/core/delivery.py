@@ -6,7 +6,7 @@ from mock_server.classification import classify
 from mock_server.codec import RawTensor
 from mock_server.errors import ModelError
 from mock_server.inference import InferenceRequest, InferenceResponse, RequestedOutput
-from mock_server.models import Model
+from mock_server.model.declaration import Model
 from mock_server.shared_memory import SharedMemory
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from mock_server.codec import RawTensor, datatype_of, decode, encode
 from mock_server.errors import ModelError
 from mock_server.inference import InferenceRequest, InferenceResponse
-from mock_server.instances import Execution
-from mock_server.models import Model
+from mock_server.model.declaration import Model
+from mock_server.model.instances import Execution
 
 Arrays = dict[str, NDArray[Any]]
 
