@@ -10,8 +10,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mock_server.codec import decode
-from mock_server.inference import InferenceRequest, ParameterValue
+from mock_server.wire.codec import decode
+from mock_server.wire.inference import InferenceRequest, ParameterValue
 
 Shape = tuple[int, ...]
 

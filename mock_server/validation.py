@@ -10,16 +10,11 @@ from typing import NoReturn
 
 import grpc
 
-from mock_server.codec import (
-    DATATYPES,
-    ELEMENT_BYTES,
-    RawTensor,
-    element_count,
-)
 from mock_server.errors import ModelError
-from mock_server.inference import InferenceRequest
 from mock_server.input_order import hashed_order
 from mock_server.model.declaration import FREE, Model, TensorSpec, dims_text
+from mock_server.wire.codec import DATATYPES, ELEMENT_BYTES, RawTensor, element_count
+from mock_server.wire.inference import InferenceRequest
 
 _BATCH_NOTE = (
     "NOTE: Setting a non-zero max_batch_size in the model config requires a batch "

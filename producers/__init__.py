@@ -4,10 +4,10 @@ Importing it loads numpy, uproot and awkward, nothing that computes or plots:
 `producers.evaluation` and `producers.simulation` are imported by name.
 """
 
-from producers.base import Event, EventChunk
-from producers.candidates import CandidateChunk, TrackCandidates
-from producers.columns import ColumnChunk, ColumnEvent
-from producers.errors import (
+from producers.event_loop import ChunkResult, EventLoop, LoopTimes, Sink, Step
+from producers.model.candidates import CandidateChunk, TrackCandidates
+from producers.model.columns import ColumnChunk, ColumnEvent
+from producers.model.errors import (
     ArrayFailedError,
     DataError,
     EventFailedError,
@@ -20,11 +20,11 @@ from producers.errors import (
     UnequalEventsError,
     UnreadableFileError,
 )
-from producers.event_loop import ChunkResult, EventLoop, LoopTimes, Sink, Step
-from producers.features import FeatureScale, node_features
+from producers.model.event import Event, EventChunk
+from producers.model.features import FeatureScale, node_features
+from producers.model.schema import ColumnMapping
 from producers.producer import ChunkPreparing, ChunkProducing, Producer
 from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
-from producers.schema import ColumnMapping
 from producers.tracking import TrackFindingProducer
 from producers.triton_producer import TritonProducer
 from producers.writers import SpacePointWriter, TrackWriter, TruthWriter

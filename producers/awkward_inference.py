@@ -9,7 +9,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.errors import ArrayFailedError
+from producers.model.errors import ArrayFailedError
 from sonic_base.errors import ConfigError
 from sonic_client.types import (
     Answer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from producers.base import LoopChunk
+from producers.model.event import LoopChunk
 from sonic_client.types import Tensors
 
 __all__ = ["ChunkPreparing", "ChunkProducing", "Producer"]

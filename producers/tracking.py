@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import Event, EventChunk
-from producers.candidates import CandidateChunk, TrackCandidates
-from producers.features import FeatureScale, node_features
+from producers.model.candidates import CandidateChunk, TrackCandidates
+from producers.model.event import Event, EventChunk
+from producers.model.features import FeatureScale, node_features
 from sonic_base.errors import ConfigError
 from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import AnyEvent
+from producers.model.event import AnyEvent
 from sonic_base.errors import ConfigError, nearest_names
 from sonic_client.config import ClientConfig
 from sonic_client.types import ModelMetadata, Tensors

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from producers.errors import OutputError, OutputExistsError
+from producers.model.errors import OutputError, OutputExistsError
 from producers.readers.partial import partial_folder
 from producers.writers import check_output
 from sonic_base.errors import ConfigError, SonicError

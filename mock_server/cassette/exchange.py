@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 
-from mock_server.codec import RawTensor, decode, encode
 from mock_server.errors import ModelError
-from mock_server.inference import InferenceRequest, InferenceResponse
+from mock_server.wire.codec import RawTensor, decode, encode
+from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 _FLOATS = ("FP16", "BF16", "FP32", "FP64")
 

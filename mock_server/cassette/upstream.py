@@ -10,10 +10,10 @@ from typing import Self
 import grpc
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
-from mock_server.codec import RawTensor
 from mock_server.errors import ModelError
 from mock_server.grpc_api.responses import FINAL_FLAG, set_parameter
-from mock_server.inference import InferenceRequest, InferenceResponse
+from mock_server.wire.codec import RawTensor
+from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 
 class Upstream:

@@ -3,11 +3,15 @@
 import grpc
 
 from mock_server.classification import classify
-from mock_server.codec import RawTensor
 from mock_server.errors import ModelError
-from mock_server.inference import InferenceRequest, InferenceResponse, RequestedOutput
 from mock_server.model.declaration import Model
-from mock_server.shared_memory import SharedMemory
+from mock_server.wire.codec import RawTensor
+from mock_server.wire.inference import (
+    InferenceRequest,
+    InferenceResponse,
+    RequestedOutput,
+)
+from mock_server.wire.shared_memory import SharedMemory
 
 
 def deliver(

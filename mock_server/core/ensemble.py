@@ -8,15 +8,8 @@ from queue import SimpleQueue
 
 import grpc
 
-from mock_server.codec import RawTensor
 from mock_server.core.loaded import Loaded
 from mock_server.errors import ModelError
-from mock_server.inference import (
-    InferenceRequest,
-    InferenceResponse,
-    RequestedOutput,
-    Respond,
-)
 from mock_server.model.declaration import Model
 from mock_server.model.ensemble_steps import Ensemble, Step
 from mock_server.statistics import (
@@ -26,6 +19,13 @@ from mock_server.statistics import (
     StatisticsCounter,
 )
 from mock_server.validation import check_request
+from mock_server.wire.codec import RawTensor
+from mock_server.wire.inference import (
+    InferenceRequest,
+    InferenceResponse,
+    RequestedOutput,
+    Respond,
+)
 
 Find = Callable[[str, str], Loaded]
 """Model of the server, by name and version; raises `ModelError`."""

@@ -10,13 +10,13 @@ from mock_server.core.loaded import Loaded
 from mock_server.core.planned_faults import PlannedFaults
 from mock_server.core.repository import Repository
 from mock_server.errors import ModelError
-from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.log_settings import LogSettings
 from mock_server.received import RequestRecord
-from mock_server.shared_memory import SharedMemory
 from mock_server.threads import waiting
 from mock_server.trace_settings import TraceSettings
 from mock_server.validation import invalid
+from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
+from mock_server.wire.shared_memory import SharedMemory
 
 SERVER_NAME = "triton"
 SERVER_VERSION = "2.51.0"

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.model.declaration import Model
 from mock_server.statistics import StatisticsCounter
+from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 
 
 class Loaded(Protocol):

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 from mock_server.core.execution import run_batch
-from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.model.config.declaration import config_of, instance_names
 from mock_server.model.declaration import Model
 from mock_server.model.ensemble_steps import Ensemble
@@ -17,6 +16,7 @@ from mock_server.scheduling.sequences import SequenceBatcher
 from mock_server.scheduling.workers import Scheduler, Workers
 from mock_server.statistics import StatisticsCounter
 from mock_server.validation import check_request
+from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 
 
 class LoadedModel:

@@ -8,7 +8,7 @@ from typing import Protocol
 import grpc
 
 from mock_server.errors import ModelError
-from mock_server.inference import Cancellation, InferenceRequest, Respond
+from mock_server.wire.inference import Cancellation, InferenceRequest, Respond
 
 INFER = "ModelInfer"
 """Name of every inference request: unary, in a stream, or over HTTP."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from mock_server.codec import RawTensor
 from mock_server.model.declaration import FREE, Model, TensorSpec
+from mock_server.wire.codec import RawTensor
 
 
 def reshaped_inputs(model: Model, inputs: Sequence[RawTensor]) -> tuple[RawTensor, ...]:

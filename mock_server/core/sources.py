@@ -5,9 +5,9 @@ from typing import Protocol
 
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.inference import InferenceRequest, InferenceResponse
 from mock_server.model.config.declaration import config_of
 from mock_server.model.declaration import Model
+from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 Responses = Callable[[InferenceRequest], Iterator[InferenceResponse]]
 """Asks a model of the server that a source is part of; ends with its last response."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mock_server.codec import DATATYPES, RawTensor, decode, encode
 from mock_server.faults.kinds import Fault
+from mock_server.wire.codec import DATATYPES, RawTensor, decode, encode
 
 FLOATS = ("FP16", "BF16", "FP32", "FP64")
 

@@ -31,7 +31,7 @@ from mock_server.faults.kinds import (
 )
 from mock_server.faults.plan import FaultPlan
 from mock_server.faults.selection import Arrival
-from mock_server.inference import (
+from mock_server.wire.inference import (
     Cancellation,
     InferenceRequest,
     InferenceResponse,

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import grpc
 
 from mock_server.errors import ModelError
-from mock_server.inference import ParameterValue, SharedMemorySlice
 from mock_server.validation import invalid
+from mock_server.wire.inference import ParameterValue, SharedMemorySlice
 
 MAX_CORRELATION_ID_BYTES = 128
 FINAL_RESPONSE = "triton_enable_empty_final_response"

@@ -2,7 +2,7 @@
 
 from tritonclient.grpc import service_pb2
 
-from mock_server.inference import InferenceResponse, ParameterValue
+from mock_server.wire.inference import InferenceResponse, ParameterValue
 
 FINAL_FLAG = "triton_final_response"
 

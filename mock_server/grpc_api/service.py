@@ -20,7 +20,7 @@ from mock_server.grpc_api.responses import infer_response
 from mock_server.grpc_api.shared_memory import SharedMemoryRpcs
 from mock_server.grpc_api.status import errors_become_status
 from mock_server.grpc_api.streaming import InferenceStream
-from mock_server.inference import Cancellation
+from mock_server.wire.inference import Cancellation
 
 
 # Method names are the protocol's.

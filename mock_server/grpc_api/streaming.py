@@ -14,7 +14,7 @@ from mock_server.core.loaded import Loaded
 from mock_server.errors import ModelError
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import end_of_stream, stream_response
-from mock_server.inference import Cancellation, InferenceRequest, InferenceResponse
+from mock_server.wire.inference import Cancellation, InferenceRequest, InferenceResponse
 
 
 class InferenceStream:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mock_server.inference import Cancellation
+from mock_server.wire.inference import Cancellation
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from mock_server.http_api.raw_request import raw_request
 from mock_server.http_api.reply import BINARY, JSON, PlainTextError, Reply
 from mock_server.http_api.requests import HttpInference, inference_request
 from mock_server.http_api.responses import HEADER_LENGTH, infer_answer
-from mock_server.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.model.declaration import Model
 from mock_server.validation import invalid
+from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 
 
 async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Reply:

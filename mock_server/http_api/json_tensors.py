@@ -9,14 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mock_server.codec import (
-    RawTensor,
-    decode,
-    element_count,
-    encode_wrapped,
-    pack_strings,
-    unpack_strings,
-)
 from mock_server.http_api.json_text import (
     Json,
     dump,
@@ -25,6 +17,14 @@ from mock_server.http_api.json_text import (
     internal,
 )
 from mock_server.validation import invalid
+from mock_server.wire.codec import (
+    RawTensor,
+    decode,
+    element_count,
+    encode_wrapped,
+    pack_strings,
+    unpack_strings,
+)
 
 _HALVES = ("FP16", "BF16")
 

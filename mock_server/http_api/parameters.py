@@ -14,8 +14,8 @@ from mock_server.http_api.json_text import (
     string_member,
     unsigned_member,
 )
-from mock_server.inference import ParameterValue, SharedMemorySlice
 from mock_server.validation import invalid
+from mock_server.wire.inference import ParameterValue, SharedMemorySlice
 
 
 @dataclass(slots=True)

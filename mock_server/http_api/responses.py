@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mock_server.http_api.json_tensors import json_of_data
 from mock_server.http_api.json_text import dump
 from mock_server.http_api.requests import HttpInference
-from mock_server.inference import InferenceRequest, InferenceResponse
+from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 

@@ -20,7 +20,7 @@ from mock_server.http_api.generate import EVENT_STREAM, generate, generate_event
 from mock_server.http_api.inference import infer
 from mock_server.http_api.reply import TEXT, PlainTextError, Reply
 from mock_server.http_api.routes import Route, route_of
-from mock_server.inference import Cancellation
+from mock_server.wire.inference import Cancellation
 
 _ENCODINGS = {"Accept-Encoding": "gzip, deflate"}
 _NOT_READY = Reply.error(400, "Model version not ready", TEXT)

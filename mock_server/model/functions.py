@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_server.codec import RawTensor, datatype_of, decode, encode
 from mock_server.errors import ModelError
-from mock_server.inference import InferenceRequest, InferenceResponse
 from mock_server.model.declaration import Model
 from mock_server.model.instances import Execution
+from mock_server.wire.codec import RawTensor, datatype_of, decode, encode
+from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from mock_server.inference import InferenceRequest, Respond
+from mock_server.wire.inference import InferenceRequest, Respond
 
 if TYPE_CHECKING:
     from mock_server.model.declaration import Model

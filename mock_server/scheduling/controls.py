@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_server.codec import RawTensor, encode, pack_strings
-from mock_server.inference import InferenceRequest
 from mock_server.model.batching import Control, ControlInput
+from mock_server.wire.codec import RawTensor, encode, pack_strings
+from mock_server.wire.inference import InferenceRequest
 
 _NUMPY_TYPES: Mapping[str, Any] = {
     "BOOL": np.bool_,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mock_server.codec import RawTensor
 from mock_server.errors import ModelError
-from mock_server.inference import InferenceRequest, Respond
 from mock_server.statistics import FailureReason
+from mock_server.wire.codec import RawTensor
+from mock_server.wire.inference import InferenceRequest, Respond
 
 
 @dataclass(slots=True, eq=False)

@@ -10,8 +10,8 @@ import numpy as np
 
 from producers.adapters.rows import infer_rows
 from producers.awkward_inference import AwkwardClient, infer_awkward, nested_output
-from producers.chunk_result import FailurePolicy
-from producers.errors import ArrayFailedError
+from producers.model.errors import ArrayFailedError
+from producers.model.results import FailurePolicy
 from sonic_base.errors import ConfigError, nearest_names
 from sonic_client.types import ModelMetadata
 

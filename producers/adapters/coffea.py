@@ -32,8 +32,8 @@ from producers.adapters.coffea_url import config_of
 from producers.adapters.dask_awkward import infer_in_graph, is_dask_awkward
 from producers.adapters.process_client import process_client
 from producers.adapters.rows import infer_rows
-from producers.chunk_result import FailurePolicy, check_policy
-from producers.errors import ArrayFailedError
+from producers.model.errors import ArrayFailedError
+from producers.model.results import FailurePolicy, check_policy
 from sonic_client import ClientConfig, ConfigError, JobSummary, ModelMetadata
 
 __all__ = ["triton_wrapper"]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import awkward as ak
 
 from producers.adapters.awkward_tensors import is_by_event, types_of_outputs
-from producers.chunk_result import FailurePolicy
+from producers.model.results import FailurePolicy
 from sonic_client.types import ModelMetadata
 
 __all__ = ["PartitionInference", "infer_in_graph", "is_dask_awkward"]

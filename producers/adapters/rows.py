@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.awkward_inference import AwkwardClient, array_failed
-from producers.chunk_result import FailurePolicy
-from producers.errors import ArrayFailedError
+from producers.model.errors import ArrayFailedError
+from producers.model.results import FailurePolicy
 from sonic_base.errors import ConfigError
 from sonic_client.types import Answer, Request, Tensors, TensorSpec
 

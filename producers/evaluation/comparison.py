@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
-from producers.base import Event, EventChunk
-from producers.errors import NoEventsError, UnequalEventsError
 from producers.evaluation.counting import count_event
 from producers.evaluation.counts import EvaluationCounts
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.report import EvaluationReport
-from producers.iteration import iterating
+from producers.model.errors import NoEventsError, UnequalEventsError
+from producers.model.event import Event, EventChunk
+from producers.model.iteration import iterating
 from producers.readers import TrackEvent, TrackEvents, TruthEvent, TruthEvents
 
 __all__ = ["evaluate"]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.candidates import TrackCandidates
 from producers.evaluation.binned import BIN_EDGES, BinnedCounts, in_bins
 from producers.evaluation.counts import MAX_SIZE, EvaluationCounts
 from producers.evaluation.criteria import Criteria, Variable
@@ -20,7 +19,8 @@ from producers.evaluation.matching import (
     points_of_particles,
 )
 from producers.evaluation.trackml_score import score_event
-from producers.readers.truth import Particles, TruthEvent
+from producers.model.candidates import TrackCandidates
+from producers.model.truth import Particles, TruthEvent
 
 __all__ = ["count_event"]
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.readers.truth import Particles
+from producers.model.truth import Particles
 from sonic_base.errors import ConfigError
 
 __all__ = ["Criteria", "Variable"]

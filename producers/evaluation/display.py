@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.candidates import TrackCandidates
-from producers.errors import NoEventsError, UnequalEventsError
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.matching import match_candidates
-from producers.iteration import iterating
+from producers.model.candidates import TrackCandidates
+from producers.model.errors import NoEventsError, UnequalEventsError
+from producers.model.event import EventChunk
+from producers.model.iteration import iterating
 from producers.readers import TrackEvent, TruthEvent
 
 __all__ = ["EventDisplay", "first_display"]

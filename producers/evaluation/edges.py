@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.evaluation.ratio import Ratio
-from producers.readers.truth import Particles
+from producers.model.truth import Particles
 
 __all__ = ["EdgeCounts", "count_edges", "production_vertices", "true_edges"]
 

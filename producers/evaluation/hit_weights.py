@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.readers.truth import Particles, TruthEvent
+from producers.model.truth import Particles, TruthEvent
 
 __all__ = ["challenge_weights", "hit_weights"]
 

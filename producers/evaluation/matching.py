@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.candidates import TrackCandidates
+from producers.model.candidates import TrackCandidates
 
 __all__ = [
     "MATCHING_STYLES",

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producers.errors import OutputError
 from producers.evaluation.binned import BIN_EDGES
 from producers.evaluation.display import EventDisplay
 from producers.evaluation.numbers_panel import write_numbers
 from producers.evaluation.report import EvaluationReport
+from producers.model.errors import OutputError
 from sonic_base.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.candidates import TrackCandidates
 from producers.evaluation.matching import CandidateMatches
 from producers.evaluation.ratio import intervals
+from producers.model.candidates import TrackCandidates
 
 __all__ = ["TrackMLScore", "score_event"]
 

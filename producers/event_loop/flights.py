@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from producers.base import AnyEvent
-from producers.errors import EventFailedError
 from producers.event_loop.step import Step
 from producers.event_loop.times import Stopwatch
-from producers.iteration import iterating
+from producers.model.errors import EventFailedError
+from producers.model.event import AnyEvent
+from producers.model.iteration import iterating
 from sonic_base.errors import SonicError
 from sonic_client.types import Failure, Outcome, Request
 

@@ -15,15 +15,15 @@ from collections.abc import (
 from contextlib import ExitStack, aclosing
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from producers.base import AnyEvent, LoopChunk, part_ends
-from producers.chunk_result import ChunkResult, FailurePolicy, Fill, check_policy
-from producers.errors import EventFailedError
 from producers.event_loop.flights import Flight, fly_through
 from producers.event_loop.results import result_of
 from producers.event_loop.step import MappingClient, Step, open_steps, plan_steps
 from producers.event_loop.streaming import iterate_in_thread
 from producers.event_loop.times import LoopTimes, Stopwatch
-from producers.iteration import iterating
+from producers.model.errors import EventFailedError
+from producers.model.event import AnyEvent, LoopChunk, part_ends
+from producers.model.iteration import iterating
+from producers.model.results import ChunkResult, FailurePolicy, Fill, check_policy
 from producers.producer import Producer
 from sonic_base.errors import ConfigError
 from sonic_client import JobSummary

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from producers.base import LoopChunk
-from producers.chunk_result import ChunkResult, FailurePolicy
 from producers.event_loop.flights import Flight
 from producers.event_loop.step import Step
+from producers.model.event import LoopChunk
+from producers.model.results import ChunkResult, FailurePolicy
 
 __all__ = ["result_of"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from producers.errors import SchemaError, UnreadableFileError
+from producers.model.errors import SchemaError, UnreadableFileError
 from producers.readers.location import Location, name_of, open_binary
 from sonic_base.errors import nearest_names
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.errors import InvalidEventError
+from producers.model.errors import InvalidEventError
+from producers.model.event import EventChunk
 from producers.readers.location import Location
 from producers.readers.root_table import Lists
 

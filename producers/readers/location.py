@@ -10,7 +10,11 @@ from typing import IO, TypeAlias
 
 import fsspec
 
-from producers.errors import InputNotFoundError, NoEventsError, UnreadableFileError
+from producers.model.errors import (
+    InputNotFoundError,
+    NoEventsError,
+    UnreadableFileError,
+)
 from sonic_base.errors import ConfigError
 
 __all__ = ["Location", "PathLike", "locations", "name_of", "open_binary"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from producers.errors import NoEventsError, SchemaError
-from producers.features import FeatureScale
+from producers.model.errors import NoEventsError, SchemaError
+from producers.model.features import FeatureScale
+from producers.model.schema import ColumnMapping
 from producers.readers.content import FileContent
 from producers.readers.formats import Format, ReadOptions, choose_format
 from producers.readers.location import Location, PathLike, locations
 from producers.readers.source import EventFile, EventSource
-from producers.schema import ColumnMapping
 from sonic_base.errors import ConfigError
 
 __all__ = ["open_events"]
@@ -39,7 +39,7 @@ def open_events(
         `producers.readers.known_formats`.
     columns : ColumnMapping, optional
         Where the space points are in ROOT or parquet files; without it, the layouts
-        of `producers.schema.RECOGNISED_LAYOUTS` and those of the formats are
+        of `producers.model.schema.RECOGNISED_LAYOUTS` and those of the formats are
         recognised.
     csv_scale : FeatureScale, optional
         What the columns of feature csv files were divided by. Such a file does not

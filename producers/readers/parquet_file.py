@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.errors import DataError, SchemaError, UnreadableFileError
+from producers.model.errors import DataError, SchemaError, UnreadableFileError
 from producers.readers.location import Location, open_binary
 from producers.readers.root_table import Lists
 from sonic_base.errors import ConfigError, nearest_names

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from producers.errors import UnreadableFileError
-from producers.track_block import TrackBlock
+from producers.model.errors import UnreadableFileError
+from producers.model.track_block import TrackBlock
 
 __all__ = ["block_name", "is_partial", "partial_folder", "read_blocks"]
 

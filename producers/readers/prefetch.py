@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from producers.iteration import iterating
+from producers.model.iteration import iterating
 
 __all__ = ["prefetched"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import uproot
 
-from producers.errors import SchemaError, UnreadableFileError
+from producers.model.errors import SchemaError, UnreadableFileError
 from producers.readers.location import Location, open_binary, remote_errors
 from producers.readers.root_table import RootTable, damage_named
 from sonic_base.errors import nearest_names

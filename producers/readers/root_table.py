@@ -12,7 +12,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.errors import DataError, SchemaError, UnreadableFileError
+from producers.model.errors import DataError, SchemaError, UnreadableFileError
 from producers.readers.location import Location
 from sonic_base.errors import nearest_names
 

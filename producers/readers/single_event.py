@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
+from producers.model.event import EventChunk
 from producers.readers.event_chunks import chunk_of_rows
 from producers.readers.location import Location
 

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.errors import InvalidEventError
-from producers.iteration import iterating
+from producers.model.errors import InvalidEventError
+from producers.model.event import EventChunk
+from producers.model.iteration import iterating
 from producers.readers.location import Location
 from producers.readers.prefetch import prefetched
 from sonic_base.errors import ConfigError

@@ -10,9 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from producers.candidates import CandidateChunk, TrackCandidates
-from producers.errors import InvalidEventError, UnequalEventsError, UnreadableFileError
-from producers.iteration import iterating
+from producers.model.candidates import CandidateChunk, TrackCandidates
+from producers.model.errors import (
+    InvalidEventError,
+    UnequalEventsError,
+    UnreadableFileError,
+)
+from producers.model.iteration import iterating
+from producers.model.track_block import TrackBlock
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES
 from producers.readers.location import Location, PathLike, locations
@@ -21,7 +26,6 @@ from producers.readers.partial import is_partial, read_blocks
 from producers.readers.prefetch import prefetched
 from producers.readers.root_file import RootFile, open_root
 from producers.readers.root_table import Lists, RootTable, step_of
-from producers.track_block import TrackBlock
 
 __all__ = ["TrackEvent", "TrackEvents"]
 

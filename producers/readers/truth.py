@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from producers.iteration import iterating
+from producers.model.iteration import iterating
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.location import PathLike, locations
 from producers.readers.prefetch import prefetched
-from producers.readers.truth_event import Particles, TruthEvent
 from producers.readers.truth_formats import choose_truth_format
 
 __all__ = ["Particles", "TruthEvent", "TruthEvents"]

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from producers.errors import OutputExistsError, UnreadableFileError
+from producers.model.errors import OutputExistsError, UnreadableFileError
+from producers.model.track_block import TrackBlock
 from producers.readers.partial import block_name, partial_folder, read_blocks
-from producers.track_block import TrackBlock
 from producers.writers.whole_file import output_errors
 from sonic_base.errors import ConfigError
 

@@ -8,8 +8,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.chunk_result import ChunkResult
-from producers.track_block import TrackBlock
+from producers.model.results import ChunkResult
+from producers.model.track_block import TrackBlock
 
 __all__ = ["TracksInMemory"]
 

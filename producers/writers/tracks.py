@@ -14,11 +14,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from producers.base import Event
-from producers.candidates import CandidateChunk, TrackCandidates
-from producers.chunk_result import ChunkResult
-from producers.errors import OutputError
-from producers.track_block import FailureRow, TrackBlock
+from producers.model.candidates import CandidateChunk, TrackCandidates
+from producers.model.errors import OutputError
+from producers.model.event import Event
+from producers.model.results import ChunkResult
+from producers.model.track_block import FailureRow, TrackBlock
 from producers.writers.journal import Journal
 from producers.writers.track_files import choose_track_format
 from producers.writers.whole_file import check_output, output_errors

@@ -11,7 +11,7 @@ from typing import Any
 
 import uproot
 
-from producers.errors import OutputError, OutputExistsError
+from producers.model.errors import OutputError, OutputExistsError
 
 __all__ = ["OpenOutput", "check_output", "output_errors", "whole_file"]
 

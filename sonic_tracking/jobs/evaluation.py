@@ -26,7 +26,7 @@ from producers.evaluation import (
     first_display,
     write_page,
 )
-from producers.iteration import iterating
+from producers.model.iteration import iterating
 from producers.readers import TruthEvent
 from sonic_tracking.jobs.pairing import events_with_truth
 from sonic_tracking.jobs.used_weights import EdgesNotCountedError, pipeline_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exatrkx_pipeline.repository import MODELS, plan_repository, write_repository
 from exatrkx_pipeline.repository.plan import Device
-from producers.errors import OutputError
+from producers.model.errors import OutputError
 from sonic_tracking.outputs import RefusedOutputError
 
 __all__ = ["RepositoryJob", "run_repository"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from producers import Event, EventSource, TruthEvents, UnequalEventsError
-from producers.iteration import iterating
+from producers.model.iteration import iterating
 from producers.readers import TruthEvent
 
 __all__ = ["events_with_truth"]

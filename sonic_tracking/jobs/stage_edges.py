@@ -18,7 +18,7 @@ from producers.evaluation import (
     production_vertices,
     true_edges,
 )
-from producers.features import node_features
+from producers.model.features import node_features
 from producers.readers import TruthEvent
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from producers import LoopTimes
-from producers.track_block import FailureRow
+from producers.model.track_block import FailureRow
 from sonic_client import JobSummary
 
 __all__ = ["TrackingReport"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exatrkx_pipeline.training.checkpoint import CheckpointFolder
-from producers.errors import OutputError, UnreadableFileError
+from producers.model.errors import OutputError, UnreadableFileError
 from producers.readers.partial import partial_folder
 from sonic_client import ConfigError, SonicError
 from sonic_tracking.tables import print_warning

@@ -15,7 +15,7 @@ from producers.evaluation import (
     Ratio,
     count_event,
 )
-from producers.features import node_features
+from producers.model.features import node_features
 from producers.readers import TruthEvent
 from sonic_tracking.jobs.stage_edges import (
     count_edges_of_event,

@@ -13,7 +13,7 @@ from exatrkx_pipeline.checkpoints import (
     save_weights,
     weights_files,
 )
-from producers.errors import OutputError
+from producers.model.errors import OutputError
 from sonic_tracking.outputs import RefusedOutputError
 
 __all__ = ["check_folder", "write_weights"]

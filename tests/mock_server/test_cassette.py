@@ -18,8 +18,8 @@ from mock_server.cassette import Cassette, CassetteError
 from mock_server.cassette.exchange import key_of, rounded
 from mock_server.cassette.recording import recorded_models
 from mock_server.cassette.upstream import Upstream
-from mock_server.codec import RawTensor, decode, encode
-from mock_server.inference import InferenceRequest, RequestedOutput
+from mock_server.wire.codec import RawTensor, decode, encode
+from mock_server.wire.inference import InferenceRequest, RequestedOutput
 
 
 @pytest.fixture

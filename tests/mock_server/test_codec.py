@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 from tritonclient.utils import serialize_byte_tensor
 
-from mock_server.codec import (
+from mock_server.wire.codec import (
     datatype_of,
     decode,
     element_count,

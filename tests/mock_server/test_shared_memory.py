@@ -9,8 +9,8 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from mock_server import ModelError
-from mock_server.inference import SharedMemorySlice
-from mock_server.shared_memory import SharedMemory
+from mock_server.wire.inference import SharedMemorySlice
+from mock_server.wire.shared_memory import SharedMemory
 
 PAGE = mmap.ALLOCATIONGRANULARITY
 

@@ -4,11 +4,11 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from mock_server import Model, ModelError, TensorSpec
-from mock_server.codec import RawTensor
 from mock_server.core.loaded_model import LoadedModel
-from mock_server.inference import InferenceRequest
 from mock_server.model.batching import DynamicBatching
 from mock_server.statistics import FailureReason
+from mock_server.wire.codec import RawTensor
+from mock_server.wire.inference import InferenceRequest
 
 
 def model(function, name="m", **options):

@@ -13,7 +13,7 @@ from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
 from producers import open_events
-from producers.features import node_features
+from producers.model.features import node_features
 from producers.readers import TrackEvents
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.jobs.stage_edges import feature_scale

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from producers import CandidateChunk, TrackCandidates
-from producers.components import outward_order, squared_distance
+from producers.model.components import outward_order, squared_distance
 
 LABELS = st.one_of(st.integers(-2, 6), st.sampled_from([10**12, 10**18]))
 COORDINATES = st.one_of(

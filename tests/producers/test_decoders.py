@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.decoders import groups_of_labels, labels_of_groups, separated_groups
+from producers.model.decoders import (
+    groups_of_labels,
+    labels_of_groups,
+    separated_groups,
+)
 
 
 def as_lists(points, row_splits):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import uproot
 
-from producers.errors import OutputError, OutputExistsError
+from producers.model.errors import OutputError, OutputExistsError
 from producers.writers import SpacePointWriter, TruthWriter
 
 BIG_ID = 2**63 + 2**53 + 1  # neither int64 nor float64 can hold it

@@ -22,7 +22,7 @@ from producers import (
     TrackEvents,
     TrackWriter,
 )
-from producers.errors import DuplicateEventError
+from producers.model.errors import DuplicateEventError
 from producers.writers import PerfAnalyzerWriter, TracksInMemory, known_track_formats
 from sonic_client import ConfigError
 

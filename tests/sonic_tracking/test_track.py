@@ -10,7 +10,7 @@ from exatrkx_pipeline import load_weights
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
 from producers import TrackEvents, node_features, open_events
-from producers.features import FeatureScale
+from producers.model.features import FeatureScale
 
 N_EVENTS = 4
 

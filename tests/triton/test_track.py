@@ -11,7 +11,7 @@ import pytest
 import tritonclient.grpc as triton_client
 
 from producers import open_events
-from producers.features import node_features
+from producers.model.features import node_features
 from producers.readers import TrackEvents
 from sonic_tracking.jobs.stage_edges import feature_scale
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import grpc
 
-from mock_server import inference
 from mock_server.errors import ModelError
-from mock_server.inference import ParameterValue, RequestedOutput
 from mock_server.model.declaration import Model
 from mock_server.model.instances import Execution
 from mock_server.model.python_backend.responses import (
@@ -22,6 +20,8 @@ from mock_server.model.python_backend.responses import (
     TritonModelException,
 )
 from mock_server.model.python_backend.tensors import Tensor
+from mock_server.wire import inference
+from mock_server.wire.inference import ParameterValue, RequestedOutput
 
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2

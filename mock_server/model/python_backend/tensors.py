@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_server.codec import RawTensor, datatype_of, decode, encode
+from mock_server.wire.codec import RawTensor, datatype_of, decode, encode
 
 _BF16 = "BF16"
 

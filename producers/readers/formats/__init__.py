@@ -13,11 +13,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol, runtime_checkable
 
-from producers.errors import UnreadableFileError
-from producers.features import FeatureScale
+from producers.model.errors import UnreadableFileError
+from producers.model.features import FeatureScale
+from producers.model.schema import ColumnMapping
 from producers.readers.content import FileContent
 from producers.readers.source import EventFile
-from producers.schema import ColumnMapping
 from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["Format", "ReadOptions", "choose_format", "known_formats"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.errors import SchemaError
+from producers.model.errors import SchemaError
+from producers.model.event import EventChunk
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import (
     CHUNK_BYTES,

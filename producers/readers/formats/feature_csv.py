@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.errors import InvalidEventError, UnreadableFileError
-from producers.features import FeatureScale, positions
+from producers.model.errors import InvalidEventError, UnreadableFileError
+from producers.model.features import FeatureScale, positions
 from producers.readers.content import FileContent
 from producers.readers.formats import ReadOptions
 from producers.readers.location import Location, name_of, open_binary

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.errors import InvalidEventError, SchemaError
+from producers.model.errors import InvalidEventError, SchemaError
+from producers.model.event import EventChunk
+from producers.model.schema import ColumnMapping
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import (
     CHUNK_BYTES,
@@ -21,7 +22,6 @@ from producers.readers.formats import ReadOptions
 from producers.readers.location import Location
 from producers.readers.root_file import open_root
 from producers.readers.root_table import RootTable
-from producers.schema import ColumnMapping
 from sonic_base.errors import ConfigError
 
 __all__ = ["FORMAT", "EventRows", "FlatFile", "event_rows", "spacepoint_tree"]

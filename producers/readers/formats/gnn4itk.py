@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from producers.model.schema import ColumnMapping
 from producers.readers.content import FileContent
 from producers.readers.formats import ReadOptions
 from producers.readers.formats.jagged import JaggedFile
-from producers.schema import ColumnMapping
 
 __all__ = ["COLUMNS", "FORMAT"]
 

@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.errors import SchemaError
+from producers.model.errors import SchemaError
+from producers.model.event import EventChunk
+from producers.model.schema import (
+    RECOGNISED_LAYOUTS,
+    ColumnMapping,
+    nearly_recognised,
+    recognised,
+)
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES, as_event_ids, chunk_of_lists
 from producers.readers.formats import ReadOptions
 from producers.readers.location import Location
 from producers.readers.root_file import RootFile, open_root
 from producers.readers.root_table import RootTable, step_of
-from producers.schema import (
-    RECOGNISED_LAYOUTS,
-    ColumnMapping,
-    nearly_recognised,
-    recognised,
-)
 from sonic_base.errors import nearest_names
 
 __all__ = ["FORMAT", "JaggedFile"]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.errors import SchemaError, UnreadableFileError
+from producers.model.errors import SchemaError, UnreadableFileError
+from producers.model.event import EventChunk
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import (
     CHUNK_BYTES,

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.base import EventChunk
-from producers.errors import SchemaError
+from producers.model.errors import SchemaError
+from producers.model.event import EventChunk
+from producers.model.schema import RECOGNISED_LAYOUTS, ColumnMapping, recognised
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES, as_event_ids, chunk_of_lists
 from producers.readers.formats import ReadOptions
 from producers.readers.location import Location
 from producers.readers.parquet_file import ParquetTable, open_parquet
-from producers.schema import RECOGNISED_LAYOUTS, ColumnMapping, recognised
 
 __all__ = ["FORMAT", "ParquetFile"]
 

@@ -11,9 +11,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
 
-from producers.errors import SchemaError, UnreadableFileError
+from producers.model.errors import SchemaError, UnreadableFileError
+from producers.model.truth import TruthEvent
 from producers.readers.content import FileContent
-from producers.readers.truth_event import TruthEvent
 from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["TruthFile", "TruthFormat", "choose_truth_format", "known_truth_formats"]

@@ -9,17 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.errors import SchemaError
+from producers.model.errors import SchemaError
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.csv_table import event_number, read_csv, sibling
 from producers.readers.formats.acts_csv import is_acts_csv
 from producers.readers.location import Location
-from producers.readers.truth_event import (
-    Particles,
-    TruthEvent,
-    packed,
-    shared_particle,
-)
+from producers.readers.truth_event import packed, shared_particle
 
 __all__ = ["TRUTH_FORMAT", "ActsCsvTruthFile"]
 

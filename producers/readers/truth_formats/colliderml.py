@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from producers.errors import SchemaError, UnequalEventsError
+from producers.model.errors import SchemaError, UnequalEventsError
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES
 from producers.readers.formats.colliderml import is_colliderml_hits
 from producers.readers.location import Location
 from producers.readers.parquet_file import ParquetTable, open_parquet
-from producers.readers.truth_event import Particles, TruthEvent, as_particle_ids
+from producers.readers.truth_event import as_particle_ids
 
 __all__ = ["TRUTH_FORMAT", "ColliderMLTruthFile"]
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.errors import SchemaError, UnequalEventsError
+from producers.model.errors import SchemaError, UnequalEventsError
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES
 from producers.readers.formats import ReadOptions
@@ -18,7 +19,6 @@ from producers.readers.formats.edm4hep import TREE, Edm4hepFile
 from producers.readers.location import Location
 from producers.readers.root_file import open_root
 from producers.readers.root_table import RootTable, step_of
-from producers.readers.truth_event import Particles, TruthEvent
 
 __all__ = ["TRUTH_FORMAT", "Edm4hepTruthFile"]
 

@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.errors import InvalidEventError
+from producers.model.errors import InvalidEventError
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES, as_event_ids
 from producers.readers.location import Location
 from producers.readers.root_file import open_root
 from producers.readers.root_table import RootTable, step_of
-from producers.readers.truth_event import (
-    Particles,
-    TruthEvent,
-    packed,
-    shared_particle,
-)
+from producers.readers.truth_event import packed, shared_particle
 
 __all__ = ["TRUTH_FORMAT", "Gnn4ItkTruthFile"]
 

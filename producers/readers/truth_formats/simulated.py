@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.errors import UnequalEventsError
+from producers.model.errors import UnequalEventsError
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.event_chunks import CHUNK_BYTES
 from producers.readers.location import Location
 from producers.readers.root_file import RootFile, open_root
 from producers.readers.root_table import RootTable, step_of
-from producers.readers.truth_event import Particles, TruthEvent, as_particle_ids
+from producers.readers.truth_event import as_particle_ids
 
 __all__ = ["TRUTH_FORMAT", "SimulatedTruthFile"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.errors import SchemaError, UnequalEventsError
+from producers.model.errors import SchemaError, UnequalEventsError
+from producers.model.truth import Particles, TruthEvent
 from producers.readers.content import FileContent
 from producers.readers.csv_table import event_number, read_csv, sibling
 from producers.readers.location import Location
-from producers.readers.truth_event import Particles, TruthEvent
 
 __all__ = ["TRUTH_FORMAT", "TrackMLTruthFile"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Protocol
 
-from producers.track_block import FailureRow, TrackBlock
+from producers.model.track_block import FailureRow, TrackBlock
 from sonic_base.errors import ConfigError, nearest_names
 
 __all__ = ["TrackFile", "TrackFormat", "choose_track_format", "known_track_formats"]

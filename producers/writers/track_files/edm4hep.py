@@ -14,7 +14,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from producers.track_block import FailureRow, TrackBlock
+from producers.model.track_block import FailureRow, TrackBlock
 from producers.writers.podio import (
     EVENT_FIELDS,
     METADATA_FIELDS,

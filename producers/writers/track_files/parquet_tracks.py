@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.model.track_block import FailureRow, TrackBlock
 from producers.readers.parquet_file import require_pyarrow
-from producers.track_block import FailureRow, TrackBlock
 
 __all__ = ["TRACK_FORMATS"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from producers.track_block import FailureRow, TrackBlock
+from producers.model.track_block import FailureRow, TrackBlock
 from producers.writers.table import COMPRESSION, RootForm
 
 __all__ = ["TRACK_FORMATS"]

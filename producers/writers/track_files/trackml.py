@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from producers.errors import DuplicateEventError
-from producers.track_block import FailureRow, TrackBlock
+from producers.model.errors import DuplicateEventError
+from producers.model.track_block import FailureRow, TrackBlock
 
 __all__ = ["TRACK_FORMATS"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers import EventSource, InvalidEventError, LoopTimes
-from producers.track_block import TrackBlock
+from producers.model.track_block import TrackBlock
 from sonic_client import JobSummary
 from sonic_tracking.jobs.distributed.part_file import PartReport, read_part
 from sonic_tracking.jobs.distributed.parts import Part

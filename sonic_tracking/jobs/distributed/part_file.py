@@ -13,7 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from producers import LoopTimes, UnreadableFileError
-from producers.track_block import TrackBlock
+from producers.model.track_block import TrackBlock
 from producers.writers.whole_file import output_errors
 from sonic_client import JobSummary
 

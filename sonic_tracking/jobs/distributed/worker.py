@@ -16,11 +16,11 @@ from uuid import uuid4
 from distributed import Worker, WorkerPlugin, get_worker
 
 from producers import EventChunk, EventLoop, EventSource, TrackFindingProducer
-from producers.chunk_result import ChunkResult
 from producers.event_loop import FailurePolicy
-from producers.iteration import iterating
+from producers.model.iteration import iterating
+from producers.model.results import ChunkResult
+from producers.model.track_block import TrackBlock
 from producers.readers.source import EventFile
-from producers.track_block import TrackBlock
 from sonic_client import Client, ClientConfig, SonicError
 from sonic_tracking.jobs.distributed.part_file import (
     PartReport,

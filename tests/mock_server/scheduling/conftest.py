@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from mock_server.codec import RawTensor
-from mock_server.inference import InferenceRequest
 from mock_server.scheduling.pending import PendingRequest
+from mock_server.wire.codec import RawTensor
+from mock_server.wire.inference import InferenceRequest
 
 MS = 1_000_000
 

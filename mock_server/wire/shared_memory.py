@@ -12,8 +12,8 @@ from pathlib import Path
 import grpc
 
 from mock_server.errors import ModelError
-from mock_server.inference import SharedMemorySlice
 from mock_server.validation import invalid
+from mock_server.wire.inference import SharedMemorySlice
 
 _DIRECTORY = Path("/dev/shm")  # where Linux keeps POSIX shared memory
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from mock_server.codec import RawTensor
 from mock_server.errors import ModelError
+from mock_server.wire.codec import RawTensor
 
 ParameterValue = bool | int | float | str
 """Value of a request parameter that reaches the model."""

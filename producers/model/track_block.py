@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.candidates import CandidateChunk
-from producers.chunk_result import ChunkResult
-from producers.errors import EventFailedError
+from producers.model.candidates import CandidateChunk
+from producers.model.errors import EventFailedError
+from producers.model.results import ChunkResult
 
 __all__ = ["FailureRow", "TrackBlock"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.components import (
+from producers.model.components import (
     number_by_first_point,
     outward_order,
     squared_distance,

@@ -1,0 +1,1 @@
+"""Tensors, requests and responses as both protocols carry them."""
