@@ -18,9 +18,9 @@ from producers import TrackEvents
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
-from sonic_tracking.jobs.client_settings import ClientSettings
-from sonic_tracking.jobs.cluster_config import ClusterConfig
-from sonic_tracking.jobs.tracking import TrackingJob, run_tracking
+from sonic_tracking.distributed.config import ClusterConfig
+from sonic_tracking.jobs.connection import ClientSettings
+from sonic_tracking.jobs.track import TrackingJob, run_tracking
 
 # One request at a time a process, so that the server's time is what there is to share;
 # with more in flight, it is the processors of this machine.

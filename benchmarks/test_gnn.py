@@ -18,7 +18,7 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.inputs import Cylindrical
 from sonic_tracking.bench.baselines import scripted_times
 from sonic_tracking.bench.events import read_features
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.jobs.evaluate import feature_scale
 
 N_EDGES = int(os.environ.get("GNN_EDGES", "100000"))
 N_THREADS = int(os.environ.get("GNN_THREADS", "1"))

@@ -14,9 +14,8 @@ import torch
 import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from sonic_tracking.bench.baselines import faiss_flat_graph, graph_times, tree_graph
-from sonic_tracking.bench.events import read_features
-from sonic_tracking.bench.overlay import overlaid
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.bench.events import overlaid, read_features
+from sonic_tracking.jobs.evaluate import feature_scale
 
 N_POINTS = 30_000
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sonic_tracking import (
+from sonic_tracking.commands import (
+    bench,
     demo,
     describe,
     evaluate,
@@ -21,7 +22,6 @@ from sonic_tracking import (
     track,
     train,
 )
-from sonic_tracking.bench import command as bench
 
 # gRPC's C++ core reports lost connections on stderr, beside the one line that we print.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

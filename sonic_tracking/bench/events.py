@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale, node_features, open_events
 from producers.readers import locations
+from sonic_base.errors import ConfigError
+from sonic_tracking.jobs.evaluate import feature_scale
+from sonic_tracking.outputs import check_outputs, write_json
 
-__all__ = ["Features", "local_files", "read_features"]
+__all__ = [
+    "Features",
+    "PerfAnalyzerExport",
+    "input_document",
+    "local_files",
+    "overlaid",
+    "parse_sizes",
+    "plan_sizes",
+    "read_features",
+    "run_export",
+]
 
 Features = Sequence[NDArray[np.float32]]
 """One array of shape (n_space_points, 3) an event."""
@@ -44,3 +61,134 @@ def read_features(
     """
     source = open_events(files, csv_scale=csv_scale, max_events=max_events)
     return [node_features(event.xyz, scale) for chunk in source for event in chunk]
+
+
+STEPS = (1, 3)  # a decade: 1k, 3k, 10k, ...
+
+
+def plan_sizes(first: int, last: int) -> tuple[int, ...]:
+    """Sizes from first to last, two to a decade, both ends included."""
+    decades = range(int(math.log10(first)), int(math.log10(last)) + 1)
+    between = {step * 10**decade for decade in decades for step in STEPS}
+    return tuple(
+        sorted({first, last} | {size for size in between if first < size < last})
+    )
+
+
+def parse_sizes(text: str, option: str) -> tuple[int, ...]:
+    """``FIRST:LAST``, or one size, by `plan_sizes`.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    ends = [part for part in text.split(":") if part.isdecimal()]
+    numbers = [int(part) for part in ends]
+    if (
+        len(ends) != text.count(":") + 1
+        or len(ends) > 2
+        or not 0 < numbers[0] <= numbers[-1]
+    ):
+        raise ConfigError(
+            f"{option} {text!r}: expected FIRST:LAST in ascending order, or one number"
+        )
+    return plan_sizes(numbers[0], numbers[-1])
+
+
+def overlaid(
+    events: Sequence[NDArray[np.float32]],
+    n_points: int,
+    phi_scale: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """An event of exactly `n_points`, as dense as pileup of so many would be.
+
+    Parameters
+    ----------
+    events : sequence of ndarray, shape (n, 3), float32
+        Scaled r, phi, z; they are taken in turn, each at a random turn in phi, and the
+        last one in part. At least one must have points.
+    n_points : int
+        Space points of the result.
+    phi_scale : float
+        What phi was divided by, in rad.
+    rng : numpy Generator
+        For the turns, and for which points of the last event are taken.
+
+    Returns
+    -------
+    ndarray, shape (n_points, 3), float32
+
+    Raises
+    ------
+    ValueError
+        If no event has any points.
+    """
+    if not any(len(event) for event in events):
+        raise ValueError("no event has any space points")
+    parts: list[NDArray[np.float32]] = []
+    n_left = n_points
+    while n_left > 0:
+        event = events[len(parts) % len(events)]
+        turned = event.astype(np.float64)
+        phi = turned[:, 1] * phi_scale + rng.uniform(0.0, 2.0 * math.pi)
+        turned[:, 1] = np.remainder(phi + math.pi, 2.0 * math.pi) - math.pi
+        turned[:, 1] /= phi_scale
+        if len(turned) > n_left:
+            turned = turned[rng.permutation(len(turned))[:n_left]]
+        parts.append(turned.astype(np.float32))
+        n_left -= len(turned)
+    return np.concatenate([np.empty((0, 3), np.float32), *parts])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerfAnalyzerExport:
+    """What `sonic bench export` was asked for; see its options."""
+
+    files: tuple[str, ...]
+    output: Path
+    max_events: int | None = None
+    weights: Path | None = None
+    csv_scale: FeatureScale | None = None
+    force: bool = False
+
+
+def run_export(job: PerfAnalyzerExport) -> int:
+    """Write the events; how many there are.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If an input or the output is wrong.
+    WeightsError
+        If the weights, whose scales are needed, cannot be used.
+    """
+    check_outputs(
+        {"--output": job.output}, inputs=local_files(job.files), force=job.force
+    )
+    features = read_features(
+        job.files,
+        feature_scale(load_weights(job.weights or bundled_weights())),
+        max_events=job.max_events,
+        csv_scale=job.csv_scale,
+    )
+    write_json(job.output, input_document(features))
+    return len(features)
+
+
+# Any: JSON values.
+def input_document(features: Features) -> dict[str, Any]:
+    """What ``perf_analyzer --input-data`` reads: an entry an event, in their order.
+
+    Notes
+    -----
+    Format: ``perf_analyzer/docs/input_data.md``. It takes the entries in turn, so the
+    measurement interval must be long enough for all of them.
+    """
+    return {
+        "data": [
+            {"FEATURES": {"content": event.ravel().tolist(), "shape": [*event.shape]}}
+            for event in features
+        ]
+    }

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
-__all__ = ["describe_machine"]
+from sonic_tracking.memory import peak_memory_bytes
+
+__all__ = ["describe_machine", "measured_utilisation", "with_peak_memory"]
 
 PACKAGES = ("sonic-tracking", "numpy", "torch", "tritonclient", "grpcio")
 
@@ -44,3 +49,78 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+T = TypeVar("T")
+
+# proc(5): writing 5 to clear_refs sets the peak (VmHWM) to what is held now.
+CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+def with_peak_memory(call: Callable[[], T]) -> tuple[T, int]:
+    """What the call returns, and the peak of the resident set in bytes.
+
+    Where there is no ``/proc`` to reset it, the peak is that of the process so far.
+    """
+    is_reset = _reset_peak()
+    result = call()
+    return result, _peak_bytes() if is_reset else peak_memory_bytes()
+
+
+def _reset_peak() -> bool:
+    try:
+        CLEAR_REFS.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _peak_bytes() -> int:
+    (line,) = (x for x in STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024  # kB
+
+
+@contextmanager
+def measured_utilisation(server: int | None) -> Iterator[dict[str, float]]:
+    """Fill the yielded mapping at the end of the block, with shares of all cores.
+
+    Parameters
+    ----------
+    server : int, optional
+        Process id of the server, whose children count as well; None if it is in this
+        process, and so part of the client.
+
+    Yields
+    ------
+    dict
+        Then ``machine`` (all processes), ``client`` (this one) and ``server``.
+    """
+    shares: dict[str, float] = {}
+    before, start = _cpu_seconds(server), time.perf_counter()
+    yield shares
+    elapsed_s = time.perf_counter() - start
+    after = _cpu_seconds(server)
+    available_s = elapsed_s * (psutil.cpu_count() or 1)
+    if available_s > 0.0:
+        shares |= {who: (after[who] - before[who]) / available_s for who in before}
+
+
+def _cpu_seconds(server: int | None) -> Mapping[str, float]:
+    all_cores = psutil.cpu_times()
+    idle_s = all_cores.idle + getattr(all_cores, "iowait", 0.0)
+    seconds = {
+        "machine": sum(all_cores) - idle_s - getattr(all_cores, "guest", 0.0),
+        "client": _spent_by(psutil.Process()),
+    }
+    if server is not None:
+        parent = psutil.Process(server)
+        tree = [parent, *parent.children(recursive=True)]
+        seconds["server"] = sum(map(_spent_by, tree))
+    return seconds
+
+
+def _spent_by(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    return 0.0

@@ -11,18 +11,19 @@ from typing import Any
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
-from sonic_tracking.bench.direct import measure_direct
 from sonic_tracking.bench.events import Features, local_files, read_features
 from sonic_tracking.bench.machine import describe_machine
-from sonic_tracking.bench.measurement import Measurement
-from sonic_tracking.bench.scan import DIRECT, ScanPoint
-from sonic_tracking.bench.served import measure_served
-from sonic_tracking.bench.server_times import ServerTimes
-from sonic_tracking.bench.service_plot import plot_service
+from sonic_tracking.bench.served import ServerTimes, measure_direct, measure_served
+from sonic_tracking.bench.service_report import (
+    DIRECT,
+    Measurement,
+    ScanPoint,
+    plot_service,
+)
 from sonic_tracking.engines.choice import Engine, EngineName, engine
-from sonic_tracking.engines.repository_folder import written_repository
 from sonic_tracking.engines.settings import EngineSettings
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.engines.triton import written_repository
+from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.outputs import check_outputs, whole_path, write_json
 from sonic_tracking.progress import Report, progress
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from sonic_client import FallbackServer
+from sonic_tracking.engines.mock import TrackingMock
 from sonic_tracking.engines.settings import EngineSettings
-from sonic_tracking.engines.tracking_mock import TrackingMock
-from sonic_tracking.engines.tracking_triton import TrackingTriton
+from sonic_tracking.engines.triton import TrackingTriton
 
 __all__ = ["Engine", "EngineName", "engine", "mock_fallback", "triton_fallback"]
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sonic_base.errors import ConfigError
-from sonic_tracking.engines.container import Container
-from sonic_tracking.engines.triton_command import ServerTls
+from sonic_tracking.engines.triton_command import Container, ServerTls
 
 __all__ = ["EngineSettings"]
 

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
+import re
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from sonic_base.errors import SonicError
-from sonic_tracking.engines.container import Container, container_command
-from sonic_tracking.engines.supervised_process import SupervisedProcess
+from sonic_tracking.engines import supervisor
 from sonic_tracking.engines.triton_command import (
+    Container,
     Ports,
     TritonOptions,
+    container_command,
     triton_arguments,
     triton_environ,
 )
 from sonic_tracking.engines.triton_installation import TritonInstallation
-from sonic_tracking.engines.triton_log import log_tail, telling_line
 
 __all__ = [
     "LaunchPlan",
+    "SupervisedProcess",
     "TritonFailedError",
     "TritonProcess",
     "TritonStartError",
+    "free_ports",
+    "log_tail",
     "plan_launch",
+    "telling_line",
 ]
 
 POLL_S = 0.05
@@ -213,3 +225,129 @@ def _link(plan: LaunchPlan) -> None:
         link = plan.backends / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(target)
+
+
+SUPERVISOR_LIMIT_S = 10.0
+"""Beyond the grace that the command itself has."""
+
+
+class SupervisedProcess:
+    """A running command, from construction to `stop`.
+
+    It is in a session of its own: Ctrl-C at the terminal does not reach it.
+
+    Parameters
+    ----------
+    command : sequence of str
+    environ : mapping
+        All of its environment.
+    log : binary file
+        Takes its output; may be closed afterwards.
+    grace_s : float
+        Seconds between SIGTERM and SIGKILL.
+    leftovers : sequence of str
+        Absolute glob patterns of files and folders to remove at its end.
+
+    Attributes
+    ----------
+    pid : int
+        Process id of the command; 0 if it could not be run, see the log.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environ: Mapping[str, str],
+        log: IO[bytes],
+        grace_s: float,
+        leftovers: Sequence[str] = (),
+    ) -> None:
+        self._grace_s = grace_s
+        orders = supervisor.Orders(
+            parent=os.getpid(),
+            command=list(command),
+            environ=dict(environ),
+            grace_s=grace_s,
+            leftovers=list(leftovers),
+        )
+        self._supervisor = subprocess.Popen(
+            [sys.executable, "-I", str(Path(supervisor.__file__).resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            text=True,
+        )
+        # Pipes, since they were asked for.
+        assert self._supervisor.stdin is not None
+        assert self._supervisor.stdout is not None
+        with self._supervisor.stdin as request:
+            json.dump(asdict(orders), request)
+        with self._supervisor.stdout as answer:
+            self.pid = int(answer.readline() or 0)
+
+    def status(self) -> int | None:
+        """Exit status, 128 + n after signal n; None while it runs."""
+        return self._supervisor.poll()
+
+    def wait(self) -> int:
+        """Its exit status, when it has ended."""
+        return self._supervisor.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, kill it after the grace, and wait; also if it has ended."""
+        self._supervisor.terminate()
+        self._supervisor.wait(self._grace_s + SUPERVISOR_LIMIT_S)
+
+
+TAIL_BYTES = 64 << 10
+HARMLESS = ("CudaDriverHelper has not been initialized.",)
+"""Errors that every start without a GPU logs."""
+_SEVERE = re.compile(r'^E\d{4} [\d:.]+ \d+ (?:\S+:\d+\] )?"?(?P<text>.*?)"?$')
+"""``E1124 19:15:00.123456 4711 model_repository_manager.cc:1 "failed ..."``."""
+
+
+def log_tail(log: Path, n_lines: int = 20) -> str:
+    """The last lines of the log, its wide tables left out; empty if there is no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    lines = [line for line in text.splitlines() if not line.startswith(("|", "+"))]
+    return "\n".join(lines[-n_lines:])
+
+
+def telling_line(log_text: str) -> str:
+    """The line that says best what went wrong: the first error, or the last line."""
+    lines = [line.strip() for line in log_text.splitlines() if line.strip()]
+    for line in lines:
+        severe = _SEVERE.match(line)
+        if severe is not None and severe["text"] not in HARMLESS:
+            return severe["text"]
+    return lines[-1] if lines else "the log is empty"
+
+
+def free_ports(wanted: Ports, host: str = "127.0.0.1") -> Ports:
+    """`wanted`, with a free port in place of each 0.
+
+    All are held at once while they are chosen, so they differ. Another process may
+    take one before it is used: the caller must be ready to ask again.
+    """
+    with ExitStack() as held:
+
+        def chosen(port: int) -> int:
+            if port:
+                return port
+            listener = held.enter_context(socket.socket())
+            listener.bind((host, 0))
+            number: int = listener.getsockname()[1]
+            return number
+
+        return Ports(
+            grpc=chosen(wanted.grpc),
+            http=chosen(wanted.http),
+            metrics=chosen(wanted.metrics),
+        )

@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 
 from sonic_client import ConfigError
-from sonic_tracking.engines.container import Container, container_command
-from sonic_tracking.engines.triton_command import Ports, ServerTls, TritonOptions
+from sonic_tracking.engines.triton_command import (
+    Container,
+    Ports,
+    ServerTls,
+    TritonOptions,
+    container_command,
+)
 
 PORTS = Ports(grpc=11, http=12, metrics=13)
 REPOSITORY = Path("/data/repository")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sonic_tracking.engines.supervised_process import SupervisedProcess
+from sonic_tracking.engines.triton_process import SupervisedProcess
 
 LIMIT_S = 20.0
 FOREVER = [sys.executable, "-c", "import signal; signal.pause()"]
 PARENT = """
 import os, sys, threading
-from sonic_tracking.engines.supervised_process import SupervisedProcess
+from sonic_tracking.engines.triton_process import SupervisedProcess
 
 def run():
     with open(os.devnull, "wb") as log:

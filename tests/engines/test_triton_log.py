@@ -1,6 +1,6 @@
 """What the log of a tritonserver says about a failure."""
 
-from sonic_tracking.engines.triton_log import log_tail, telling_line
+from sonic_tracking.engines.triton_process import log_tail, telling_line
 
 LOG = """\
 I1124 19:22:13.828066 32620 model_lifecycle.cc:472] "loading: double:1"

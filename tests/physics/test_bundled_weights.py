@@ -16,7 +16,7 @@ from producers import open_events
 from producers.model.features import node_features
 from producers.readers import TrackEvents
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.main import app
 
 SAMPLE = Path(sonic_tracking.__file__).parent / "sample"

@@ -10,7 +10,7 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from mock_server import MockServer
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.bench.events import read_features
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.jobs.evaluate import feature_scale
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 SAMPLE = Path(sonic_tracking.__file__).parent / "sample" / "events.root"

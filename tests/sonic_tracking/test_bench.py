@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_client import ConfigError
-from sonic_tracking.bench.measurement import HEADER, Measurement
-from sonic_tracking.bench.scan import ScanPoint, parse_range, plan_scan
-from sonic_tracking.bench.server_times import ModelTimes, gpu_utilisation, stage_seconds
-from sonic_tracking.bench.service_plot import plot_service, scan_of
+from sonic_tracking.bench.served import ModelTimes, gpu_utilisation, stage_seconds
+from sonic_tracking.bench.service_report import (
+    HEADER,
+    Measurement,
+    ScanPoint,
+    parse_range,
+    plan_scan,
+    plot_service,
+    scan_of,
+)
 
 METRICS = """\
 # HELP exatrkx_stage_duration_seconds Cumulative time in each stage of the pipeline

@@ -8,7 +8,7 @@ from mock_server import FaultPlan, MockServer
 from mock_server.tracking import tracking_models
 from producers import TrackEvents
 from sonic_client import ConfigError
-from sonic_tracking.jobs.client_settings import ClientSettings
+from sonic_tracking.jobs.connection import ClientSettings
 
 BALANCER = ("SONIC_LOCAL_BALANCER_HOST", "SONIC_LOCAL_BALANCER_PORT")
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_tracking.jobs.distributed.parts import MAX_EVENTS, Part, plan_parts
+from sonic_tracking.distributed.parts import MAX_EVENTS, Part, plan_parts
 
 
 def entries_of(parts):

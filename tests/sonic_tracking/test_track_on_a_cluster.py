@@ -21,8 +21,8 @@ pytest.importorskip("distributed", reason="needs the extra dask")
 from distributed import Client as DaskClient
 from distributed import LocalCluster
 
-from sonic_tracking.jobs.cluster_config import ClusterConfig
-from sonic_tracking.jobs.distributed.cluster import cluster_client
+from sonic_tracking.distributed.cluster import cluster_client
+from sonic_tracking.distributed.config import ClusterConfig
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -13,8 +13,8 @@ import tomli_w
 from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.config import config_to_dict
 from exatrkx_pipeline.training.recipe import TrainingRecipe
+from exatrkx_pipeline.training.recipe_file import bundled_recipes, read_recipe
 from exatrkx_pipeline.training.stage_schedule import StageSchedule
-from sonic_tracking.jobs.training_recipe import bundled_recipes, read_recipe
 
 pytest.importorskip("acts", reason="pyacts is not installed")
 
@@ -23,7 +23,7 @@ pytest.importorskip("acts", reason="pyacts is not installed")
 def files(tmp_path_factory, tiny_config):
     """Five small events, and a recipe of few steps with two of them for validation."""
     from producers.simulation import GunConfig, SimulationConfig
-    from sonic_tracking.jobs.simulation import run_simulation
+    from sonic_tracking.jobs.simulate import run_simulation
 
     folder = tmp_path_factory.mktemp("training")
     gun = GunConfig(n_particles=20)

@@ -10,7 +10,7 @@ from producers import FeatureScale
 from sonic_tracking.bench.events import read_features
 from sonic_tracking.engines.triton import TritonServer
 from sonic_tracking.engines.triton_command import TritonOptions
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.jobs.evaluate import feature_scale
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 LRT_SCALE = FeatureScale(r_mm=1000.0, phi_rad=3.141592653589793, z_mm=1000.0)

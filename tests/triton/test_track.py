@@ -13,7 +13,7 @@ import tritonclient.grpc as triton_client
 from producers import open_events
 from producers.model.features import node_features
 from producers.readers import TrackEvents
-from sonic_tracking.jobs.stage_edges import feature_scale
+from sonic_tracking.jobs.evaluate import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

@@ -1,0 +1,182 @@
+"""What a training is to do: the recipe, the files of its samples, where it starts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from exatrkx_pipeline import Pipeline, load_weights
+from exatrkx_pipeline.config import config_from_dict, config_to_dict
+from exatrkx_pipeline.training.recipe import TrainingRecipe, default_pipeline
+from sonic_base.errors import ConfigError
+
+__all__ = ["JobRecipe", "SampleFiles", "bundled_recipes", "read_recipe"]
+
+BUNDLED = Path(__file__).parent / "recipes"
+ONE_SAMPLE = "events"
+"""Name of the sample that is given on the command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleFiles:
+    """A table ``[[samples]]``: files of one kind of events, and how many to take."""
+
+    name: str
+    events: tuple[str, ...]
+    """Paths and patterns, as `open_events` of producers takes them."""
+
+    truth: tuple[str, ...]
+    """Of the same events, in the same order."""
+
+    n_training: int | None = None
+    """Train on the first so many; on all that are not for validation, if not given."""
+
+    n_validation: int | None = None
+    """Keep the last so many for validation; if not given, as many as the recipe."""
+
+    def __post_init__(self) -> None:
+        if not (self.name and self.events and self.truth):
+            raise ConfigError(
+                f"[[samples]] {self.name!r}: needs a name, events and truth"
+            )
+        for key, least in (("n_training", 1), ("n_validation", 0)):
+            value = getattr(self, key)
+            if value is not None and not (isinstance(value, int) and value >= least):
+                raise ConfigError(
+                    f"[[samples]] {self.name!r}: {key} must be at least {least}, "
+                    f"got {value!r}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecipe:
+    """A recipe with all that it takes from files."""
+
+    recipe: TrainingRecipe
+    samples: tuple[SampleFiles, ...]
+    start: Pipeline | None
+    """Weights to begin with."""
+
+
+def bundled_recipes() -> list[str]:
+    """Names of the recipes in the package: those of the bundled weights."""
+    return sorted(path.stem for path in BUNDLED.glob("*.toml"))
+
+
+def read_recipe(
+    path: Path | None,
+    *,
+    events: tuple[Path, ...],
+    truth: tuple[Path, ...],
+    start_from: Path | None = None,
+    seed: int | None = None,
+) -> JobRecipe:
+    """Read a recipe, and the weights that it starts from.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A TOML file, or the name of a bundled recipe. Besides the keys of
+        `TrainingRecipe` it may have ``start_from`` and tables ``[[samples]]``; of
+        ``[pipeline]`` it needs only what differs from the built-in one, or from that
+        of the weights to start from.
+    events, truth : tuple of Path
+        A sample given otherwise; the recipe has none then.
+    start_from : Path, optional
+        Instead of the recipe's.
+    seed : int, optional
+        Instead of the recipe's.
+
+    Raises
+    ------
+    ConfigError, PipelineConfigError
+        If the file is no recipe, or there are no samples, or twice.
+    WeightsError
+        If the weights cannot be read.
+    """
+    table = {} if path is None else _read(path)
+    samples = _samples(table.pop("samples", []), events, truth)
+    given = table.pop("start_from", None)
+    start = _start(Path(given) if start_from is None and given else start_from)
+    # The radius of weights is the one in use; the embedding's loss has one of its own.
+    base = default_pipeline()
+    if start is not None:
+        base = replace(start.config, graph=base.graph)
+    table["pipeline"] = _over(config_to_dict(base), table.get("pipeline", {}))
+    recipe = config_from_dict(TrainingRecipe, table)
+    if seed is not None:
+        recipe = replace(recipe, seed=seed)
+    return JobRecipe(recipe=recipe, samples=samples, start=start)
+
+
+# Any: TOML values of several kinds.
+def _read(path: Path) -> dict[str, Any]:
+    is_name = path.name == str(path)
+    if is_name and not path.exists() and path.name in bundled_recipes():
+        path = BUNDLED / f"{path}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot read: {error.strerror}; recipes by name are "
+            f"{', '.join(bundled_recipes())}"
+        ) from error
+    except ValueError as error:  # bad TOML or bad UTF-8
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+
+
+def _samples(
+    tables: Any, events: tuple[Path, ...], truth: tuple[Path, ...]
+) -> tuple[SampleFiles, ...]:
+    if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+        raise ConfigError("samples must be tables: [[samples]]")
+    if events or truth:
+        if tables:
+            raise ConfigError(
+                "the recipe has [[samples]]: leave out --events and --truth"
+            )
+        if not (events and truth):
+            raise ConfigError("--events and --truth come together")
+        return (
+            SampleFiles(
+                name=ONE_SAMPLE,
+                events=tuple(map(str, events)),
+                truth=tuple(map(str, truth)),
+            ),
+        )
+    if not tables:
+        raise ConfigError("no events: give --events and --truth, or [[samples]]")
+    samples = tuple(
+        config_from_dict(SampleFiles, _listed(t), "samples") for t in tables
+    )
+    names = [sample.name for sample in samples]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"[[samples]]: there are two of the name {name!r}")
+    return samples
+
+
+def _listed(table: Mapping[str, Any]) -> dict[str, Any]:
+    """With one path as a list of it."""
+    return {
+        key: [value] if key in ("events", "truth") and isinstance(value, str) else value
+        for key, value in table.items()
+    }
+
+
+# Any: TOML values of several kinds.
+def _over(base: dict[str, Any], table: Any) -> Any:
+    """The table with what it does not say from `base`, table by table."""
+    if not isinstance(table, dict):
+        return table  # wrong, and said to be when the recipe is made of it
+    return base | {
+        key: _over(base[key], value) if isinstance(base.get(key), dict) else value
+        for key, value in table.items()
+    }
+
+
+def _start(path: Path | None) -> Pipeline | None:
+    return None if path is None else load_weights(path)

@@ -1,0 +1,108 @@
+"""`sonic evaluate`: tracks against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sonic_tracking.commands.printing import print_line, print_rows
+from sonic_tracking.errors import needs_extra, one_line_errors
+
+__all__ = ["evaluate", "register"]
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic evaluate tracks.root --truth truth.root[/cyan]
+
+[cyan]sonic evaluate tracks.root --truth truth.root --plot eval.png[/cyan]
+
+[cyan]sonic evaluate tracks.root --truth truth.root --min-pt 0.5 --max-eta 4[/cyan]
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(epilog=EXAMPLES)(evaluate)
+
+
+def evaluate(
+    *,
+    tracks: Annotated[Path, typer.Argument(help="ROOT file that sonic track wrote.")],
+    truth: Annotated[
+        list[Path],
+        typer.Option(
+            help="ROOT file of the truth; one for each input, in their order."
+        ),
+    ],
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(help="The tracks' input, if it is no longer where it was."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights that found the tracks, if they are not bundled ones."
+        ),
+    ] = None,
+    min_pt: Annotated[
+        float, typer.Option(min=0.0, help="Transverse momentum above this, in GeV.")
+    ] = 1.0,
+    max_eta: Annotated[
+        float, typer.Option(help="Pseudorapidity below this, either way.")
+    ] = 2.5,
+    max_radius: Annotated[
+        float,
+        typer.Option(help="Produced within this distance of the beam line, in mm."),
+    ] = 10.0,
+    min_points: Annotated[
+        int, typer.Option(min=1, help="Space points of a particle, at least.")
+    ] = 7,
+    min_candidate_points: Annotated[
+        int, typer.Option(min=1, help="Space points of a candidate, at least.")
+    ] = 5,
+    json: Annotated[
+        Path | None, typer.Option(help="File for all numbers, also in bins.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG file for a page of plots.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace outputs that exist.")
+    ] = False,
+) -> None:
+    """Compare tracks with the truth: efficiency, fake and duplicate rate.
+
+    Runs the pipeline again, where it has the events and the weights, to say
+    what each stage does to the true edges. The TrackML score takes the weights
+    of the truth, or makes them as the challenge did.
+    """
+    with one_line_errors():
+        # Loaded here, for `sonic --help` is to be quick.
+        with needs_extra("plot"):
+            import hist.intervals  # noqa: F401, PLC0415
+        from producers.evaluation import Criteria  # noqa: PLC0415
+        from sonic_tracking.jobs.evaluate import EvaluationJob, run_evaluation  # noqa: PLC0415
+
+        job = EvaluationJob(
+            tracks=tracks,
+            truth=tuple(truth),
+            events=tuple(events or ()),
+            weights=weights,
+            criteria=Criteria(
+                min_pt_gev=min_pt,
+                max_abs_eta=max_eta,
+                max_production_radius_mm=max_radius,
+                min_particle_space_points=min_points,
+                min_candidate_space_points=min_candidate_points,
+            ),
+            json=json,
+            plot=plot,
+            force=force,
+        )
+        result = run_evaluation(job)
+        print_rows("evaluated", result.report.rows())
+        if result.edges_not_counted is not None:
+            print_line(f"edges per stage not counted: {result.edges_not_counted}")

@@ -1,0 +1,88 @@
+"""`sonic models`: weights from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sonic_tracking.commands.printing import print_rows
+from sonic_tracking.errors import needs_extra, one_line_errors
+
+__all__ = ["import_models", "register"]
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic models import --embed embed.pt --filter filter.pt --gnn gnn.pt
+--config cuts.toml -o weights/[/cyan]
+
+[bold]cuts.toml[/bold]
+
+features = { names = \\["r", "phi", "z"], scales = \\[3000.0, 3.14159265, 400.0] }
+
+graph = { r_val = 1.6 }
+
+filter = { filter_cut = 0.21 }
+
+track_building = { method = "components", score_cut = 0.75 }
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand, which has subcommands of its own."""
+    models = typer.Typer(
+        no_args_is_help=True, help="Weights from elsewhere.", epilog=EXAMPLES
+    )
+    models.command("import", epilog=EXAMPLES)(import_models)
+    models.callback()(_models)
+    app.add_typer(models, name="models")
+
+
+def _models() -> None:
+    """Take networks that were trained elsewhere."""
+
+
+def import_models(
+    *,
+    embed: Annotated[
+        Path, typer.Option(help="TorchScript: space points to coordinates.")
+    ],
+    filter_: Annotated[
+        Path,
+        typer.Option("--filter", help="TorchScript: space points, edges to logits."),
+    ],
+    gnn: Annotated[
+        Path,
+        typer.Option(help="TorchScript of the same form, or tensors of a ResAGNN."),
+    ],
+    config: Annotated[
+        Path, typer.Option(help="TOML file of scales and cuts, which files lack.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the weights.")
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace weights that exist.")
+    ] = False,
+) -> None:
+    """Make a weights folder out of exatrkx-service's embed.pt, filter.pt, gnn.pt.
+
+    TorchScript files are programs: they are kept, and run as they are. The paper's
+    GNN is recognised by its tensors and its answers, and runs as our own.
+    """
+    with one_line_errors():
+        # Loaded here, for `sonic --help` is to be quick.
+        with needs_extra("pipeline"):
+            from sonic_tracking.jobs.weights import ImportJob, run_import  # noqa: PLC0415
+
+        job = ImportJob(
+            embed=embed,
+            filter=filter_,
+            gnn=gnn,
+            config=config,
+            output=output,
+            force=force,
+        )
+        print_rows("imported", run_import(job))

@@ -1,0 +1,74 @@
+"""`sonic repository`: what a real Triton loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sonic_tracking.commands.printing import print_rows
+from sonic_tracking.errors import needs_extra, one_line_errors
+
+__all__ = ["register", "repository"]
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic repository -o model_repository/[/cyan]
+
+[cyan]sonic repository -o models/ --weights weights/ --instances 2 --device gpu[/cyan]
+
+[cyan]sonic repository -o models/ --models exatrkx_ensemble[/cyan]
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(epilog=EXAMPLES)(repository)
+
+
+def repository(
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the models.")
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights directory, copied into each model; else the bundled ones, "
+            "by name."
+        ),
+    ] = None,
+    models: Annotated[
+        str, typer.Option(help="Which to write, separated by commas.")
+    ] = "exatrkx,exatrkx_batch,exatrkx_ensemble",
+    instances: Annotated[
+        int, typer.Option(min=1, help="Requests that each model computes at once.")
+    ] = 1,
+    device: Annotated[
+        Literal["cpu", "gpu"], typer.Option(help="Where the networks compute.")
+    ] = "cpu",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace models that exist.")
+    ] = False,
+) -> None:
+    """Write a Triton model repository from the pipeline and its weights.
+
+    exatrkx and exatrkx_batch are the whole pipeline in one model, exatrkx_ensemble
+    is a chain of six. Their cuts and scales are parameters in config.pbtxt.
+    """
+    with one_line_errors():
+        # Loaded here, for `sonic --help` is to be quick.
+        with needs_extra("pipeline"):
+            from sonic_tracking.jobs.weights import RepositoryJob, run_repository  # noqa: PLC0415
+
+        job = RepositoryJob(
+            output=output,
+            weights=weights,
+            models=tuple(models.split(",")),
+            instances=instances,
+            device=device,
+            force=force,
+        )
+        print_rows("model repository", run_repository(job))

@@ -1,0 +1,106 @@
+"""`sonic simulate`: events with truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sonic_tracking.commands.printing import print_rows
+from sonic_tracking.errors import one_line_errors
+
+__all__ = ["register", "simulate"]
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+[cyan]sonic simulate -n 100 -o events.root --truth truth.root[/cyan]
+
+[cyan]sonic simulate -n 5 --pileup 40 -o pu40.root --truth truth40.root --jobs 2[/cyan]
+
+[cyan]sonic simulate --generator hepmc3 --hepmc3 a.hepmc -o e.root --truth t.root[/cyan]
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(epilog=EXAMPLES)(simulate)
+
+
+def simulate(
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="ROOT file for the space points.")
+    ],
+    truth: Annotated[Path, typer.Option(help="ROOT file for the truth.")],
+    n_events: Annotated[
+        int, typer.Option("-n", "--events", min=1, help="Number of events.")
+    ] = 100,
+    generator: Annotated[
+        Literal["pythia8", "gun", "hepmc3"],
+        typer.Option(
+            help="pythia8: ttbar at 14 TeV (extra 'generators', GPL); gun: single "
+            "pions; hepmc3: particles from files."
+        ),
+    ] = "pythia8",
+    pileup: Annotated[
+        float, typer.Option(min=0.0, help="Mean number of pileup collisions (pythia8).")
+    ] = 0.0,
+    hepmc3: Annotated[
+        list[Path] | None,
+        typer.Option(help="HepMC3 file; give it several times for several files."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 1,
+    first_event: Annotated[
+        int, typer.Option(min=0, help="Number of the first event.")
+    ] = 0,
+    photons: Annotated[
+        bool,
+        typer.Option(help="Fly photons too, which convert in the material (pythia8)."),
+    ] = True,
+    min_momentum: Annotated[
+        float, typer.Option(help="Particles of less, in GeV, are not flown.")
+    ] = 0.05,
+    noise: Annotated[
+        float, typer.Option(min=0.0, help="Noise points, as a share of the real ones.")
+    ] = 0.0,
+    inefficiency: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the points that are lost.")
+    ] = 0.0,
+    form: Annotated[
+        Literal["ttree", "rntuple"], typer.Option("--format", help="Form of the files.")
+    ] = "ttree",
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes; the events do not depend on it.")
+    ] = 1,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace outputs that exist.")
+    ] = False,
+) -> None:
+    """Simulate events of the generic (TrackML) detector, with truth in its own file.
+
+    ACTS flies the particles through 2 T and the detector's material and digitises what
+    they leave. Positions are in mm, momenta in GeV.
+    """
+    with one_line_errors():
+        # Loaded here, for `sonic --help` is to be quick.
+        from producers.simulation import SimulationConfig  # noqa: PLC0415
+        from sonic_tracking.jobs.simulate import run_simulation  # noqa: PLC0415
+
+        config = SimulationConfig(
+            n_events=n_events,
+            seed=seed,
+            first_event=first_event,
+            generator=generator,
+            pileup=pileup,
+            hepmc3_files=tuple(hepmc3 or ()),
+            photons=photons,
+            min_momentum_gev=min_momentum,
+            noise_fraction=noise,
+            hit_inefficiency=inefficiency,
+        )
+        report = run_simulation(
+            config, output, truth, form=form, n_processes=jobs, force=force
+        )
+        print_rows("simulated", report.rows())

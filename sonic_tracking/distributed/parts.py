@@ -1,0 +1,196 @@
+"""How the events of a job are cut into parts: a file's own, a range of entries each."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from producers import LoopTimes, UnreadableFileError
+from producers.model.track_block import TrackBlock
+from producers.writers.whole_file import output_errors
+from sonic_client import JobSummary
+
+__all__ = ["Part", "PartReport", "plan_parts", "read_part", "read_report", "write_part"]
+
+PARTS_PER_WORKER = 8
+"""Enough for the workers to end together, though some events take longer."""
+
+MAX_EVENTS = 1000
+"""Of a part: it is what a worker holds in memory, and what is lost if it dies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Neighbouring events of one file, which one task does.
+
+    Attributes
+    ----------
+    file : int
+        Position of the file among those of the job.
+    start, stop : int
+        Entries in it, the last one excluded.
+    """
+
+    file: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def name(self) -> str:
+        """What it is called, in the order of the input."""
+        return f"part-{self.file:06d}-{self.start:012d}-{self.stop:012d}"
+
+
+def plan_parts(
+    n_events: Sequence[int], *, start: int, stop: int, n_workers: int
+) -> tuple[Part, ...]:
+    """Return the parts that cover the events of a job, once each, in order.
+
+    Parameters
+    ----------
+    n_events : sequence of int
+        Number of events in each file.
+    start, stop : int
+        Events of the job, counted over all files; those before `start` are done.
+    n_workers : int
+        Processes that will share the work.
+
+    Notes
+    -----
+    A file is cut where it would be without `start`: a job that is resumed finds the
+    parts again that were finished, if it has as many workers.
+    """
+    size = -(-stop // (PARTS_PER_WORKER * max(1, n_workers)))
+    size = min(max(1, size), MAX_EVENTS)
+    parts, before = [], 0
+    for file, length in enumerate(n_events):
+        low, high = max(start - before, 0), min(stop - before, length)
+        before += length
+        while low < high:
+            end = min(high, low - low % size + size)
+            parts.append(Part(file=file, start=low, stop=end))
+            low = end
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartReport:
+    """What the task of a part did.
+
+    Attributes
+    ----------
+    path : Path
+        The file with its tracks.
+    client : str
+        Which client asked: one a worker process.
+    summary : JobSummary
+        Of this client, from its opening until the end of the part.
+    times : LoopTimes
+        Of the part alone.
+    peak_memory_bytes : int
+        Of the worker until then.
+    """
+
+    path: Path
+    client: str
+    summary: JobSummary
+    times: LoopTimes
+    peak_memory_bytes: int
+
+    # Any: JSON values of several kinds.
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values for JSON, without the path."""
+        return {
+            "client": self.client,
+            "summary": self.summary.to_dict(),
+            "times": self.times.to_dict(),
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
+
+    @classmethod
+    def from_dict(cls, path: Path, values: Mapping[str, Any]) -> PartReport:
+        """Return what `to_dict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If it is something else.
+        """
+        return cls(
+            path=path,
+            client=values["client"],
+            summary=JobSummary.from_dict(values["summary"]),
+            times=LoopTimes(**values["times"]),
+            peak_memory_bytes=values["peak_memory_bytes"],
+        )
+
+
+def write_part(block: TrackBlock, report: PartReport) -> None:
+    """Write the file of a part; it is there as a whole, or not at all.
+
+    The name that it has meanwhile is its own: a task that was given up may still be
+    running when another worker repeats it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    unfinished = report.path.with_name(f"{uuid4().hex}.unfinished")
+    with output_errors(report.path):
+        try:
+            with unfinished.open("wb") as file:
+                text = np.array(json.dumps(report.to_dict()))
+                # Any: numpy's stubs take keyword arguments for options.
+                np.savez(file, report=text, **block.to_arrays())  # type: ignore[arg-type]
+            unfinished.replace(report.path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def read_report(path: Path) -> PartReport:
+    """Return the report of a part that is finished.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the file is damaged.
+    """
+    text = str(_arrays(path, "report")["report"])
+    try:
+        return PartReport.from_dict(path, json.loads(text))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableFileError(path, f"damaged part: {error}") from error
+
+
+def read_part(path: Path) -> TrackBlock:
+    """Return the tracks of a part that is finished.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the file is damaged.
+    """
+    try:
+        return TrackBlock.from_arrays(_arrays(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableFileError(path, f"damaged part: {error}") from error
+
+
+# Any: integers, flags and text.
+def _arrays(path: Path, *names: str) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names or arrays.files}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UnreadableFileError(path, f"damaged part: {error}") from error
