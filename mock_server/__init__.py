@@ -23,9 +23,9 @@ if _typing.TYPE_CHECKING:
         SequenceBatching,
         TimeoutAction,
     )
-    from mock_server.model.config.declaration import model_of_text
+    from mock_server.model.config import model_of_text
     from mock_server.model.declaration import Model, ModelFunction, TensorSpec
-    from mock_server.model.ensemble_steps import Ensemble, Step
+    from mock_server.model.declaration import Ensemble, Step
     from mock_server.received import ReceivedRequest
     from mock_server.server import MockServer
 

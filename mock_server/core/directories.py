@@ -7,8 +7,9 @@ from tritonclient.grpc import model_config_pb2
 
 from mock_server.core.sources import Responses
 from mock_server.model.config import defaults
-from mock_server.model.config.declaration import ensemble_of, model_of
-from mock_server.model.config.text import ConfigurationError, parse_text
+from mock_server.model.config import ensemble_of, model_of
+from mock_server.errors import ConfigurationError
+from mock_server.model.config_message import parse_text
 from mock_server.model.declaration import Model
 from mock_server.model.python_backend.backend import PythonBackend
 from mock_server.model.python_backend.responses import InferenceResponse

@@ -11,7 +11,7 @@ import grpc
 from mock_server.core.loaded import Loaded
 from mock_server.errors import ModelError
 from mock_server.model.declaration import Model
-from mock_server.model.ensemble_steps import Ensemble, Step
+from mock_server.model.declaration import Ensemble, Step
 from mock_server.statistics import (
     Answered,
     ExecutionTimes,

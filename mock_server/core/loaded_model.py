@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 from mock_server.core.execution import run_batch
-from mock_server.model.config.declaration import config_of, instance_names
+from mock_server.model.config import config_of
+from mock_server.model.config_message import instance_names
 from mock_server.model.declaration import Model
-from mock_server.model.ensemble_steps import Ensemble
+from mock_server.model.declaration import Ensemble
 from mock_server.model.functions import FunctionInstance
-from mock_server.model.instances import Backend, Instance
+from mock_server.model.declaration import Backend, Instance
 from mock_server.scheduling.batching import DynamicBatcher, OneByOne
 from mock_server.scheduling.pending import Dropped, PendingRequest
 from mock_server.scheduling.sequences import SequenceBatcher

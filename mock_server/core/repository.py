@@ -16,10 +16,11 @@ from mock_server.core.sources import DeclaredModels, ModelSource
 from mock_server.core.versions import served_versions
 from mock_server.errors import ModelError
 from mock_server.model.config import defaults
-from mock_server.model.config.declaration import ensemble_of
-from mock_server.model.config.text import ConfigurationError, parse_json
+from mock_server.model.config import ensemble_of
+from mock_server.errors import ConfigurationError
+from mock_server.model.config_message import parse_json
 from mock_server.model.declaration import Model
-from mock_server.model.ensemble_steps import Ensemble
+from mock_server.model.declaration import Ensemble
 from mock_server.validation import invalid
 
 ModelControl = Literal["none", "explicit"]

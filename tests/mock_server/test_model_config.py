@@ -15,15 +15,11 @@ from mock_server.model.batching import (
     TimeoutAction,
 )
 from mock_server.model.config import defaults
-from mock_server.model.config.declaration import (
-    config_of,
-    ensemble_of,
-    instance_names,
-    model_of,
-    model_of_text,
-)
-from mock_server.model.config.text import ConfigurationError, parse_text
-from mock_server.model.ensemble_steps import Ensemble, Step
+from mock_server.model.config import config_of, ensemble_of, model_of, model_of_text
+from mock_server.model.config_message import instance_names
+from mock_server.errors import ConfigurationError
+from mock_server.model.config_message import parse_text
+from mock_server.model.declaration import Ensemble, Step
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance" / "repository"
 TENSORS = """
