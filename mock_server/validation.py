@@ -12,7 +12,7 @@ import grpc
 
 from mock_server.errors import ModelError
 from mock_server.input_order import hashed_order
-from mock_server.models import FREE, Model, TensorSpec, dims_text
+from mock_server.model.declaration import FREE, Model, TensorSpec, dims_text
 from mock_server.wire.codec import DATATYPES, ELEMENT_BYTES, RawTensor, element_count
 from mock_server.wire.inference import InferenceRequest
 

@@ -24,7 +24,7 @@ import numpy as np
 from tritonclient.grpc import model_config_pb2
 
 from mock_server.cassette.exchange import Exchange, RecordedResponse
-from mock_server.model_config import text
+from mock_server.model.config import text
 from mock_server.wire.codec import RawTensor
 
 FORMAT = 1

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import grpc
 
+from mock_server.core.planned_faults import INFER, NotReadyError
 from mock_server.errors import ModelError
 from mock_server.faults.answers import AnswerFault, CutAnswer, DuplicateAnswer
 from mock_server.faults.kinds import (
@@ -29,7 +30,7 @@ from mock_server.faults.kinds import (
     StartSlowly,
 )
 from mock_server.faults.plan import FaultPlan
-from mock_server.faults.selection import INFER, Arrival
+from mock_server.faults.selection import Arrival
 from mock_server.wire.inference import (
     Cancellation,
     InferenceRequest,
@@ -40,13 +41,6 @@ from mock_server.wire.inference import (
 _LIVENESS = "ServerLive"
 _CLOSING_S = 5.0
 """The end of a connection is noticed within milliseconds; this only bounds the wait."""
-
-
-class NotReadyError(ModelError):
-    """The server is not ready yet: readiness RPCs answer false, the others this."""
-
-    def __init__(self) -> None:
-        super().__init__(grpc.StatusCode.UNAVAILABLE, "Server not ready")
 
 
 class FaultInjector:
@@ -78,7 +72,7 @@ class FaultInjector:
         """Let a slow start begin now."""
         self._started_s = time.monotonic()
 
-    def admit(self, rpc: str, authorization: str | None) -> None:
+    def check_access(self, rpc: str, authorization: str | None) -> None:
         """Let a request of any kind in, or not.
 
         Parameters
@@ -99,7 +93,7 @@ class FaultInjector:
             elif rpc != _LIVENESS:
                 self._check_started(fault)
 
-    def befall_call(
+    def apply_to_call(
         self,
         rpc: str,
         *,
@@ -118,7 +112,9 @@ class FaultInjector:
         for fault, draw in self.plan.befalling(arrival):
             self._befall(fault, draw, arrival, cancellation, drop_connection)
 
-    def befall_inference(self, request: InferenceRequest, respond: Respond) -> Respond:
+    def apply_to_inference(
+        self, request: InferenceRequest, respond: Respond
+    ) -> Respond:
         """Do to an inference what is planned before it runs; blocks as planned.
 
         Returns

@@ -9,6 +9,7 @@ from random import Random
 
 import grpc
 
+from mock_server.core.planned_faults import INFER
 from mock_server.faults.answers import (
     AddOutput,
     ChangeDatatype,
@@ -32,7 +33,7 @@ from mock_server.faults.kinds import (
     RunOutOfMemory,
     StartSlowly,
 )
-from mock_server.faults.selection import INDEX, INFER, Arrival, Predicate, Selection
+from mock_server.faults.selection import INDEX, Arrival, Predicate, Selection
 
 FaultHook = Callable[[Arrival], None]
 """Called in the request's own thread; raises ModelError to refuse it, or waits."""

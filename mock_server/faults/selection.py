@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-INFER = "ModelInfer"
-"""Stands for every way to ask for an inference: unary, in a stream, over HTTP."""
+from mock_server.core.planned_faults import INFER
 
 INDEX = "RepositoryIndex"
 

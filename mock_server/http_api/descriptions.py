@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from mock_server.core import EXTENSIONS, SERVER_NAME, SERVER_VERSION, InferenceCore
+from mock_server.core.inference_core import (
+    EXTENSIONS,
+    SERVER_NAME,
+    SERVER_VERSION,
+    InferenceCore,
+)
 from mock_server.grpc_api import descriptions
 from mock_server.http_api.json_text import Json
 from mock_server.http_api.reply import Reply
-from mock_server.model_config.json_form import json_of_message
+from mock_server.model.config.json_form import json_of_message
 
 
 def described(core: InferenceCore, what: str, model: str, version: str) -> Reply:

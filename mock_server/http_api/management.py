@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import grpc
 
-from mock_server.core import InferenceCore
+from mock_server.core.inference_core import InferenceCore
 from mock_server.errors import ModelError
 from mock_server.http_api.json_text import Json, internal, parse
 from mock_server.http_api.reply import Reply

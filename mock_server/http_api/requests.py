@@ -25,7 +25,7 @@ from mock_server.http_api.parameters import (
     options_of,
     shared_memory_slice,
 )
-from mock_server.models import Model
+from mock_server.model.declaration import Model
 from mock_server.validation import invalid, invalid_request
 from mock_server.wire.codec import DATATYPES, RawTensor
 from mock_server.wire.inference import Cancellation, InferenceRequest, RequestedOutput

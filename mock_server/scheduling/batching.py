@@ -6,9 +6,9 @@ Rules: ``DynamicBatchScheduler::GetDynamicBatch`` in triton-inference-server/cor
 
 from collections.abc import Hashable
 
+from mock_server.model.batching import DynamicBatching
 from mock_server.scheduling.pending import PendingRequest, Turn
 from mock_server.scheduling.queue import NANOSECONDS, RequestQueue
-from mock_server.scheduling.settings import DynamicBatching
 
 
 class OneByOne:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_server.scheduling.settings import Control, ControlInput
+from mock_server.model.batching import Control, ControlInput
 from mock_server.wire.codec import RawTensor, encode, pack_strings
 from mock_server.wire.inference import InferenceRequest
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import grpc
 
 from mock_server.errors import ModelError
+from mock_server.model.batching import QueuePolicy, TimeoutAction
 from mock_server.scheduling.pending import Dropped, PendingRequest
-from mock_server.scheduling.settings import QueuePolicy, TimeoutAction
 from mock_server.statistics import FailureReason
 
 NANOSECONDS = 1_000_000_000

@@ -13,11 +13,11 @@ from itertools import chain
 import grpc
 
 from mock_server.errors import ModelError
+from mock_server.model.batching import SequenceBatching
 from mock_server.scheduling.batching import joined_form
 from mock_server.scheduling.controls import control_tensors
 from mock_server.scheduling.pending import Dropped, PendingRequest, Turn
 from mock_server.scheduling.queue import NANOSECONDS, cancelled
-from mock_server.scheduling.settings import SequenceBatching
 from mock_server.wire.inference import InferenceRequest
 
 

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from mock_server import Model, ModelError, TensorSpec
-from mock_server.functions import split_rows, takes_request
-from mock_server.loaded_model import LoadedModel
-from mock_server.scheduling.settings import DynamicBatching
+from mock_server.core.loaded_model import LoadedModel
+from mock_server.model.batching import DynamicBatching
+from mock_server.model.functions import split_rows, takes_request
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import InferenceRequest
 

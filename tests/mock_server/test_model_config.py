@@ -6,17 +6,7 @@ from pathlib import Path
 import pytest
 
 from mock_server import Model, TensorSpec
-from mock_server.ensembles.steps import Ensemble, Step
-from mock_server.model_config import defaults
-from mock_server.model_config.declaration import (
-    config_of,
-    ensemble_of,
-    instance_names,
-    model_of,
-    model_of_text,
-)
-from mock_server.model_config.text import ConfigurationError, parse_text
-from mock_server.scheduling.settings import (
+from mock_server.model.batching import (
     Control,
     ControlInput,
     DynamicBatching,
@@ -24,6 +14,16 @@ from mock_server.scheduling.settings import (
     SequenceBatching,
     TimeoutAction,
 )
+from mock_server.model.config import defaults
+from mock_server.model.config.declaration import (
+    config_of,
+    ensemble_of,
+    instance_names,
+    model_of,
+    model_of_text,
+)
+from mock_server.model.config.text import ConfigurationError, parse_text
+from mock_server.model.ensemble_steps import Ensemble, Step
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance" / "repository"
 TENSORS = """

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server import ModelError
+from mock_server.model.batching import QueuePolicy, TimeoutAction
 from mock_server.scheduling.queue import RequestQueue
-from mock_server.scheduling.settings import QueuePolicy, TimeoutAction
 from mock_server.statistics import FailureReason
 
 MS = 1_000_000

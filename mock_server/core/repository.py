@@ -7,19 +7,19 @@ from typing import Literal, NamedTuple
 import grpc
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.ensembles.loaded import LoadedEnsemble
-from mock_server.ensembles.steps import Ensemble
+from mock_server.core.ensemble import LoadedEnsemble
+from mock_server.core.loaded import Loaded
+from mock_server.core.loaded_model import LoadedModel
+from mock_server.core.lookup import ModelLookup, VersionStates
+from mock_server.core.python_errors import as_triton_prints
+from mock_server.core.sources import DeclaredModels, ModelSource
+from mock_server.core.versions import served_versions
 from mock_server.errors import ModelError
-from mock_server.loaded import Loaded
-from mock_server.loaded_model import LoadedModel
-from mock_server.model_config import defaults
-from mock_server.model_config.declaration import ensemble_of
-from mock_server.model_config.text import ConfigurationError, parse_json
-from mock_server.models import Model
-from mock_server.python_errors import as_triton_prints
-from mock_server.repository.lookup import ModelLookup, VersionStates
-from mock_server.repository.sources import DeclaredModels, ModelSource
-from mock_server.repository.versions import served_versions
+from mock_server.model.config import defaults
+from mock_server.model.config.declaration import ensemble_of
+from mock_server.model.config.text import ConfigurationError, parse_json
+from mock_server.model.declaration import Model
+from mock_server.model.ensemble_steps import Ensemble
 from mock_server.validation import invalid
 
 ModelControl = Literal["none", "explicit"]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mock_server.python_backend import requests, responses
-from mock_server.python_backend.config_builder import ModelConfig
-from mock_server.python_backend.tensors import Tensor, tensor_by_name
+from mock_server.model.python_backend import requests, responses
+from mock_server.model.python_backend.config_builder import ModelConfig
+from mock_server.model.python_backend.tensors import Tensor, tensor_by_name
 
 NAME = "triton_python_backend_utils"
 TRITON_STRING_TO_NUMPY = {

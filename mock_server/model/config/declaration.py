@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.ensembles.steps import Ensemble, Step
-from mock_server.instances import Backend
-from mock_server.model_config import defaults, scheduling, text
-from mock_server.model_config.datatypes import config_type, datatype
-from mock_server.models import Model, ModelFunction, TensorSpec
+from mock_server.model.config import defaults, scheduling, text
+from mock_server.model.config.datatypes import config_type, datatype
+from mock_server.model.declaration import Model, ModelFunction, TensorSpec
+from mock_server.model.ensemble_steps import Ensemble, Step
+from mock_server.model.instances import Backend
 
 _SCHEDULING = ("dynamic_batching", "sequence_batching", "ensemble_scheduling")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mock_server.written_form import as_written
+from mock_server.model.written_form import as_written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

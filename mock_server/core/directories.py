@@ -5,13 +5,13 @@ from pathlib import Path
 
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.model_config import defaults
-from mock_server.model_config.declaration import ensemble_of, model_of
-from mock_server.model_config.text import ConfigurationError, parse_text
-from mock_server.models import Model
-from mock_server.python_backend.backend import PythonBackend
-from mock_server.python_backend.responses import InferenceResponse
-from mock_server.repository.sources import Responses
+from mock_server.core.sources import Responses
+from mock_server.model.config import defaults
+from mock_server.model.config.declaration import ensemble_of, model_of
+from mock_server.model.config.text import ConfigurationError, parse_text
+from mock_server.model.declaration import Model
+from mock_server.model.python_backend.backend import PythonBackend
+from mock_server.model.python_backend.responses import InferenceResponse
 from mock_server.wire.inference import InferenceRequest
 
 

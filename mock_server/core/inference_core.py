@@ -5,13 +5,13 @@ from queue import SimpleQueue
 
 import grpc
 
-from mock_server.delivery import deliver
+from mock_server.core.delivery import deliver
+from mock_server.core.loaded import Loaded
+from mock_server.core.planned_faults import PlannedFaults
+from mock_server.core.repository import Repository
 from mock_server.errors import ModelError
-from mock_server.faults.injector import FaultInjector
-from mock_server.loaded import Loaded
 from mock_server.log_settings import LogSettings
 from mock_server.received import RequestRecord
-from mock_server.repository import Repository
 from mock_server.scheduling.threads import waiting
 from mock_server.trace_settings import TraceSettings
 from mock_server.validation import invalid
@@ -45,7 +45,7 @@ class InferenceCore:
     ----------
     repository : Repository
         May be added to while the server runs.
-    faults : FaultInjector, optional
+    faults : PlannedFaults, optional
         Asked about each inference before it runs.
     record : RequestRecord, optional
         Told of each inference.
@@ -54,7 +54,7 @@ class InferenceCore:
     def __init__(
         self,
         repository: Repository,
-        faults: FaultInjector | None = None,
+        faults: PlannedFaults | None = None,
         record: RequestRecord | None = None,
     ) -> None:
         self.repository = repository
@@ -104,7 +104,7 @@ class InferenceCore:
             if output.shared_memory is not None:
                 self.shared_memory.check(output.shared_memory)
         if self._faults is not None:
-            respond = self._faults.befall_inference(request, respond)
+            respond = self._faults.apply_to_inference(request, respond)
 
         def deliver_and_respond(
             response: InferenceResponse | None, is_final: bool

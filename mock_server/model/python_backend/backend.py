@@ -15,14 +15,14 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.instances import BackendError, Execution, Instance
-from mock_server.model_config.declaration import config_of
-from mock_server.model_config.json_form import json_of_message
-from mock_server.models import Model
-from mock_server.python_backend.config_builder import completed_by
-from mock_server.python_backend.module import backend_module, importable
-from mock_server.python_backend.requests import Infer, InferenceRequest, Served
-from mock_server.python_backend.responses import InferenceResponse
+from mock_server.model.config.declaration import config_of
+from mock_server.model.config.json_form import json_of_message
+from mock_server.model.declaration import Model
+from mock_server.model.instances import BackendError, Execution, Instance
+from mock_server.model.python_backend.config_builder import completed_by
+from mock_server.model.python_backend.module import backend_module, importable
+from mock_server.model.python_backend.requests import Infer, InferenceRequest, Served
+from mock_server.model.python_backend.responses import InferenceResponse
 
 _import_lock = threading.Lock()  # sys.path and sys.modules belong to the process
 _numbers = itertools.count(1)

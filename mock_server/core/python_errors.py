@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from types import TracebackType
 
-from mock_server.instances import BackendError
+from mock_server.model.instances import BackendError
 
 
 def as_triton_prints(exc: BaseException) -> str:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import grpc
 
+from mock_server.core.python_errors import as_triton_prints
+from mock_server.core.reshaping import reshaped_inputs, reshaped_outputs
 from mock_server.errors import ModelError
-from mock_server.instances import Execution, Instance
-from mock_server.models import Model
-from mock_server.python_errors import as_triton_prints
-from mock_server.reshaping import reshaped_inputs, reshaped_outputs
+from mock_server.model.declaration import Model
+from mock_server.model.instances import Execution, Instance
 from mock_server.scheduling.pending import PendingRequest
 from mock_server.statistics import Answered, ExecutionTimes, StatisticsCounter
 from mock_server.wire.inference import InferenceRequest, InferenceResponse

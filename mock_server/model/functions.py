@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mock_server.errors import ModelError
-from mock_server.instances import Execution
-from mock_server.models import Model
+from mock_server.model.declaration import Model
+from mock_server.model.instances import Execution
 from mock_server.wire.codec import RawTensor, datatype_of, decode, encode
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 

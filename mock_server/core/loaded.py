@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from mock_server.models import Model
+from mock_server.model.declaration import Model
 from mock_server.statistics import StatisticsCounter
 from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 

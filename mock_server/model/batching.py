@@ -10,7 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Literal
 
-from mock_server.written_form import as_written
+from mock_server.model.written_form import as_written
 
 
 class TimeoutAction(Enum):

@@ -8,10 +8,10 @@ from queue import SimpleQueue
 
 import grpc
 
-from mock_server.ensembles.steps import Ensemble, Step
+from mock_server.core.loaded import Loaded
 from mock_server.errors import ModelError
-from mock_server.loaded import Loaded
-from mock_server.models import Model
+from mock_server.model.declaration import Model
+from mock_server.model.ensemble_steps import Ensemble, Step
 from mock_server.statistics import (
     Answered,
     ExecutionTimes,

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import grpc
 
 from mock_server.errors import ModelError
-from mock_server.instances import Execution
-from mock_server.models import Model
-from mock_server.python_backend.tensors import Tensor
+from mock_server.model.declaration import Model
+from mock_server.model.instances import Execution
+from mock_server.model.python_backend.tensors import Tensor
 from mock_server.wire import inference
 from mock_server.wire.inference import ParameterValue
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from mock_server.wire.inference import InferenceRequest, Respond
 
 if TYPE_CHECKING:
-    from mock_server.models import Model
+    from mock_server.model.declaration import Model
 
 
 class BackendError(Exception):

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.model_config.declaration import config_of
-from mock_server.models import Model
+from mock_server.model.config.declaration import config_of
+from mock_server.model.declaration import Model
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 Responses = Callable[[InferenceRequest], Iterator[InferenceResponse]]

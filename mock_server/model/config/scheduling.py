@@ -2,8 +2,7 @@
 
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.model_config.datatypes import config_type, datatype
-from mock_server.scheduling.settings import (
+from mock_server.model.batching import (
     Control,
     ControlInput,
     DynamicBatching,
@@ -11,6 +10,7 @@ from mock_server.scheduling.settings import (
     SequenceBatching,
     TimeoutAction,
 )
+from mock_server.model.config.datatypes import config_type, datatype
 
 _MICROSECONDS = 1e6
 _FALSE_TRUE_FIELDS = {

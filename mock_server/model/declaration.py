@@ -6,11 +6,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mock_server.ensembles.steps import Ensemble
-from mock_server.instances import Backend
-from mock_server.scheduling.settings import DynamicBatching, SequenceBatching
+from mock_server.model.batching import DynamicBatching, SequenceBatching
+from mock_server.model.ensemble_steps import Ensemble
+from mock_server.model.instances import Backend
+from mock_server.model.written_form import as_written
 from mock_server.wire.codec import DATATYPES
-from mock_server.written_form import as_written
 
 Tensors = Mapping[str, NDArray[Any]]
 ModelFunction = Callable[[Tensors], Tensors]

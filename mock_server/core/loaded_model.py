@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-from mock_server.ensembles.steps import Ensemble
-from mock_server.execution import run_batch
-from mock_server.functions import FunctionInstance
-from mock_server.instances import Backend, Instance
-from mock_server.model_config.declaration import config_of, instance_names
-from mock_server.models import Model
+from mock_server.core.execution import run_batch
+from mock_server.model.config.declaration import config_of, instance_names
+from mock_server.model.declaration import Model
+from mock_server.model.ensemble_steps import Ensemble
+from mock_server.model.functions import FunctionInstance
+from mock_server.model.instances import Backend, Instance
 from mock_server.scheduling.batching import DynamicBatcher, OneByOne
 from mock_server.scheduling.pending import Dropped, PendingRequest
 from mock_server.scheduling.sequences import SequenceBatcher

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from mock_server.models import FREE, Model, TensorSpec
+from mock_server.model.declaration import FREE, Model, TensorSpec
 from mock_server.wire.codec import RawTensor
 
 

@@ -4,7 +4,7 @@ import grpc
 
 from mock_server.classification import classify
 from mock_server.errors import ModelError
-from mock_server.models import Model
+from mock_server.model.declaration import Model
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import (
     InferenceRequest,

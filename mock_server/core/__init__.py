@@ -1,0 +1,1 @@
+"""The models of a server at work: requests, queues, counters, the repository."""
