@@ -19,13 +19,12 @@ from safetensors.torch import save as save_tensors
 from exatrkx_pipeline.config import (
     PipelineConfig,
     TorchScriptConfig,
-    config_from_dict,
-    config_to_dict,
 )
-from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
+from exatrkx_pipeline.errors import WeightsError
 from exatrkx_pipeline.networks.build import build_networks
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.torchscript import ScriptedNetwork
+from sonic_base import ConfigError, config_from_mapping, config_to_mapping
 
 CONFIG_FILE = "config.toml"
 TENSOR_FILE = "model.safetensors"
@@ -93,7 +92,7 @@ def save_weights(
             "sonic-tracking": version("sonic-tracking"),
             "torch": torch.__version__,
         },
-        "pipeline": config_to_dict(pipeline.config),
+        "pipeline": config_to_mapping(pipeline.config),
         "training": training,
         "scores": scores,
     }
@@ -166,8 +165,10 @@ def weights_files(directory: Path) -> list[Path]:
 def _pipeline_config(directory: Path) -> PipelineConfig:
     document = read_weights_config(directory)
     try:
-        return config_from_dict(PipelineConfig, document["pipeline"], "pipeline")
-    except PipelineConfigError as exc:
+        return config_from_mapping(
+            PipelineConfig, document["pipeline"], where="[pipeline]"
+        )
+    except ConfigError as exc:
         raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
 
 
@@ -207,7 +208,7 @@ def read_weights_config(directory: Path) -> dict[str, Any]:
 def _weights_id(blob: bytes, config: PipelineConfig) -> str:
     """Names tensors and configuration together: another cut is another id."""
     digest = hashlib.sha256(blob)
-    digest.update(json.dumps(config_to_dict(config), sort_keys=True).encode())
+    digest.update(json.dumps(config_to_mapping(config), sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 

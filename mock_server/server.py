@@ -284,7 +284,13 @@ class MockServer:
 
         limit = self._max_message_bytes or MAX_HTTP_BODY_BYTES
         service = HttpService(self._core, self._faults, max_body_bytes=limit)
-        return HttpEndpoint(service.answer, self._host, port, max_body_bytes=limit)
+        return HttpEndpoint(
+            service.answer,
+            self._host,
+            port,
+            max_body_bytes=limit,
+            on_close=service.close,
+        )
 
     def _open_metrics(self, port: int) -> Endpoint:
         from mock_server.http_api.endpoint import HttpEndpoint  # noqa: PLC0415

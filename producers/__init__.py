@@ -4,9 +4,18 @@ Importing it loads numpy, uproot and awkward, nothing that computes or plots:
 `producers.evaluation` and `producers.simulation` are imported by name.
 """
 
-from producers.event_loop import ChunkResult, EventLoop, LoopTimes, Sink, Step
+from producers.event_loop import (
+    ChunkPreparing,
+    ChunkProducing,
+    ChunkResult,
+    EventLoop,
+    LoopTimes,
+    Producer,
+    Sink,
+    Step,
+    TritonProducer,
+)
 from producers.model.candidates import CandidateChunk, TrackCandidates
-from producers.model.columns import ColumnChunk, ColumnEvent
 from producers.model.errors import (
     ArrayFailedError,
     DataError,
@@ -20,13 +29,11 @@ from producers.model.errors import (
     UnequalEventsError,
     UnreadableFileError,
 )
-from producers.model.event import Event, EventChunk
+from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
 from producers.model.features import FeatureScale, node_features
 from producers.model.schema import ColumnMapping
-from producers.producer import ChunkPreparing, ChunkProducing, Producer
 from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
 from producers.tracking import TrackFindingProducer
-from producers.triton_producer import TritonProducer
 from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
 
 __all__ = [

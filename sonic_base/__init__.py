@@ -1,4 +1,4 @@
-"""What all packages share: the root of the errors, secrets, TOML into dataclasses.
+"""Shared by all packages: the root of the errors, secrets, and TOML into dataclasses.
 
 It imports the standard library only.
 """
@@ -6,10 +6,14 @@ It imports the standard library only.
 from sonic_base.errors import ConfigError, SonicError, nearest_names
 from sonic_base.secrets import Secret, SecretMapping
 from sonic_base.toml import (
+    TomlTable,
+    check_keys,
     config_from_mapping,
     config_from_toml,
+    config_to_mapping,
     toml_content,
     toml_table,
+    value_from_toml,
 )
 
 __all__ = [
@@ -17,9 +21,13 @@ __all__ = [
     "Secret",
     "SecretMapping",
     "SonicError",
+    "TomlTable",
+    "check_keys",
     "config_from_mapping",
     "config_from_toml",
+    "config_to_mapping",
     "nearest_names",
     "toml_content",
     "toml_table",
+    "value_from_toml",
 ]

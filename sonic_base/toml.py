@@ -1,19 +1,55 @@
-"""Frozen dataclasses out of TOML files, with errors that speak of the file."""
+"""TOML files into frozen dataclasses and back, with errors that name the place.
+
+Every package reads its configuration through this module. A field of such a dataclass
+is one of
+
+- str, int, float, bool, `Path`, `Secret`, or a `Literal` of texts;
+- a mapping of str to str;
+- a tuple of these, written as a list; a list of one may be written as its item;
+- another such dataclass, written as a sub-table; where its other fields have defaults,
+  a text stands for a table that sets its first field, such as a URL or a name;
+- a union of these. A table becomes the dataclass that knows most of its keys, and any
+  other value becomes the first member that accepts it. ``X | None`` marks an entry that
+  may be left out.
+
+A field whose descriptor has an attribute ``toml_type`` is read as that type.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from sonic_base.errors import ConfigError, nearest_names
 from sonic_base.secrets import Secret
 
-__all__ = ["config_from_mapping", "config_from_toml", "toml_content", "toml_table"]
+__all__ = [
+    "TomlTable",
+    "check_keys",
+    "config_from_mapping",
+    "config_from_toml",
+    "config_to_mapping",
+    "toml_content",
+    "toml_table",
+    "value_from_toml",
+]
 
 ConfigT = TypeVar("ConfigT")
+
+TomlTable: TypeAlias = dict[str, Any]  # Any: TOML values are of any type
+_Type: TypeAlias = Any  # a type as a value: a class, a union, a Literal, ...
 
 
 def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> ConfigT:
@@ -22,11 +58,7 @@ def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> Co
     Parameters
     ----------
     kind : type
-        A dataclass whose fields are str, int, float, bool, Literal, Path, Secret,
-        mappings of str to str, tuples of these, or such dataclasses (sub-tables). Of
-        a union the first member is what a file may give. A list of one may
-        be given as its item, and a table of one text as this text, if it is for the
-        first field.
+        A dataclass; the module's documentation lists the types of its fields.
     path : path
         The file. Its other tables are not looked at.
     table : str
@@ -42,8 +74,7 @@ def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> Co
     return config_from_mapping(kind, values, where=f"{path}: [{table}]")
 
 
-# Any: values of a TOML file are of any type.
-def toml_table(path: Path | str, table: str) -> Mapping[str, Any]:
+def toml_table(path: Path | str, table: str) -> TomlTable:
     """Return one table of a TOML file; dots lead to sub-tables.
 
     Raises
@@ -58,10 +89,11 @@ def toml_table(path: Path | str, table: str) -> Mapping[str, Any]:
         content = content[name]
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: [{table}]: expected a table, got {content!r}")
-    return content
+    table_content: TomlTable = content
+    return table_content
 
 
-def toml_content(path: Path | str) -> dict[str, Any]:
+def toml_content(path: Path | str) -> TomlTable:
     """Return all of a TOML file.
 
     Raises
@@ -79,6 +111,22 @@ def toml_content(path: Path | str) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
 
 
+def check_keys(values: Iterable[str], known: Iterable[str], *, where: str) -> None:
+    """Refuse the first key that is not among the known ones.
+
+    Raises
+    ------
+    ConfigError
+        The message starts with `where` and names the nearest known keys.
+    """
+    known = list(known)
+    for name in values:
+        if name not in known:
+            raise ConfigError(
+                f"{where}: unknown key {name!r}, {nearest_names(name, known)}"
+            )
+
+
 def config_from_mapping(
     kind: type[ConfigT], values: Mapping[str, object], *, where: str
 ) -> ConfigT:
@@ -92,21 +140,14 @@ def config_from_mapping(
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected a table, got {values!r}")
-    types = get_type_hints(kind)
-    # Any: `fields` wants a dataclass, which a plain type variable cannot promise.
-    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    for name in values:
-        if name not in known:
-            raise ConfigError(
-                f"{where}: unknown key {name!r}, {nearest_names(name, known)}"
-            )
+    known = {entry.name: entry for entry in _fields(kind)}
+    check_keys(values, known, where=where)
     for name, entry in known.items():
-        required = entry.default is MISSING and entry.default_factory is MISSING
-        if required and name not in values:
+        if name not in values and _is_required(entry):
             raise ConfigError(f"{where}: key {name!r} is missing")
+    types = get_type_hints(kind)
     converted = {
-        # A field that converts what it is given says what a file may give it.
-        name: _convert(
+        name: value_from_toml(
             getattr(types[name], "toml_type", types[name]),
             value,
             where=f"{where} {name}",
@@ -119,36 +160,81 @@ def config_from_mapping(
         raise ConfigError(f"{where}: {error}") from error
 
 
-# Any: types are values here.
-def _convert(  # noqa: PLR0911 - one return per kind of type
-    kind: Any, value: object, *, where: str
-) -> object:
+def config_to_mapping(config: object) -> TomlTable:
+    """Return a config dataclass as plain values, ready to be written as TOML.
+
+    `config_from_mapping` builds an equal one from them. Fields that are None are left
+    out, because TOML has no word for it.
+    """
+    entries = ((f.name, getattr(config, f.name)) for f in _fields(type(config)))
+    return {name: _plain(value) for name, value in entries if value is not None}
+
+
+def value_from_toml(kind: _Type, value: object, *, where: str) -> Any:
+    """Return one value of a TOML file as the type of a field.
+
+    Raises
+    ------
+    ConfigError
+        If the type does not accept the value; the message starts with `where`.
+    """
+    origin: _Type = get_origin(kind)
+    choices = get_args(kind)
     if is_dataclass(kind):
-        return config_from_mapping(kind, _as_table(kind, value), where=where)  # type: ignore[arg-type]
-    origin, choices = get_origin(kind), get_args(kind)
+        return config_from_mapping(kind, _as_table(kind, value), where=where)  # type: ignore[arg-type]  # a class
+    if origin in (Union, UnionType):
+        return _from_union(choices, value, where=where)
+    if origin is tuple:
+        return _tuple(choices, value, where=where)
+    if kind is Secret or origin is Mapping:
+        return _without_showing(kind, value, where=where)
     if origin is Literal:
         if value not in choices:
             raise ConfigError(f"{where}: expected one of {choices}, got {value!r}")
         return value
-    if origin in (Union, UnionType):
-        return _convert(choices[0], value, where=where)
-    if kind is Secret or origin is Mapping:
-        return _without_showing(kind, value, where=where)
-    if origin is tuple:
-        items = value if isinstance(value, list) else [value]
-        return tuple(_convert(choices[0], item, where=where) for item in items)
+    return _scalar(kind, value, where=where)
+
+
+def _scalar(kind: _Type, value: object, *, where: str) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and type(value) is int:
         return float(value)
-    # `type`, not isinstance: TOML's true is no number, though Python's is.
+    # `type`, not isinstance: TOML's true is not a number, though Python's is.
     if type(value) is not kind:
         raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
     return value
 
 
-def _without_showing(kind: Any, value: object, *, where: str) -> object:
-    """Take a text, or a table of texts, that no message may quote."""
+def _from_union(members: tuple[_Type, ...], value: object, *, where: str) -> object:
+    if value is None and NoneType in members:
+        return None
+    forms = [member for member in members if is_dataclass(member)]
+    if forms and isinstance(value, Mapping):
+        # Of equals `max` takes the first.
+        form = max(forms, key=lambda f: sum(e.name in value for e in _fields(f)))
+        return value_from_toml(form, value, where=where)
+    errors = []
+    for member in members:
+        try:
+            return value_from_toml(member, value, where=where)
+        except ConfigError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _tuple(items: tuple[_Type, ...], value: object, *, where: str) -> object:
+    values = value if isinstance(value, list | tuple) else [value]
+    if items[-1] is Ellipsis:
+        items = items[:1] * len(values)
+    elif len(values) != len(items):
+        raise ConfigError(f"{where}: expected {len(items)} values, got {value!r}")
+    pairs = zip(items, values, strict=True)
+    return tuple(value_from_toml(kind, each, where=where) for kind, each in pairs)
+
+
+def _without_showing(kind: _Type, value: object, *, where: str) -> object:
+    """Convert a text, or a table of texts, that no message may quote."""
     if kind is Secret:
         if not isinstance(value, str):
             raise ConfigError(f"{where}: expected a text")
@@ -160,6 +246,27 @@ def _without_showing(kind: Any, value: object, *, where: str) -> object:
     return value
 
 
-def _as_table(kind: Any, value: object) -> object:
-    """Read a text in the place of a table as its first key, such as a URL or a name."""
-    return {fields(kind)[0].name: value} if isinstance(value, str) else value
+def _as_table(kind: _Type, value: object) -> object:
+    """Read a text in the place of a table as the value of its first key."""
+    first, *others = _fields(kind)
+    if isinstance(value, str) and not any(map(_is_required, others)):
+        return {first.name: value}
+    return value
+
+
+def _fields(kind: _Type) -> tuple[Field[Any], ...]:
+    return fields(kind)
+
+
+def _is_required(entry: Field[Any]) -> bool:
+    return entry.default is MISSING and entry.default_factory is MISSING
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return config_to_mapping(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value) if isinstance(value, Path) else value

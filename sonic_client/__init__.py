@@ -56,12 +56,8 @@ from sonic_client.latency import LatencyHistogram
 from sonic_client.observer import Observer
 from sonic_client.pinning import metadata_hash
 from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import (
-    JobSummary,
-    LatencySplit,
-    ServerCounters,
-    ServerInterval,
-)
+from sonic_client.summary import JobSummary, LatencySplit, ServerInterval
+from sonic_client.transport.base import ServerCounters
 from sonic_client.types import (
     Answer,
     Failure,

@@ -20,7 +20,6 @@ from exatrkx_pipeline.config.pipeline_config import (
     PipelineConfig,
 )
 from exatrkx_pipeline.config.refinement_config import RefinementConfig
-from exatrkx_pipeline.config.tables import config_from_dict, config_to_dict
 from exatrkx_pipeline.config.track_building_config import (
     TrackBuilder,
     TrackBuildingConfig,
@@ -45,6 +44,4 @@ __all__ = [
     "TorchScriptGnn",
     "TrackBuilder",
     "TrackBuildingConfig",
-    "config_from_dict",
-    "config_to_dict",
 ]

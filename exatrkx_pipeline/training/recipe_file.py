@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from exatrkx_pipeline import Pipeline, load_weights
-from exatrkx_pipeline.config import config_from_dict, config_to_dict
 from exatrkx_pipeline.training.recipe import TrainingRecipe, default_pipeline
-from sonic_base.errors import ConfigError
+from sonic_base import (
+    ConfigError,
+    TomlTable,
+    config_from_mapping,
+    config_to_mapping,
+)
 
 __all__ = ["JobRecipe", "SampleFiles", "bundled_recipes", "read_recipe"]
 
@@ -44,7 +47,7 @@ class SampleFiles:
             )
         for key, least in (("n_training", 1), ("n_validation", 0)):
             value = getattr(self, key)
-            if value is not None and not (isinstance(value, int) and value >= least):
+            if value is not None and value < least:
                 raise ConfigError(
                     f"[[samples]] {self.name!r}: {key} must be at least {least}, "
                     f"got {value!r}"
@@ -105,15 +108,14 @@ def read_recipe(
     base = default_pipeline()
     if start is not None:
         base = replace(start.config, graph=base.graph)
-    table["pipeline"] = _over(config_to_dict(base), table.get("pipeline", {}))
-    recipe = config_from_dict(TrainingRecipe, table)
+    table["pipeline"] = _over(config_to_mapping(base), table.get("pipeline", {}))
+    recipe = config_from_mapping(TrainingRecipe, table, where=str(path or "recipe"))
     if seed is not None:
         recipe = replace(recipe, seed=seed)
     return JobRecipe(recipe=recipe, samples=samples, start=start)
 
 
-# Any: TOML values of several kinds.
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> TomlTable:
     is_name = path.name == str(path)
     if is_name and not path.exists() and path.name in bundled_recipes():
         path = BUNDLED / f"{path}.toml"
@@ -150,7 +152,7 @@ def _samples(
     if not tables:
         raise ConfigError("no events: give --events and --truth, or [[samples]]")
     samples = tuple(
-        config_from_dict(SampleFiles, _listed(t), "samples") for t in tables
+        config_from_mapping(SampleFiles, t, where="[[samples]]") for t in tables
     )
     names = [sample.name for sample in samples]
     for name in names:
@@ -159,16 +161,7 @@ def _samples(
     return samples
 
 
-def _listed(table: Mapping[str, Any]) -> dict[str, Any]:
-    """With one path as a list of it."""
-    return {
-        key: [value] if key in ("events", "truth") and isinstance(value, str) else value
-        for key, value in table.items()
-    }
-
-
-# Any: TOML values of several kinds.
-def _over(base: dict[str, Any], table: Any) -> Any:
+def _over(base: TomlTable, table: Any) -> Any:
     """The table with what it does not say from `base`, table by table."""
     if not isinstance(table, dict):
         return table  # wrong, and said to be when the recipe is made of it

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exatrkx_pipeline.config import PipelineConfig, config_to_dict
+from exatrkx_pipeline.config import PipelineConfig
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.training.recipe import STAGES, TrainingRecipe
+from sonic_base import config_to_mapping
 
 PARTS = {"embedding": "embedding", "filter": "edge_filter", "gnn": "gnn"}
 """Name of each stage's network in a pipeline."""
@@ -57,7 +58,7 @@ def _require_nothing(recipe: TrainingRecipe) -> None:
 
 def _require_same(stage: str, wanted: PipelineConfig, given: PipelineConfig) -> None:
     for name in ("features", stage):
-        ours, theirs = (config_to_dict(getattr(c, name)) for c in (wanted, given))
+        ours, theirs = (config_to_mapping(getattr(c, name)) for c in (wanted, given))
         for key in ours:
             if key != "filter_cut" and ours[key] != theirs.get(key):
                 raise PipelineConfigError(

@@ -12,7 +12,7 @@ from mock_server.core.repository import Repository
 from mock_server.errors import ModelError
 from mock_server.log_settings import LogSettings
 from mock_server.received import RequestRecord
-from mock_server.threads import waiting
+from mock_server.scheduling.threads import waiting
 from mock_server.trace_settings import TraceSettings
 from mock_server.validation import invalid
 from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond

@@ -10,7 +10,7 @@ import grpc
 from mock_server.grpc_api.handlers import UnknownRpcs, inference_handler
 from mock_server.grpc_api.health import health_handler
 from mock_server.grpc_api.service import InferenceService
-from mock_server.threads import RequestThreads
+from mock_server.scheduling.threads import STOP_WAIT_S, RequestThreads
 
 MAX_REQUESTS_IN_FLIGHT = 256
 """Requests held at once, running or waiting for an instance: a thread each, made when
@@ -84,10 +84,13 @@ class GrpcEndpoint:
         ]
 
     def close(self) -> None:
-        """Cancel the requests in flight, wait for what is running, stop listening."""
-        self._server.stop(grace=None).wait()
+        """Cancel the requests in flight, stop listening, wait for what is running.
+
+        Each wait is bounded: a model function that never returns is left behind.
+        """
+        self._server.stop(grace=None).wait(STOP_WAIT_S)
         self._workers.shutdown(cancel_futures=True)
-        # gRPC keeps its polling thread to itself, and lets it run on for a moment.
-        # Bounded, for it may be that of a server started at the same time.
+        # gRPC keeps its polling thread to itself and lets it run on for a moment. It
+        # may also belong to a server that was started at the same time.
         for thread in self._pollers:
             thread.join(timeout=1.0)

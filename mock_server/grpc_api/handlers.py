@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from mock_server.grpc_api.service import InferenceService
-from mock_server.threads import waiting
+from mock_server.scheduling.threads import waiting
 
 _SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 

@@ -12,7 +12,7 @@ from tritonclient.grpc import service_pb2
 from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
 from mock_server.errors import ModelError
 from mock_server.grpc_api.connections import close_connections_from
-from mock_server.threads import waiting
+from mock_server.scheduling.threads import waiting
 from mock_server.wire.inference import Cancellation
 
 _INFERENCES = (INFER, "ModelStreamInfer")

@@ -6,7 +6,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from mock_server.core.inference_core import InferenceCore
 from mock_server.errors import ModelError
 from mock_server.grpc_api.status import errors_become_status
-from mock_server.threads import waiting
+from mock_server.scheduling.threads import waiting
 from mock_server.validation import invalid
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from aiohttp import web
 
+from mock_server.scheduling.threads import join_threads
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ResultT = TypeVar("ResultT")
-
-MAX_REQUESTS_THAT_WAIT = 256
-"""Threads for what may block: planned faults, loading of models."""
 
 _SHUTDOWN_S = 0.01
 """Before requests are cancelled; aiohttp takes 0 for no limit."""
@@ -40,6 +38,8 @@ class HttpEndpoint:
         Longer lines, names and values of the header are refused, status 400.
     name : str
         Of the thread.
+    on_close : callable
+        Called when no request is left, to end the threads of the handler.
 
     Raises
     ------
@@ -56,6 +56,7 @@ class HttpEndpoint:
         max_body_bytes: int,
         max_header_bytes: int = 8190,
         name: str = "mock-server-http",
+        on_close: Callable[[], object] = lambda: None,
     ) -> None:
         application = web.Application(client_max_size=max_body_bytes)
         application.router.add_route("*", "/{path:.*}", handler)
@@ -71,9 +72,7 @@ class HttpEndpoint:
             shutdown_timeout=_SHUTDOWN_S,
         )
         self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(
-            ThreadPoolExecutor(MAX_REQUESTS_THAT_WAIT, thread_name_prefix=name)
-        )
+        self._on_close = on_close
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=name, daemon=True
         )
@@ -97,10 +96,10 @@ class HttpEndpoint:
     def close(self) -> None:
         """Cancel the requests in flight, and stop listening."""
         self._run(self._runner.cleanup())
-        self._run(self._loop.shutdown_default_executor())
+        self._on_close()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        if join_threads([self._thread]):
+            self._loop.close()
 
     def _run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

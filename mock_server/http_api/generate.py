@@ -87,7 +87,7 @@ async def _responses(
             if is_final:
                 loop.call_soon_threadsafe(answers.put_nowait, None)
 
-    await submit(core, loaded, request, respond)
+    await submit(core, call, loaded, request, respond)
     while (response := await answers.get()) is not None:
         yield response
 

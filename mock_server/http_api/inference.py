@@ -37,7 +37,7 @@ async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Rep
     except ModelError as error:
         raise PlainTextError(error) from error
     asked = _read(core, call, loaded.model)
-    response = await _answer(core, loaded, asked.request)
+    response = await _answer(core, call, loaded, asked.request)
     if response.error is not None:
         raise PlainTextError(response.error)
     answer = infer_answer(asked, response)
@@ -99,7 +99,7 @@ def _leading_number(text: str) -> int:
 
 
 async def _answer(
-    core: InferenceCore, loaded: Loaded, request: InferenceRequest
+    core: InferenceCore, call: Call, loaded: Loaded, request: InferenceRequest
 ) -> InferenceResponse:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[InferenceResponse] = loop.create_future()
@@ -113,12 +113,13 @@ async def _answer(
             with suppress(RuntimeError):  # the server has stopped: nobody waits
                 loop.call_soon_threadsafe(resolve, response)
 
-    await submit(core, loaded, request, respond)
+    await submit(core, call, loaded, request, respond)
     return await answer
 
 
 async def submit(
     core: InferenceCore,
+    call: Call,
     loaded: Loaded,
     request: InferenceRequest,
     respond: Respond,
@@ -131,6 +132,6 @@ async def submit(
         As `InferenceCore.submit` does.
     """
     if core.has_faults:
-        await asyncio.to_thread(core.submit, loaded, request, respond)
+        await call.in_thread(core.submit, loaded, request, respond)
     else:
         core.submit(loaded, request, respond)

@@ -20,7 +20,11 @@ from mock_server.http_api.generate import EVENT_STREAM, generate, generate_event
 from mock_server.http_api.inference import infer
 from mock_server.http_api.reply import TEXT, PlainTextError, Reply
 from mock_server.http_api.routes import Route, route_of
+from mock_server.scheduling.threads import RequestThreads
 from mock_server.wire.inference import Cancellation
+
+MAX_REQUESTS_THAT_WAIT = 256
+"""Threads for what may block: planned faults, loading of models."""
 
 _ENCODINGS = {"Accept-Encoding": "gzip, deflate"}
 _NOT_READY = Reply.error(400, "Model version not ready", TEXT)
@@ -49,6 +53,11 @@ class HttpService:
         self._core = core
         self._faults = faults
         self._max_body_bytes = max_body_bytes
+        self._threads = RequestThreads(MAX_REQUESTS_THAT_WAIT, "mock-server-http")
+
+    def close(self) -> None:
+        """End the threads, once no request is left."""
+        self._threads.shutdown()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Response to one HTTP request, errors included."""
@@ -101,6 +110,7 @@ class HttpService:
             headers=headers,
             cancellation=cancellation,
             drop_connection=_dropping(request),
+            threads=self._threads,
         )
 
     async def _befall(self, route: Route, call: Call) -> None:
@@ -108,7 +118,7 @@ class HttpService:
             return
         self._faults.check_access(route.rpc, call.headers.get("authorization"))
         if route.rpc != INFER:
-            await asyncio.to_thread(
+            await call.in_thread(
                 self._faults.apply_to_call,
                 route.rpc,
                 model_name=route.fields.get("model", ""),
@@ -132,7 +142,7 @@ class HttpService:
                 is_ready = core.repository.is_ready(model, version)
                 reply = Reply(content_type=TEXT) if is_ready else _NOT_READY
             case "load" | "unload" | "index":
-                reply = await asyncio.to_thread(
+                reply = await call.in_thread(
                     repository.answer, core, route.action, route.fields, call.body
                 )
             case "trace":

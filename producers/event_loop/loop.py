@@ -1,7 +1,8 @@
-"""The loop: events in, one outcome each out, in order, with bounded windows."""
+"""The event loop: one outcome per event, in input order, with bounded windows."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import (
@@ -12,38 +13,46 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from producers.event_loop.flights import Flight, fly_through
-from producers.event_loop.results import result_of
-from producers.event_loop.step import MappingClient, Step, open_steps, plan_steps
-from producers.event_loop.streaming import iterate_in_thread
+import numpy as np
+
+from producers.event_loop.in_flight import InFlightEvent, run_step
+from producers.event_loop.producer import Producer
+from producers.event_loop.step import (
+    MappingClient,
+    OpenStep,
+    Step,
+    open_steps,
+    plan_steps,
+)
 from producers.event_loop.times import LoopTimes, Stopwatch
+from producers.model.chunk import AnyEvent, LoopChunk, part_ends
 from producers.model.errors import EventFailedError
-from producers.model.event import AnyEvent, LoopChunk, part_ends
 from producers.model.iteration import iterating
 from producers.model.results import ChunkResult, FailurePolicy, Fill, check_policy
-from producers.producer import Producer
 from sonic_base.errors import ConfigError
-from sonic_client import JobSummary
+from sonic_client import Client, JobSummary
 
 __all__ = ["EventLoop", "Sink"]
 
+T = TypeVar("T")
 EventT = TypeVar("EventT", bound=AnyEvent)
 ProductT = TypeVar("ProductT")
 
 ROWS_PER_PART = 2**13
 """Space points that are worked on at once: their columns, 64 kB each, fit a processor's
 cache, and are of a size that the allocator keeps. Columns of 128 kB and more come from
-the system each time, whose pages cost more than the work on them."""
+the system each time, and mapping their pages costs more than the work on them."""
 
 EVENTS_PER_PART = 128
-"""Events that are handed out at once, and lost at once by a kill, if they are small."""
+"""Most events that are handed out at once, and lost at once if the job is killed."""
 
 
 class Sink(Protocol):
-    """Takes what a loop makes; `producers.writers.TrackWriter` is one."""
+    """Takes the results of a loop; `TrackWriter` is one."""
 
     def write_result(self, result: ChunkResult) -> None:
         """Take the events of a chunk with their products."""
@@ -55,32 +64,32 @@ class EventLoop(Generic[EventT, ProductT]):
     Parameters
     ----------
     source : iterable of LoopChunk
-        As `producers.readers.open_events` gives it.
+        For example the source that `open_events` returns.
     producers : Producer, Step, or sequence of them
         A producer that is `ChunkPreparing` prepares each chunk once; one that is
-        `ChunkProducing` makes the products of a chunk at once. Of several, each has
-        a client with a window of its own; steps that need the products of others
-        come after them.
+        `ChunkProducing` makes the products of a chunk at once. Several producers have
+        a client with a window of its own each; a step that needs the product of
+        another comes after it.
     client : sonic_client.Client, or another `MappingClient`, optional
         An open client of the model, for a single producer. Its window bounds how
         many events are in flight. A `TritonProducer` needs none.
     sink : Sink, optional
-        Where `process` writes to.
+        The sink that `process` writes to.
     on_failure : {"raise", "skip", "fill"}
-        What becomes of an event that got no answer: the job ends there; or the event
-        comes with the product None; or with `fill`.
+        If an event gets no answer: end the job there, give the event the product
+        None, or give it `fill`.
     fill : object, or callable
         The product of a failed event; a function gets the event.
 
     Raises
     ------
     ConfigError
-        If `on_failure` is another, a producer has no client, or steps do not fit.
+        If `on_failure` is unknown, a producer has no client, or steps do not fit.
 
     Notes
     -----
-    A loop belongs to one thread, and its source is read from there. It is run once,
-    in one of its forms: `run`, `results`, `for_each`, `process` or `stream`.
+    A loop belongs to one thread, and reads its source there. It runs once, in one of
+    its forms: `run`, `results`, `for_each`, `process` or `stream`.
     """
 
     @overload
@@ -128,12 +137,13 @@ class EventLoop(Generic[EventT, ProductT]):
         self._watch = Stopwatch(clock)
         self._counts = LoopTimes()
         self._failures: list[EventFailedError] = []
+        self._clients = {step.name: step.client for step in self._steps}
 
     def run(self) -> Generator[tuple[EventT, ProductT | None], None, None]:
         """Yield each event with its product, in input order.
 
-        Of several producers, the product is a dict with that of each by name. A
-        failed event has None, or `fill`, and its cause is in `failures`.
+        With several producers, the product is a dict with the product of each by
+        name. A failed event has None, or `fill`, and its cause is in `failures`.
 
         Closing the generator cancels the requests in flight.
 
@@ -155,29 +165,31 @@ class EventLoop(Generic[EventT, ProductT]):
         Raises
         ------
         EventFailedError, DataError
-            As `run`. The events before come first, also if it is Ctrl-C.
+            As `run`. The events before the failed one come first, also on Ctrl-C.
         """
         parts: deque[LoopChunk[EventT]] = deque()
         with ExitStack() as stack:
-            self._steps = tuple(open_steps(self._steps, stack))
-            flights = self._take_off(parts)
-            for step in self._steps:
-                flights = fly_through(step, flights, self._watch)
-            landed: list[Flight] = []
-            with iterating(flights) as in_order:
+            steps = open_steps(self._steps, stack)
+            self._clients |= {step.name: step.client for step in steps}
+            events = self._events(steps, parts)
+            for step in steps:
+                events = run_step(step, events, self._watch)
+            done: list[InFlightEvent] = []
+            with iterating(events) as in_order:
                 try:
-                    for flight in in_order:
-                        self._require_success(flight)
-                        landed.append(flight)
-                        if len(landed) == len(parts[0]):
-                            complete, landed = landed, []
-                            yield from self._hand_out(parts.popleft(), complete)
+                    for each in in_order:
+                        self._require_success(each)
+                        done.append(each)
+                        if len(done) == len(parts[0]):
+                            complete, done = done, []
+                            yield from self._hand_out(steps, parts.popleft(), complete)
                 except GeneratorExit:
                     raise
                 except BaseException:
-                    # What was answered until then is not lost, also on Ctrl-C.
-                    if landed:
-                        yield from self._hand_out(parts[0].part(0, len(landed)), landed)
+                    # The answers until then are not lost, also on Ctrl-C.
+                    if done:
+                        part = parts[0].part(0, len(done))
+                        yield from self._hand_out(steps, part, done)
                     raise
 
     def for_each(self, callback: Callable[[EventT, ProductT | None], object]) -> None:
@@ -186,7 +198,7 @@ class EventLoop(Generic[EventT, ProductT]):
         Raises
         ------
         EventFailedError, DataError
-            As `run`; and whatever the function raises ends the loop.
+            As `run`. An exception of the function ends the loop.
         """
         for event, product in self.run():
             callback(event, product)
@@ -197,7 +209,7 @@ class EventLoop(Generic[EventT, ProductT]):
         Parameters
         ----------
         on_events : callable, optional
-            Called with the number of events written until then.
+            Called with the number of events written so far.
 
         Raises
         ------
@@ -220,8 +232,8 @@ class EventLoop(Generic[EventT, ProductT]):
     ) -> AsyncGenerator[tuple[EventT, ProductT | None], None]:
         """Yield as `run` does, for asyncio: the caller's event loop is never blocked.
 
-        The work is done in a thread of its own. Use `contextlib.aclosing` where
-        iteration may end early: closing cancels the requests in flight.
+        A thread of its own does the work. Use `contextlib.aclosing` where iteration
+        may end early: closing cancels the requests in flight.
         """
         async with aclosing(iterate_in_thread(self.results())) as results:
             async for result in results:
@@ -229,7 +241,7 @@ class EventLoop(Generic[EventT, ProductT]):
                     yield pair
 
     def times(self) -> LoopTimes:
-        """Return where the time went until now."""
+        """Return where the time went so far."""
         spent = self._watch.seconds
         return self._counts._replace(
             read_s=spent["read"],
@@ -241,30 +253,37 @@ class EventLoop(Generic[EventT, ProductT]):
 
     @property
     def failures(self) -> tuple[EventFailedError, ...]:
-        """The failures until now, in the order of events, with their causes."""
+        """The failures so far, in the order of events, with their causes."""
         return tuple(self._failures)
 
     def summaries(self) -> dict[str, JobSummary]:
-        """Return what each step's client did, by name; of clients that can say it."""
+        """Return the summary of each step's client by name, if the client has one."""
         return {
-            step.name: step.client.summary()
-            for step in self._steps
-            if step.client is not None and hasattr(step.client, "summary")
+            name: client.summary()
+            for name, client in self._clients.items()
+            if isinstance(client, Client)
         }
 
     def _pairs(self, result: ChunkResult) -> Iterator[tuple[EventT, ProductT | None]]:
         for event, products in result.by_event(self._fill):
             product = next(iter(products.values())) if self._is_alone else products
-            yield event, product  # type: ignore[misc]  # as the overloads say
+            yield cast(
+                "tuple[EventT, ProductT]", (event, product)
+            )  # as the overloads say
 
-    def _take_off(self, parts: deque[LoopChunk[EventT]]) -> Iterator[Flight]:
+    def _events(
+        self, steps: Sequence[OpenStep], parts: deque[LoopChunk[EventT]]
+    ) -> Iterator[InFlightEvent]:
+        """Yield the events of the source; append the part of each chunk to `parts`."""
         with iterating(self._source) as chunks:
             while (chunk := self._next_chunk(chunks)) is not None:
                 start = 0
-                for end in _ends(chunk):
-                    part = self._prepared(chunk.part(start, end))
+                for end in part_ends(
+                    chunk.row_splits, n_rows=ROWS_PER_PART, n_events=EVENTS_PER_PART
+                ):
+                    part = self._prepared(steps, chunk.part(start, end))
                     parts.append(part)
-                    yield from map(Flight, part)
+                    yield from map(InFlightEvent, part)
                     start = end
 
     def _next_chunk(
@@ -275,35 +294,51 @@ class EventLoop(Generic[EventT, ProductT]):
         self._watch.switch(before)
         return chunk
 
-    def _prepared(self, part: LoopChunk[EventT]) -> LoopChunk[EventT]:
+    def _prepared(
+        self, steps: Sequence[OpenStep], part: LoopChunk[EventT]
+    ) -> LoopChunk[EventT]:
         before = self._watch.switch("acquire")
-        for step in self._steps:
-            if step.prepares_chunks:
-                part = step.producer.prepare(part)  # type: ignore[attr-defined]  # is ChunkPreparing
+        for step in steps:
+            if step.prepare is not None:
+                part = step.prepare(part)
         self._watch.switch(before)
         return part
 
-    def _require_success(self, flight: Flight) -> None:
-        if flight.failures and self._on_failure == "raise":
-            self._count_failure(flight.failures)
-            raise flight.failures[0]
+    def _require_success(self, event: InFlightEvent) -> None:
+        if event.failures and self._on_failure == "raise":
+            self._count_failures(event.failures)
+            raise event.failures[0]
 
-    def _count_failure(self, failures: Sequence[EventFailedError]) -> None:
-        self._failures += failures
-        self._counts = self._counts._replace(
-            failed_events=self._counts.failed_events + 1
-        )
+    def _count_failures(self, failures: Sequence[EventFailedError]) -> None:
+        if failures:
+            self._failures += failures
+            n_failed = self._counts.failed_events + 1
+            self._counts = self._counts._replace(failed_events=n_failed)
 
     def _hand_out(
-        self, chunk: LoopChunk[EventT], flights: list[Flight]
+        self,
+        steps: Sequence[OpenStep],
+        chunk: LoopChunk[EventT],
+        done: Sequence[InFlightEvent],
     ) -> Iterator[ChunkResult]:
         before = self._watch.switch("produce")
-        result = result_of(chunk, flights, self._steps, self._on_failure)
-        for flight in flights:
-            if flight.failures:
-                self._count_failure(flight.failures)
+        result = ChunkResult(
+            chunk=chunk,
+            events=[each.event for each in done],
+            products={
+                step.name: step.produce_chunk(
+                    chunk, [each.kept.get(step.name) for each in done]
+                )
+                for step in steps
+            },
+            is_failed=np.array([bool(each.failures) for each in done]),
+            failures=tuple(failure for each in done for failure in each.failures),
+            on_failure=self._on_failure,
+        )
+        for each in done:
+            self._count_failures(each.failures)
         self._counts = self._counts._replace(
-            events=self._counts.events + len(flights),
+            events=self._counts.events + len(done),
             space_points=self._counts.space_points + int(chunk.row_splits[-1]),
         )
         self._watch.switch("write")
@@ -311,6 +346,22 @@ class EventLoop(Generic[EventT, ProductT]):
         self._watch.switch(before)
 
 
-# Any: events of any kind.
-def _ends(chunk: LoopChunk[Any]) -> list[int]:
-    return part_ends(chunk.row_splits, n_rows=ROWS_PER_PART, n_events=EVENTS_PER_PART)
+async def iterate_in_thread(items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
+    """Yield the items without blocking asyncio's event loop while they are made.
+
+    One item is made at a time, when it is asked for. The generator runs in one thread
+    from its beginning to its closing. Closing waits for the item that is being made;
+    the event loop goes on meanwhile, also if the caller is cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, thread_name_prefix="event-loop")
+    try:
+        while True:
+            item = await loop.run_in_executor(thread, next, items, None)
+            if item is None:
+                return
+            yield item
+    finally:
+        closing = loop.run_in_executor(thread, items.close)
+        thread.shutdown(wait=False)  # ends once it has closed the generator
+        await asyncio.shield(closing)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
-from producers.producer import ChunkPreparing, ChunkProducing, Producer
-from producers.triton_producer import TritonProducer
+from producers.event_loop.producer import (
+    ChunkPreparing,
+    ChunkProducing,
+    Producer,
+    TritonProducer,
+)
 from sonic_base.errors import ConfigError
 from sonic_client import Client
-from sonic_client.types import Outcome, Request
+from sonic_client.types import Outcome, Request, Tensors
 
-__all__ = ["MappingClient", "Step", "open_steps", "plan_steps"]
+__all__ = ["MappingClient", "OpenStep", "Step", "open_steps", "plan_steps"]
 
 
-@runtime_checkable
 class MappingClient(Protocol):
-    """What the loop needs of a client: `sonic_client.Client` is one."""
+    """What the loop needs of a client; `sonic_client.Client` is one."""
 
     def map(
         self, requests: Iterable[Request], *, ordered: bool = True
     ) -> Iterator[Outcome]:
-        """Yield one outcome a request, pulling the requests as the window allows."""
+        """Yield one outcome per request, pulling requests as the window allows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,19 +37,13 @@ class Step:
     ----------
     producer : Producer
     client : sonic_client.Client, or another `MappingClient`
-        Open. May be None for a `TritonProducer`, of which the loop opens it.
+        Open. May be None for a `TritonProducer`, whose client the loop opens.
     name : str
-        By which other steps and the results know its products; by default that of
-        the model, else of the producer's class.
+        The name of its products for other steps and in the results; by default that
+        of the model, or else of the producer's class.
     needs : tuple of str
         Names of earlier steps whose products `acquire` finds in the event's
         ``products``: a chain. Steps that need nothing stand side by side.
-    is_needed : bool
-        Whether a later step needs this one's products; the loop finds out.
-    makes_chunks : bool
-        Whether its products are made for a chunk at once; the loop finds out.
-    prepares_chunks : bool
-        Whether it prepares chunks; the loop finds out.
     """
 
     # Any: events and products of the producer's own kinds.
@@ -54,27 +51,37 @@ class Step:
     client: MappingClient | None = None
     name: str = ""
     needs: tuple[str, ...] = ()
-    is_needed: bool = False
-    makes_chunks: bool = False
-    prepares_chunks: bool = False
+
+
+class OpenStep(NamedTuple):
+    """A step ready to run, as the calls that the loop makes."""
+
+    # Any, in all of these: chunks, events and products of the producer's own kinds.
+    name: str
+    needs: tuple[str, ...]
+    client: MappingClient
+    prepare: Callable[[Any], Any] | None  #: of a chunk, before it is sent
+    acquire: Callable[[Any], Tensors]  #: of an event: the model's inputs
+    accept: Callable[[Any, Tensors], Any]  #: of an event and its answer: what is kept
+    produce_chunk: Callable[[Any, Sequence[Any]], Sequence[Any]]  #: a product an event
 
 
 def plan_steps(
     producers: Any, client: MappingClient | None
 ) -> tuple[tuple[Step, ...], bool]:
-    """Return the steps of what a caller gave, and whether it was one producer alone.
+    """Return the steps with their names, and whether there was one producer alone.
 
     Parameters
     ----------
     producers : Producer, Step, or sequence of them
     client : MappingClient, optional
-        Of a producer alone.
+        The client of a single producer.
 
     Raises
     ------
     ConfigError
-        If a producer has no client, a name is there twice, or a step needs one that
-        does not come before it.
+        If a producer has no client, two have one name, or a step needs one that does
+        not come before it.
     """
     is_alone = not isinstance(producers, Sequence)
     given = [producers] if is_alone else producers
@@ -82,7 +89,7 @@ def plan_steps(
         raise ConfigError("a loop needs at least one producer")
     if client is not None and not is_alone:
         raise ConfigError("several producers need a client each: give steps")
-    steps = [_named(each, client) for each in given]
+    steps = tuple(_named(each, client) for each in given)
     names: list[str] = []
     for step in steps:
         if step.name in names:
@@ -95,18 +102,7 @@ def plan_steps(
                     f"(before it: {before})"
                 )
         names.append(step.name)
-    named = {name for step in steps for name in step.needs}
-    return tuple(_with_form(step, step.name in named) for step in steps), is_alone
-
-
-def _with_form(step: Step, is_needed: bool) -> Step:
-    # Asked once: the check of a protocol takes longer than the work on an event.
-    return replace(
-        step,
-        is_needed=is_needed,
-        makes_chunks=isinstance(step.producer, ChunkProducing) and not is_needed,
-        prepares_chunks=isinstance(step.producer, ChunkPreparing),
-    )
+    return steps, is_alone
 
 
 def _named(given: Any, client: MappingClient | None) -> Step:
@@ -120,22 +116,51 @@ def _named(given: Any, client: MappingClient | None) -> Step:
     return replace(step, client=own, name=name, needs=needs)
 
 
-def open_steps(steps: Sequence[Step], stack: ExitStack) -> list[Step]:
-    """Return the steps with a client each, opened where they had none.
+def open_steps(steps: Sequence[Step], stack: ExitStack) -> list[OpenStep]:
+    """Return the steps ready to run, with a client opened for those that had none.
 
     Raises
     ------
     SonicError
         If a server cannot be reached, or its model does not fit the producer.
     """
-    opened = []
-    for step in steps:
-        if step.client is None:
-            client = stack.enter_context(Client(step.producer.config))  # type: ignore[attr-defined]  # a TritonProducer
-            opened.append(replace(step, client=client))
-        else:
-            opened.append(step)
-        own = opened[-1]
-        if isinstance(own.producer, TritonProducer) and isinstance(own.client, Client):
-            own.producer.connect(own.client.metadata)
-    return opened
+    needed = {name for step in steps for name in step.needs}
+    return [_opened(step, stack, step.name in needed) for step in steps]
+
+
+def _opened(step: Step, stack: ExitStack, is_needed: bool) -> OpenStep:
+    producer, client = step.producer, step.client
+    if isinstance(producer, TritonProducer):
+        client = client or stack.enter_context(Client(producer.config))
+        if isinstance(client, Client):
+            producer.connect(client.metadata)
+    assert client is not None  # refused when the steps were planned
+    # Asked once: the check of a protocol takes longer than the work on an event.
+    prepare = producer.prepare if isinstance(producer, ChunkPreparing) else None
+    accept, produce_chunk = _by_event(producer, step.name), _as_kept
+    if isinstance(producer, ChunkProducing) and not is_needed:
+        accept, produce_chunk = producer.accept, producer.produce_chunk
+    return OpenStep(
+        name=step.name,
+        needs=step.needs,
+        client=client,
+        prepare=prepare,
+        acquire=producer.acquire,
+        accept=accept,
+        produce_chunk=produce_chunk,
+    )
+
+
+def _by_event(producer: Producer[Any, Any], name: str) -> Callable[[Any, Tensors], Any]:
+    """Return the `accept` of a producer that makes its products event by event."""
+
+    def accept(event: Any, outputs: Tensors) -> Any:
+        product = producer.produce(event, outputs)
+        event.products[name] = product
+        return product
+
+    return accept
+
+
+def _as_kept(chunk: Any, kept: Sequence[Any]) -> Sequence[Any]:
+    return kept

@@ -1,9 +1,9 @@
-"""Where the time of a loop goes: each second to one activity."""
+"""Where the time of a loop goes: each second counts for one activity."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = ["Activity", "LoopTimes", "Stopwatch"]
 
@@ -13,28 +13,27 @@ Activity: TypeAlias = Literal["read", "acquire", "wait", "produce", "write"]
 class LoopTimes(NamedTuple):
     """A snapshot of where the loop's time went; its parts do not overlap."""
 
-    events: int = 0  #: events handed out, the failed ones included
-    failed_events: int = 0  #: of these, those without a product
+    events: int = 0  #: events handed out, including the failed ones
+    failed_events: int = 0  #: of these, events without a product
     space_points: int = 0  #: rows of the events handed out: space points, usually
     read_s: float = 0.0  #: waiting for the reader, which reads ahead
     acquire_s: float = 0.0  #: in the producers' `prepare` and `acquire`
     wait_s: float = 0.0  #: in the clients: sending, and waiting for answers
     produce_s: float = 0.0  #: in the producers' `produce`
-    write_s: float = 0.0  #: outside of the loop, with an event handed out
+    write_s: float = 0.0  #: outside of the loop, while the caller has an event
 
-    # Any: counts and seconds.
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float]:
         """Return the snapshot as plain values for JSON."""
         return self._asdict()
 
 
 class Stopwatch:
-    """Counts seconds to the activity that is going on.
+    """Adds up seconds for the current activity.
 
     Parameters
     ----------
     clock : callable
-        Seconds.
+        Returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -46,10 +45,10 @@ class Stopwatch:
         )
 
     def switch(self, activity: Activity | None) -> Activity | None:
-        """Begin another activity, or none; return the one that was going on.
+        """Begin another activity, or none; return the previous one.
 
-        Generators pull each other: whoever is pulled switches, and switches back when
-        it hands over, so that no second counts twice.
+        Generators pull from each other: each one switches when it is pulled and
+        switches back before it yields, so that no second counts twice.
         """
         now_s, before = self._clock(), self._activity
         if before is not None:

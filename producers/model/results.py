@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.model.chunk import AnyEvent, LoopChunk
 from producers.model.errors import EventFailedError
-from producers.model.event import AnyEvent, LoopChunk
 from sonic_base.errors import ConfigError
 
 __all__ = ["ChunkResult", "FailurePolicy", "Fill", "check_policy"]

@@ -17,7 +17,7 @@ from sonic_client.servers.admission import ask_admission, check_same_model
 from sonic_client.servers.announcements import Announcements
 from sonic_client.servers.member import Member
 from sonic_client.servers.port_check import explain_unreachable
-from sonic_client.summary import ServerCounters
+from sonic_client.transport.base import ServerCounters
 from sonic_client.types import ModelMetadata
 
 __all__ = ["Admissions"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from sonic_client.compression_report import CompressionReport
-from sonic_client.summary import ServerCounters
+from sonic_client.transport.base import ServerCounters
 from sonic_client.types import ModelMetadata, ModelState, Tensors, TensorSpec
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sonic_client.summary import ServerCounters
+from sonic_client.transport.base import ServerCounters
 from sonic_client.transport.versions import latest_version
 from sonic_client.types import ModelMetadata, ModelState, TensorSpec
 

@@ -14,7 +14,7 @@ from sonic_client.errors import (
     ServerOverloadedError,
 )
 from sonic_client.forks import ProcessGuard
-from sonic_client.summary import ServerCounters
+from sonic_client.transport.base import ServerCounters
 from sonic_client.transport.base import (
     InferCall,
     InferReply,

@@ -16,7 +16,6 @@ import torch
 
 from exatrkx_pipeline import Pipeline
 from exatrkx_pipeline.checkpoints import read_weights_config
-from exatrkx_pipeline.config import config_to_dict
 from exatrkx_pipeline.training.checkpoint import EVERY_N_STEPS, CheckpointFolder
 from exatrkx_pipeline.training.events import TrainingEvent
 from exatrkx_pipeline.training.learning_curve import LearningCurve
@@ -42,7 +41,7 @@ from producers.model.errors import OutputError, UnreadableFileError
 from producers.model.features import node_features
 from producers.readers import TruthEvent
 from producers.readers.partial import partial_folder
-from sonic_client import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError, config_to_mapping
 from sonic_tracking.commands.printing import print_warning
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.evaluate import (
@@ -221,7 +220,7 @@ def _how(planned: JobRecipe, opened: Mapping[str, OpenSample]) -> dict[str, Any]
             }
             for name, sample in opened.items()
         ],
-        "recipe": config_to_dict(planned.recipe),
+        "recipe": config_to_mapping(planned.recipe),
     }
 
 

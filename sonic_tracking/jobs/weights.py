@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ from exatrkx_pipeline.config import (
     GnnConfig,
     GraphConfig,
     TrackBuildingConfig,
-    config_from_dict,
 )
 from exatrkx_pipeline.importing import Cuts, import_networks
 from exatrkx_pipeline.repository import MODELS, plan_repository, write_repository
 from exatrkx_pipeline.repository.plan import Device
 from producers.model.errors import OutputError
-from sonic_client import ConfigError
+from sonic_base import config_from_mapping, toml_content
 from sonic_tracking.outputs import RefusedOutputError
 
 __all__ = [
@@ -39,7 +37,26 @@ __all__ = [
     "write_weights",
 ]
 
-TABLES = ("features", "graph", "filter", "gnn", "track_building")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FilterTable:
+    filter_cut: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GnnTable:
+    n_graph_iters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CutsFile:
+    """The tables of the configuration file."""
+
+    features: FeatureConfig
+    graph: GraphConfig
+    filter: _FilterTable
+    track_building: TrackBuildingConfig
+    gnn: _GnnTable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,52 +103,14 @@ def run_import(job: ImportJob) -> list[tuple[str, str]]:
 
 
 def _read_cuts(file: Path) -> Cuts:
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot read: {error.strerror}") from error
-    except ValueError as error:  # bad TOML or bad UTF-8
-        raise ConfigError(f"{file}: not a TOML file: {error}") from error
-    unknown = sorted(document.keys() - set(TABLES))
-    if unknown:
-        raise ConfigError(
-            f"{file}: unknown tables {', '.join(unknown)}; known are "
-            f"{', '.join(TABLES)}"
-        )
+    read = config_from_mapping(_CutsFile, toml_content(file), where=str(file))
     return Cuts(
-        features=config_from_dict(
-            FeatureConfig, _table(document, file, "features"), "features"
-        ),
-        graph=config_from_dict(GraphConfig, _table(document, file, "graph"), "graph"),
-        filter_cut=_value(_table(document, file, "filter"), file, "filter_cut", float),
-        track_building=config_from_dict(
-            TrackBuildingConfig,
-            _table(document, file, "track_building"),
-            "track_building",
-        ),
-        n_graph_iters=(
-            _value(_table(document, file, "gnn"), file, "n_graph_iters", int)
-            if "gnn" in document
-            else None
-        ),
+        features=read.features,
+        graph=read.graph,
+        filter_cut=read.filter.filter_cut,
+        track_building=read.track_building,
+        n_graph_iters=None if read.gnn is None else read.gnn.n_graph_iters,
     )
-
-
-# Any: TOML values of several kinds.
-def _table(document: dict[str, Any], file: Path, name: str) -> dict[str, Any]:
-    if not isinstance(document.get(name), dict):
-        raise ConfigError(f"{file}: lacks table [{name}]")
-    table: dict[str, Any] = document[name]
-    return table
-
-
-def _value(table: dict[str, Any], file: Path, name: str, kind: type) -> Any:
-    if set(table) != {name} or not isinstance(table[name], kind):
-        raise ConfigError(
-            f"{file}: expected {name} = a {kind.__name__} and nothing else in its "
-            f"table, got {table}"
-        )
-    return table[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ def test_another_cut_is_another_weights_id(weights):
         (lambda d: d["pipeline"]["features"].update(scales=[1.0, 0.0, 1.0]), "scale"),
         (lambda d: d["pipeline"]["features"].update(names=["z", "phi", "r"]), "names"),
         (lambda d: d["pipeline"]["gnn"].update(hidden=32), "gnn does not fit"),
-        (lambda d: d["pipeline"]["gnn"].update(hiden=32), "unknown keys.*hiden"),
+        (lambda d: d["pipeline"]["gnn"].update(hiden=32), "gnn: unknown key 'hiden'"),
         (lambda d: d["pipeline"]["graph"].update(r_val=-1.0), "r_val"),
         (lambda d: d.pop("pipeline"), "lacks pipeline"),
         (lambda d: d.update(format_version=99), "format_version 1, got 99"),

@@ -5,7 +5,12 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from mock_server.threads import MOST_AT_WORK, RequestThreads, waiting
+from mock_server.scheduling.threads import (
+    MOST_AT_WORK,
+    RequestThreads,
+    join_threads,
+    waiting,
+)
 
 WAIT_S = 10.0
 
@@ -113,3 +118,15 @@ def test_jobs_taken_are_done_before_the_shutdown_ends():
     assert all(job.done() for job in jobs)
     with pytest.raises(RuntimeError, match="shut down"):
         pool.submit(len, ())
+
+
+def test_a_thread_that_never_ends_is_left_behind(caplog):
+    gate = threading.Event()
+    stuck = threading.Thread(target=gate.wait, name="stuck model", daemon=True)
+    stuck.start()
+
+    assert not join_threads([stuck], timeout_s=0.01)
+
+    assert "left behind: stuck model" in caplog.text
+    gate.set()
+    assert join_threads([stuck, threading.current_thread()])

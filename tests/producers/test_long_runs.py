@@ -19,7 +19,7 @@ from producers import (
     TrackWriter,
     open_events,
 )
-from producers.model.event import part_ends
+from producers.model.chunk import part_ends
 from sonic_client.types import Answer, ModelMetadata, TensorSpec
 
 MODEL = ModelMetadata(

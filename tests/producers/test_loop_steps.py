@@ -13,7 +13,7 @@ import pytest
 
 from mock_server import MockServer, Model, ModelError, TensorSpec
 from producers import ColumnChunk, EventFailedError, EventLoop, Step, TritonProducer
-from producers.event_loop.flights import MAX_PASSED_BY
+from producers.event_loop.in_flight import MAX_SKIPPED
 from sonic_client import Answer, Client, ClientConfig, ConfigError, WindowConfig
 
 
@@ -196,7 +196,7 @@ def test_memory_is_bounded_when_no_event_passes_the_first_step(server):
     with contextlib.closing(loop.run()) as run:
         list(itertools.islice(run, 1000))
 
-    assert ahead[-1] < 1000 + 3 * MAX_PASSED_BY
+    assert ahead[-1] < 1000 + 3 * MAX_SKIPPED
 
 
 def test_a_function_is_called_with_every_event(server):

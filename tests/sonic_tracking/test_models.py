@@ -55,9 +55,9 @@ def test_weights_that_are_there_are_replaced_only_by_force(sonic, arguments, ref
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("filter = { filter_cut = 0.21 }\n", ""), r"lacks table [filter]"),
-        (("filter_cut = 0.21", "cut = 0.21"), "expected filter_cut"),
-        (("graph =", "grahp ="), "unknown tables grahp"),
+        (("filter = { filter_cut = 0.21 }\n", ""), "key 'filter' is missing"),
+        (("filter_cut = 0.21", "cut = 0.21"), "filter: unknown key 'cut'"),
+        (("graph =", "grahp ="), "unknown key 'grahp'"),
         ((", scales = [3000.0, 3.14159265, 400.0]", ""), "scales"),
         (("score_cut = 0.75", "score_cut = 7.5"), "score_cut must be in"),
         (("features", "= features"), "not a TOML file"),

@@ -11,10 +11,10 @@ import pytest
 import tomli_w
 
 from exatrkx_pipeline import bundled_weights, load_weights
-from exatrkx_pipeline.config import config_to_dict
 from exatrkx_pipeline.training.recipe import TrainingRecipe
 from exatrkx_pipeline.training.recipe_file import bundled_recipes, read_recipe
 from exatrkx_pipeline.training.stage_schedule import StageSchedule
+from sonic_base import config_to_mapping
 
 pytest.importorskip("acts", reason="pyacts is not installed")
 
@@ -33,7 +33,7 @@ def files(tmp_path_factory, tiny_config):
     recipe = TrainingRecipe(
         pipeline=tiny_config, n_validation=2, embedding=steps, filter=steps, gnn=steps
     )
-    (folder / "recipe.toml").write_text(tomli_w.dumps(config_to_dict(recipe)))
+    (folder / "recipe.toml").write_text(tomli_w.dumps(config_to_mapping(recipe)))
     return folder
 
 
@@ -287,7 +287,7 @@ def test_resume_begins_where_there_is_nothing_to_go_on_from(sonic, job):
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        ({"nmae": "x"}, "unknown keys in [samples]: nmae"),
+        ({"nmae": "x"}, "unknown key 'nmae'"),
         ({"name": "x", "events": "e.root"}, "truth"),
         ({"name": "", "events": "e.root", "truth": "t.root"}, "needs a name"),
         (

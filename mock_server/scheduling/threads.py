@@ -1,14 +1,22 @@
-"""Threads for requests: few at work at a time, however many of them wait."""
+"""Threads that serve requests, and how a stopping server waits for them.
+
+All are daemon threads: a model function that never returns must not keep the process
+alive. A stop waits for them for `STOP_WAIT_S` and then leaves them behind.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -17,29 +25,57 @@ LEAST_AT_WORK = 1
 """Another thread is called for a job as long as fewer work."""
 
 MOST_AT_WORK = 2
-"""A thread takes no further job while more work. That the two numbers differ keeps
-threads from going to sleep and being woken with every job."""
+"""A thread takes no further job while more work. The gap between the two numbers keeps
+threads from falling asleep and being woken with every job."""
+
+STOP_WAIT_S = 5.0
+"""Longest wait for threads that still run something, in seconds."""
 
 _STUCK_S = 0.02
-"""How long jobs may lie there, with none begun, until one more thread is called."""
+"""If no queued job has begun for this long, one more thread is called."""
+
+
+def join_threads(
+    threads: Iterable[threading.Thread], timeout_s: float = STOP_WAIT_S
+) -> bool:
+    """Wait for daemon threads to end, `timeout_s` for all of them together.
+
+    Returns
+    -------
+    bool
+        False if one still runs; it is named in a warning and left behind.
+    """
+    end_s = time.monotonic() + timeout_s
+    running = []
+    for thread in threads:
+        if thread is threading.current_thread():
+            continue
+        thread.join(max(0.0, end_s - time.monotonic()))
+        if thread.is_alive():
+            running.append(thread.name)
+    if running:
+        logger.warning(
+            "still running after %g s, left behind: %s", timeout_s, ", ".join(running)
+        )
+    return not running
 
 
 class RequestThreads(Executor):
-    """Runs jobs in threads of its own, those that came first, first.
+    """Runs jobs in threads of its own, first come, first served.
 
-    Python runs one thread at a time; with one for each of many requests, most of the
-    time would go into handing over from one to the next. So only a few jobs run at
-    once; but a job that waits, inside `waiting`, leaves its place to another.
+    Python runs one thread at a time; with one per request, most of the time would go
+    into switching between them. So only a few jobs run at once, and a job that waits,
+    inside `waiting`, lets another one run meanwhile.
 
-    A job that waits without saying so holds up the others for a moment only: when no
-    job begins any more, threads are added all the same.
+    A job that waits without saying so delays the others by a moment only: if no job
+    begins any more, threads are added all the same.
 
     Parameters
     ----------
     max_threads : int
-        At work or waiting; made when needed.
+        Working or waiting; created on demand.
     name : str
-        The threads carry it.
+        Prefix of the threads' names.
     """
 
     def __init__(self, max_threads: int, name: str) -> None:
@@ -50,17 +86,17 @@ class RequestThreads(Executor):
         self._jobs: deque[_Job] = deque()
         self._n_begun = 0
         self._threads: list[_RequestThread] = []
-        # The last to go idle is the first to be called: its memory is still at hand.
+        # Last idle, first called: its memory is still in the cache.
         self._idle: list[_RequestThread] = []
         self._n_at_work = 0
-        self._left_lying = threading.Condition(self._lock)
+        self._jobs_wait = threading.Condition(self._lock)
         self._watch: threading.Thread | None = None
         self._is_watching = False
 
     def submit(
         self, function: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[ResultT]:
-        """Run a job in good time.
+        """Queue a job.
 
         Raises
         ------
@@ -79,7 +115,7 @@ class RequestThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more jobs; with `wait`, return when those taken are done."""
+        """Take no more jobs; with `wait`, wait for those taken, up to `STOP_WAIT_S`."""
         with self._lock:
             self._is_open = False
             cancelled = [job.future for job in self._jobs] if cancel_futures else []
@@ -89,35 +125,36 @@ class RequestThreads(Executor):
                 thread.called.release()
             self._n_at_work += len(self._idle)
             self._idle.clear()
-            self._left_lying.notify()
+            self._jobs_wait.notify()
+            threads: list[threading.Thread] = list(self._threads)
+            if self._watch is not None:
+                threads.append(self._watch)
         for future in cancelled:
             future.cancel()
-        while wait and self._threads:
-            self._threads.pop().join()
-        if wait and self._watch is not None:
-            self._watch.join()
+        if wait:
+            join_threads(threads)
 
     @property
     def n_at_work(self) -> int:
-        """Threads that run a job, and do not wait."""
+        """Threads that run a job and do not wait."""
         return self._n_at_work
 
     def step_aside(self) -> None:
-        """Leave the place at work of the calling thread, which is about to wait."""
+        """Count the calling thread as waiting, so that another may work."""
         with self._lock:
             self._n_at_work -= 1
             if self._jobs and self._n_at_work < LEAST_AT_WORK:
                 self._call_one()
 
     def step_back(self) -> None:
-        """Be at work again, even if there are more than `MOST_AT_WORK` for a moment."""
+        """Count it as working, even beyond `MOST_AT_WORK` for a moment."""
         with self._lock:
             self._n_at_work += 1
 
     def next_job(self, thread: _RequestThread, *, is_called: bool) -> _Job | None:
-        """Job for a thread that has none; None: there will be no more.
+        """Wait for a job; None after `shutdown`.
 
-        One that was called for a job takes it, however many are at work by now.
+        A thread that was called for a job takes it, however many work by now.
         """
         while True:
             with self._lock:
@@ -134,7 +171,7 @@ class RequestThreads(Executor):
             is_called = True
 
     def _call_one(self) -> None:
-        """Have one more thread at work, if there may be one more."""
+        """Wake or create one more thread, if the maximum allows it."""
         if self._idle:
             self._n_at_work += 1
             self._idle.pop().called.release()
@@ -152,14 +189,14 @@ class RequestThreads(Executor):
             )
             self._watch.start()
         else:
-            self._left_lying.notify()
+            self._jobs_wait.notify()
 
     def _call_when_stuck(self) -> None:
         with self._lock:
             while self._is_open:
                 self._is_watching = bool(self._jobs)
                 n_begun = self._n_begun
-                self._left_lying.wait(_STUCK_S if self._is_watching else None)
+                self._jobs_wait.wait(_STUCK_S if self._is_watching else None)
                 if self._jobs and self._n_begun == n_begun:
                     self._call_one()
 
@@ -168,7 +205,7 @@ class RequestThreads(Executor):
 def waiting() -> Iterator[None]:
     """Let another job run meanwhile, if this thread is one of `RequestThreads`.
 
-    Around whatever takes time of its own: a model, a queue, a planned delay.
+    Put it around everything that takes long: a model, a queue, a planned delay.
     """
     thread = threading.current_thread()
     if not isinstance(thread, _RequestThread) or thread.is_waiting:
@@ -183,9 +220,9 @@ def waiting() -> Iterator[None]:
         thread.is_waiting = False
 
 
-# Any: jobs take and return what they like.
 @dataclass(frozen=True, slots=True)
 class _Job:
+    # Any: a job takes and returns what it likes.
     future: Future[Any]
     function: Callable[..., Any]
     args: tuple[Any, ...]
@@ -196,7 +233,7 @@ class _Job:
             return
         try:
             result = self.function(*self.args, **self.kwargs)
-        except BaseException as exc:  # to whoever asks the future
+        except BaseException as exc:  # raised again by `future.result`
             self.future.set_exception(exc)
         else:
             self.future.set_result(result)
@@ -207,7 +244,7 @@ class _RequestThread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.pool = pool
         self.is_waiting = False
-        # Held until the thread is called: the lightest of what one can wait for.
+        # Held until the thread is called: the cheapest primitive to wait on.
         self.called = threading.Lock()
         self.called.acquire()
 

@@ -1,19 +1,88 @@
-"""A producer for any model: which columns are which tensors, and what comes back."""
+"""What a producer is: the two halves of a step whose heavy part runs on a server."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.model.event import AnyEvent
+from producers.model.chunk import AnyEvent, LoopChunk
 from sonic_base.errors import ConfigError, nearest_names
 from sonic_client.config import ClientConfig
 from sonic_client.types import ModelMetadata, Tensors
 
-__all__ = ["TritonProducer"]
+__all__ = ["ChunkPreparing", "ChunkProducing", "Producer", "TritonProducer"]
+
+EventT_contra = TypeVar("EventT_contra", contravariant=True)
+ProductT_co = TypeVar("ProductT_co", covariant=True)
+
+
+class Producer(Protocol[EventT_contra, ProductT_co]):
+    """One step of the event loop whose heavy part runs on a server.
+
+    The two halves mirror CMSSW's ``SonicEDProducer``. Both are functions of their
+    arguments: no I/O, no state kept between events, so that the loop may have many
+    events in flight. A producer that is `ChunkPreparing` or `ChunkProducing` too does
+    some of its work once per chunk.
+    """
+
+    def acquire(self, event: EventT_contra) -> Tensors:
+        """Return the inputs of the model; the loop does not change or keep them."""
+
+    def produce(self, event: EventT_contra, outputs: Tensors) -> ProductT_co:
+        """Return the event's product from the model's outputs, which are read-only.
+
+        Copy what the product keeps, otherwise it keeps the whole message in memory. A
+        `SonicError` raised here fails the event; any other exception ends the loop.
+        """
+
+
+@runtime_checkable
+class ChunkPreparing(Protocol):
+    """A producer that does work once per chunk, before the events are sent."""
+
+    # Any: chunks of the producer's own kind of events.
+    def prepare(self, chunk: Any) -> Any:
+        """Return the chunk with what `acquire` needs of its events added."""
+
+
+@runtime_checkable
+class ChunkProducing(Protocol):
+    """A producer that makes the products of a whole chunk at once.
+
+    The loop calls `accept` and `produce_chunk` in place of `produce`, unless a later
+    step needs the product of each event.
+    """
+
+    # Any: events and answers of the producer's own kind.
+    def accept(self, event: Any, outputs: Tensors) -> Any:
+        """Return what is kept of an answer until its chunk is complete.
+
+        Checks the answer too: a `SonicError` raised here fails the event.
+        """
+
+    def produce_chunk(
+        self, chunk: LoopChunk[Any], kept: Sequence[Any | None]
+    ) -> Sequence[Any]:
+        """Return one product per event; those of failed events are not used.
+
+        Parameters
+        ----------
+        chunk : LoopChunk
+        kept : sequence
+            The value of `accept` for each event, None for those that failed.
+        """
+
 
 EventT = TypeVar("EventT", bound=AnyEvent)
 ProductT = TypeVar("ProductT")
@@ -22,11 +91,11 @@ Columns: TypeAlias = str | Sequence[str]
 
 
 class TritonProducer(Generic[EventT, ProductT]):
-    """Base of producers of any model, with the settings of its client.
+    """Base of producers for any model, with the settings of their client.
 
     A subclass names the model and says which columns make which input; the product
-    is the output, or all outputs by name. What does not fit this form overrides
-    `acquire` or `produce`.
+    is the output, or all outputs by name. Override `acquire` or `produce` where a
+    model does not fit this form.
 
     Parameters
     ----------
@@ -37,8 +106,8 @@ class TritonProducer(Generic[EventT, ProductT]):
     Attributes
     ----------
     config : ClientConfig
-        Of the client that the loop opens. The producer holds no connection, so that
-        it can be pickled for a worker.
+        Settings of the client that the loop opens. The producer holds no connection,
+        so that it can be pickled for a worker.
 
     Raises
     ------
@@ -61,16 +130,16 @@ class TritonProducer(Generic[EventT, ProductT]):
     model_name: ClassVar[str] = ""
 
     inputs: ClassVar[Mapping[str, Columns]] = {}
-    """By input: the columns beside each other, shape (n, n_columns); of a single name
-    the column itself, shape (n,). Cast to the type that the model declares."""
+    """The columns of each input: a sequence of names gives shape (n, n_columns), a
+    single name gives shape (n,). Cast to the type that the model declares."""
 
     output: ClassVar[str | None] = None
-    """The output that is the product; None for all of them, in a dict."""
+    """The output that is the product; None for a dict of all outputs."""
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Earlier producers whose products `acquire` uses."""
 
-    # Any: what ClientConfig takes.
+    # Any: the values that ClientConfig takes.
     def __init__(self, servers: Any, **settings: Any) -> None:
         if not self.model_name:
             raise ConfigError(f"{type(self).__name__} names no model: set model_name")
@@ -80,7 +149,7 @@ class TritonProducer(Generic[EventT, ProductT]):
         self._dtypes: dict[str, np.dtype[Any]] = {}
 
     def connect(self, metadata: ModelMetadata) -> None:
-        """Take what the server says of the model; the loop calls it, once it knows.
+        """Check the model that the server has; the loop calls this after it connects.
 
         Raises
         ------
