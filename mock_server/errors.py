@@ -66,3 +66,25 @@ class ModelLoadError(SonicError):
 
 class CassetteError(SonicError, ValueError):
     """A folder is not a cassette, or one of its files cannot be read."""
+
+
+def invalid(text: str) -> ModelError:
+    """INVALID_ARGUMENT, for a request that could not be read."""
+    return ModelError(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+
+def invalid_request(request_id: str, text: str) -> ModelError:
+    """INVALID_ARGUMENT, for a request that was read: the text names its id."""
+    return invalid(f"[request id: {request_id or '<id_unknown>'}] {text}")
+
+
+def internal(text: str) -> ModelError:
+    """INTERNAL, Triton's code for JSON it cannot read."""
+    return ModelError(grpc.StatusCode.INTERNAL, text)
+
+
+def exception_text(exc: BaseException) -> str:
+    """Type and text of a model's exception, as the client sees them."""
+    if isinstance(exc, BackendError):
+        return str(exc)
+    return f"{type(exc).__name__}: {exc}"

@@ -11,10 +11,9 @@ from google.protobuf import json_format, text_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from mock_server.errors import ConfigurationError
-
-ModelConfig = model_config_pb2.ModelConfig
 
 Json = dict[str, Any]
 """A JSON object: its values are of any type."""
@@ -26,7 +25,7 @@ DEFAULT_IDLE_US = 1_000_000
 
 
 def config_type(datatype: str) -> int:
-    """Return the number of ``TYPE_FP32`` for ``FP32``, ``TYPE_STRING`` for ``BYTES``."""
+    """Return the number of ``TYPE_FP32`` for FP32, of ``TYPE_STRING`` for BYTES."""
     name = "STRING" if datatype == "BYTES" else datatype
     number: int = model_config_pb2.DataType.Value(f"TYPE_{name}")
     return number

@@ -102,9 +102,7 @@ class FunctionInstance:
         response = self._model.response_to(execution.request, error=error)
         execution.respond(response, is_final)
 
-    def _respond(
-        self, execution: Execution, answer: Arrays, *, is_final: bool
-    ) -> None:
+    def _respond(self, execution: Execution, answer: Arrays, *, is_final: bool) -> None:
         outputs = []
         for name, array in answer.items():
             if name not in self._datatypes:

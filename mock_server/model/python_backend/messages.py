@@ -98,7 +98,9 @@ class InferenceResponse:
             error = ModelError(self._error.code(), self._error.message())
             response = model.response_to(request, error=error)
         else:
-            response = model.response_to(request, [each.raw() for each in self._outputs])
+            response = model.response_to(
+                request, [each.raw() for each in self._outputs]
+            )
         return replace(response, parameters=self._parameters)
 
 

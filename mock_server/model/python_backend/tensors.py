@@ -138,7 +138,7 @@ def _raw_bfloat16(name: str, source: Any) -> RawTensor | None:
         import torch  # noqa: PLC0415 - only for models that use bfloat16
     except ImportError:
         return None
-    halves = torch.from_dlpack(source)
+    halves = torch.utils.dlpack.from_dlpack(source)
     if halves.dtype is not torch.bfloat16:
         return None
     words = halves.cpu().contiguous().view(torch.int16).numpy()
