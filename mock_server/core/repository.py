@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import grpc
 from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from mock_server.core.ensemble import LoadedEnsemble
 from mock_server.core.loaded_model import Loaded, LoadedModel
@@ -21,7 +22,7 @@ from mock_server.errors import (
     invalid,
 )
 from mock_server.model.config import ensemble_of
-from mock_server.model.config_message import ModelConfig, is_ensemble, parse_json
+from mock_server.model.config_message import is_ensemble, parse_json
 from mock_server.model.declaration import Ensemble, Model
 from mock_server.scheduling.threads import join_threads
 from mock_server.wire.inference import InferenceRequest, InferenceResponse

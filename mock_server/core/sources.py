@@ -4,11 +4,12 @@ from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
 from mock_server.errors import ConfigurationError
 from mock_server.model.config import config_of, ensemble_of, model_of
 from mock_server.model.config_message import (
     PYTHON,
-    ModelConfig,
     is_ensemble,
     parse_text,
 )

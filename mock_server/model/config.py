@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from mock_server.model.batching import (
     Control,
@@ -15,7 +16,6 @@ from mock_server.model.batching import (
 from mock_server.model.config_message import (
     ENSEMBLE,
     PYTHON,
-    ModelConfig,
     as_text,
     completed,
     config_type,

@@ -13,9 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
 from mock_server.errors import BackendError
 from mock_server.model.config import config_of
-from mock_server.model.config_message import ModelConfig, as_json
+from mock_server.model.config_message import as_json
 from mock_server.model.declaration import Execution, Instance, Model
 from mock_server.model.python_backend.messages import (
     AskModel,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import json_format
+from tritonclient.grpc import model_config_pb2
 
 from mock_server.model import config_message
 from mock_server.model.config_message import Json
@@ -124,8 +125,8 @@ class ModelConfig:
 
 
 def auto_completed(
-    model_class: type, config: config_message.ModelConfig
-) -> config_message.ModelConfig:
+    model_class: type, config: model_config_pb2.ModelConfig
+) -> model_config_pb2.ModelConfig:
     """Return the configuration after the model's ``auto_complete_config``, if any.
 
     Raises
@@ -138,7 +139,7 @@ def auto_completed(
         return config
     given = ModelConfig(config_message.as_json(config))
     returned = complete(given) or given
-    return json_format.ParseDict(returned.as_dict(), config_message.ModelConfig())
+    return json_format.ParseDict(returned.as_dict(), model_config_pb2.ModelConfig())
 
 
 class Logger:
