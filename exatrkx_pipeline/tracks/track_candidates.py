@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from exatrkx_pipeline.config.refinement_config import RefinementConfig
-from exatrkx_pipeline.config.track_building_config import TrackBuildingConfig
+from exatrkx_pipeline.config import RefinementConfig, TrackBuildingConfig
 from exatrkx_pipeline.inputs import MM_PER_M, Cylindrical
 from exatrkx_pipeline.tracks.refinement import refine_tracks
 from exatrkx_pipeline.tracks.track_building import build_tracks

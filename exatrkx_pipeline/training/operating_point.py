@@ -1,4 +1,4 @@
-"""Where to cut: the radius and filter cut that keep a wanted share of true edges."""
+"""The radius and filter cut that keep a wanted share of the true edges."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from numpy.typing import NDArray
 from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.training.events import TrainingEvent, true_edges
-from exatrkx_pipeline.training.graphs import LabelledGraph, build_graph
-from exatrkx_pipeline.training.recipe import OperatingPoint
-from exatrkx_pipeline.training.targets import Targets
+from exatrkx_pipeline.training.losses import LabelledGraph, build_graph
+from exatrkx_pipeline.training.recipe import OperatingPoint, Targets
 
 TARGET_PT_GEV = 1.0
-"""Shares are of the true edges of particles above this transverse momentum."""
+"""Shares refer to the true edges of particles above this transverse momentum."""
 
 
 def with_operating_point(
     pipeline: Pipeline, events: Sequence[TrainingEvent], point: OperatingPoint
 ) -> Pipeline:
-    """The pipeline with the radius and the filter cut of an operating point.
+    """Return the pipeline with the radius and the filter cut of an operating point.
 
     Parameters
     ----------
     pipeline : Pipeline
-        With a trained embedding and a trained filter.
+        Its embedding and filter are trained.
     events : sequence of TrainingEvent
         Events that it was not trained on, with at least one target edge.
     point : OperatingPoint
@@ -41,7 +40,7 @@ def with_operating_point(
 def with_radius_for(
     pipeline: Pipeline, events: Sequence[TrainingEvent], point: OperatingPoint
 ) -> Pipeline:
-    """The pipeline with the smallest radius that holds `point.neighbours`."""
+    """Return the pipeline with the smallest radius that keeps `point.neighbours`."""
     config = pipeline.config
     distances = []
     for event in events:
@@ -63,9 +62,9 @@ def with_radius_for(
 def with_cut_for(
     pipeline: Pipeline, events: Sequence[TrainingEvent], point: OperatingPoint
 ) -> Pipeline:
-    """The pipeline with the largest filter cut that keeps `point.filter`.
+    """Return the pipeline with the largest filter cut that keeps `point.filter`.
 
-    Of the target edges within the pipeline's radius.
+    The share is of the target edges within the pipeline's radius.
     """
     config = pipeline.config
     of_targets = []

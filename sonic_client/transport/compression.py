@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import zlib
 
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import Compression
+from sonic_client.transport.base import CompressionReport
 
 __all__ = ["CompressionMeter", "compressed"]
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from sonic_client.compression_report import CompressionReport
-from sonic_client.transport.base import InferCall, InferReply, ServerCounters
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
+)
 from sonic_client.types import ModelMetadata, ModelState, Tensors
 
 __all__ = ["FakeTransport"]

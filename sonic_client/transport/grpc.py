@@ -12,7 +12,6 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig
 from sonic_client.errors import (
     ClientClosedError,
@@ -20,14 +19,19 @@ from sonic_client.errors import (
     Mismatch,
     TransientError,
 )
-from sonic_client.forks import ProcessGuard
-from sonic_client.transport.base import InferCall, InferReply, ServerCounters
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
+)
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.grpc_channel import ChannelPool
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
 from sonic_client.transport.grpc_replies import model_metadata, server_counters
 from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.message_size import check_message_size
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.transport.status import error_of_status
 from sonic_client.types import ModelMetadata, ModelState
 

@@ -17,7 +17,6 @@ from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import (
     InferCall,
     InferReply,
-    ParameterValue,
     RegionSlice,
 )
 from sonic_client.transport.raw_tensors import raw_values, tensor_of
@@ -47,9 +46,8 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
         model_version=call.model_version,
         id=call.request_id,
     )
-    if call.parameters or call.sequence:
-        for name, value in (*call.parameters.items(), *_sequence_parameters(call)):
-            setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
+    for name, value in call.parameters.items():
+        setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
     values: list[bytes | memoryview] = []
     for name, array in call.inputs.items():
         tensor = header.inputs.add(
@@ -72,17 +70,6 @@ def _set_region(tensor: Any, place: RegionSlice) -> None:
     tensor.parameters["shared_memory_region"].string_param = place.region
     tensor.parameters["shared_memory_offset"].int64_param = place.offset
     tensor.parameters["shared_memory_byte_size"].int64_param = place.n_bytes
-
-
-def _sequence_parameters(call: InferCall) -> list[tuple[str, ParameterValue]]:
-    step = call.sequence
-    if step is None:
-        return []
-    return [
-        ("sequence_id", step.sequence_id),
-        ("sequence_start", step.is_start),
-        ("sequence_end", step.is_end),
-    ]
 
 
 def _varint(number: int) -> bytes:

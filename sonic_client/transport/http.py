@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sonic_base.errors import ConfigError, SonicError
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,
@@ -21,8 +20,12 @@ from sonic_client.errors import (
     RejectedRequestError,
     TransientError,
 )
-from sonic_client.forks import ProcessGuard
-from sonic_client.transport.base import InferCall, InferReply, ServerCounters
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
+)
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.http_messages import (
@@ -36,6 +39,7 @@ from sonic_client.transport.http_replies import (
     server_counters,
 )
 from sonic_client.transport.message_size import check_message_size
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.types import ModelMetadata, ModelState
 
 try:

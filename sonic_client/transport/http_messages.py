@@ -42,22 +42,13 @@ def encode_body(call: InferCall) -> tuple[int, list[bytes | memoryview]]:
         )
     header = {
         "id": call.request_id,
-        "parameters": {"binary_data_output": True, **_call_parameters(call)},
+        "parameters": {"binary_data_output": True, **call.parameters},
         "inputs": inputs,
     }
     if call.outputs:
         header["outputs"] = [_wanted(name, call) for name in call.outputs]
     encoded = json.dumps(header, separators=(",", ":")).encode()
     return len(encoded), [encoded, *values]
-
-
-def _call_parameters(call: InferCall) -> dict[str, object]:
-    parameters: dict[str, object] = dict(call.parameters)
-    if call.sequence is not None:
-        parameters["sequence_id"] = call.sequence.sequence_id
-        parameters["sequence_start"] = call.sequence.is_start
-        parameters["sequence_end"] = call.sequence.is_end
-    return parameters
 
 
 def _wanted(name: str, call: InferCall) -> dict[str, object]:

@@ -7,19 +7,19 @@ import logging
 import time
 from urllib.parse import urlsplit
 
-from sonic_client.compression_report import CompressionReport
 from sonic_client.errors import (
     RejectedRequestError,
     ServerError,
     ServerOverloadedError,
 )
-from sonic_client.forks import ProcessGuard
 from sonic_client.transport.base import (
+    CompressionReport,
     InferCall,
     InferReply,
     RegionTransport,
     ServerCounters,
 )
+from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.transport.region_lease import RegionLease
 from sonic_client.transport.region_plan import RegionPlan, end_of, plan_regions
 from sonic_client.transport.regions import Direction, Region, RegionPool, grown_size

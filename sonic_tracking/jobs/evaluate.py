@@ -216,7 +216,7 @@ def pipeline_of(tracks: TrackEvents, weights: Path | None) -> Pipeline:
 
 
 def _bundled_with(weights_id: object) -> Path:
-    from exatrkx_pipeline.checkpoints import (  # noqa: PLC0415 - loads torch
+    from exatrkx_pipeline.weights.storage import (  # noqa: PLC0415 - loads torch
         BUNDLED,
         CONFIG_FILE,
         read_weights_config,

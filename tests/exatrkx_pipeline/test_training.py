@@ -14,11 +14,15 @@ from exatrkx_pipeline.training.events import (
     true_edges,
     wedge,
 )
-from exatrkx_pipeline.training.graphs import build_graph, edge_loss
+from exatrkx_pipeline.training.losses import build_graph, edge_loss
 from exatrkx_pipeline.training.operating_point import with_operating_point
-from exatrkx_pipeline.training.recipe import OperatingPoint, TrainingRecipe
-from exatrkx_pipeline.training.stage_schedule import EdgeSchedule, StageSchedule
-from exatrkx_pipeline.training.targets import Targets
+from exatrkx_pipeline.training.recipe import (
+    EdgeSchedule,
+    OperatingPoint,
+    StageSchedule,
+    Targets,
+    TrainingRecipe,
+)
 from exatrkx_pipeline.training.train import train
 
 

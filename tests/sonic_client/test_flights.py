@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sonic_client import ClientClosedError
-from sonic_client.flights import Flights
+from sonic_client.flow.in_flight import InFlight
 
 
 class Gates:
@@ -27,28 +27,28 @@ class Gates:
 
 
 class Landings:
-    """Notes what landed, and starts what is to follow a ticket."""
+    """Notes what landed, and starts what is to follow a number."""
 
     def __init__(self, follow=()):
         self.results, self._follow = {}, dict(follow)
         self.flights = None
         self._changed = asyncio.Event()
 
-    def note(self, landing):
-        assert landing.ticket not in self.results
-        self.results[landing.ticket] = landing.result
+    def note(self, finished):
+        assert finished.number not in self.results
+        self.results[finished.number] = finished.result
         self._changed.set()
-        if landing.ticket in self._follow:
-            self.flights.start(*self._follow[landing.ticket])
+        if finished.number in self._follow:
+            self.flights.start(*self._follow[finished.number])
 
-    async def until(self, *tickets):
-        while not self.results.keys() >= set(tickets):
+    async def until(self, *number):
+        while not self.results.keys() >= set(number):
             self._changed.clear()
             await self._changed.wait()
 
 
 def flights_of(gates, landings, tasks):
-    landings.flights = Flights(gates, tasks, landings.note)
+    landings.flights = InFlight(gates, tasks, landings.note)
     return landings.flights
 
 
@@ -73,8 +73,8 @@ async def test_abandoning_a_batch_leaves_the_others_alone():
         flights.start(3, "c")
         gates.of("a").set()
         await landings.until(1)
-        flights.abandon(1)  # it landed: its task carries the second batch now
-        flights.abandon(3)
+        flights.cancel(1)  # it landed: its task carries the second batch now
+        flights.cancel(3)
         gates.of("b").set()
         await landings.until(2, 3)
 
@@ -92,12 +92,12 @@ async def test_cancelling_lands_everything_exactly_once(n_turns):
         gates.of("a").set()
         for _ in range(n_turns):
             await asyncio.sleep(0)
-        await flights.cancel()
+        await flights.cancel_all()
         flights.start(4, "d")
 
     assert landings.results.keys() == {1, 2, 3, 4}
-    for ticket in (3, 4):
-        assert isinstance(landings.results[ticket], ClientClosedError)
+    for number in (3, 4):
+        assert isinstance(landings.results[number], ClientClosedError)
 
 
 async def test_a_bug_is_carried_to_the_one_who_iterates():

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sonic_client import AsyncClient
-from sonic_client.adaptive import AdaptiveTimeout
 from sonic_client.config import AdaptiveConfig
-from sonic_client.observer import TryEnded
+from sonic_client.message.adaptive_timeout import AdaptiveTimeout
+from sonic_client.report.observer import TryEnded
 from sonic_client.transport.fake import FakeTransport
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sonic_client import AsyncClient, Failure, ServerOverloadedError, WindowConfig
-from sonic_client.adaptive import AdaptiveWindow
 from sonic_client.config import AdaptiveConfig
-from sonic_client.observer import MessageSent, TryEnded
+from sonic_client.flow.adaptive_window import AdaptiveWindow
+from sonic_client.report.observer import MessageSent, TryEnded
 from sonic_client.retry import Timing
 from sonic_client.transport.fake import FakeTransport
 

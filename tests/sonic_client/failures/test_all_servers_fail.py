@@ -4,7 +4,7 @@ import pytest
 
 from mock_server import FaultPlan
 from sonic_client import Client, GivenUpError, NoServerError
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 
 
 def down(number):

@@ -11,7 +11,7 @@ from sonic_client import (
     TriesExhaustedError,
     WindowConfig,
 )
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 
 FULL = "in ensemble 'label', Exceeds maximum queue size"
 

@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 from sonic_client import Answer, Client
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 
 
 def fails_at(number, requests):
