@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
+from producers import TrackEvents, TruthEvents
 from producers.evaluation.counting import count_event
 from producers.evaluation.counts import EvaluationCounts
 from producers.evaluation.criteria import Criteria
@@ -13,7 +14,6 @@ from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
 from producers.model.iteration import iterating
 from producers.readers import TrackEvent, TruthEvent
-from producers import TrackEvents, TruthEvents
 
 __all__ = ["evaluate"]
 
