@@ -4,6 +4,15 @@ Importing it loads numpy, uproot and awkward, nothing that computes or plots:
 `producers.evaluation` and `producers.simulation` are imported by name.
 """
 
+from producers import (
+    EventSource,
+    SpacePointWriter,
+    TrackEvents,
+    TrackWriter,
+    TruthEvents,
+    TruthWriter,
+    open_events,
+)
 from producers.event_loop import (
     ChunkPreparing,
     ChunkProducing,
@@ -32,9 +41,7 @@ from producers.model.errors import (
 from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
 from producers.model.features import FeatureScale, node_features
 from producers.model.schema import ColumnMapping
-from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
 from producers.tracking import TrackFindingProducer
-from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
 
 __all__ = [
     "ArrayFailedError",

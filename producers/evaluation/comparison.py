@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
+from producers import TrackEvents, TruthEvents
 from producers.evaluation.counting import count_event
 from producers.evaluation.counts import EvaluationCounts
 from producers.evaluation.criteria import Criteria
@@ -12,7 +13,7 @@ from producers.evaluation.report import EvaluationReport
 from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
 from producers.model.iteration import iterating
-from producers.readers import TrackEvent, TrackEvents, TruthEvent, TruthEvents
+from producers.readers import TrackEvent, TruthEvent
 
 __all__ = ["evaluate"]
 
