@@ -15,8 +15,7 @@ Public submodules
 """
 
 from sonic_base.errors import ConfigError, SonicError
-from sonic_client.blocking import Client
-from sonic_client.client import AsyncClient
+from sonic_client.client import AsyncClient, Client
 from sonic_client.config import (
     AdaptiveConfig,
     AnswersConfig,

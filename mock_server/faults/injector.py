@@ -90,7 +90,7 @@ class FaultInjector:
         cancellation: Cancellation,
         drop_connection: Callable[[], object],
     ) -> None:
-        """Apply the faults of a request that is not an inference: see `PlannedFaults`."""
+        """Apply the faults of any other request: see `PlannedFaults`."""
         arrival = self._arrival(rpc, model_name=model_name, request_id="", size_bytes=0)
         for fault, draw in self.plan.faults_of(arrival):
             self._apply(fault, draw, arrival, cancellation, drop_connection)

@@ -79,7 +79,7 @@ class Delay(Fault):
             )
 
     def drawn_s(self, draw: Callable[[], float]) -> float:
-        """Return the wait in seconds, uniform in [`seconds`, `seconds` + `jitter_s`]."""
+        """Return the wait, uniform between `seconds` and `seconds` + `jitter_s`."""
         return self.seconds + (self.jitter_s * draw() if self.jitter_s else 0.0)
 
 
@@ -135,7 +135,7 @@ class RunOutOfMemory(Fault):
     verb = "run_out_of_memory"
 
     def error(self, model_name: str) -> ModelError:
-        """Return Triton's error for an exception in ``execute``, with PyTorch's text."""
+        """Return Triton's error for an exception of the model, with PyTorch's text."""
         return ModelError(
             grpc.StatusCode.INTERNAL,
             f"Failed to process the request(s) for model '{model_name}_0_0', message: "
@@ -217,7 +217,7 @@ class RequireToken(Fault):
 
 @dataclass(frozen=True, slots=True)
 class StartSlowly(Fault):
-    """The server is alive but not ready at first: all other requests get UNAVAILABLE."""
+    """The server is alive but not ready at first: other requests get UNAVAILABLE."""
 
     verb = "start_slowly"
 

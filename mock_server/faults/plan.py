@@ -271,7 +271,7 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """The selected requests; each verb says what happens to them, and returns the plan."""
+    """The selected requests; each verb adds what happens to them to the plan."""
 
     plan: FaultPlan
     selection: Selection

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from producers import SpacePointWriter, TruthWriter
+from producers.io import RootForm
 from producers.simulation import SimulatedEvent, SimulationConfig, simulate
-from producers.writers import RootForm
 from sonic_base.errors import SonicError
 from sonic_tracking.outputs import check_outputs
 from sonic_tracking.progress import progress

@@ -225,7 +225,7 @@ def test_fault_without_options_may_be_said_to_be_true():
         ("[[fault]]\ndelay = {second = 1}", "1 delay: unknown key 'second', nearest"),
         (
             "[[fault]]\ndelay = {seconds = 'x'}",
-            "delay seconds: expected float, got 'x'",
+            "seconds: expected float, got 'x'",
         ),
         ("[[fault]]\ndelay = {seconds = -1}", "1 delay: a delay and its jitter must"),
         ("[[fault]]\nrefuse = {code = 'INTERNAL'}", "1 refuse: .*'text'"),
