@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sonic_base.errors import ConfigError
-from sonic_base.toml import config_from_mapping, toml_content, toml_table
-from sonic_client.config import ClientConfig, Layout
-from sonic_client.config.cmssw import is_cmssw, table_from_cmssw
+from sonic_base.toml import config_from_mapping
+from sonic_client import ClientConfig, Layout, client_table
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.progress import activity
 
@@ -87,7 +86,7 @@ class ClientSettings:
                 "options": {"weights": self.weights and str(self.weights)},
             },
         }
-        table = _merged({} if self.file is None else _table_of(self.file), told)
+        table = _merged({} if self.file is None else client_table(self.file), told)
         balancer = None if "servers" in table else local_balancer()
         return table if balancer is None else table | {"servers": balancer}
 
@@ -117,13 +116,6 @@ class ClientSettings:
             "tls": {"roots": self.roots and str(self.roots)},
         }
         return _merged({}, access)
-
-
-def _table_of(file: Path) -> Mapping[str, Any]:
-    content = toml_content(file)
-    if "client" not in content and is_cmssw(content):
-        return table_from_cmssw(content, where=str(file))
-    return toml_table(file, "client")
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers import ArrayFailedError
-from producers.awkward_inference import infer_awkward
+from producers.adapters.awkward import infer_awkward
 from sonic_client import (
     BatchingConfig,
     Client,
@@ -133,14 +133,14 @@ def test_the_causes_of_masked_events_are_told():
     [
         (
             {"X": ak.Array([[[1.0, 2.0]]]), "W": ak.Array([[1], [2]])},
-            r"as many events as each other: \{'X': 1, 'W': 2\}",
+            r"one length, got \{'X': 1, 'W': 2\} events",
         ),
-        ({"W": ak.Array([1, 2])}, "'W': expected a list an event"),
+        ({"W": ak.Array([1, 2])}, "'W': expected a list per event"),
         (
             {"X": ak.Array([[[1.0, 2.0], [3.0]]])},
-            "all axes but that of the rows must be of fixed length",
+            "expected axes of fixed length after that of the rows",
         ),
-        ({"W": ak.Array([[1, None]])}, "must be of fixed length"),
+        ({"W": ak.Array([[1, None]])}, "expected axes of fixed length"),
     ],
     ids=["other events", "flat", "ragged rows", "missing values"],
 )

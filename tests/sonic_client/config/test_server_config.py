@@ -19,7 +19,7 @@ def test_headers_are_kept_in_lower_case():
 @pytest.mark.parametrize(
     ("headers", "message"),
     [
-        ({"x y": "1"}, "'x y' is no name of a header"),
+        ({"x y": "1"}, "'x y' is not a header name"),
         ({"x": "two\nlines"}, "the value of 'x' is not printable"),
         ({"grpc-timeout": "1"}, "reserved"),
         ({"key-bin": "1"}, "reserved"),

@@ -14,7 +14,6 @@ from sonic_client import (
     TlsConfig,
     WindowConfig,
 )
-from sonic_client.config.cmssw import config_from_cmssw
 
 CLIENT = {"modelName": "exatrkx", "timeout": 30}
 SERVER = {"name": "purdue", "address": "sonic.example.org", "port": 8001}
@@ -58,7 +57,7 @@ wait = 60
 
 def config(client=None, servers=(SERVER,), **service):
     tables = {"Client": CLIENT | (client or {})}
-    return config_from_cmssw(
+    return ClientConfig.from_cmssw(
         tables | {"TritonService": {"servers": list(servers), **service}}
     )
 
@@ -66,7 +65,7 @@ def config(client=None, servers=(SERVER,), **service):
 def test_the_same_settings_give_the_same_configuration(tmp_path):
     (tmp_path / "sonic.toml").write_text(TOML)
 
-    found = config_from_cmssw(tmp_path / "sonic.toml")
+    found = ClientConfig.from_toml(tmp_path / "sonic.toml")
 
     assert found == ClientConfig(
         servers=[
@@ -166,7 +165,7 @@ def test_certificates_are_not_looked_at_without_ssl():
 )
 def test_what_is_wrong_is_named(client, service, message):
     with pytest.raises(ConfigError, match=message):
-        config_from_cmssw(
+        ClientConfig.from_cmssw(
             {
                 "Client": CLIENT | client,
                 "TritonService": {"servers": [SERVER]} | service,
@@ -176,4 +175,4 @@ def test_what_is_wrong_is_named(client, service, message):
 
 def test_a_model_and_a_timeout_are_required():
     with pytest.raises(ConfigError, match="key 'modelName' is missing"):
-        config_from_cmssw({"TritonService": {"servers": [SERVER]}})
+        ClientConfig.from_cmssw({"TritonService": {"servers": [SERVER]}})
