@@ -16,10 +16,11 @@ from producers.evaluation.edges import (
 from producers.evaluation.figures import BinnedCounts, Ratio
 from producers.evaluation.matching import (
     CandidateMatches,
+    EventDisplay,
     match_candidates,
     points_of_particles,
 )
-from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.evaluation.report import EvaluationReport
 from producers.evaluation.scores import (
     TrackMLScore,
     challenge_weights,

@@ -7,8 +7,8 @@ from itertools import repeat
 
 from producers.evaluation.counting import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
-from producers.evaluation.matching import match_candidates
-from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.evaluation.matching import EventDisplay, match_candidates
+from producers.evaluation.report import EvaluationReport
 from producers.formats.tracks import TrackEvent, TrackEvents
 from producers.formats.truth import TruthEvents
 from producers.io.iteration import iterating
