@@ -11,6 +11,7 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
+    from mock_server.core.received import ReceivedRequest
     from mock_server.core.repository import ModelLoadError
     from mock_server.errors import ModelError
     from mock_server.faults import Arrival, FaultHook, FaultPlan
@@ -26,7 +27,6 @@ if _typing.TYPE_CHECKING:
     from mock_server.model.config.declaration import model_of_text
     from mock_server.model.declaration import Model, ModelFunction, TensorSpec
     from mock_server.model.ensemble_steps import Ensemble, Step
-    from mock_server.received import ReceivedRequest
     from mock_server.server import MockServer
 
 __all__ = [

@@ -7,16 +7,15 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from mock_server.core.directories import load_repository
+from mock_server.core.endpoints import Endpoint, Endpoints, Opener
 from mock_server.core.inference_core import InferenceCore
+from mock_server.core.received import RequestRecord
 from mock_server.core.repository import ModelControl, Repository
-from mock_server.endpoints import Endpoint, Endpoints, Opener
 from mock_server.faults import FaultHook, FaultPlan
 from mock_server.faults.injector import FaultInjector
 from mock_server.grpc_api.endpoint import GrpcEndpoint
-from mock_server.grpc_api.interceptor import FaultInterceptor
 from mock_server.grpc_api.service import InferenceService
 from mock_server.model.declaration import Model, ModelFunction, TensorSpec
-from mock_server.received import RequestRecord
 
 logger = logging.getLogger(__name__)
 
@@ -268,13 +267,12 @@ class MockServer:
         return ", ".join(self._endpoints.urls.values())
 
     def _open_grpc(self, port: int) -> Endpoint:
-        faults = self._faults
         return GrpcEndpoint(
             self._service,
             self._host,
             port,
             max_message_bytes=self._max_message_bytes,
-            interceptors=() if faults is None else (FaultInterceptor(faults),),
+            faults=self._faults,
         )
 
     def _open_http(self, port: int) -> Endpoint:
@@ -294,7 +292,7 @@ class MockServer:
 
     def _open_metrics(self, port: int) -> Endpoint:
         from mock_server.http_api.endpoint import HttpEndpoint  # noqa: PLC0415
-        from mock_server.http_api.metrics_service import MetricsService  # noqa: PLC0415
+        from mock_server.metrics import MetricsService  # noqa: PLC0415
 
         return HttpEndpoint(
             MetricsService(self._repository).answer,

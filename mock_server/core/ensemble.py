@@ -9,18 +9,14 @@ from queue import SimpleQueue
 import grpc
 
 from mock_server.core.loaded import Loaded
+from mock_server.core.statistics import Answered, ExecutionTimes, StatisticsCounter
+from mock_server.core.validation import check_request
 from mock_server.errors import ModelError
 from mock_server.model.declaration import Model
 from mock_server.model.ensemble_steps import Ensemble, Step
-from mock_server.statistics import (
-    Answered,
-    ExecutionTimes,
-    FailureReason,
-    StatisticsCounter,
-)
-from mock_server.validation import check_request
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import (
+    FailureReason,
     InferenceRequest,
     InferenceResponse,
     RequestedOutput,

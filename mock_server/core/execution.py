@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import grpc
 
-from mock_server.core.python_errors import as_triton_prints
-from mock_server.core.reshaping import reshaped_inputs, reshaped_outputs
-from mock_server.errors import ModelError
+from mock_server.core.statistics import Answered, ExecutionTimes, StatisticsCounter
+from mock_server.core.tensor_forms import reshaped_inputs, reshaped_outputs
+from mock_server.errors import ModelError, exception_text
 from mock_server.model.declaration import Model
 from mock_server.model.instances import Execution, Instance
 from mock_server.scheduling.pending import PendingRequest
-from mock_server.statistics import Answered, ExecutionTimes, StatisticsCounter
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 
@@ -40,7 +39,7 @@ def run_batch(
         error = ModelError(
             grpc.StatusCode.INTERNAL,
             f"Failed to process the request(s) for model '{instance_name}', message: "
-            f"{as_triton_prints(exc)}",
+            f"{exception_text(exc)}",
         )
         account.crashed()
         for each in running:

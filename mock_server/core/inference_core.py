@@ -1,20 +1,16 @@
 """What both protocols stand on: models, shared memory and settings of one server."""
 
-from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
 
 import grpc
 
-from mock_server.core.delivery import deliver
 from mock_server.core.loaded import Loaded
 from mock_server.core.planned_faults import PlannedFaults
+from mock_server.core.received import RequestRecord
 from mock_server.core.repository import Repository
+from mock_server.core.tensor_forms import in_requested_form
 from mock_server.errors import ModelError
-from mock_server.log_settings import LogSettings
-from mock_server.received import RequestRecord
 from mock_server.scheduling.threads import waiting
-from mock_server.trace_settings import TraceSettings
-from mock_server.validation import invalid
 from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 from mock_server.wire.shared_memory import SharedMemory
 
@@ -32,10 +28,8 @@ EXTENSIONS = (
     "binary_tensor_data",
     "parameters",
     "statistics",
-    "trace",
-    "logging",
 )
-"""What that Triton says of itself, in its order."""
+"""Those of that Triton, but for ``trace`` and ``logging``, in its order."""
 
 
 class InferenceCore:
@@ -59,8 +53,6 @@ class InferenceCore:
     ) -> None:
         self.repository = repository
         self.shared_memory = SharedMemory()
-        self.trace = TraceSettings()
-        self.log = LogSettings()
         self._faults = faults
         self._record = record
 
@@ -106,16 +98,16 @@ class InferenceCore:
         if self._faults is not None:
             respond = self._faults.apply_to_inference(request, respond)
 
-        def deliver_and_respond(
-            response: InferenceResponse | None, is_final: bool
-        ) -> None:
+        def respond_in_form(response: InferenceResponse | None, is_final: bool) -> None:
             if response is not None:
-                response = deliver(response, request, loaded.model, self.shared_memory)
+                response = in_requested_form(
+                    response, request, loaded.model, self.shared_memory
+                )
             respond(response, is_final)
 
         is_plain = not any(o.n_classes or o.shared_memory for o in request.outputs)
         submit = loaded.submit_and_wait if is_awaited else loaded.submit
-        submit(request, respond if is_plain else deliver_and_respond)
+        submit(request, respond if is_plain else respond_in_form)
 
     def infer(self, loaded: Loaded, request: InferenceRequest) -> InferenceResponse:
         """The one answer of a model that is not decoupled; waits for it.
@@ -135,20 +127,6 @@ class InferenceCore:
             while (response := answers.get()) is None:
                 pass  # the end of an answer that is still to come
         return response
-
-    def update_trace(
-        self, settings: Mapping[str, Sequence[str]], model_name: str = ""
-    ) -> None:
-        """Change settings of the trace: of the server if no model is named.
-
-        Raises
-        ------
-        ModelError
-            INVALID_ARGUMENT for an unknown model; else as `TraceSettings.update`.
-        """
-        if model_name and not self.repository.is_ready(model_name, ""):
-            raise invalid(f"Request for unknown model : {model_name}")
-        self.trace.update(settings, model_name)
 
     def close(self) -> None:
         """Let go of shared memory, and end the threads of the models."""

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from mock_server.core.statistics import StatisticsCounter
 from mock_server.model.declaration import Model
-from mock_server.statistics import StatisticsCounter
 from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 from mock_server.core.execution import run_batch
+from mock_server.core.statistics import StatisticsCounter
+from mock_server.core.validation import check_request
 from mock_server.model.config.declaration import config_of, instance_names
 from mock_server.model.declaration import Model
 from mock_server.model.ensemble_steps import Ensemble
@@ -14,8 +16,6 @@ from mock_server.scheduling.batching import DynamicBatcher, OneByOne
 from mock_server.scheduling.pending import Dropped, PendingRequest
 from mock_server.scheduling.sequences import SequenceBatcher
 from mock_server.scheduling.workers import Scheduler, Workers
-from mock_server.statistics import StatisticsCounter
-from mock_server.validation import check_request
 from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 
 

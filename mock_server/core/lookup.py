@@ -8,8 +8,7 @@ from tritonclient.grpc import model_config_pb2
 
 from mock_server.core.loaded import Loaded
 from mock_server.core.versions import version_number
-from mock_server.errors import ModelError
-from mock_server.validation import invalid
+from mock_server.errors import ModelError, invalid
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 

@@ -11,16 +11,14 @@ from mock_server.core.ensemble import LoadedEnsemble
 from mock_server.core.loaded import Loaded
 from mock_server.core.loaded_model import LoadedModel
 from mock_server.core.lookup import ModelLookup, VersionStates
-from mock_server.core.python_errors import as_triton_prints
 from mock_server.core.sources import DeclaredModels, ModelSource
 from mock_server.core.versions import served_versions
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, exception_text, invalid
 from mock_server.model.config import defaults
 from mock_server.model.config.declaration import ensemble_of
 from mock_server.model.config.text import ConfigurationError, parse_json
 from mock_server.model.declaration import Model
 from mock_server.model.ensemble_steps import Ensemble
-from mock_server.validation import invalid
 
 ModelControl = Literal["none", "explicit"]
 
@@ -262,7 +260,7 @@ class Repository(ModelLookup):
                 model = source.model(version, config, self.ask)
                 loaded[version] = self._started(model)
             except BaseException as error:
-                reason = f"Internal: {as_triton_prints(error)}"
+                reason = f"Internal: {exception_text(error)}"
                 state.gone[version] = ("UNAVAILABLE", reason)
                 problems.append(
                     f"version {version} is at UNAVAILABLE state: {reason};\n"

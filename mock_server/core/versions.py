@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tritonclient.grpc import model_config_pb2
 
-from mock_server.validation import invalid
+from mock_server.errors import invalid
 
 
 def version_number(text: str) -> int | None:

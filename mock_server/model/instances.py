@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from mock_server.model.declaration import Model
 
 
-class BackendError(Exception):
-    """A batch failed, with a text of the backend's own.
-
-    Clients see it where the type and text of any other exception would stand, behind
-    ``Failed to process the request(s) for model 'M_0_0', message: ``.
-    """
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Execution:
     """One request of a batch, as an instance gets it."""

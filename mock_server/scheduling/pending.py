@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mock_server.errors import ModelError
-from mock_server.statistics import FailureReason
 from mock_server.wire.codec import RawTensor
-from mock_server.wire.inference import InferenceRequest, Respond
+from mock_server.wire.inference import FailureReason, InferenceRequest, Respond
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ import grpc
 from mock_server.errors import ModelError
 from mock_server.model.batching import QueuePolicy, TimeoutAction
 from mock_server.scheduling.pending import Dropped, PendingRequest
-from mock_server.statistics import FailureReason
+from mock_server.wire.inference import FailureReason
 
 NANOSECONDS = 1_000_000_000
 

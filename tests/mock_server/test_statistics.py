@@ -6,9 +6,8 @@ from tritonclient.utils import InferenceServerException
 from mock_server import Model, ModelError, TensorSpec
 from mock_server.core.loaded_model import LoadedModel
 from mock_server.model.batching import DynamicBatching
-from mock_server.statistics import FailureReason
 from mock_server.wire.codec import RawTensor
-from mock_server.wire.inference import InferenceRequest
+from mock_server.wire.inference import FailureReason, InferenceRequest
 
 
 def model(function, name="m", **options):

@@ -15,10 +15,11 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
+from mock_server.errors import BackendError
 from mock_server.model.config.declaration import config_of
 from mock_server.model.config.json_form import json_of_message
 from mock_server.model.declaration import Model
-from mock_server.model.instances import BackendError, Execution, Instance
+from mock_server.model.instances import Execution, Instance
 from mock_server.model.python_backend.config_builder import completed_by
 from mock_server.model.python_backend.module import backend_module, importable
 from mock_server.model.python_backend.requests import Infer, InferenceRequest, Served
