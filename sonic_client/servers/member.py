@@ -16,8 +16,7 @@ from sonic_client.retry.timing import Timing
 from sonic_client.servers.breaker import Breaker
 from sonic_client.servers.choice import Candidate
 from sonic_client.servers.health import HealthWindow
-from sonic_client.transport.base import ServerCounters
-from sonic_client.transport.base import Transport
+from sonic_client.transport.base import ServerCounters, Transport
 from sonic_client.types import ModelMetadata
 
 __all__ = ["Member"]

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from sonic_client.compression_report import CompressionReport
-from sonic_client.transport.base import ServerCounters
-from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.base import InferCall, InferReply, ServerCounters
 from sonic_client.types import ModelMetadata, ModelState, Tensors
 
 __all__ = ["FakeTransport"]

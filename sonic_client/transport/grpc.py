@@ -21,8 +21,7 @@ from sonic_client.errors import (
     TransientError,
 )
 from sonic_client.forks import ProcessGuard
-from sonic_client.transport.base import ServerCounters
-from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.base import InferCall, InferReply, ServerCounters
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.grpc_channel import ChannelPool
 from sonic_client.transport.grpc_messages import decode_reply, encode_call

@@ -22,8 +22,7 @@ from sonic_client.errors import (
     TransientError,
 )
 from sonic_client.forks import ProcessGuard
-from sonic_client.transport.base import ServerCounters
-from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.base import InferCall, InferReply, ServerCounters
 from sonic_client.transport.compression import CompressionMeter
 from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.http_messages import (

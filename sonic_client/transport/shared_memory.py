@@ -14,11 +14,11 @@ from sonic_client.errors import (
     ServerOverloadedError,
 )
 from sonic_client.forks import ProcessGuard
-from sonic_client.transport.base import ServerCounters
 from sonic_client.transport.base import (
     InferCall,
     InferReply,
     RegionTransport,
+    ServerCounters,
 )
 from sonic_client.transport.region_lease import RegionLease
 from sonic_client.transport.region_plan import RegionPlan, end_of, plan_regions

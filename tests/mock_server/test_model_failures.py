@@ -1,4 +1,3 @@
-import re
 import sys
 
 import grpc
@@ -34,11 +33,9 @@ def test_exception_becomes_internal_with_the_text_of_the_python_backend(
     error = error_of(connect(serve(failing(divide))), tensor)
 
     assert error.status() == "StatusCode.INTERNAL"
-    assert re.fullmatch(
-        r"Failed to process the request\(s\) for model 'failing_0_0', message: "
-        r"RuntimeError: no hits\n\nAt:\n"
-        r"  .*test_model_failures\.py\(\d+\): divide\n",
-        error.message(),
+    assert error.message() == (
+        "Failed to process the request(s) for model 'failing_0_0', message: "
+        "RuntimeError: no hits"
     )
 
 
