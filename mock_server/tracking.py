@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mock_server.model.declaration import Model, TensorSpec
 
 if TYPE_CHECKING:
-    from exatrkx_pipeline.stages import StageClock
+    from exatrkx_pipeline import StageClock
 
 
 def tracking_models(
@@ -27,8 +27,8 @@ def tracking_models(
     ValueError
         If the weights cannot be used; the message says why.
     """
-    from exatrkx_pipeline.checkpoints import load_weights  # noqa: PLC0415
     from exatrkx_pipeline.serving import served_models, warm_up  # noqa: PLC0415
+    from exatrkx_pipeline.weights import load_weights  # noqa: PLC0415
 
     pipeline = load_weights(weights)
     for served in served_models(pipeline):  # with no clock: this is no event's time

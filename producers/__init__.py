@@ -32,9 +32,14 @@ from producers.model.errors import (
 from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
 from producers.model.features import FeatureScale, node_features
 from producers.model.schema import ColumnMapping
-from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
+from producers.readers.opening import open_events
+from producers.readers.source import EventSource
+from producers.readers.tracks import TrackEvents
+from producers.readers.truth import TruthEvents
 from producers.tracking import TrackFindingProducer
-from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
+from producers.writers.space_points import SpacePointWriter
+from producers.writers.tracks import TrackWriter
+from producers.writers.truth import TruthWriter
 
 __all__ = [
     "ArrayFailedError",

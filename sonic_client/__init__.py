@@ -1,15 +1,22 @@
 """A client for Triton servers: named tensors in, named tensors out.
 
-It batches, keeps a bounded window of requests in flight, repeats what failed in
-transit, and gives every request exactly one outcome, in order.
+It batches requests, keeps a bounded number of messages in flight, retries what failed
+in transit, and gives every request exactly one outcome, in order. Importing it is
+cheap: gRPC is loaded when the first connection is opened.
 
-Importing it is cheap: gRPC is loaded when the first connection is opened.
+Public submodules
+-----------------
+- `config`: the configuration's sections, and CMSSW's names for them (`config.cmssw`).
+- `errors`: every error of the client, drawn as a tree.
+- `fallback`: what may answer when no server does, and how it is found by name.
+- `report`: events for observers, `ProgressMeter`, Prometheus and OpenTelemetry sinks.
+- `transport`: the protocol of a transport, and one that answers in this process.
+- `types`: tensors, models, requests and outcomes.
 """
 
 from sonic_base.errors import ConfigError, SonicError
 from sonic_client.blocking import Client
 from sonic_client.client import AsyncClient
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import (
     AdaptiveConfig,
     AnswersConfig,
@@ -52,12 +59,16 @@ from sonic_client.errors import (
     WrongPortError,
 )
 from sonic_client.fallback import FallbackServer
-from sonic_client.latency import LatencyHistogram
-from sonic_client.observer import Observer
-from sonic_client.pinning import metadata_hash
-from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import JobSummary, LatencySplit, ServerInterval
-from sonic_client.transport.base import ServerCounters
+from sonic_client.report import (
+    ClientStatistics,
+    JobSummary,
+    LatencyHistogram,
+    LatencySplit,
+    Observer,
+    ServerInterval,
+)
+from sonic_client.retry import Timing
+from sonic_client.transport import CompressionReport, ServerCounters
 from sonic_client.types import (
     Answer,
     Failure,
@@ -121,6 +132,7 @@ __all__ = [
     "TensorMismatchError",
     "TensorSpec",
     "Tensors",
+    "Timing",
     "TlsConfig",
     "TlsError",
     "TransientError",
@@ -128,5 +140,4 @@ __all__ = [
     "TryTimedOutError",
     "WindowConfig",
     "WrongPortError",
-    "metadata_hash",
 ]

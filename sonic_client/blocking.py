@@ -1,4 +1,4 @@
-"""The blocking client: the asynchronous one's policy behind plain calls."""
+"""The blocking client: plain calls to a session in a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
 from sonic_client.fallback import FallbackLike
-from sonic_client.loop_thread import LoopThread
-from sonic_client.mapping import map_in_thread
-from sonic_client.observer import Observer
+from sonic_client.flow import LoopThread, map_in_thread, open_session
+from sonic_client.report.observer import Observer
+from sonic_client.report.statistics import ClientStatistics
+from sonic_client.report.summary import JobSummary
 from sonic_client.retry import Timing
-from sonic_client.session import open_session
-from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import JobSummary
 from sonic_client.transport import TransportLike, connector_of
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
 
@@ -35,16 +33,16 @@ class Client:
     ----------
     config : ClientConfig
     transport : Transport or callable, optional
-        Instead of those that `config.servers` asks for; of several servers a
-        function that returns the one of a `ServerConfig`.
+        Used in place of the transports that `config.servers` asks for; with several
+        servers, a function that returns the transport of a `ServerConfig`.
     timing : Timing, optional
         Clock, sleep and jitter of the retries.
     observers : sequence of Observer
-        Are told what happens, beside the client's own statistics.
+        Are told what happens, like the client's own statistics.
     fallback : FallbackServer, callable or str, optional
-        Answers when no server does; instead of the one that `config.fallback`
-        names. A text is such a name, e.g. ``mock``. A function from named tensors
-        to named tensors is called in a thread.
+        Answers when no server does, in place of the one that `config.fallback` names.
+        A text is such a name, e.g. ``mock``. A function from named tensors to named
+        tensors is called in a thread.
 
     Notes
     -----
@@ -76,9 +74,8 @@ class Client:
         self._fallback = fallback
         self._thread: LoopThread | None = None
 
-    # Any: the values of the attributes.
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle it as one that was never opened: connections cannot travel."""
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle it as one that was never opened, because connections do not pickle."""
         return {**vars(self), "_thread": None}
 
     def __enter__(self) -> Self:
@@ -94,7 +91,7 @@ class Client:
             The model does not fit the layout, or there is no such fallback.
         """
         if self._thread is not None:
-            raise ClientClosedError("a client is opened once; make another one")
+            raise ClientClosedError("a client opens only once: make another one")
         thread = LoopThread(
             partial(
                 open_session,
@@ -126,14 +123,14 @@ class Client:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the server said about the model when the client was opened."""
+        """The model as the server described it when the client was opened."""
         return self._opened().session.metadata
 
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the model's outputs for one set of inputs, as read-only arrays.
 
-        Calls of several threads share messages, where the layout allows it. An
-        exception while waiting, such as Ctrl-C, cancels the call on the wire.
+        Calls of several threads share messages where the layout allows it. An
+        exception while waiting, such as Ctrl-C, cancels the call to the server.
 
         Raises
         ------
@@ -142,7 +139,7 @@ class Client:
         RejectedRequestError
             The server refused the request.
         GivenUpError
-            The tries or the time were used up.
+            The tries or the time are used up.
         InvalidAnswerError
             The outputs differ from what the model declares.
         """
@@ -161,15 +158,15 @@ class Client:
         Parameters
         ----------
         requests : iterable of Request
-            Pulled in the caller's thread as the window allows, while earlier
-            requests are in flight.
+            Read in the caller's thread as the window allows, while earlier requests
+            are in flight.
         ordered : bool
-            Yield in the order of the requests, or else in that of the answers.
+            Yield in the order of the requests, or else in the order of the answers.
 
         Raises
         ------
         Exception
-            What `requests` raises passes through, after everything in flight was
+            An exception of `requests` passes through, after everything in flight was
             cancelled. Failed requests raise nothing: their outcome is a `Failure`.
 
         Notes
@@ -180,17 +177,17 @@ class Client:
         return map_in_thread(self._opened(), requests, ordered=ordered)
 
     def statistics(self) -> ClientStatistics:
-        """Return a snapshot of what was sent and answered so far."""
+        """Return a snapshot of the counters up to now."""
         return self._last_thread().session.recorder.snapshot()
 
     def summary(self) -> JobSummary:
         """Return the summary up to now; after closing, that of the whole job.
 
-        While the client is open the server is asked for its counters.
+        An open client asks the servers for their counters.
         """
         thread = self._last_thread()
         with suppress(ClientClosedError):
-            thread.run(thread.session.count_last)
+            thread.run(thread.session.update_counters)
         return thread.session.summary()
 
     def _opened(self) -> LoopThread:

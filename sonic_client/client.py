@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ClientClosedError
 from sonic_client.fallback import FallbackLike
-from sonic_client.mapping import map_in_loop
-from sonic_client.observer import Observer
+from sonic_client.flow import Session, map_in_loop, open_session
+from sonic_client.report.observer import Observer
+from sonic_client.report.statistics import ClientStatistics
+from sonic_client.report.summary import JobSummary
 from sonic_client.retry import Timing
-from sonic_client.session import Session, open_session
-from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import JobSummary
 from sonic_client.transport import TransportLike, connector_of
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
 
@@ -33,16 +32,16 @@ class AsyncClient:
     ----------
     config : ClientConfig
     transport : Transport or callable, optional
-        Instead of those that `config.servers` asks for; of several servers a
-        function that returns the one of a `ServerConfig`.
+        Used in place of the transports that `config.servers` asks for; with several
+        servers, a function that returns the transport of a `ServerConfig`.
     timing : Timing, optional
         Clock, sleep and jitter of the retries.
     observers : sequence of Observer
-        Are told what happens, beside the client's own statistics.
+        Are told what happens, like the client's own statistics.
     fallback : FallbackServer, callable or str, optional
-        Answers when no server does; instead of the one that `config.fallback`
-        names. A text is such a name, e.g. ``mock``. A function from named tensors
-        to named tensors is called in a thread.
+        Answers when no server does, in place of the one that `config.fallback` names.
+        A text is such a name, e.g. ``mock``. A function from named tensors to named
+        tensors is called in a thread.
 
     Examples
     --------
@@ -69,9 +68,8 @@ class AsyncClient:
         self._context: AbstractAsyncContextManager[Session] | None = None
         self._session: Session | None = None
 
-    # Any: the values of the attributes.
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle it as one that was never opened: connections cannot travel."""
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle it as one that was never opened, because connections do not pickle."""
         return {**vars(self), "_context": None, "_session": None}
 
     async def __aenter__(self) -> Self:
@@ -87,7 +85,7 @@ class AsyncClient:
             The model does not fit the layout, or there is no such fallback.
         """
         if self._context is not None:
-            raise ClientClosedError("a client is opened once; make another one")
+            raise ClientClosedError("a client opens only once: make another one")
         context = open_session(
             self.config,
             connector_of(self._transport),
@@ -111,20 +109,20 @@ class AsyncClient:
             return
         try:
             if kind is None:
-                await self._session.count_last()
+                await self._session.update_counters()
         finally:
             await self._context.__aexit__(kind, error, traceback)
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the server said about the model when the client was opened."""
+        """The model as the server described it when the client was opened."""
         return self._last_session().metadata
 
     async def infer(self, inputs: Tensors) -> Tensors:
         """Return the model's outputs for one set of inputs, as read-only arrays.
 
-        Calls made at the same time share messages, where the layout allows it.
-        Cancelling the caller cancels the call on the wire.
+        Calls made at the same time share messages where the layout allows it.
+        Cancelling the caller cancels the call to the server.
 
         Raises
         ------
@@ -133,7 +131,7 @@ class AsyncClient:
         RejectedRequestError
             The server refused the request.
         GivenUpError
-            The tries or the time were used up.
+            The tries or the time are used up.
         InvalidAnswerError
             The outputs differ from what the model declares.
         """
@@ -156,15 +154,15 @@ class AsyncClient:
         ----------
         requests : iterable or async iterable of Request
             Read ahead by a task, as the window allows. A plain iterable is read in
-            the event loop: reading that takes long belongs in an async one, or in
-            `Client`.
+            the event loop and blocks it; if reading takes long, use an async iterable,
+            or `Client`.
         ordered : bool
-            Yield in the order of the requests, or else in that of the answers.
+            Yield in the order of the requests, or else in the order of the answers.
 
         Raises
         ------
         Exception
-            What `requests` raises passes through, after everything in flight was
+            An exception of `requests` passes through, after everything in flight was
             cancelled. Failed requests raise nothing: their outcome is a `Failure`.
 
         Notes
@@ -175,16 +173,16 @@ class AsyncClient:
         return map_in_loop(self._opened(), requests, ordered=ordered)
 
     def statistics(self) -> ClientStatistics:
-        """Return a snapshot of what was sent and answered so far."""
+        """Return a snapshot of the counters up to now."""
         return self._last_session().recorder.snapshot()
 
     async def summary(self) -> JobSummary:
         """Return the summary up to now; after closing, that of the whole job.
 
-        While the client is open the server is asked for its counters.
+        An open client asks the servers for their counters.
         """
         session = self._last_session()
-        await session.count_last()
+        await session.update_counters()
         return session.summary()
 
     def _opened(self) -> Session:
@@ -205,7 +203,7 @@ class AsyncClient:
 
     @staticmethod
     def _loop_now() -> asyncio.AbstractEventLoop | None:
-        """Return the running loop; None in a fork, which the transport refuses."""
+        """Return the running loop; None in a fork, where the transport raises."""
         try:
             return asyncio.get_running_loop()
         except RuntimeError:

@@ -1,18 +1,26 @@
 """The pipeline as served models: named tensors in, named tensors out.
 
-The one adapter that the in-process server and a real Triton share.
+The in-process server and a real Triton both serve these models.
 """
 
+from exatrkx_pipeline.serving.catalogue import warm_up
+from exatrkx_pipeline.serving.models import (
+    ServedModel,
+    Tensors,
+    TensorSpec,
+    served_models,
+    split_rows,
+)
 from exatrkx_pipeline.serving.parameters import model_parameters
-from exatrkx_pipeline.serving.served_model import ServedModel, Tensors, TensorSpec
-from exatrkx_pipeline.serving.warm_up import warm_up
-from exatrkx_pipeline.serving.whole_pipeline import served_models, split_rows
+from exatrkx_pipeline.serving.python_backend import STAGE_METRIC, python_model
 
 __all__ = [
+    "STAGE_METRIC",
     "ServedModel",
     "TensorSpec",
     "Tensors",
     "model_parameters",
+    "python_model",
     "served_models",
     "split_rows",
     "warm_up",

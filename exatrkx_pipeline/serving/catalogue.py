@@ -1,14 +1,21 @@
-"""Every served model by its name, built from its parameters alone."""
+"""Every served model by its name, built from its parameters, and its first call."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from exatrkx_pipeline.checkpoints import bundled_weights, load_weights
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.serving import steps
+from exatrkx_pipeline.serving import models
+from exatrkx_pipeline.serving.models import ServedModel, served_models
 from exatrkx_pipeline.serving.parameters import (
     FEATURES,
     REFINEMENT,
@@ -21,19 +28,18 @@ from exatrkx_pipeline.serving.parameters import (
     track_building_config,
     with_parameters,
 )
-from exatrkx_pipeline.serving.served_model import ServedModel
-from exatrkx_pipeline.serving.whole_pipeline import served_models
 from exatrkx_pipeline.stages import StageClock
+from exatrkx_pipeline.weights.storage import bundled_weights, load_weights
 
 BUNDLED = "bundled"
-"""Value of parameter ``weights``: those in the installed package."""
+"""Value of parameter ``weights`` that means those in the installed package."""
 
 WHOLE = ("exatrkx", "exatrkx_batch")
 STEPS = ("embed", "frnn", "filter", "applyfilter", "gnn", "wcc")
 NETWORK_STEPS: dict[str, Callable[[Pipeline, Mapping[str, str]], ServedModel]] = {
-    "embed": steps.embed,
-    "filter": steps.edge_filter,
-    "gnn": steps.gnn,
+    "embed": models.embed,
+    "filter": models.edge_filter,
+    "gnn": models.gnn,
 }
 
 STEP_PARAMETERS = {
@@ -41,13 +47,13 @@ STEP_PARAMETERS = {
     "applyfilter": ("filter_cut", "max_edges"),
     "wcc": (*FEATURES, *TRACK_BUILDING, *REFINEMENT),
 }
-"""What the steps without a network take, if it is there; the others take all, for their
-weights'."""
+"""Parameters of the steps without a network, where they are set; the other models take
+all parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """What a model finds where it is served."""
+    """Parameters, folder and device with which a server starts a model."""
 
     parameters: Mapping[str, str]
     folder: Path
@@ -56,7 +62,7 @@ class ModelSettings:
     clock: StageClock | None = None
 
     def pipeline(self) -> Pipeline:
-        """The pipeline of the weights and the cuts that the parameters name.
+        """Load the weights that the parameters name, with the cuts that they give.
 
         Raises
         ------
@@ -73,7 +79,7 @@ class ModelSettings:
 
 
 def parameters_of(model: str, pipeline: Pipeline, weights: str) -> dict[str, str]:
-    """The parameters that `build` needs for this model."""
+    """Return the parameters that `build` needs for this model."""
     every = model_parameters(pipeline) | {
         "embedding_dim": str(pipeline.config.embedding.dim)
     }
@@ -83,12 +89,12 @@ def parameters_of(model: str, pipeline: Pipeline, weights: str) -> dict[str, str
 
 
 def build(model: str, settings: ModelSettings) -> ServedModel:
-    """The model of this name, ready to be called.
+    """Build the model of this name, ready to be called.
 
     Raises
     ------
     WeightsError, PipelineConfigError
-        If its parameters do not make one.
+        If its parameters are missing, wrong, or belong to other weights.
     """
     if model in STEP_PARAMETERS:
         return _light_step(model, settings.parameters, settings.device)
@@ -102,7 +108,7 @@ def served_model(
     parameters: Mapping[str, str],
     clock: StageClock | None = None,
 ) -> ServedModel:
-    """The model of this name over a pipeline that is there already."""
+    """Return the model of this name over a pipeline that is loaded already."""
     if model in STEP_PARAMETERS:
         return _light_step(model, parameters, pipeline.device)
     if model in WHOLE:
@@ -115,17 +121,50 @@ def served_model(
 
 def _light_step(model: str, parameters: Mapping[str, str], device: str) -> ServedModel:
     if model == "frnn":
-        return steps.frnn(
+        return models.frnn(
             number(parameters, "r_val"),
             int(number(parameters, "embedding_dim")),
             device,
             parameters,
         )
     if model == "applyfilter":
-        return steps.applyfilter(number(parameters, "filter_cut"), parameters)
-    return steps.wcc(
+        return models.applyfilter(number(parameters, "filter_cut"), parameters)
+    return models.wcc(
         feature_config(parameters),
         track_building_config(parameters),
         refinement_config(parameters),
         parameters,
     )
+
+
+N_ROWS = 2  # of each tensor: two equal points make one edge
+
+LOCK_FILE = Path(tempfile.gettempdir()) / f"exatrkx-warm-up-{os.getuid()}.lock"
+"""One per user, because the file of another user cannot be opened."""
+
+# The KServe data types that the models here take.
+DTYPES: dict[str, type[np.generic]] = {"FP32": np.float32, "INT64": np.int64}
+
+
+def warm_up(model: ServedModel) -> None:
+    """Run the model once, on zeros.
+
+    Its loops are compiled in this call. On a machine where it never ran, that takes up
+    to a minute, which must not count against the deadline of the first request: a
+    server is ready only after it. The machine code is kept on disk, so the next time
+    takes a second or two. Processes that start together, such as the instances of a
+    Triton, take turns: the first one compiles for all.
+
+    Parameters
+    ----------
+    model : ServedModel
+        Any model of this catalogue.
+    """
+    tensors: dict[str, NDArray[Any]] = {
+        name: np.zeros([N_ROWS if n < 0 else n for n in shape], DTYPES[data_type])
+        for name, data_type, shape in model.inputs
+    }
+    if "ROW_SPLITS" in tensors:
+        tensors["ROW_SPLITS"] = np.array([0, N_ROWS])
+    with FileLock(LOCK_FILE):
+        model.function(tensors)

@@ -1,7 +1,7 @@
 """Cuts and scales as the text parameters of a served model, both ways.
 
-They are in the model's configuration, not in its code: a client reads there how to
-scale its features, and whoever runs the server may set a cut.
+They are in the model's configuration, not in its code. A client reads from it how to
+scale its features, and the operator of the server may change a cut.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from exatrkx_pipeline.pipeline import Pipeline
 Parameters = Mapping[str, str]
 
 LIMITS = {"max_radius_edges": MAX_RADIUS_EDGES, "max_edges": MAX_EDGES}
-"""Edges of an event, and what holds for a repository that does not say."""
+"""Largest numbers of edges of an event, for a repository that does not set them."""
 
 FEATURES = ("feature_names", "feature_scales", "feature_units")
 TRACK_BUILDING = ("track_building", "score_cut", "walk_min", "walk_add")
 REFINEMENT = tuple(field.name for field in fields(RefinementConfig))
-"""All of them, or none: then candidates are not refined."""
+"""All of them, or none; without them, candidates are not refined."""
 
 
 def model_parameters(pipeline: Pipeline) -> dict[str, str]:
-    """What travels with the model: scales and cuts as text, in full precision."""
+    """Return scales, cuts and limits as text, in full precision."""
     config, tracks = pipeline.config, pipeline.config.track_building
     return {
         "feature_names": ",".join(config.features.names),
@@ -52,13 +52,13 @@ def model_parameters(pipeline: Pipeline) -> dict[str, str]:
 
 
 def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
-    """The pipeline with the cuts and limits that the parameters give.
+    """Return the pipeline with the cuts and limits that the parameters give.
 
     Raises
     ------
     PipelineConfigError
-        If a parameter is missing or out of its range, or if scales or the weights'
-        id are not those of the pipeline: then they were written for others.
+        If a parameter is missing or out of its range, or if the scales or the id of the
+        weights are not those of the pipeline: the parameters belong to other weights.
     """
     own = model_parameters(pipeline)
     for name in (*FEATURES, "weights_id"):
@@ -83,12 +83,12 @@ def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
 
 
 def feature_config(parameters: Parameters) -> FeatureConfig:
-    """Names and scales of the features.
+    """Read names and scales of the features.
 
     Raises
     ------
     PipelineConfigError
-        If one is missing or out of its range; so do the functions below.
+        If one is missing or out of its range. The functions below raise it likewise.
     """
     scales = text(parameters, "feature_scales")
     try:
@@ -102,7 +102,7 @@ def feature_config(parameters: Parameters) -> FeatureConfig:
 
 
 def track_building_config(parameters: Parameters) -> TrackBuildingConfig:
-    """How scored edges become tracks."""
+    """Read how scored edges become tracks."""
     method = text(parameters, "track_building")
     known: tuple[TrackBuilder, ...] = get_args(TrackBuilder)
     for each in known:
@@ -119,7 +119,7 @@ def track_building_config(parameters: Parameters) -> TrackBuildingConfig:
 
 
 def refinement_config(parameters: Parameters) -> RefinementConfig | None:
-    """How candidates are refined; not at all, if the parameters do not say."""
+    """Read how candidates are refined; None if the parameters do not say."""
     if not any(name in parameters for name in REFINEMENT):
         return None
     values = {name: number(parameters, name) for name in REFINEMENT}
@@ -138,7 +138,7 @@ def _refinement_parameters(refinement: RefinementConfig | None) -> dict[str, str
 
 
 def number(parameters: Parameters, name: str) -> float:
-    """A parameter that is a number."""
+    """Read a parameter that is a number."""
     value = text(parameters, name)
     try:
         return float(value)
@@ -149,7 +149,7 @@ def number(parameters: Parameters, name: str) -> float:
 
 
 def limit(parameters: Parameters, name: str) -> int:
-    """A positive whole number, one of `LIMITS`; repositories of old have none."""
+    """Read a positive whole number, one of `LIMITS`; older repositories have none."""
     value = parameters.get(name, str(LIMITS[name]))
     if not value.isdecimal() or int(value) == 0:
         raise PipelineConfigError(
@@ -159,7 +159,7 @@ def limit(parameters: Parameters, name: str) -> int:
 
 
 def text(parameters: Parameters, name: str) -> str:
-    """A parameter that must be there."""
+    """Read a parameter that must be there."""
     if name not in parameters:
         raise PipelineConfigError(f"the model's configuration lacks parameter {name}")
     return parameters[name]

@@ -1,4 +1,4 @@
-"""Served models as Triton's python backend runs them: what every ``model.py`` imports.
+"""Served models for Triton's Python backend: every ``model.py`` imports this module.
 
 ``triton_python_backend_utils`` exists only inside a Triton server, and inside the
 in-process one.
@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exatrkx_pipeline.serving.catalogue import ModelSettings, build
-from exatrkx_pipeline.serving.served_model import ServedModel
-from exatrkx_pipeline.serving.warm_up import warm_up
+from exatrkx_pipeline.serving.catalogue import ModelSettings, build, warm_up
+from exatrkx_pipeline.serving.models import ServedModel
 from exatrkx_pipeline.stages import StageClock
 
 STAGE_METRIC = "exatrkx_stage_duration_seconds"
 
 
 def python_model(name: str) -> type[PythonModel]:
-    """The class that Triton looks for in ``model.py``, for a model of the catalogue.
+    """Return the class that Triton looks for in ``model.py``, for a served model.
 
     Examples
     --------
@@ -31,7 +30,7 @@ def python_model(name: str) -> type[PythonModel]:
 
 
 class PythonModel:
-    """Answers requests one by one; an event's labels never depend on its company."""
+    """Answer requests one by one; an event's labels never depend on other events."""
 
     served_name: str
 
@@ -42,7 +41,7 @@ class PythonModel:
         Raises
         ------
         WeightsError, PipelineConfigError
-            If they do not make one; Triton shows the message.
+            If a parameter is missing or wrong; Triton shows the message.
         """
         backend = importlib.import_module("triton_python_backend_utils")
         self._backend: Any = backend
@@ -63,7 +62,7 @@ class PythonModel:
         self._stages = _StageMetrics(backend, args["model_name"], self._clock)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """One response a request, in their order."""
+        """Return one response per request, in the order of the requests."""
         responses = [self._answer(request) for request in requests]
         self._stages.report()
         return responses
@@ -85,16 +84,16 @@ class PythonModel:
 
 
 def device_of(args: dict[str, Any]) -> str:
-    """Where an instance of this kind computes, in torch's words."""
+    """Return the device of an instance of this kind, as torch names it."""
     if args.get("model_instance_kind") == "GPU":
         return f"cuda:{args['model_instance_device_id']}"
     return "cpu"
 
 
 class _StageMetrics:
-    """Time per stage of the pipeline, among the server's metrics for Prometheus.
+    """Time per stage of the pipeline, as a metric of the server for Prometheus.
 
-    A stage is there from the first time that this model spends any in it.
+    A stage appears when this model first spends time in it.
     """
 
     # Any: the backend's own types.
@@ -111,7 +110,7 @@ class _StageMetrics:
             )
 
     def report(self) -> None:
-        """Add what the clock has gained since the last call."""
+        """Add the time that has passed in each stage since the last call."""
         if self._family is None:
             return
         for stage, now in self._clock.seconds.items():

@@ -1,9 +1,9 @@
-"""What a training has done so far, in files from which it goes on."""
+"""Learning curves, and the files from which an interrupted training is resumed."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,7 +11,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from exatrkx_pipeline.errors import WeightsError
-from exatrkx_pipeline.training.learning_curve import LearningCurve
+
+PARTS = 20
+"""Number of parts into which the learning curve divides a stage's steps."""
+
+
+@dataclass(slots=True)
+class LearningCurve:
+    """Mean loss of each twentieth part of a stage, and the duration of the stage."""
+
+    stage: str
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    validation: list[float] = field(default_factory=list)
+    """Loss on validation events after each part; empty if there are none."""
+
 
 EVERY_N_STEPS = 200
 NETWORK, OPTIMISER, RANDOM = "network.", "optimiser.", "torch_rng"
@@ -19,9 +33,9 @@ NETWORK, OPTIMISER, RANDOM = "network.", "optimiser.", "torch_rng"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageState:
-    """A stage after some of its steps: all that the next ones depend on.
+    """A stage after some of its steps: everything that the next steps depend on.
 
-    Besides the state of torch's random numbers there is none to keep: see `step_rng`.
+    The only random state in it is torch's: see `step_rng`.
     """
 
     step: int  #: steps done
@@ -30,7 +44,7 @@ class StageState:
     recent: list[float]  #: losses since the last point of the curve
     network: dict[str, Tensor]
     optimiser: dict[str, Tensor]
-    torch_rng: Tensor  #: as `torch.get_rng_state` gives it
+    torch_rng: Tensor  #: from `torch.get_rng_state`
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +55,11 @@ class StageFile:
     every_n_steps: int = EVERY_N_STEPS
 
     def is_due(self, step: int, n_steps: int) -> bool:
-        """Whether to save after this step: now and then, and after the last."""
+        """Return True if the state is saved after this step; always after the last."""
         return step % self.every_n_steps == 0 or step == n_steps
 
     def save(self, state: StageState) -> None:
-        """Write the file, which is the old or the new one whenever the job is killed.
+        """Write the file; if the job is killed, it is either the old or the new one.
 
         Raises
         ------
@@ -70,7 +84,7 @@ class StageFile:
                 partial,
                 metadata={"state": json.dumps(numbers)},
             )
-        except SafetensorError as error:  # which hides the cause: a full disk, mostly
+        except SafetensorError as error:  # it hides the cause, mostly a full disk
             raise OSError(str(error)) from error
         partial.replace(self.path)
 
@@ -111,11 +125,11 @@ def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFolder:
-    """A file for each stage, in a folder that exists."""
+    """One file per stage, in a folder that exists."""
 
     folder: Path
     every_n_steps: int = EVERY_N_STEPS
 
     def of_stage(self, stage: str) -> StageFile:
-        """The file of a stage, which may not exist yet."""
+        """Return the file of a stage, which may not exist yet."""
         return StageFile(self.folder / f"{stage}.safetensors", self.every_n_steps)

@@ -1,14 +1,36 @@
-"""Training events: space points with truth, as arrays, and what is done to them."""
+"""Training events: space points with truth as arrays, wedges, augmentation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig
-from exatrkx_pipeline.ordering import outward_order
+from exatrkx_pipeline.stages.event_groups import outward_order
+
+
+class Purpose(IntEnum):
+    """Purpose of random numbers; each purpose has its own sequence."""
+
+    ORDER = 0
+    AUGMENTATION = 1
+    PAIRS = 2
+    THINNING = 3
+    VALIDATION = 4
+
+
+def step_rng(seed: int, purpose: Purpose, number: int) -> np.random.Generator:
+    """Return the random generator of one step, round or event.
+
+    It depends on nothing but its arguments (`numpy.random.SeedSequence`), so a training
+    that is resumed gets the same events, rotated and thinned the same way, as one that
+    was never interrupted, although batches are prepared ahead.
+    """
+    return np.random.default_rng((seed, int(purpose), number))
+
 
 NOISE = -1
 
@@ -31,13 +53,13 @@ class TrainingEvent:
         return len(self.r)
 
     def scaled(self, features: FeatureConfig) -> NDArray[np.float32]:
-        """The pipeline's input tensor, shape (n_space_points, 3)."""
+        """Return the pipeline's input tensor, shape (n_space_points, 3)."""
         columns = np.column_stack((self.r, self.phi, self.z))
         scaled: NDArray[np.float32] = columns / np.array(features.scales)
         return scaled.astype(np.float32)
 
     def take(self, index: NDArray[np.integer]) -> TrainingEvent:
-        """The event with only these space points, in this order."""
+        """Return the event with only these space points, in this order."""
         return TrainingEvent(
             **{name: getattr(self, name)[index] for name in self.__slots__}
         )
@@ -76,7 +98,7 @@ class TrainingEvent:
         return event.sorted_outward()
 
     def sorted_outward(self) -> TrainingEvent:
-        """The same event in the pipeline's own order."""
+        """Return the same event in the pipeline's own order."""
         unit = FeatureConfig(names=("r", "phi", "z"), scales=(1.0, 1.0, 1.0))
         return self.take(outward_order(self.scaled(unit), unit))
 
@@ -90,7 +112,7 @@ def _lookup(
 
 
 def true_edges(event: TrainingEvent) -> NDArray[np.int64]:
-    """Edges between consecutive space points of one particle.
+    """Return the edges between consecutive space points of one particle.
 
     Returns
     -------
@@ -109,35 +131,35 @@ def true_edges(event: TrainingEvent) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Variations of training events, lest weights rest on accidents of the sample."""
+    """Random variations of training events, so that no sample is learned by heart."""
 
     max_noise: float = 0.10
-    """Space points of other events added as noise, at most, as a share."""
+    """Largest share of space points of other events that is added as noise."""
 
     max_inefficiency: float = 0.03
-    """Space points dropped, at most, as a share."""
+    """Largest share of space points that is dropped."""
 
     max_smearing_mm: float = 0.0
-    """Width, at most, of a Gaussian by which points are moved in phi and along the
-    beam: a resolution other than the simulated one."""
+    """Largest width of a Gaussian by which points are moved in phi and along the beam:
+    a resolution other than the simulated one."""
 
     def apply(
         self, event: TrainingEvent, other: TrainingEvent, rng: np.random.Generator
     ) -> TrainingEvent:
-        """Turn, mirror, thin out and dirty an event.
+        """Rotate, mirror and thin out an event, and add noise.
 
-        The event is turned around the beam by a random angle and mirrored in z and in
+        The event is rotated around the beam by a random angle and mirrored in z and in
         phi half of the time each: symmetries of the detector and the physics. Shares of
         lost points and of noise, and the width of the smearing, are drawn flat up to
-        their maxima. Noise points are points of `other`, turned likewise: they lie on
-        the detector's layers.
+        their maxima. Noise points are points of `other`, rotated likewise, so they lie
+        on the detector's layers.
         """
         lost = rng.uniform(0.0, self.max_inefficiency)
         kept = event.take(np.flatnonzero(rng.random(len(event)) >= lost))
         n_noise = int(rng.uniform(0.0, self.max_noise) * len(event))
         n_noise = min(n_noise, len(other))
         noise = other.take(rng.choice(len(other), n_noise, replace=False))
-        kept, noise = _turned(kept, rng), _turned(noise, rng)
+        kept, noise = _rotated(kept, rng), _rotated(noise, rng)
         both = {
             name: np.concatenate((getattr(kept, name), getattr(noise, name)))
             for name in TrainingEvent.__slots__
@@ -155,10 +177,10 @@ class Augmentation:
 def wedge(
     event: TrainingEvent, max_space_points: int, rng: np.random.Generator
 ) -> TrainingEvent:
-    """A random slice in phi of about so many space points; smaller events as they are.
+    """Return a random slice in phi of about `max_space_points`, or a smaller event.
 
-    The density stays what it is: what a training step learns from, and costs, then
-    depends little on pileup. Tracks that cross the borders are cut there.
+    The density does not change, so the cost of a training step and what it learns
+    depend little on pileup. Tracks that cross the borders are cut there.
     """
     if len(event) <= max_space_points:
         return event
@@ -168,12 +190,12 @@ def wedge(
 
 
 def _wrapped(phi: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Into [-pi, pi)."""
+    """Map angles into [-pi, pi)."""
     wrapped: NDArray[np.float64] = np.remainder(phi + np.pi, 2 * np.pi) - np.pi
     return wrapped
 
 
-def _turned(event: TrainingEvent, rng: np.random.Generator) -> TrainingEvent:
+def _rotated(event: TrainingEvent, rng: np.random.Generator) -> TrainingEvent:
     phi = event.phi * rng.choice((-1.0, 1.0)) + rng.uniform(-np.pi, np.pi)
     return TrainingEvent(
         r=event.r,

@@ -1,4 +1,4 @@
-"""Where to cut: the radius and filter cut that keep a wanted share of true edges."""
+"""The radius and filter cut that keep a wanted share of the true edges."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.stages.inputs import Cylindrical
 from exatrkx_pipeline.training.events import TrainingEvent, true_edges
-from exatrkx_pipeline.training.graphs import LabelledGraph, build_graph
-from exatrkx_pipeline.training.recipe import OperatingPoint
-from exatrkx_pipeline.training.targets import Targets
+from exatrkx_pipeline.training.losses import LabelledGraph, build_graph
+from exatrkx_pipeline.training.recipe import OperatingPoint, Targets
 
 TARGET_PT_GEV = 1.0
-"""Shares are of the true edges of particles above this transverse momentum."""
+"""Shares refer to the true edges of particles above this transverse momentum."""
 
 
 def with_operating_point(
     pipeline: Pipeline, events: Sequence[TrainingEvent], point: OperatingPoint
 ) -> Pipeline:
-    """The pipeline with the radius and the filter cut of an operating point.
+    """Return the pipeline with the radius and the filter cut of an operating point.
 
     Parameters
     ----------
     pipeline : Pipeline
-        With a trained embedding and a trained filter.
+        Its embedding and filter are trained.
     events : sequence of TrainingEvent
         Events that it was not trained on, with at least one target edge.
     point : OperatingPoint
@@ -37,19 +36,17 @@ def with_operating_point(
     return with_cut_for(with_radius_for(pipeline, events, point), events, point)
 
 
-@torch.no_grad()
 def with_radius_for(
     pipeline: Pipeline, events: Sequence[TrainingEvent], point: OperatingPoint
 ) -> Pipeline:
-    """The pipeline with the smallest radius that holds `point.neighbours`."""
+    """Return the pipeline with the smallest radius that keeps `point.neighbours`."""
     config = pipeline.config
     distances = []
     for event in events:
         points = Cylindrical.of(
             torch.from_numpy(event.scaled(config.features)), config.features
         )
-        nodes = node_inputs(points, config.embedding.node_inputs)
-        embedded = pipeline.embedding(nodes).numpy()
+        embedded = pipeline.embed(points).numpy()
         true = true_edges(event)
         target = true[:, event.pt_gev[true[0]] > TARGET_PT_GEV]
         distances.append(
@@ -63,31 +60,21 @@ def with_radius_for(
 def with_cut_for(
     pipeline: Pipeline, events: Sequence[TrainingEvent], point: OperatingPoint
 ) -> Pipeline:
-    """The pipeline with the largest filter cut that keeps `point.filter`.
+    """Return the pipeline with the largest filter cut that keeps `point.filter`.
 
-    Of the target edges within the pipeline's radius.
+    The share is of the target edges within the pipeline's radius.
     """
     config = pipeline.config
     of_targets = []
     for event in events:  # one graph at a time: they are large
-        graph = build_graph(event, config, pipeline.embedding, Targets())
-        of_targets.append(_filter_scores(pipeline, graph)[_is_target(graph, event)])
+        graph = build_graph(event, pipeline, Targets())
+        logits = pipeline.filter_logits(graph.points, graph.edge_index)
+        scores = torch.sigmoid(logits).numpy()
+        of_targets.append(scores[_is_target(graph, event)])
     cut = float(np.quantile(np.concatenate(of_targets), 1.0 - point.filter))
     return replace(
         pipeline, config=replace(config, filter=replace(config.filter, filter_cut=cut))
     )
-
-
-@torch.no_grad()
-def _filter_scores(pipeline: Pipeline, graph: LabelledGraph) -> NDArray[np.float32]:
-    config = pipeline.config.filter
-    logits = pipeline.edge_filter(
-        node_inputs(graph.points, config.node_inputs),
-        graph.edge_index,
-        edge_inputs(graph.points, graph.edge_index, config.edge_inputs),
-    )
-    scores: NDArray[np.float32] = torch.sigmoid(logits).numpy()
-    return scores
 
 
 def _is_target(graph: LabelledGraph, event: TrainingEvent) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What a training is to do: the recipe, the files of its samples, where it starts."""
+"""Recipe files: the recipe, the files of its samples, and the weights to start from."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ __all__ = ["JobRecipe", "SampleFiles", "bundled_recipes", "read_recipe"]
 
 BUNDLED = Path(__file__).parent / "recipes"
 ONE_SAMPLE = "events"
-"""Name of the sample that is given on the command line."""
+"""Name of the sample whose files are given directly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleFiles:
-    """A table ``[[samples]]``: files of one kind of events, and how many to take."""
+    """A table ``[[samples]]``: files of one kind of events, and how many to use."""
 
     name: str
     events: tuple[str, ...]
     """Paths and patterns, as `open_events` of producers takes them."""
 
     truth: tuple[str, ...]
-    """Of the same events, in the same order."""
+    """Files with the truth of the same events, in the same order."""
 
     n_training: int | None = None
-    """Train on the first so many; on all that are not for validation, if not given."""
+    """Number of events to train on, the first ones; by default all that are not for
+    validation."""
 
     n_validation: int | None = None
-    """Keep the last so many for validation; if not given, as many as the recipe."""
+    """Number of events for validation, the last ones; by default as in the recipe."""
 
     def __post_init__(self) -> None:
         if not (self.name and self.events and self.truth):
@@ -56,16 +57,16 @@ class SampleFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecipe:
-    """A recipe with all that it takes from files."""
+    """A recipe with everything that it takes from files."""
 
     recipe: TrainingRecipe
     samples: tuple[SampleFiles, ...]
     start: Pipeline | None
-    """Weights to begin with."""
+    """Weights to start from."""
 
 
 def bundled_recipes() -> list[str]:
-    """Names of the recipes in the package: those of the bundled weights."""
+    """Return the names of the recipes in the package: those of the bundled weights."""
     return sorted(path.stem for path in BUNDLED.glob("*.toml"))
 
 
@@ -83,20 +84,20 @@ def read_recipe(
     ----------
     path : Path, optional
         A TOML file, or the name of a bundled recipe. Besides the keys of
-        `TrainingRecipe` it may have ``start_from`` and tables ``[[samples]]``; of
-        ``[pipeline]`` it needs only what differs from the built-in one, or from that
-        of the weights to start from.
+        `TrainingRecipe` it may have ``start_from`` and tables ``[[samples]]``. Its
+        ``[pipeline]`` needs only the keys that differ from the built-in one, or from
+        that of the weights to start from.
     events, truth : tuple of Path
-        A sample given otherwise; the recipe has none then.
+        Files of the only sample; the recipe must then have no ``[[samples]]``.
     start_from : Path, optional
-        Instead of the recipe's.
+        Replaces the one of the recipe.
     seed : int, optional
-        Instead of the recipe's.
+        Replaces the one of the recipe.
 
     Raises
     ------
     ConfigError, PipelineConfigError
-        If the file is no recipe, or there are no samples, or twice.
+        If the file is not a recipe, or samples are missing or given twice.
     WeightsError
         If the weights cannot be read.
     """
@@ -104,7 +105,7 @@ def read_recipe(
     samples = _samples(table.pop("samples", []), events, truth)
     given = table.pop("start_from", None)
     start = _start(Path(given) if start_from is None and given else start_from)
-    # The radius of weights is the one in use; the embedding's loss has one of its own.
+    # The radius in weights is the one in use; the embedding's loss has its own radius.
     base = default_pipeline()
     if start is not None:
         base = replace(start.config, graph=base.graph)
@@ -157,14 +158,14 @@ def _samples(
     names = [sample.name for sample in samples]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"[[samples]]: there are two of the name {name!r}")
+            raise ConfigError(f"[[samples]]: the name {name!r} is used twice")
     return samples
 
 
 def _over(base: TomlTable, table: Any) -> Any:
-    """The table with what it does not say from `base`, table by table."""
+    """Fill in the missing keys of a table from `base`, table by table."""
     if not isinstance(table, dict):
-        return table  # wrong, and said to be when the recipe is made of it
+        return table  # wrong; the recipe's own checks will say so
     return base | {
         key: _over(base[key], value) if isinstance(base.get(key), dict) else value
         for key, value in table.items()

@@ -1,4 +1,4 @@
-"""What each of the three stages minimises, step by step and on validation events."""
+"""The loss of each of the three stages, step by step and on validation events."""
 
 from __future__ import annotations
 
@@ -13,47 +13,45 @@ from torch import Tensor, nn
 from exatrkx_pipeline.config import FilterConfig, GnnConfig, TorchScriptConfig
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.training.batches import augmented_batches
-from exatrkx_pipeline.training.embedding import embedding_loss
-from exatrkx_pipeline.training.events import TrainingEvent, wedge
-from exatrkx_pipeline.training.graphs import (
+from exatrkx_pipeline.training.events import Purpose, TrainingEvent, step_rng, wedge
+from exatrkx_pipeline.training.losses import (
     LabelledGraph,
     build_graph,
     edge_loss,
+    embedding_loss,
     graphs_ahead,
 )
-from exatrkx_pipeline.training.recipe import TrainingRecipe
-from exatrkx_pipeline.training.samples import TrainingSample
-from exatrkx_pipeline.training.stage_schedule import StageSchedule
-from exatrkx_pipeline.training.step_rng import Purpose, step_rng
+from exatrkx_pipeline.training.recipe import StageSchedule, TrainingRecipe
+from exatrkx_pipeline.training.samples import TrainingSample, augmented_batches
 
 VALIDATION_EVENTS = 4
-"""Events whose loss is looked at, at most: they are computed twenty times a stage."""
+"""Largest number of events in the validation loss, which is computed twenty times a
+stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageTask:
-    """A network to be trained, and its losses."""
+    """A network to train, and its losses."""
 
     network: nn.Module
     schedule: StageSchedule
 
     losses_from: Callable[[int], Iterator[Tensor]]
-    """Loss of this step, of the one after it, and so on."""
+    """Iterator over the losses, from this step on."""
 
     validation_loss: Callable[[], float] | None
-    """None where there are no validation events."""
+    """Loss on validation events; None if there are none."""
 
 
 def stage_task(
     stage: str, pipeline: Pipeline, sample: TrainingSample, recipe: TrainingRecipe
 ) -> StageTask:
-    """The task of a stage, whose graphs are those of the stages before it.
+    """Return the task of a stage; its graphs come from the stages before it.
 
     Raises
     ------
     PipelineConfigError
-        If a network is TorchScript.
+        If a network is TorchScript, which cannot be trained.
     """
     if pipeline.has_script:
         raise PipelineConfigError("networks that are TorchScript cannot be trained")
@@ -113,15 +111,13 @@ def _edge_task(
     config: FilterConfig | GnnConfig | TorchScriptConfig
     if stage == "filter":
         network, config = pipeline.edge_filter, pipeline.config.filter
-        schedule, seed, edge_filter = recipe.filter, recipe.seed + 1, None
+        schedule, seed = recipe.filter, recipe.seed + 1
     else:
         network, config = pipeline.gnn, pipeline.config.gnn
-        schedule, seed, edge_filter = recipe.gnn, recipe.seed + 2, pipeline.edge_filter
+        schedule, seed = recipe.gnn, recipe.seed + 2
 
     def build(event: TrainingEvent) -> LabelledGraph:
-        return build_graph(
-            event, pipeline.config, pipeline.embedding, recipe.targets, edge_filter
-        )
+        return build_graph(event, pipeline, recipe.targets, is_filtered=stage == "gnn")
 
     def loss_of(graph: LabelledGraph, *, bfloat16: bool = False) -> Tensor:
         return edge_loss(
@@ -167,9 +163,9 @@ def _edge_task(
 def _validation_events(
     events: Sequence[TrainingEvent], schedule: StageSchedule, seed: int
 ) -> list[TrainingEvent]:
-    """Some events, evenly out of all, cut to the wedges that the stage is trained on.
+    """Return some events, evenly spaced, cut to wedges as in training.
 
-    They are neither turned nor dirtied: always the same.
+    They are not augmented, so they are always the same.
     """
     step = -(-len(events) // VALIDATION_EVENTS) or 1
     return [

@@ -1,42 +1,100 @@
-"""Training of the whole chain: embedding, radius, filter, cut, GNN."""
+"""Training of the whole chain: embedding, radius, filter, filter cut, GNN."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from exatrkx_pipeline.config import PipelineConfig
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.training.checkpoint import CheckpointFolder
+from exatrkx_pipeline.training.checkpoint import CheckpointFolder, LearningCurve
 from exatrkx_pipeline.training.events import TrainingEvent
-from exatrkx_pipeline.training.learning_curve import LearningCurve
 from exatrkx_pipeline.training.operating_point import (
     with_cut_for,
     with_operating_point,
     with_radius_for,
 )
+from exatrkx_pipeline.training.optimisation import Progress, train_stage
 from exatrkx_pipeline.training.recipe import STAGES, TrainingRecipe
 from exatrkx_pipeline.training.samples import TrainingSample, events_of, require_known
-from exatrkx_pipeline.training.schedule import Progress, train_stage
 from exatrkx_pipeline.training.stage_task import stage_task
-from exatrkx_pipeline.training.starting_point import starting_pipeline
+from sonic_base import config_to_mapping
+
+PARTS = {"embedding": "embedding", "filter": "edge_filter", "gnn": "gnn"}
+"""Name of each stage's network in a pipeline."""
+
+
+def starting_pipeline(recipe: TrainingRecipe, start: Pipeline | None) -> Pipeline:
+    """Return networks of the recipe's sizes, with the weights of `start` where wanted.
+
+    Random weights depend on torch's seed alone: they are drawn for all stages, whether
+    they are needed or not.
+
+    Raises
+    ------
+    PipelineConfigError
+        If `start` lacks what the recipe takes from it.
+    """
+    if start is not None and start.has_script:
+        raise PipelineConfigError(
+            "weights to start from have TorchScript networks, which cannot be trained"
+        )
+    pipeline = Pipeline.untrained(recipe.pipeline)
+    if start is None:
+        _require_nothing(recipe)
+        return pipeline
+    for stage in STAGES:
+        if not (stage in recipe.stages and recipe.schedule(stage).fresh):
+            _require_same(stage, recipe.pipeline, start.config)
+            own, other = (p.networks[PARTS[stage]] for p in (pipeline, start))
+            own.load_state_dict(other.state_dict())
+    pipeline = pipeline.with_current_weights()
+    if not recipe.keep_cuts:
+        return pipeline
+    cut = replace(pipeline.config.filter, filter_cut=start.config.filter.filter_cut)
+    config = replace(pipeline.config, graph=start.config.graph, filter=cut)
+    return replace(pipeline, config=config)
+
+
+def _require_nothing(recipe: TrainingRecipe) -> None:
+    missing = [stage for stage in STAGES if stage not in recipe.stages]
+    if missing:
+        raise PipelineConfigError(
+            f"stages: {missing[0]} is not trained, and there are no weights to take it "
+            "from; name some, or add the stage"
+        )
+    if recipe.keep_cuts:
+        raise PipelineConfigError("keep_cuts: there are no weights whose cuts to keep")
+
+
+def _require_same(stage: str, wanted: PipelineConfig, given: PipelineConfig) -> None:
+    for name in ("features", stage):
+        ours, theirs = (config_to_mapping(getattr(c, name)) for c in (wanted, given))
+        for key in ours:
+            if key != "filter_cut" and ours[key] != theirs.get(key):
+                raise PipelineConfigError(
+                    f"[pipeline.{name}] {key}: the weights to start from have "
+                    f"{theirs.get(key)!r}, the recipe {ours[key]!r}; leave [pipeline] "
+                    f"out of the recipe, or set fresh = true in [{stage}]"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedPipeline:
-    """A pipeline, at its operating point in use, with how it learned."""
+    """A trained pipeline at its operating point, and its learning curves."""
 
     pipeline: Pipeline
     curves: tuple[LearningCurve, ...]
-    """Of the stages that were trained, in their order."""
+    """Learning curves of the stages that were trained, in their order."""
 
 
 def train(
     events: Sequence[TrainingEvent], recipe: TrainingRecipe, progress: Progress
 ) -> TrainedPipeline:
-    """Train all three networks, one after the other, each on what the last one keeps.
+    """Train all three networks, one after the other, each on the output of the last.
 
     Parameters
     ----------
@@ -50,7 +108,7 @@ def train(
     Raises
     ------
     ValueError
-        If there are no more events than are kept for validation.
+        If there are not more events than are kept for validation.
     FloatingPointError
         If a loss is not finite.
     """
@@ -82,19 +140,19 @@ def train_on(
     progress : Progress
         Called after every step.
     start : Pipeline, optional
-        Weights to begin with. They are copied. Stages that the recipe does not train
-        are left as they are there.
+        Weights to start from. They are copied. Stages that the recipe does not train
+        keep them.
     checkpoints : CheckpointFolder, optional
-        Where each stage is kept while it is trained. If there is something of this
-        training in it, it goes on from there; the result is that of a training that
-        was never interrupted, to the last bit on the same machine with as many threads.
+        Folder in which each stage is saved while it is trained. A training that was
+        interrupted is resumed from it; the result is that of a training that was never
+        interrupted, to the last bit on the same machine with as many threads.
 
     Raises
     ------
     PipelineConfigError
         If the recipe does not fit samples or weights.
     WeightsError
-        If a checkpoint is damaged, or of another network.
+        If a checkpoint is damaged, or belongs to another network.
     FloatingPointError
         If a loss is not finite.
     """
@@ -120,6 +178,7 @@ def train_on(
                     checkpoints=checkpoints,
                 )
             )
+            pipeline = pipeline.with_current_weights()
         if not recipe.keep_cuts:
             pipeline = _at_operating_point(stage, pipeline, validation, recipe)
     return TrainedPipeline(pipeline, tuple(curves))
@@ -128,9 +187,9 @@ def train_on(
 def check_plan(
     recipe: TrainingRecipe, samples: Collection[str], start: Pipeline | None
 ) -> None:
-    """Refuse a recipe that does not fit these samples' names, or the weights.
+    """Raise an error if a recipe does not fit these samples' names or the weights.
 
-    Now, rather than when all events are read.
+    It is called before the events are read, which takes long.
 
     Raises
     ------
@@ -148,7 +207,7 @@ def _at_operating_point(
     validation: Sequence[TrainingEvent],
     recipe: TrainingRecipe,
 ) -> Pipeline:
-    """With the radius or cut that the next stage needs; after the last, in use."""
+    """Set the radius or cut that the next stage needs; after the last, those in use."""
     if stage == "embedding":
         return with_radius_for(pipeline, validation, recipe.training_point)
     if stage == "filter":

@@ -51,7 +51,7 @@ class TrackWriter:
 
     The output is there once it is complete. A job that ends before, however it ends,
     leaves a folder ``<output>.partial`` with the events that were finished, if any:
-    `producers.readers.TrackEvents` reads it, and ``resume`` goes on from it. The
+    `producers.TrackEvents` reads it, and ``resume`` goes on from it. The
     result is the same as that of a job that was not interrupted.
 
     Parameters

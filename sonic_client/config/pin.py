@@ -12,13 +12,6 @@ __all__ = ["PinConfig"]
 class PinConfig:
     """Which model the servers must have; by default only its name counts."""
 
-    version: str = ""
-    """Version that must answer. Unlike `ClientConfig.model_version` it is not asked
-    for: a server whose latest version is another one is refused."""
-
-    metadata_hash: str = ""
-    """What `sonic_client.metadata_hash` gave for the model when it was approved."""
-
     config_pbtxt: Path | None = None
     """Triton's configuration file of the model, whose tensors, batch size and
     parameters the server must have."""

@@ -1,9 +1,13 @@
-"""What answers when no server does: a server of this process's own, or a function."""
+"""The fallback: a local server or function that answers when no server does.
+
+`protocol` says what a fallback server is and finds one by name, `function` calls a
+function as if it were a server, `standby` starts either when it is first needed, and
+`comparison` checks that a server and the fallback compute the same.
+"""
 
 from sonic_client.fallback.comparison import find_drift
-from sonic_client.fallback.discovery import fallback_server
-from sonic_client.fallback.in_process import FallbackFunction
-from sonic_client.fallback.protocol import FallbackServer
+from sonic_client.fallback.function import FallbackFunction
+from sonic_client.fallback.protocol import FallbackServer, fallback_server
 from sonic_client.fallback.standby import FallbackLike, Standby
 
 __all__ = [

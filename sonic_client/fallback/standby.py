@@ -10,9 +10,12 @@ from typing import TypeAlias
 from sonic_base.errors import ConfigError, SonicError
 from sonic_client.config import FallbackConfig, ServerConfig
 from sonic_client.errors import ServerUnreachableError
-from sonic_client.fallback.in_process import FallbackFunction, InProcessModel
+from sonic_client.fallback.function import (
+    FallbackFunction,
+    InProcessModel,
+    call_in_thread,
+)
 from sonic_client.fallback.protocol import FallbackServer, is_fallback_server
-from sonic_client.fallback.threads import call_in_thread
 from sonic_client.transport.base import InferCall, InferReply, Transport
 from sonic_client.types import ModelMetadata
 
@@ -25,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class Standby:
-    """Answers when no server does.
+    """The fallback server or function of one client.
 
     Parameters
     ----------
@@ -37,7 +40,7 @@ class Standby:
     Attributes
     ----------
     name : str
-        What it is called in summaries and errors.
+        Its name in summaries and errors.
 
     Notes
     -----
@@ -70,24 +73,24 @@ class Standby:
 
     @property
     def describes_itself(self) -> bool:
-        """Whether it can say what tensors the model has; a function cannot."""
+        """Whether it can be asked for the model's tensors; a function cannot."""
         return self._function is None
 
     async def describe(
         self, model_name: str, model_version: str, *, timeout_s: float
     ) -> ModelMetadata:
-        """Start it, if need be, and ask for the model's metadata.
+        """Start it if it is not running, and ask for the model's metadata.
 
         Raises
         ------
         ServerUnreachableError
-            It cannot be started; why is the cause.
+            It cannot be started; the reason is the error's cause.
         """
         transport = await self._started()
         return await transport.describe(model_name, model_version, timeout_s=timeout_s)
 
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
-        """Run the model; start it, if need be.
+        """Run the model; start the server if it is not running.
 
         Raises
         ------
@@ -126,7 +129,7 @@ class Standby:
             raise self._cannot_start(str(error)) from error
         if self._transport is None:
             self._transport = self._connect(
-                # It is on this machine: memory it can share is not worth a setting.
+                # It is on this machine, so shared memory needs no setting.
                 ServerConfig(url=server.url, name=self.name, shared_memory="auto")
             )
             await self._transport.open()

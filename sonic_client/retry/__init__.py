@@ -1,14 +1,17 @@
 """Whether, where and when a failed try is repeated; nothing here sends or waits.
 
-`disposition` says what an error asks for, `chain` what one request does next,
-`backoff` how long it waits, `budget` how much all requests together may repeat.
+`chain` says what an error asks for and what one request does next; `pacing` how
+long it waits, and how many retries all requests together may make.
 """
 
-from sonic_client.retry.backoff import wait_bound_s
-from sonic_client.retry.budget import RetryBudget
-from sonic_client.retry.chain import RetryChain, RetryStep, Situation
-from sonic_client.retry.disposition import Disposition, disposition_of
-from sonic_client.retry.timing import Timing
+from sonic_client.retry.chain import (
+    Disposition,
+    RetryChain,
+    RetryStep,
+    Situation,
+    disposition_of,
+)
+from sonic_client.retry.pacing import RetryBudget, Timing, wait_bound_s
 
 __all__ = [
     "Disposition",

@@ -1,34 +1,90 @@
-"""What comes after a failed try: pure planning, for one request at a time."""
+"""What one request does after a failed try: pure planning."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal, TypeAlias
 
 from sonic_base.errors import SonicError
 from sonic_client.config import RetryConfig
-from sonic_client.errors import TriesExhaustedError
-from sonic_client.retry.backoff import wait_bound_s
-from sonic_client.retry.disposition import Disposition, disposition_of
+from sonic_client.errors import (
+    AccessDeniedError,
+    InvalidAnswerError,
+    ModelNotFoundError,
+    RequestTooLargeError,
+    ServerOverloadedError,
+    ServerUnreachableError,
+    TlsError,
+    TransientError,
+    TriesExhaustedError,
+    TryTimedOutError,
+    WrongPortError,
+)
+from sonic_client.retry.pacing import wait_bound_s
 
-__all__ = ["RetryChain", "RetryStep", "Situation"]
+__all__ = ["Disposition", "RetryChain", "RetryStep", "Situation", "disposition_of"]
 
 Target: TypeAlias = Literal["same_server", "other_server", "any_server", "fallback"]
 
 
+class Disposition(Enum):
+    """What may help after a failed try."""
+
+    AGAIN = "again"
+    """The same server may answer when asked again."""
+
+    ELSEWHERE_FIRST = "elsewhere first"
+    """Another server is the better choice; without one, the same server again."""
+
+    ELSEWHERE_ONLY = "elsewhere only"
+    """This server would fail the request again; another one may not."""
+
+    LOOK_AGAIN = "look again"
+    """As `ELSEWHERE_ONLY`, but one more try is allowed here: the model may have been
+    away for a moment."""
+
+    SPLIT = "split"
+    """Smaller messages may pass; this one passes at no server."""
+
+    NEVER = "never"
+    """The request fails again wherever it is sent."""
+
+
+def disposition_of(error: SonicError) -> Disposition:
+    """Return what may help after this error.
+
+    The transport chose the error's class by the status and the text of the answer: a
+    full queue and a lost connection are both UNAVAILABLE, but not the same here.
+    """
+    match error:
+        case TryTimedOutError() | ServerUnreachableError() | ServerOverloadedError():
+            return Disposition.ELSEWHERE_FIRST
+        case TransientError():
+            return Disposition.AGAIN
+        case RequestTooLargeError():
+            return Disposition.SPLIT
+        case ModelNotFoundError():
+            return Disposition.LOOK_AGAIN
+        case AccessDeniedError() | TlsError() | WrongPortError() | InvalidAnswerError():
+            return Disposition.ELSEWHERE_ONLY
+        case _:
+            return Disposition.NEVER
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What is there to go on with.
+    """Which ways to go on a request has.
 
     Attributes
     ----------
     same_server : bool
         Whether the server that failed may be asked again.
     other_server : bool
-        Whether one that this request did not try yet may be asked.
+        Whether a server that this request has not tried yet may be asked.
     any_server : bool
-        Whether one may be asked, now or soon, that did not fail it for good.
+        Whether any server may be asked, now or soon, that has not ruled itself out.
     fallback : bool
         Whether there is a fallback.
     """
@@ -46,7 +102,7 @@ class RetryStep:
     Attributes
     ----------
     target : str
-        ``any_server`` begins a new round: the one tried longest ago.
+        ``any_server`` begins a new round with the server tried longest ago.
     wait_s : float
     """
 
@@ -61,12 +117,12 @@ class RetryChain:
     ----------
     config : RetryConfig
     jitter : callable
-        A number from 0 to 1, by which a wait's upper bound is multiplied.
+        Returns a number from 0 to 1, by which a wait's upper bound is multiplied.
 
     Attributes
     ----------
     failures : list of SonicError
-        What each try failed with, oldest first.
+        The error of each failed try, oldest first.
     """
 
     def __init__(self, config: RetryConfig, jitter: Callable[[], float]) -> None:
@@ -77,7 +133,7 @@ class RetryChain:
 
     @property
     def tries_left(self) -> int:
-        """How many tries at servers are still allowed."""
+        """The number of tries at servers that are still allowed."""
         return self._config.allowed_tries - len(self.failures)
 
     def after(self, error: SonicError, situation: Situation) -> RetryStep:

@@ -9,13 +9,13 @@ from sonic_client.servers.health import Health
 
 __all__ = ["Candidate", "choose_server"]
 
-# A server that fails more often than this is used when the others are not there.
+# A server that fails more often than this is used only when no other is there.
 _DEGRADED_ERROR_RATE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What is known of a server when one is to be chosen.
+    """The facts about a server that the choice depends on.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class Candidate:
         Whether it may be asked at all.
     is_preferred : bool
     is_saturated : bool
-        Whether it lately refused work for want of room.
+        Whether it recently refused work because it had no capacity.
     in_flight : int
-        Requests of this client that it is working on.
+        Requests of this client that it has not answered yet.
     health : Health
     """
 
@@ -48,15 +48,15 @@ def choose_server(
     candidates : sequence of Candidate
         In the order of the configuration, which decides between equals.
     tried : sequence of str
-        Servers that this request tried, oldest try first. They come last; among
-        them the one tried longest ago is first.
+        Servers that this request tried, oldest try first. They come last, the one
+        tried longest ago first.
 
     Notes
     -----
-    Then, in this order: those with room, preferred ones, those that rarely fail,
-    and the least expected wait, which is latency times the requests in flight
-    with this one ("peak EWMA": twitter/finagle). A server without a known latency
-    has none, so it gets its first requests soon.
+    The order is: servers with capacity, preferred ones, those that rarely fail,
+    and the least expected wait, which is the latency times the requests in flight,
+    this one included ("peak EWMA": twitter/finagle). An unknown latency counts as
+    zero, so that a new server gets its first requests soon.
     """
     last_try = {name: number for number, name in enumerate(tried, start=1)}
 

@@ -1,4 +1,4 @@
-"""The servers of a client: chosen, judged, and waited for."""
+"""The servers of a client: which one a try goes to, and what each try says of it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sonic_base.errors import SonicError
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.errors import NoServerError, ServerUnreachableError, TransientError
-from sonic_client.observer import Observer
-from sonic_client.retry.timing import Timing
-from sonic_client.servers.admissions import Admissions
-from sonic_client.servers.announcements import Announcements
+from sonic_client.report.observer import Observer
+from sonic_client.report.summary import ServerInterval
+from sonic_client.retry.pacing import Timing
 from sonic_client.servers.choice import choose_server
-from sonic_client.servers.lease import Lease
-from sonic_client.servers.member import Member
-from sonic_client.servers.verdict import Verdict, verdict_on
-from sonic_client.summary import ServerInterval
-from sonic_client.transport.base import Transport
+from sonic_client.servers.health import Verdict, verdict_on
+from sonic_client.servers.probing import Prober, StateReports
+from sonic_client.servers.server import Server, Slot
+from sonic_client.transport.base import CompressionReport, Transport
 from sonic_client.types import ModelMetadata
 
 __all__ = ["ServerPool"]
@@ -27,11 +24,10 @@ __all__ = ["ServerPool"]
 class ServerPool:
     """The servers that have the model, each with one connection that is kept.
 
-    Preferred servers are asked first; the others are connected to when one of
-    those fails a call, or cannot be used for one. A server gets requests when it
-    passed admission: it has room, it has the model, and the model is the same as at
-    the first server. One that fails is asked again in the background, for as long as
-    the pool is open.
+    Preferred servers are connected to first; the others when one of those fails a
+    call or cannot be used. A server gets requests when a probe succeeded: it has
+    capacity, it has the model, and the model is the same as at the first server. One
+    that fails is probed in the background, as long as the pool is open.
 
     Parameters
     ----------
@@ -41,13 +37,13 @@ class ServerPool:
     observer : Observer
         Is told when a server changes its state.
     tasks : TaskGroup
-        Owns what goes on in the background; `close` ends it.
+        Owns the background tasks; `close` ends them.
     timing : Timing
 
     Attributes
     ----------
-    announcements : Announcements
-        Of states, told once per change.
+    reports : StateReports
+        Reports changes of a server's state.
 
     Notes
     -----
@@ -63,8 +59,8 @@ class ServerPool:
         tasks: asyncio.TaskGroup,
         timing: Timing,
     ) -> None:
-        self._members = {
-            server.name: Member(
+        self._servers = {
+            server.name: Server(
                 server,
                 connect(server),
                 health=config.health,
@@ -74,151 +70,153 @@ class ServerPool:
             for server in config.servers
         }
         self._config, self._timing = config, timing
-        self.announcements = Announcements(observer)
-        self._admissions = Admissions(
+        self.reports = StateReports(observer)
+        self._prober = Prober(
             config,
             tasks=tasks,
-            announcements=self.announcements,
-            changed=self._note,
+            reports=self.reports,
+            changed=self._note_change,
             timing=timing,
         )
         self._change = asyncio.Event()
         self._out_since: float | None = timing.clock()
 
     async def open(self) -> ModelMetadata:
-        """Ask the servers; return what the first that is admitted says of the model.
+        """Probe the servers; return the model as the first usable one describes it.
 
         Raises
         ------
         SonicError
             The only server's own error.
         NoServerError
-            None was admitted in time; with the last error of each.
+            None could be used in time; with the last error of each.
         """
-        members = tuple(self._members.values())
-        for member in [m for m in members if m.config.preferred] or members:
-            self._wake(member)
+        servers = tuple(self._servers.values())
+        for server in [each for each in servers if each.config.preferred] or servers:
+            self._use(server)
         started = self._timing.clock()
         while (metadata := self.metadata) is None:
-            if all(member.is_hopeless for member in members):
+            if all(server.is_hopeless for server in servers):
                 raise self.failure()
             patience_s = (
                 self._config.model_ready_timeout_s
-                if any(member.is_waiting for member in members)
+                if any(server.is_waiting for server in servers)
                 else self._config.startup_timeout_s
             )
             if not await self.wait(until=started + patience_s):
                 raise self.failure()
+        self.reports.begin()
         return metadata
 
     @property
     def metadata(self) -> ModelMetadata | None:
-        """What the first server said about the model; None until one did."""
-        return self._admissions.metadata
+        """The model as the first server described it; None until one did."""
+        return self._prober.metadata
 
-    def adopt(self, metadata: ModelMetadata, known_from: str) -> None:
-        """Compare all servers with this, unless one of them spoke first."""
-        self._admissions.adopt(metadata, known_from)
+    def open_with(self, metadata: ModelMetadata, known_from: str) -> None:
+        """Go on without a server; compare those that come with this metadata."""
+        self._prober.adopt(metadata, known_from)
+        self.reports.begin(is_complete=False)
 
     async def close(self) -> None:
-        """End what goes on in the background, and close all connections."""
-        await self._admissions.close()
-        for member in self._members.values():
-            if member.is_open:
-                await member.transport.close()
+        """End the background tasks, and close all connections."""
+        await self._prober.close()
+        for server in self._servers.values():
+            if server.is_connected:
+                await server.transport.close()
 
-    def lease(
+    def slot(
         self,
         tried: Sequence[str] = (),
         *,
         only: str = "",
         ruled_out: Collection[str] = (),
-    ) -> Lease | None:
-        """Return the server for a try, or None if there is none now.
+    ) -> Slot | None:
+        """Return a slot at the server for a try, or None if none can be used now.
 
         Parameters
         ----------
         tried : sequence of str
             Names of those that the request tried, oldest try first.
         only : str
-            Name of the server that is meant, if it can be asked.
+            Name of the server to take, if it can be used.
         ruled_out : collection of str
             Names of those that would fail the request again.
         """
         usable = [
-            member
-            for name, member in self._members.items()
-            if member.breaker.admits and name not in ruled_out
+            server
+            for name, server in self._servers.items()
+            if server.breaker.admits and name not in ruled_out
         ]
         if only:
-            usable = [member for member in usable if member.name == only] or usable
+            usable = [server for server in usable if server.name == only] or usable
         if not usable:
-            self._wake_all()
+            self._use_all()
             return None
         if len(usable) == 1:  # the ordinary case: there is nothing to choose
-            return Lease(usable[0], self.notify)
-        name = choose_server([member.candidate() for member in usable], tried)
+            return Slot(usable[0], self.notify)
+        name = choose_server([server.candidate() for server in usable], tried)
         assert name is not None  # all of these are usable
-        return Lease(self._members[name], self.notify)
+        return Slot(self._servers[name], self.notify)
 
-    def judge(self, lease: Lease, error: SonicError | None, latency_s: float) -> None:
-        """Draw the conclusion from a try: its error, or None for an answer."""
-        member, is_trial = lease.member, lease.is_trial
+    def judge(self, slot: Slot, error: SonicError | None, latency_s: float) -> None:
+        """Note the end of a try: its error, or None for an answer."""
+        server, is_trial = slot.server, slot.is_trial
         verdict = verdict_on(error)
         if error is None or verdict is Verdict.WORKS:
             taken_s = latency_s if error is None else None
-            if member.answered(taken_s, is_trial=is_trial):
-                self.announcements.end_outage()
-                self._note(member)
+            if server.note_works(taken_s, is_trial=is_trial):
+                self.reports.ends_outage()
+                self._note_change(server)
             # An answer from before an outage does not end it.
-            if member.breaker.state == "closed":
-                self.announcements.tell(member.name, "healthy", "it answers")
+            if server.breaker.state == "closed":
+                self.reports.works(server.name)
             return
-        self._wake_all()
+        self._use_all()
         if verdict is Verdict.IS_FULL:
-            member.overloaded(error)
-            self.announcements.tell(member.name, "saturated", str(error))
+            server.note_overload(error)
+            self.reports.is_saturated(server.name, error)
         elif (
-            member.put_out(error)
+            server.note_out(error)
             if verdict is Verdict.IS_OUT
-            else member.failed(error, is_trial=is_trial)
+            else server.note_failure(error, is_trial=is_trial)
         ):
-            self.announcements.tell(member.name, "open", str(error))
-            self._admissions.start(member)
-            self._note(member)
+            self.reports.is_left_alone(server, error)
+            self._prober.start(server)
+            self._note_change(server)
 
-    def note_version(self, lease: Lease, version: str) -> None:
-        """Ask for the model again, if another version than before answered."""
-        if not self._config.model_version and lease.member.is_new_version(version):
-            self._admissions.describe_again(lease.member)
+    def note_version(self, slot: Slot, version: str) -> None:
+        """Ask for the model again if another version than before answered."""
+        if not self._config.model_version and slot.server.is_new_version(version):
+            self._prober.describe_again(slot.server)
 
     def is_usable(self, name: str) -> bool:
         """Whether this server may be asked now."""
-        return self._members[name].breaker.admits
+        return self._servers[name].breaker.admits
 
     def has_other(self, tried: Sequence[str]) -> bool:
         """Whether a server that is not among these may be asked now."""
         return any(
-            member.breaker.admits and name not in tried
-            for name, member in self._members.items()
+            server.breaker.admits and name not in tried
+            for name, server in self._servers.items()
         )
 
     def may_have_other(self, ruled_out: Collection[str]) -> bool:
         """Whether a server that is not among these may be asked now or soon."""
-        for name, member in self._members.items():
-            if name not in ruled_out and not member.is_hopeless:
+        for name, server in self._servers.items():
+            if name not in ruled_out and not server.is_hopeless:
                 return True
         return False
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether it is in vain to wait for a server, or the patience is over."""
-        if all(member.is_hopeless for member in self._members.values()):
+        """Whether waiting for a server is in vain, or has lasted long enough."""
+        if all(server.is_hopeless for server in self._servers.values()):
             return True
         return self._outage_ends() <= self._timing.clock()
 
     async def wait(self, *, until: float) -> bool:
-        """Wait for news of the servers; False if there were none until then."""
+        """Wait for a change of the servers; return False if there was none in time."""
         change = self._change
         try:
             async with asyncio.timeout(max(0.0, until - self._timing.clock())):
@@ -228,22 +226,22 @@ class ServerPool:
         return True
 
     async def wait_patiently(self, *, until: float) -> None:
-        """Wait for news, until then or until the patience with an outage is over."""
+        """Wait for a change, as long as an outage may last but not after `until`."""
         await self.wait(until=min(until, self._outage_ends()))
 
     def notify(self) -> None:
-        """Wake who waits for news."""
+        """Wake those that wait for a change."""
         self._change.set()
         self._change = asyncio.Event()
 
     def failure(self, failures: Sequence[SonicError] = ()) -> SonicError:
-        """Return the error that says of every server why it cannot be asked.
+        """Return the error that says of every server why it cannot be used.
 
-        Of an only server it is its own error, unless the server may come back.
+        For a single server it is its own error, unless the server may come back.
         """
         last_errors = {
-            name: member.last_error or self._unheard_of(member)
-            for name, member in self._members.items()
+            name: server.last_error or self._no_answer(server)
+            for name, server in self._servers.items()
         }
         (only, *others) = last_errors.values()
         may_come_back = isinstance(only, TransientError) and self.metadata is not None
@@ -254,12 +252,12 @@ class ServerPool:
         return NoServerError(last_errors, failures=failures, outage_s=outage_s)
 
     async def intervals(self) -> Mapping[str, ServerInterval]:
-        """Return the counters of the servers that say them, from admission to now."""
+        """Return the servers' counters since their first probe, where there are any."""
         intervals = {}
-        for name, member in self._members.items():
-            first = member.first_counters
-            if first is not None and member.breaker.state == "closed":
-                last = await self._admissions.count(member)
+        for name, server in self._servers.items():
+            first = server.first_counters
+            if first is not None and server.breaker.state == "closed":
+                last = await self._prober.count(server)
                 if last is not None:
                     intervals[name] = ServerInterval(first=first, last=last)
         return intervals
@@ -267,27 +265,27 @@ class ServerPool:
     def compression(self) -> dict[str, CompressionReport]:
         """Return what compressing requests saved, by server; only where it was used."""
         reports = {
-            name: member.transport.compression for name, member in self._members.items()
+            name: server.transport.compression for name, server in self._servers.items()
         }
         return {name: each for name, each in reports.items() if each.n_messages}
 
-    def _wake_all(self) -> None:
-        for member in self._members.values():
-            self._wake(member)
+    def _use_all(self) -> None:
+        for server in self._servers.values():
+            self._use(server)
 
-    def _wake(self, member: Member) -> None:
-        if not member.is_awake:
-            member.is_awake = True
-            self._admissions.start(member)
+    def _use(self, server: Server) -> None:
+        if not server.is_used:
+            server.is_used = True
+            self._prober.start(server)
 
-    def _note(self, member: Member) -> None:
-        """Take note that a server came or went."""
-        if any(each.breaker.state == "closed" for each in self._members.values()):
+    def _note_change(self, server: Server) -> None:
+        """Keep the time of the outage, and wake those that wait for a server."""
+        if any(each.breaker.state == "closed" for each in self._servers.values()):
             self._out_since = None
         elif self._out_since is None:
             self._out_since = self._timing.clock()
-        if member.breaker.state != "closed":
-            self._wake_all()
+        if server.breaker.state != "closed":
+            self._use_all()
         self.notify()
 
     def _outage_ends(self) -> float:
@@ -295,9 +293,9 @@ class ServerPool:
             return float("inf")
         return self._out_since + self._config.retry.patience_s
 
-    def _unheard_of(self, member: Member) -> ServerUnreachableError:
+    def _no_answer(self, server: Server) -> ServerUnreachableError:
         return ServerUnreachableError(
-            server=member.config.url,
+            server=server.config.url,
             status="DEADLINE_EXCEEDED",
             details=f"no answer within {self._config.startup_timeout_s:g} s",
         )

@@ -15,7 +15,7 @@ import torch
 from prometheus_client.parser import text_string_to_metric_families
 
 from exatrkx_pipeline import StageClock, load_weights
-from exatrkx_pipeline.repository.ensemble import EXATRKX_ENSEMBLE
+from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
 from exatrkx_pipeline.serving.python_backend import STAGE_METRIC
 from sonic_client import (
     Client,
@@ -26,8 +26,7 @@ from sonic_client import (
     WindowConfig,
 )
 from sonic_client.config import ServerConfig
-from sonic_client.server_counters import ServerCounters
-from sonic_client.transport import transport_for
+from sonic_client.transport import ServerCounters, transport_for
 from sonic_tracking.bench.events import Features
 from sonic_tracking.bench.machine import measured_utilisation
 from sonic_tracking.bench.service_report import Measurement, ScanPoint

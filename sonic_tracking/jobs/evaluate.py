@@ -30,11 +30,9 @@ from producers.evaluation import (
     EvaluationReport,
     count_edges,
     evaluate,
-    first_display,
     points_of_particles,
     production_vertices,
     true_edges,
-    write_page,
 )
 from producers.model.features import node_features
 from producers.model.iteration import iterating
@@ -117,12 +115,7 @@ def run_evaluation(job: EvaluationJob) -> EvaluationResult:
     if job.json is not None:
         write_json(job.json, {**report.to_dict(), "edges_not_counted": reason})
     if job.plot is not None:
-        display = (
-            None
-            if source is None
-            else first_display(source, tracks, truth, criteria=job.criteria)
-        )
-        write_page(report, job.plot, display)
+        report.plot(job.plot)
     return EvaluationResult(report=report, edges_not_counted=reason)
 
 
@@ -216,7 +209,7 @@ def pipeline_of(tracks: TrackEvents, weights: Path | None) -> Pipeline:
 
 
 def _bundled_with(weights_id: object) -> Path:
-    from exatrkx_pipeline.checkpoints import (  # noqa: PLC0415 - loads torch
+    from exatrkx_pipeline.weights.storage import (  # noqa: PLC0415 - loads torch
         BUNDLED,
         CONFIG_FILE,
         read_weights_config,

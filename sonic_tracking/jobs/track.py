@@ -34,7 +34,7 @@ from sonic_client import (
     JobSummary,
     ModelMetadata,
 )
-from sonic_client.observers import ProgressMeter
+from sonic_client.report import ProgressMeter
 from sonic_tracking.commands.printing import print_rows
 from sonic_tracking.distributed.config import ClusterConfig
 from sonic_tracking.errors import needs_extra

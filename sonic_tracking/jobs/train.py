@@ -15,13 +15,16 @@ import numpy as np
 import torch
 
 from exatrkx_pipeline import Pipeline
-from exatrkx_pipeline.checkpoints import read_weights_config
-from exatrkx_pipeline.training.checkpoint import EVERY_N_STEPS, CheckpointFolder
+from exatrkx_pipeline.training.checkpoint import (
+    EVERY_N_STEPS,
+    CheckpointFolder,
+    LearningCurve,
+)
 from exatrkx_pipeline.training.events import TrainingEvent
-from exatrkx_pipeline.training.learning_curve import LearningCurve
 from exatrkx_pipeline.training.recipe_file import JobRecipe, SampleFiles, read_recipe
 from exatrkx_pipeline.training.samples import TrainingSample
 from exatrkx_pipeline.training.train import TrainedPipeline, check_plan, train_on
+from exatrkx_pipeline.weights.storage import read_weights_config
 from producers import (
     Event,
     EventSource,
@@ -119,8 +122,8 @@ class TrainingResult:
             of = f", {name}" if len(self.scores) > 1 else ""
             rows += [
                 (f"validation events{of}", str(score.counts.n_events)),
-                (f"efficiency{of}", str(score.efficiency())),
-                (f"fake rate{of}", str(score.fake_rate())),
+                (f"efficiency{of}", str(score.efficiency)),
+                (f"fake rate{of}", str(score.fake_rate)),
             ]
         return [
             *rows,
@@ -310,10 +313,10 @@ def _together(reports: Iterable[EvaluationReport]) -> EvaluationReport:
 # Any: TOML values of several kinds.
 def _one_to_dict(scores: EvaluationReport) -> dict[str, Any]:
     ratios = {
-        "efficiency": scores.efficiency(),
-        "fake_rate": scores.fake_rate(),
-        "duplicate_rate": scores.duplicate_rate(),
-        "displaced_efficiency": scores.displaced_efficiency(),
+        "efficiency": scores.efficiency,
+        "fake_rate": scores.fake_rate,
+        "duplicate_rate": scores.duplicate_rate,
+        "displaced_efficiency": scores.displaced_efficiency,
     }
     return {
         "n_events": scores.counts.n_events,
@@ -435,7 +438,7 @@ class StageProgress:
         self._bars.close()
 
     def __call__(self, stage: str, step: int, n_steps: int, loss: float) -> None:
-        """Show the step; see `exatrkx_pipeline.training.schedule.Progress`."""
+        """Show the step; see `exatrkx_pipeline.training.optimisation.Progress`."""
         if stage != self._stage:
             self._bars.close()
             self._stage = stage

@@ -8,22 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from exatrkx_pipeline import Pipeline
-from exatrkx_pipeline.checkpoints import (
-    CONFIG_FILE,
-    TENSOR_FILE,
-    read_weights_config,
-    save_weights,
-    weights_files,
-)
 from exatrkx_pipeline.config import (
     FeatureConfig,
     GnnConfig,
     GraphConfig,
     TrackBuildingConfig,
 )
-from exatrkx_pipeline.importing import Cuts, import_networks
-from exatrkx_pipeline.repository import MODELS, plan_repository, write_repository
-from exatrkx_pipeline.repository.plan import Device
+from exatrkx_pipeline.repository import (
+    MODELS,
+    Device,
+    plan_repository,
+    write_repository,
+)
+from exatrkx_pipeline.weights.importing import Cuts, import_networks
+from exatrkx_pipeline.weights.storage import (
+    CONFIG_FILE,
+    TENSOR_FILE,
+    read_weights_config,
+    save_weights,
+    weights_files,
+)
 from producers.model.errors import OutputError
 from sonic_base import config_from_mapping, toml_content
 from sonic_tracking.outputs import RefusedOutputError

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tomli_w
 
-from exatrkx_pipeline.checkpoints import (
+from exatrkx_pipeline.errors import WeightsError
+from exatrkx_pipeline.weights.storage import (
     CONFIG_FILE,
     TENSOR_FILE,
     bundled_weights,
@@ -13,7 +14,6 @@ from exatrkx_pipeline.checkpoints import (
     read_weights_config,
     save_weights,
 )
-from exatrkx_pipeline.errors import WeightsError
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from exatrkx_pipeline.checkpoints import load_weights, save_weights, weights_files
 from exatrkx_pipeline.config import (
     FeatureConfig,
     GnnConfig,
@@ -16,9 +15,10 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
-from exatrkx_pipeline.importing import Cuts, import_networks
 from exatrkx_pipeline.networks.res_agnn import ResAGNN
 from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.weights.importing import Cuts, import_networks
+from exatrkx_pipeline.weights.storage import load_weights, save_weights, weights_files
 
 # How TorchScript files are made; torch would rather make others, but still reads them.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")

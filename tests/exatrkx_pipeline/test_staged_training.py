@@ -7,12 +7,10 @@ import torch
 
 from exatrkx_pipeline import Pipeline, WeightsError
 from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.training.batches import augmented_batches
 from exatrkx_pipeline.training.checkpoint import CheckpointFolder
 from exatrkx_pipeline.training.events import Augmentation
-from exatrkx_pipeline.training.recipe import TrainingRecipe
-from exatrkx_pipeline.training.samples import TrainingSample
-from exatrkx_pipeline.training.stage_schedule import EdgeSchedule, StageSchedule
+from exatrkx_pipeline.training.recipe import EdgeSchedule, StageSchedule, TrainingRecipe
+from exatrkx_pipeline.training.samples import TrainingSample, augmented_batches
 from exatrkx_pipeline.training.train import train_on
 
 STAGES = ("embedding", "filter", "gnn")

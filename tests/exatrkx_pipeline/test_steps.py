@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exatrkx_pipeline.checkpoints import load_weights, save_weights
 from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.repository.ensemble import EXATRKX_ENSEMBLE
+from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
 from exatrkx_pipeline.serving import model_parameters
 from exatrkx_pipeline.serving.catalogue import ModelSettings, build, parameters_of
+from exatrkx_pipeline.serving.models import outward_edges
 from exatrkx_pipeline.serving.parameters import with_parameters
-from exatrkx_pipeline.serving.steps import outward_edges
+from exatrkx_pipeline.weights.storage import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import pytest
 
-from exatrkx_pipeline.checkpoints import load_weights, save_weights
 from exatrkx_pipeline.serving import ServedModel, warm_up
 from exatrkx_pipeline.serving.catalogue import (
     STEPS,
@@ -11,6 +10,7 @@ from exatrkx_pipeline.serving.catalogue import (
     build,
     parameters_of,
 )
+from exatrkx_pipeline.weights.storage import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def pipeline():
 
 @pytest.fixture
 def client(pipeline, serve, connect, tmp_path):
-    from exatrkx_pipeline.checkpoints import save_weights
+    from exatrkx_pipeline.weights.storage import save_weights
 
     weights = save_weights(tmp_path / "weights", pipeline, training={}, scores={})
     return connect(serve(*tracking_models(weights)))
@@ -120,8 +120,8 @@ def test_splits_that_do_not_fit_are_an_error_of_the_model(client, tensor):
 def test_clock_adds_up_the_stages_of_served_requests(
     pipeline, serve, connect, tensor, tmp_path
 ):
-    from exatrkx_pipeline.checkpoints import save_weights
     from exatrkx_pipeline.stages import StageClock
+    from exatrkx_pipeline.weights.storage import save_weights
 
     clock = StageClock()
     weights = save_weights(tmp_path, pipeline, training={}, scores={})

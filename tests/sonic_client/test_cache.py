@@ -5,10 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sonic_client import AsyncClient, ModelMetadata, Request, TensorSpec
+from sonic_client import (
+    AsyncClient,
+    ModelMetadata,
+    RejectedRequestError,
+    Request,
+    TensorSpec,
+)
 from sonic_client.batching import CheckedRequest
-from sonic_client.cache import AnswerCache
 from sonic_client.config import CacheConfig
+from sonic_client.message.cache import AnswerCache
 from sonic_client.transport.fake import FakeTransport
 
 ECHO = ModelMetadata(
@@ -77,12 +83,10 @@ async def test_a_damaged_file_is_not_used(tmp_path, caplog):
     found = await AnswerCache(config, ECHO).find("a")
 
     assert found is None
-    assert "is no readable answer" in caplog.text
+    assert "not a readable answer" in caplog.text
 
 
 async def test_failures_are_not_kept(metadata, cached_config, make_request):
-    from sonic_client import RejectedRequestError
-
     async def reject(call):
         raise RejectedRequestError(server="s", status="INVALID_ARGUMENT", details="")
 

@@ -37,7 +37,6 @@ max_bytes = 1000
 folder = "answers"
 
 [client.pin]
-version = "3"
 config_pbtxt = "models/exatrkx/config.pbtxt"
 
 [client.adaptive]
@@ -61,9 +60,7 @@ def test_every_section_is_read_from_a_file(tmp_path):
     )
     assert config.answers == AnswersConfig(nonfinite="raise", writable=True)
     assert config.cache == CacheConfig(max_bytes=1000, folder=Path("answers"))
-    assert config.pin == PinConfig(
-        version="3", config_pbtxt=Path("models/exatrkx/config.pbtxt")
-    )
+    assert config.pin == PinConfig(config_pbtxt=Path("models/exatrkx/config.pbtxt"))
     assert config.adaptive == AdaptiveConfig(window=True, slow_call_s=2.0)
     assert pickle.loads(pickle.dumps(config)) == config
 

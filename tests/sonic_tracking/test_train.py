@@ -11,9 +11,8 @@ import pytest
 import tomli_w
 
 from exatrkx_pipeline import bundled_weights, load_weights
-from exatrkx_pipeline.training.recipe import TrainingRecipe
+from exatrkx_pipeline.training.recipe import StageSchedule, TrainingRecipe
 from exatrkx_pipeline.training.recipe_file import bundled_recipes, read_recipe
-from exatrkx_pipeline.training.stage_schedule import StageSchedule
 from sonic_base import config_to_mapping
 
 pytest.importorskip("acts", reason="pyacts is not installed")
@@ -337,7 +336,7 @@ def test_two_samples_of_one_name_are_refused(refused, staged):
         "train", "--recipe", staged(samples=[sample] * 2), "-o", "w", status=2
     )
 
-    assert "two of the name 'x'" in line
+    assert "'x' is used twice" in line
 
 
 @pytest.mark.parametrize("name", bundled_recipes())

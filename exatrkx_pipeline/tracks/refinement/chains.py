@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from exatrkx_pipeline.config.refinement_config import RefinementConfig
+from exatrkx_pipeline.config import RefinementConfig
 from exatrkx_pipeline.kernels.edge_loops import grouped
 from exatrkx_pipeline.kernels.machine_code import compiled
 from exatrkx_pipeline.tracks.refinement.helix import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exatrkx_pipeline.config.refinement_config import RefinementConfig
+from exatrkx_pipeline.config import RefinementConfig
 from exatrkx_pipeline.kernels.machine_code import compiled
 from exatrkx_pipeline.tracks.refinement.chains import MOST_POINTS, Chains
 from exatrkx_pipeline.tracks.refinement.rings import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exatrkx_pipeline.config.refinement_config import RefinementConfig
+from exatrkx_pipeline.config import RefinementConfig
 from exatrkx_pipeline.tracks.refinement.chains import Chains
 from exatrkx_pipeline.tracks.refinement.extension import extend_tracks
 from exatrkx_pipeline.tracks.refinement.joining import join_tracks

@@ -1,4 +1,4 @@
-"""Truth as `producers.writers.TruthWriter` leaves it: two tables of one file."""
+"""Truth as `producers.TruthWriter` leaves it: two tables of one file."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from sonic_client import (
     ServerUnreachableError,
     WindowConfig,
 )
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 
 DOWN = FaultPlan().on().refuse("UNAVAILABLE", "out of order")
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_client import ConfigError, HealthConfig
-from sonic_client.servers.breaker import Breaker
-from sonic_client.servers.health import Health, HealthWindow
+from sonic_client.servers.health import Breaker, Health, HealthWindow
 
 CONFIG = HealthConfig(window_s=60.0, window_calls=4, open_after_failures=3)
 

@@ -1,0 +1,270 @@
+"""Weights directories: tensors in safetensors, everything else in one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from exatrkx_pipeline.config import (
+    PipelineConfig,
+    TorchScriptConfig,
+)
+from exatrkx_pipeline.errors import WeightsError
+from exatrkx_pipeline.networks.build import build_networks
+from exatrkx_pipeline.networks.torchscript import ScriptedNetwork
+from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.stages.network_stages import NETWORK_NAMES
+from sonic_base import ConfigError, config_from_mapping, config_to_mapping
+
+CONFIG_FILE = "config.toml"
+TENSOR_FILE = "model.safetensors"
+FORMAT_VERSION = 1
+MAX_TENSOR_BYTES = 256 << 20
+"""Larger files are refused before they are read: ours have a few MB."""
+
+
+BUNDLED = Path(__file__).parent
+
+
+def bundled_weights(name: str = "generic_pu0") -> Path:
+    """Return the directory of bundled weights, for the generic detector.
+
+    ``generic_pu0`` is for events without pileup, ``generic_pileup`` for those with.
+    """
+    return BUNDLED / name
+
+
+def bundled_names() -> list[str]:
+    """Return the names of the bundled weights."""
+    return sorted(file.parent.name for file in BUNDLED.glob(f"*/{CONFIG_FILE}"))
+
+
+def find_weights(directory: Path | str) -> Path:
+    """Return the directory, or the bundled weights of that name if there is none."""
+    directory = Path(directory)
+    if not directory.exists() and str(directory) in bundled_names():
+        return BUNDLED / directory
+    return directory
+
+
+def save_weights(
+    directory: Path,
+    pipeline: Pipeline,
+    *,
+    training: dict[str, Any],
+    scores: dict[str, Any],
+) -> Path:
+    """Write a weights directory.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it does not exist; files of the same names are replaced.
+    pipeline : Pipeline
+        Networks and configuration.
+    training : dict
+        How the weights were made, as plain values: the table ``training``.
+    scores : dict
+        Figures on events that they were not trained on: the table ``scores``.
+
+    Returns
+    -------
+    Path
+        The directory.
+    """
+    tensors = {
+        f"{part}.{name}": tensor.contiguous()
+        for part, network in pipeline.networks.items()
+        if not isinstance(network, ScriptedNetwork)
+        for name, tensor in network.state_dict().items()
+    }
+    blob = save_tensors(tensors)
+    document = {
+        "format_version": FORMAT_VERSION,
+        "weights_id": _weights_id(blob, pipeline.config),
+        "tensors_sha256": hashlib.sha256(blob).hexdigest(),
+        "versions": {
+            "sonic-tracking": version("sonic-tracking"),
+            "torch": torch.__version__,
+        },
+        "pipeline": config_to_mapping(pipeline.config),
+        "training": training,
+        "scores": scores,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    for part, name in _script_names(pipeline.config).items():
+        network = pipeline.networks[part]
+        assert isinstance(network, ScriptedNetwork)  # as its configuration says
+        if network.file.resolve() != (directory / name).resolve():
+            shutil.copyfile(network.file, directory / name)
+    (directory / TENSOR_FILE).write_bytes(blob)
+    (directory / CONFIG_FILE).write_text(tomli_w.dumps(document))
+    return directory
+
+
+def load_weights(directory: Path | str, *, device: str = "cpu") -> Pipeline:
+    """Read a weights directory into a pipeline ready for use.
+
+    Networks that were imported as TorchScript are programs, and they are executed.
+
+    Parameters
+    ----------
+    directory : Path or str
+        A weights directory, or the name of bundled weights.
+    device : str
+        The device as torch names it: ``cpu``, ``cuda:0``.
+
+    Raises
+    ------
+    ValueError
+        If torch has no such device here.
+    WeightsError
+        If a file is missing, unreadable or too large; if a tensor is missing, surplus
+        or of another shape; if the configuration lacks a key (such as a feature scale)
+        or does not belong to the tensors. The message names the directory.
+    """
+    directory = find_weights(directory)
+    document = read_weights_config(directory)
+    config = _pipeline_config(directory)
+    blob = _read_tensors(directory)
+    checksum = hashlib.sha256(blob).hexdigest()
+    if checksum != document["tensors_sha256"]:
+        raise WeightsError(
+            f"weights {directory}: {TENSOR_FILE} is not the file that {CONFIG_FILE} "
+            f"describes: expected sha256 {document['tensors_sha256'][:12]}..., "
+            f"got {checksum[:12]}..."
+        )
+    networks = build_networks(config, directory)
+    _fill(dict(zip(NETWORK_NAMES, networks, strict=True)), blob, directory)
+    pipeline = Pipeline(config, *networks, weights_id=_weights_id(blob, config))
+    return pipeline if device == "cpu" else pipeline.to(device)
+
+
+def weights_files(directory: Path | str) -> list[Path]:
+    """Return the files of a weights directory; the last is its configuration.
+
+    Raises
+    ------
+    WeightsError
+        If its configuration cannot be read.
+    """
+    directory = find_weights(directory)
+    scripts = _script_names(_pipeline_config(directory)).values()
+    return [directory / name for name in (*scripts, TENSOR_FILE, CONFIG_FILE)]
+
+
+def _pipeline_config(directory: Path) -> PipelineConfig:
+    document = read_weights_config(directory)
+    try:
+        return config_from_mapping(
+            PipelineConfig, document["pipeline"], where="[pipeline]"
+        )
+    except ConfigError as exc:
+        raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
+
+
+def read_weights_config(directory: Path | str) -> dict[str, Any]:
+    """Read the TOML file of a weights directory, and check its top level.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing, no TOML, of another format version, or lacks a table.
+    """
+    directory = find_weights(directory)
+    file = directory / CONFIG_FILE
+    try:
+        document = tomllib.loads(file.read_text())
+    except FileNotFoundError as exc:
+        bundled = ", ".join(bundled_names())
+        raise WeightsError(
+            f"weights {directory}: no file {CONFIG_FILE}; give a weights directory, or "
+            f"the name of bundled weights: {bundled}"
+        ) from exc
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
+    if document.get("format_version") != FORMAT_VERSION:
+        raise WeightsError(
+            f"weights {directory}: expected format_version {FORMAT_VERSION}, "
+            f"got {document.get('format_version')!r}"
+        )
+    missing = [key for key in ("pipeline", "tensors_sha256") if key not in document]
+    if missing:
+        raise WeightsError(
+            f"weights {directory}: {CONFIG_FILE} lacks {', '.join(missing)}"
+        )
+    return document
+
+
+def _weights_id(blob: bytes, config: PipelineConfig) -> str:
+    """Return an id of tensors and configuration together: another cut, another id."""
+    digest = hashlib.sha256(blob)
+    digest.update(json.dumps(config_to_mapping(config), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _script_names(config: PipelineConfig) -> dict[str, str]:
+    """Return the names of the TorchScript files, by part of the pipeline."""
+    parts = {
+        "embedding": config.embedding,
+        "edge_filter": config.filter,
+        "gnn": config.gnn,
+    }
+    return {
+        part: network.torchscript
+        for part, network in parts.items()
+        if isinstance(network, TorchScriptConfig)
+    }
+
+
+def _read_tensors(directory: Path) -> bytes:
+    file = directory / TENSOR_FILE
+    try:
+        size = file.stat().st_size
+        if size > MAX_TENSOR_BYTES:
+            raise WeightsError(
+                f"weights {directory}: {TENSOR_FILE} has {size} bytes, "
+                f"more than the {MAX_TENSOR_BYTES} allowed"
+            )
+        return file.read_bytes()
+    except OSError as exc:
+        raise WeightsError(f"weights {directory}: no readable {TENSOR_FILE}") from exc
+
+
+def _fill(networks: Mapping[str, nn.Module], blob: bytes, directory: Path) -> None:
+    try:
+        tensors = load_tensors(blob)
+    except SafetensorError as exc:
+        raise WeightsError(f"weights {directory}: {TENSOR_FILE}: {exc}") from exc
+    for part, network in networks.items():
+        if isinstance(network, ScriptedNetwork):
+            continue
+        prefix = f"{part}."
+        state = {
+            name.removeprefix(prefix): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith(prefix)
+        }
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as exc:
+            raise WeightsError(
+                f"weights {directory}: {part} does not fit the configured sizes: {exc}"
+            ) from exc
+    if tensors:
+        raise WeightsError(
+            f"weights {directory}: unknown tensors {', '.join(sorted(tensors)[:3])}"
+        )

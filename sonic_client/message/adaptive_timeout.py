@@ -1,0 +1,62 @@
+"""How long a try may take, given the durations of earlier calls."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from sonic_client.config import AdaptiveConfig
+from sonic_client.report.observer import Observer, TryEnded
+
+__all__ = ["AdaptiveTimeout"]
+
+# Enough calls for a 99th percentile, and few enough to follow the servers.
+_REMEMBERED = 1000
+_NEEDED = 100
+_CALLS_BETWEEN_UPDATES = 20
+
+
+class AdaptiveTimeout(Observer):
+    """A multiple of the 99th percentile of recent calls' durations, within bounds.
+
+    Parameters
+    ----------
+    config : AdaptiveConfig
+
+    Notes
+    -----
+    A try that was given up says only that it would have taken longer. So each doubles
+    the time until a call succeeds (P. Karn and C. Partridge, SIGCOMM 1987), and servers
+    that all became slower are not given up for ever.
+    """
+
+    def __init__(self, config: AdaptiveConfig) -> None:
+        self._config = config
+        self._durations_s: deque[float] = deque(maxlen=_REMEMBERED)
+        self._p99_s = math.inf
+        self._patience = 1.0
+        self._n_since_update = 0
+
+    def seconds(self) -> float | None:
+        """Return how long a try may take; None before there were enough calls."""
+        if math.isinf(self._p99_s):
+            return None
+        wanted_s = self._config.timeout_factor * self._p99_s
+        bounded_s = max(self._config.min_timeout_s, wanted_s) * self._patience
+        return min(bounded_s, self._config.max_timeout_s)
+
+    def try_ended(self, event: TryEnded) -> None:
+        """Learn from a call that succeeded, or was given up."""
+        if event.status == "DEADLINE_EXCEEDED":
+            # Bounded, because 2.0**1024 overflows.
+            self._patience = min(2.0 * self._patience, 1e6)
+        if event.status != "OK":
+            return
+        self._patience = 1.0
+        self._durations_s.append(event.duration_s)
+        self._n_since_update += 1
+        n_seen = len(self._durations_s)
+        if n_seen >= _NEEDED and self._n_since_update >= _CALLS_BETWEEN_UPDATES:
+            self._n_since_update = 0
+            rank = math.ceil(0.99 * n_seen)
+            self._p99_s = sorted(self._durations_s)[rank - 1]

@@ -1,0 +1,367 @@
+"""The attempts of one message: at a server, again, at another one, at the fallback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
+
+from sonic_base.errors import SonicError
+from sonic_client.config import ClientConfig
+from sonic_client.errors import (
+    DeadlineExceededError,
+    FallbackDriftError,
+    ServerError,
+    ServerOverloadedError,
+    TransientError,
+)
+from sonic_client.fallback import Standby, find_drift
+from sonic_client.message.adaptive_timeout import AdaptiveTimeout
+from sonic_client.report.observer import Observers, TryEnded
+from sonic_client.retry import (
+    Disposition,
+    RetryBudget,
+    RetryChain,
+    RetryStep,
+    Situation,
+    Timing,
+    disposition_of,
+)
+from sonic_client.servers import ServerPool, Slot
+from sonic_client.transport.base import InferCall, InferReply
+
+__all__ = ["Attempts", "Backends", "Delivery"]
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+# A try that its own timer ended may return this much before the deadline.
+_TIMER_SLACK_S = 0.005
+
+_FIRST_STEP = RetryStep("any_server")
+
+
+class Backends:
+    """The servers and the fallback of a client, and the retry budget of all messages.
+
+    Parameters
+    ----------
+    config : ClientConfig
+    pool : ServerPool
+    standby : Standby or None
+        The fallback.
+    observer : Observers
+        Are told of every try.
+    timing : Timing
+    adaptive_timeout : AdaptiveTimeout or None
+        Says how long a try may take, unless the configuration does.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        pool: ServerPool,
+        standby: Standby | None,
+        *,
+        observer: Observers,
+        timing: Timing,
+        adaptive_timeout: AdaptiveTimeout | None = None,
+    ) -> None:
+        self.config, self.pool, self.standby = config, pool, standby
+        self.observer, self.timing = observer, timing
+        self.adaptive_timeout = adaptive_timeout
+        self.budget = RetryBudget(config.retry, timing.clock)
+        self.has_fallback = standby is not None and "fallback" in config.retry.chain
+        self._events_to_compare = config.fallback.compare_events if standby else 0
+
+    def is_to_compare(self, n_events: int) -> bool:
+        """Whether a new message of `n_events` events is also given to the fallback."""
+        is_early = self._events_to_compare > 0
+        self._events_to_compare -= n_events if is_early else 0
+        return is_early
+
+    def may_have_other(self, server: str) -> bool:
+        """Whether the fallback or another server may answer now or soon."""
+        return self.has_fallback or self.pool.may_have_other({server})
+
+
+class Delivery(NamedTuple, Generic[ResultT]):
+    """A reply that was accepted.
+
+    Attributes
+    ----------
+    reply : InferReply
+    result : object
+        What the caller's `read` made of the reply.
+    server : str
+        Name of the server that answered.
+    is_fallback : bool
+    """
+
+    reply: InferReply
+    result: ResultT
+    server: str
+    is_fallback: bool = False
+
+
+class Attempts:
+    """The attempts of one message.
+
+    Parameters
+    ----------
+    backends : Backends
+    message : int
+        Number of the message.
+
+    Attributes
+    ----------
+    message : int
+    tries : int
+        Calls so far, those to the fallback included.
+    servers : list of str
+        The server of each call.
+    """
+
+    def __init__(self, backends: Backends, message: int) -> None:
+        self.message = message
+        self.tries = 0
+        self.servers: list[str] = []
+        self._ruled_out: set[str] = set()
+        self._backends, self._pool = backends, backends.pool
+        self._clock = backends.timing.clock
+        self._retry = backends.config.retry
+
+    @cached_property
+    def _chain(self) -> RetryChain:
+        """Plans what follows a failed try; made when one fails."""
+        return RetryChain(self._retry, self._backends.timing.jitter)
+
+    async def deliver(
+        self,
+        call: InferCall,
+        read: Callable[[InferReply, str], ResultT],
+        *,
+        deadline: float,
+        n_events: int = 1,
+    ) -> Delivery[ResultT]:
+        """Return the first reply that can be read.
+
+        Parameters
+        ----------
+        read : callable
+            Is given a reply and the server's name; raises `InvalidAnswerError` if the
+            reply is not what the model declares.
+        deadline : float
+            Time on the clock that bounds all tries and waits.
+        n_events : int
+            The caller's requests in the message.
+
+        Raises
+        ------
+        SonicError
+            The error that no other try can repair.
+        TriesExhaustedError
+            Every allowed try failed.
+        DeadlineExceededError
+            The time is over, or would be before the next try.
+        NoServerError
+            No server is left, and none came back in time.
+
+        Notes
+        -----
+        Cancelling the caller cancels the try in flight and starts no other.
+        """
+        self._backends.budget.deposit()
+        given_s = deadline - self._clock()
+        # Decided here, because messages come in order and answers do not.
+        is_compared = self._backends.is_to_compare(n_events)
+        step = _FIRST_STEP
+        while step.target != "fallback":
+            slot = await self._slot(step, deadline)
+            if slot is None:
+                break
+            try:
+                delivery = await self._try_server(slot, call, read, deadline=deadline)
+            except SonicError as error:
+                # The traceback would keep this message's tensors in memory.
+                failure = error.with_traceback(None)
+            else:
+                if is_compared:
+                    await self._compare(call, delivery, deadline=deadline)
+                return delivery
+            step = self._next_step(failure, deadline=deadline, given_s=given_s)
+            if step.wait_s > 0.0:
+                await self._backends.timing.sleep(step.wait_s)
+        return await self._fall_back(call, read, deadline=deadline)
+
+    async def _slot(self, step: RetryStep, deadline: float) -> Slot | None:
+        """Return a slot, waiting for a server to come back; None for the fallback."""
+        only = self.servers[-1] if step.target == "same_server" else ""
+        ruled_out = self._ruled_out
+        patient_until = self._clock() + self._retry.patience_s
+        while True:
+            now, failures = self._clock(), self._chain.failures
+            # A wait may have ended late: no try begins after the deadline.
+            is_late = now + _TIMER_SLACK_S >= deadline
+            if not (is_late and failures):
+                slot = self._pool.slot(self.servers, only=only, ruled_out=ruled_out)
+                if slot is not None:
+                    return slot
+            if self._backends.has_fallback and not is_late:
+                return None
+            if ruled_out and (
+                now >= patient_until or not self._pool.may_have_other(ruled_out)
+            ):
+                raise failures[-1]
+            if self._pool.is_hopeless:
+                raise self._pool.failure(failures)
+            if is_late:
+                no_server = self._pool.failure(failures)
+                raise DeadlineExceededError(
+                    deadline_s=self._backends.config.deadline_s,
+                    failures=[*failures, no_server],
+                ) from no_server
+            until = min(deadline, patient_until) if ruled_out else deadline
+            await self._pool.wait_patiently(until=until)
+
+    async def _try_server(
+        self,
+        slot: Slot,
+        call: InferCall,
+        read: Callable[[InferReply, str], ResultT],
+        *,
+        deadline: float,
+    ) -> Delivery[ResultT]:
+        server, started = slot.server, self._clock()
+        timeout_s = self._timeout_s(server.name, deadline - started)
+        with slot:
+            try:
+                reply = await self._call(
+                    server.name, server.transport.infer, call, timeout_s
+                )
+                result = read(reply, server.name)
+            except SonicError as error:
+                self._pool.judge(slot, error, self._clock() - started)
+                raise
+            self._pool.judge(slot, None, self._clock() - started)
+            self._pool.note_version(slot, reply.model_version)
+        return Delivery(reply, result, server.name)
+
+    def _timeout_s(self, server: str, left_s: float) -> float:
+        """Return the seconds of a try, given those that are left of the deadline."""
+        if self._retry.try_timeout_s is not None:
+            return min(left_s, self._retry.try_timeout_s)
+        adaptive = self._backends.adaptive_timeout
+        if adaptive is not None and (known_s := adaptive.seconds()) is not None:
+            return min(left_s, known_s)
+        may_go_on = self._backends.has_fallback or self._pool.may_have_other(
+            (*self.servers, server)
+        )
+        return left_s / 2 if may_go_on else left_s
+
+    def _next_step(
+        self, error: SonicError, *, deadline: float, given_s: float
+    ) -> RetryStep:
+        backends, now = self._backends, self._clock()
+        failures = [*self._chain.failures, error]
+        if isinstance(error, TransientError) and now + _TIMER_SLACK_S >= deadline:
+            raise DeadlineExceededError(
+                deadline_s=given_s, failures=failures
+            ) from error
+        if disposition_of(error) is Disposition.ELSEWHERE_ONLY:
+            self._ruled_out.add(self.servers[-1])
+        situation = Situation(
+            same_server=self._pool.is_usable(self.servers[-1]),
+            other_server=self._pool.has_other(self.servers),
+            any_server=self._pool.may_have_other(self._ruled_out),
+            fallback=backends.has_fallback,
+        )
+        step = self._chain.after(error, situation)
+        if step.target == "fallback":
+            return step
+        wait_s = max(step.wait_s, backends.budget.take())
+        if now + wait_s < deadline:
+            return RetryStep(step.target, wait_s)
+        backends.budget.give_back()
+        if backends.has_fallback:
+            return RetryStep("fallback")
+        raise DeadlineExceededError(deadline_s=given_s, failures=failures) from error
+
+    async def _fall_back(
+        self,
+        call: InferCall,
+        read: Callable[[InferReply, str], ResultT],
+        *,
+        deadline: float,
+    ) -> Delivery[ResultT]:
+        standby = self._backends.standby
+        assert standby is not None  # no step leads here without one
+        self._pool.reports.falls_back(
+            standby.name, self._pool.failure(self._chain.failures)
+        )
+        reply = await self._call(
+            standby.name, standby.infer, call, deadline - self._clock()
+        )
+        return Delivery(reply, read(reply, standby.name), standby.name, True)
+
+    async def _compare(
+        self,
+        call: InferCall,
+        delivery: Delivery[ResultT],
+        *,
+        deadline: float,
+    ) -> None:
+        """Let the fallback compute the message, too, and compare the outputs."""
+        standby, config = self._backends.standby, self._backends.config.fallback
+        assert standby is not None  # there would be nothing to compare with
+        try:
+            reply = await standby.infer(call, timeout_s=deadline - self._clock())
+        except ServerError as error:
+            logger.warning("%s cannot be compared with: %s", standby.name, error)
+            return
+        differences = find_drift(delivery.reply.outputs, reply.outputs, config)
+        if not differences:
+            return
+        drift = FallbackDriftError(
+            server=delivery.server, fallback=standby.name, differences=differences
+        )
+        if config.on_drift == "raise":
+            raise drift
+        logger.warning("request %s: %s", call.request_id, drift)
+
+    async def _call(
+        self,
+        server: str,
+        infer: Callable[..., Awaitable[InferReply]],
+        call: InferCall,
+        timeout_s: float,
+    ) -> InferReply:
+        """Call once, and tell the observer how it ended."""
+        self.tries += 1
+        self.servers.append(server)
+        status, started = "OK", self._clock()
+        is_overload = False
+        try:
+            return await infer(call, timeout_s=timeout_s)
+        except ServerError as error:
+            status = error.status
+            is_overload = isinstance(error, ServerOverloadedError)
+            raise
+        except asyncio.CancelledError:
+            status = "LOCALLY_CANCELLED"
+            raise
+        finally:
+            self._backends.observer.try_ended(
+                TryEnded(
+                    server=server,
+                    status=status,
+                    duration_s=self._clock() - started,
+                    message=self.message,
+                    request_id=call.request_id,
+                    number=self.tries,
+                    is_overload=is_overload,
+                )
+            )
