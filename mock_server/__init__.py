@@ -12,8 +12,7 @@ import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from mock_server.core.received import ReceivedRequest
-    from mock_server.core.repository import ModelLoadError
-    from mock_server.errors import ModelError
+    from mock_server.errors import ModelError, ModelLoadError
     from mock_server.faults import Arrival, FaultHook, FaultPlan
     from mock_server.mock_triton import MockTriton
     from mock_server.model.batching import (
@@ -24,9 +23,14 @@ if _typing.TYPE_CHECKING:
         SequenceBatching,
         TimeoutAction,
     )
-    from mock_server.model.config.declaration import model_of_text
-    from mock_server.model.declaration import Model, ModelFunction, TensorSpec
-    from mock_server.model.ensemble_steps import Ensemble, Step
+    from mock_server.model.config import model_of_text
+    from mock_server.model.declaration import (
+        Ensemble,
+        Model,
+        ModelFunction,
+        Step,
+        TensorSpec,
+    )
     from mock_server.server import MockServer
 
 __all__ = [
@@ -53,14 +57,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "model.ensemble_steps": ("Ensemble", "Step"),
-    "errors": ("ModelError",),
+    "errors": ("ModelError", "ModelLoadError"),
     "faults": ("Arrival", "FaultHook", "FaultPlan"),
     "mock_triton": ("MockTriton",),
-    "model.config.declaration": ("model_of_text",),
-    "model.declaration": ("Model", "ModelFunction", "TensorSpec"),
+    "model.config": ("model_of_text",),
+    "model.declaration": ("Ensemble", "Model", "ModelFunction", "Step", "TensorSpec"),
     "received": ("ReceivedRequest",),
-    "core.repository": ("ModelLoadError",),
     "model.batching": (
         "Control",
         "ControlInput",

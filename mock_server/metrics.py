@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from mock_server.core.loaded import Loaded
+from mock_server.core.loaded_model import Loaded
 from mock_server.core.repository import Repository
 from mock_server.core.statistics import ModelStatistics
 from mock_server.wire.inference import FailureReason

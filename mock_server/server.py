@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from mock_server.core.directories import load_repository
 from mock_server.core.endpoints import Endpoint, Endpoints, Opener
 from mock_server.core.inference_core import InferenceCore
 from mock_server.core.received import RequestRecord
 from mock_server.core.repository import ModelControl, Repository
+from mock_server.core.sources import load_repository
 from mock_server.faults import FaultHook, FaultPlan
 from mock_server.faults.injector import FaultInjector
 from mock_server.grpc_api.endpoint import GrpcEndpoint

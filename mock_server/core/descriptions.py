@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from tritonclient.grpc import service_pb2
 
 from mock_server.core.statistics import Duration, ModelStatistics
-from mock_server.model.config.declaration import config_of
-from mock_server.model.config.defaults import ENSEMBLE, PYTHON, is_ensemble
+from mock_server.model.config import config_of
+from mock_server.model.config_message import ENSEMBLE, PYTHON, is_ensemble
 from mock_server.model.declaration import Model, TensorSpec
 
 

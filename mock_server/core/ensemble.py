@@ -1,19 +1,17 @@
-"""An ensemble at work: each request is a run through its steps."""
+"""A loaded ensemble: each request runs through its steps."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from queue import SimpleQueue
 
 import grpc
 
-from mock_server.core.loaded import Loaded
+from mock_server.core.loaded_model import Loaded
 from mock_server.core.statistics import Answered, ExecutionTimes, StatisticsCounter
 from mock_server.core.validation import check_request
 from mock_server.errors import ModelError
-from mock_server.model.declaration import Model
-from mock_server.model.ensemble_steps import Ensemble, Step
+from mock_server.model.declaration import Ensemble, Model, Step
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import (
     FailureReason,
@@ -24,25 +22,23 @@ from mock_server.wire.inference import (
 )
 
 Find = Callable[[str, str], Loaded]
-"""Model of the server, by name and version; raises `ModelError`."""
+"""Finds a model of the server by name and version; raises `ModelError`."""
 
 
 class LoadedEnsemble:
-    """An ensemble that answers requests; its methods may be called from any thread.
-
-    It has no queue and no instances of its own: any number of requests run at once.
+    """A `Loaded` ensemble: it has no queue and no instances of its own.
 
     Parameters
     ----------
     model : Model
         Its function is an `Ensemble`.
     find : callable
-        Finds the models of its steps, when they are to run.
+        Finds the models of its steps when they are about to run.
     """
 
     def __init__(self, model: Model, find: Find) -> None:
         if not isinstance(model.function, Ensemble):
-            raise TypeError(f"model {model.name!r} is no ensemble")
+            raise TypeError(f"model {model.name!r} is not an ensemble")
         self.model = model
         self.ensemble = model.function
         self.statistics = StatisticsCounter()
@@ -50,64 +46,41 @@ class LoadedEnsemble:
 
     @property
     def pending(self) -> int:
-        """None: they wait at the steps."""
+        """0: requests wait at the steps."""
         return 0
 
     def submit(self, request: InferenceRequest, respond: Respond) -> None:
-        """Check a request and start its steps; answers come from their threads.
-
-        Raises
-        ------
-        ModelError
-            If the request is wrong: it is not answered then.
-        """
+        """Start the first steps: see `Loaded`."""
         batch_size = check_request(self.model, request)
         _Run(self, request, respond, batch_size).start()
 
     def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
-        """As `submit`: the steps run in threads of theirs."""
+        """Do the same as `submit`: the steps run in their models' threads."""
         self.submit(request, respond)
-
-    def infer(self, request: InferenceRequest) -> InferenceResponse:
-        """Answer of an ensemble that is not decoupled; waits for it.
-
-        Raises
-        ------
-        ModelError
-            As `submit` does; an error of a step is in the response.
-        """
-        answers: SimpleQueue[InferenceResponse] = SimpleQueue()
-
-        def respond(response: InferenceResponse | None, is_final: bool) -> None:
-            if response is not None:
-                answers.put(response)
-
-        self.submit(request, respond)
-        return answers.get()
 
     def stop(self) -> None:
-        """Nothing to end: the threads are those of the steps."""
+        """Do nothing: the threads are those of the steps."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no instances."""
 
 
 @dataclass(slots=True)
 class _Flow:
-    """Tensors on their way: one of a request, or of each response of a decoupled step.
+    """The tensors known so far: of a request, or of one response of a decoupled step.
 
-    A flow that a decoupled step forks off knows what was there by then; a step beside
-    it, still running, is not waited for.
+    Each response of a decoupled step forks a flow, with the tensors known by then; it
+    does not wait for other steps that still run.
     """
 
     tensors: dict[str, RawTensor]
     waiting: set[int]  #: steps not started
-    done: set[str] = field(default_factory=set)  #: tensors that steps had their turn at
+    done: set[str] = field(default_factory=set)  #: outputs of the steps that have run
     n_running: int = 0
 
 
 class _Run:
-    """One request on its way through the steps."""
+    """One request, while it runs through the steps."""
 
     def __init__(
         self,
@@ -131,82 +104,82 @@ class _Run:
     def start(self) -> None:
         flow = _Flow({t.name: t for t in self._request.inputs}, set(self._needed))
         with self._lock:
-            self._n_open += 1  # until all first steps are under way
+            self._n_open += 1  # until all first steps have been started
             self._advance(flow)
             self._close_one()
 
     def _advance(self, flow: _Flow) -> None:
         """Start every step that can run; answer if there is none, and none runs."""
+        steps = self._loaded.ensemble.steps
         ready = [
             number
             for number in sorted(flow.waiting)
-            if flow.tensors.keys()
-            >= set(self._loaded.ensemble.steps[number].input_map.values())
+            if flow.tensors.keys() >= set(steps[number].input_map.values())
         ]
         flow.waiting -= set(ready)
         flow.n_running += len(ready)
         for number in ready:
-            self._launch(flow, self._loaded.ensemble.steps[number])
+            self._launch(flow, steps[number])
         if not flow.n_running and not self._failed:
             self._finish(flow)
 
     def _launch(self, flow: _Flow, step: Step) -> None:
         self._n_open += 1
+        version = "" if step.model_version < 0 else str(step.model_version)
         is_decoupled = False
 
         def respond(response: InferenceResponse | None, is_final: bool) -> None:
             with self._lock:
-                self._take(flow, step, response, is_final, is_decoupled)
+                self._take(flow, step, response, is_decoupled=is_decoupled)
+                if is_final:
+                    self._close_one()
 
         try:
-            loaded = self._loaded.find(step.model_name, _version_text(step))
+            loaded = self._loaded.find(step.model_name, version)
             is_decoupled = loaded.model.is_decoupled
-            loaded.submit(self._step_request(flow, step), respond)
+            request = replace(
+                self._request,
+                model_name=step.model_name,
+                model_version=version,
+                inputs=tuple(
+                    flow.tensors[name]._replace(name=own)
+                    for own, name in step.input_map.items()
+                ),
+                outputs=tuple(RequestedOutput(own) for own in step.output_map),
+                enable_empty_final_response=False,
+            )
+            loaded.submit(request, respond)
         except ModelError as error:
             flow.n_running -= 1
             self._fail(error)
             self._close_one()
-
-    def _step_request(self, flow: _Flow, step: Step) -> InferenceRequest:
-        return replace(
-            self._request,
-            model_name=step.model_name,
-            model_version=_version_text(step),
-            inputs=tuple(
-                flow.tensors[name]._replace(name=own)
-                for own, name in step.input_map.items()
-            ),
-            outputs=tuple(RequestedOutput(own) for own in step.output_map),
-            enable_empty_final_response=False,
-        )
 
     def _take(
         self,
         flow: _Flow,
         step: Step,
         response: InferenceResponse | None,
-        is_final: bool,
+        *,
         is_decoupled: bool,
     ) -> None:
-        """Go on with what a step has answered."""
-        if response is not None and response.error is not None:
+        """Continue with the response of a step."""
+        if response is None or self._failed:
+            return
+        if response.error is not None:
             self._fail(response.error)
-        elif response is not None and not self._failed:
-            onward = flow
-            if is_decoupled:
-                onward = _Flow(dict(flow.tensors), set(flow.waiting), set(flow.done))
-            else:
-                flow.n_running -= 1
-            for tensor in response.outputs:
-                name = step.output_map[tensor.name]
-                onward.tensors[name] = tensor._replace(name=name)
-            onward.done |= set(step.output_map.values())
-            self._advance(onward)
-        if is_final:
-            self._close_one()
+            return
+        if is_decoupled:
+            flow = _Flow(dict(flow.tensors), set(flow.waiting), set(flow.done))
+        else:
+            flow.n_running -= 1
+        for tensor in response.outputs:
+            name = step.output_map[tensor.name]
+            flow.tensors[name] = tensor._replace(name=name)
+        flow.done |= set(step.output_map.values())
+        self._advance(flow)
 
     def _finish(self, flow: _Flow) -> None:
-        """Answer with the outputs of a flow that has come to its end."""
+        """Answer with the outputs of a flow that no step can continue."""
         if not self._wanted <= flow.done | flow.tensors.keys():
             request_id = self._request.id or "<id_unknown>"
             self._fail(
@@ -224,7 +197,7 @@ class _Run:
         ]
         if not self._model.is_decoupled:
             self._count()
-        self._answer(outputs=outputs, is_final=not self._model.is_decoupled)
+        self._answer(outputs, is_final=not self._model.is_decoupled)
 
     def _fail(self, error: ModelError) -> None:
         if self._failed:
@@ -244,29 +217,19 @@ class _Run:
 
     def _answer(
         self,
-        *,
         outputs: Sequence[RawTensor] = (),
+        *,
         error: ModelError | None = None,
         is_final: bool,
     ) -> None:
-        response = InferenceResponse(
-            model_name=self._model.name,
-            model_version=self._model.version,
-            id=self._request.id,
-            outputs=tuple(outputs),
-            error=error,
-        )
+        response = self._model.response_to(self._request, outputs, error=error)
         self._respond(response, is_final)
 
     def _count(self) -> None:
-        """Count the request; what the steps took is the time of the model here."""
+        """Count the request; the time of its steps is the compute time."""
         total_ns = time.perf_counter_ns() - self._started_ns
         self._loaded.statistics.executed(
             [Answered(batch_size=self._batch_size, queue_ns=1, total_ns=total_ns)],
             self._batch_size,
             ExecutionTimes(input_ns=1, infer_ns=max(1, total_ns - 3), output_ns=1),
         )
-
-
-def _version_text(step: Step) -> str:
-    return "" if step.model_version < 0 else str(step.model_version)

@@ -1,17 +1,22 @@
-"""What both protocols stand on: models, shared memory and settings of one server."""
+"""What both protocols stand on: models and shared memory of one server."""
 
 from queue import SimpleQueue
 
 import grpc
 
-from mock_server.core.loaded import Loaded
+from mock_server.core.loaded_model import Loaded
 from mock_server.core.planned_faults import PlannedFaults
 from mock_server.core.received import RequestRecord
 from mock_server.core.repository import Repository
 from mock_server.core.tensor_forms import in_requested_form
 from mock_server.errors import ModelError
+from mock_server.model.declaration import Model
 from mock_server.scheduling.threads import waiting
-from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
+from mock_server.wire.inference import (
+    InferenceRequest,
+    InferenceResponse,
+    Respond,
+)
 from mock_server.wire.shared_memory import SharedMemory
 
 SERVER_NAME = "triton"
@@ -29,18 +34,18 @@ EXTENSIONS = (
     "parameters",
     "statistics",
 )
-"""Those of that Triton, but for ``trace`` and ``logging``, in its order."""
+"""Those of this Triton, but for ``trace`` and ``logging``, in its order."""
 
 
 class InferenceCore:
-    """One server, whatever it is asked through; may be used from any thread.
+    """One server, whatever the protocol; may be used from any thread.
 
     Parameters
     ----------
     repository : Repository
         May be added to while the server runs.
     faults : PlannedFaults, optional
-        Asked about each inference before it runs.
+        Applied to each inference before it runs.
     record : RequestRecord, optional
         Told of each inference.
     """
@@ -74,7 +79,7 @@ class InferenceCore:
         *,
         is_awaited: bool = False,
     ) -> None:
-        """Check a request and queue it; its answers come in the form asked for.
+        """Check a request and queue it; its answers come in the requested form.
 
         Parameters
         ----------
@@ -97,20 +102,13 @@ class InferenceCore:
                 self.shared_memory.check(output.shared_memory)
         if self._faults is not None:
             respond = self._faults.apply_to_inference(request, respond)
-
-        def respond_in_form(response: InferenceResponse | None, is_final: bool) -> None:
-            if response is not None:
-                response = in_requested_form(
-                    response, request, loaded.model, self.shared_memory
-                )
-            respond(response, is_final)
-
-        is_plain = not any(o.n_classes or o.shared_memory for o in request.outputs)
+        if any(o.n_classes or o.shared_memory for o in request.outputs):
+            respond = self._in_requested_form(loaded.model, request, respond)
         submit = loaded.submit_and_wait if is_awaited else loaded.submit
-        submit(request, respond if is_plain else respond_in_form)
+        submit(request, respond)
 
     def infer(self, loaded: Loaded, request: InferenceRequest) -> InferenceResponse:
-        """The one answer of a model that is not decoupled; waits for it.
+        """Return the one answer of a model that is not decoupled; waits for it.
 
         Raises
         ------
@@ -128,14 +126,26 @@ class InferenceCore:
                 pass  # the end of an answer that is still to come
         return response
 
+    def _in_requested_form(
+        self, model: Model, request: InferenceRequest, respond: Respond
+    ) -> Respond:
+        def changed(response: InferenceResponse | None, is_final: bool) -> None:
+            if response is not None:
+                response = in_requested_form(
+                    response, request, model, self.shared_memory
+                )
+            respond(response, is_final)
+
+        return changed
+
     def close(self) -> None:
-        """Let go of shared memory, and end the threads of the models."""
+        """Release shared memory, and end the threads of the models."""
         self.shared_memory.unregister()
         self.repository.close()
 
 
 def refuse_decoupled(loaded: Loaded, text: str) -> None:
-    """Refuse a request with room for one answer to a model with any number of them.
+    """Refuse a request that has room for one answer only to a decoupled model.
 
     Raises
     ------

@@ -2,32 +2,58 @@
 
 import time
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from typing import Protocol
 
 from mock_server.core.execution import run_batch
 from mock_server.core.statistics import StatisticsCounter
 from mock_server.core.validation import check_request
-from mock_server.model.config.declaration import config_of, instance_names
-from mock_server.model.declaration import Model
-from mock_server.model.ensemble_steps import Ensemble
+from mock_server.model.config import config_of
+from mock_server.model.config_message import instance_names
+from mock_server.model.declaration import Backend, Ensemble, Instance, Model
 from mock_server.model.functions import FunctionInstance
-from mock_server.model.instances import Backend, Instance
 from mock_server.scheduling.batching import DynamicBatcher, OneByOne
-from mock_server.scheduling.pending import Dropped, PendingRequest
+from mock_server.scheduling.queue import Dropped, PendingRequest
 from mock_server.scheduling.sequences import SequenceBatcher
 from mock_server.scheduling.workers import Scheduler, Workers
-from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
+from mock_server.wire.inference import InferenceRequest, Respond
+
+
+class Loaded(Protocol):
+    """A model that answers requests, an ensemble or not; used from any thread."""
+
+    model: Model
+    statistics: StatisticsCounter
+
+    @property
+    def pending(self) -> int:
+        """The number of requests that wait for an instance."""
+
+    def submit(self, request: InferenceRequest, respond: Respond) -> None:
+        """Check a request and queue it; its answers come from another thread.
+
+        Raises
+        ------
+        ModelError
+            If the request is wrong, or the queue refuses it: it is not answered then.
+        """
+
+    def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
+        """Do the same for a caller that waits for the answer: it may run the model."""
+
+    def stop(self) -> None:
+        """Answer what is waiting, and end the threads; a request starts them again."""
+
+    def close(self) -> None:
+        """Stop for good."""
 
 
 class LoadedModel:
-    """A model that answers requests; its methods may be called from any thread.
+    """A `Loaded` model with instances of its own.
 
     Parameters
     ----------
     model : Model
         Its instances are started here, which may take long, and may fail.
-    statistics : StatisticsCounter, optional
-        Counters to go on with, of the same model when it was loaded before.
     clock : callable, optional
         Monotonic time in nanoseconds, for queue delays and timeouts.
 
@@ -38,16 +64,13 @@ class LoadedModel:
     """
 
     def __init__(
-        self,
-        model: Model,
-        statistics: StatisticsCounter | None = None,
-        *,
-        clock: Callable[[], int] = time.perf_counter_ns,
+        self, model: Model, *, clock: Callable[[], int] = time.perf_counter_ns
     ) -> None:
         self.model = model
-        self.statistics = statistics or StatisticsCounter()
+        self.statistics = StatisticsCounter()
         self._clock = clock
-        # What keeps state by thread, or is to be joined, keeps to its own thread.
+        # A backend may keep state by thread, and a request to be joined must be
+        # queued: both keep to the model's own threads.
         self._runs_in_any_thread = not (
             isinstance(model.function, Backend)
             or model.dynamic_batching
@@ -66,63 +89,34 @@ class LoadedModel:
 
     @property
     def pending(self) -> int:
-        """Requests that wait for an instance."""
+        """The number of requests that wait for an instance."""
         return self._workers.pending
 
     def submit(self, request: InferenceRequest, respond: Respond) -> None:
-        """Check a request and queue it; its answers come from a thread of the model.
-
-        Raises
-        ------
-        ModelError
-            If the request is wrong, or the queue refuses it: it is not answered then.
-        """
-        batch_size = check_request(self.model, request)
-        self._workers.submit(
-            PendingRequest(request, respond, batch_size, self._clock())
-        )
+        """Queue a request: see `Loaded`."""
+        self._workers.submit(self._checked(request, respond))
 
     def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
-        """As `submit`, for a caller that waits for the answer: it may run the model.
-
-        Raises
-        ------
-        ModelError
-            As `submit` does.
-        """
-        batch_size = check_request(self.model, request)
-        pending = PendingRequest(request, respond, batch_size, self._clock())
+        """Queue a request, or run the model in this thread: see `Loaded`."""
+        pending = self._checked(request, respond)
         if self._runs_in_any_thread:
             self._workers.run_here(pending)
         else:
             self._workers.submit(pending)
 
-    def infer(self, request: InferenceRequest) -> InferenceResponse:
-        """Answer of a model that is not decoupled; waits for it.
-
-        Raises
-        ------
-        ModelError
-            As `submit` does; an error of the model is in the response.
-        """
-        answers: SimpleQueue[InferenceResponse] = SimpleQueue()
-
-        def respond(response: InferenceResponse | None, is_final: bool) -> None:
-            if response is not None:
-                answers.put(response)
-
-        self.submit(request, respond)
-        return answers.get()
-
     def stop(self) -> None:
-        """Answer what is waiting, and end the threads; a request starts them again."""
+        """End the threads: see `Loaded`."""
         self._workers.stop()
 
     def close(self) -> None:
-        """Stop for good, and let the instances go."""
+        """Stop for good, and release the instances."""
         self.stop()
         for instance in self._instances:
             instance.finalize()
+
+    def _checked(self, request: InferenceRequest, respond: Respond) -> PendingRequest:
+        batch_size = check_request(self.model, request)
+        return PendingRequest(request, respond, batch_size, self._clock())
 
     def _run(self, number: int, batch: Sequence[PendingRequest]) -> None:
         run_batch(
@@ -137,12 +131,7 @@ class LoadedModel:
         pending = dropped.pending
         waited_ns = self._clock() - pending.arrived_ns
         self.statistics.dropped(dropped.reason, waited_ns)
-        response = InferenceResponse(
-            model_name=self.model.name,
-            model_version=self.model.version,
-            id=pending.request.id,
-            error=dropped.error,
-        )
+        response = self.model.response_to(pending.request, error=dropped.error)
         pending.respond(response, True)
 
 

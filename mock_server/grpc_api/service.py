@@ -23,7 +23,7 @@ from mock_server.grpc_api.connections import close_connections_from
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import infer_response
 from mock_server.grpc_api.streaming import InferenceStream
-from mock_server.model.config.declaration import config_of
+from mock_server.model.config import config_of
 from mock_server.scheduling.threads import waiting
 from mock_server.wire.inference import Cancellation
 

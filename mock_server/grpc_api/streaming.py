@@ -10,7 +10,7 @@ import grpc
 from tritonclient.grpc import service_pb2
 
 from mock_server.core.inference_core import InferenceCore
-from mock_server.core.loaded import Loaded
+from mock_server.core.loaded_model import Loaded
 from mock_server.errors import ModelError
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import end_of_stream, stream_response

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from mock_server.core.inference_core import InferenceCore, refuse_decoupled
-from mock_server.core.loaded import Loaded
+from mock_server.core.loaded_model import Loaded
 from mock_server.errors import ModelError, internal, invalid, invalid_request
 from mock_server.http_api.json_values import (
     Json,

@@ -14,8 +14,8 @@ from mock_server.core.inference_core import (
 from mock_server.errors import internal, invalid
 from mock_server.http_api.json_values import Json, member, parse, typed
 from mock_server.http_api.replies import Reply
-from mock_server.model.config.declaration import config_of
-from mock_server.model.config.json_form import json_of_message
+from mock_server.model.config import config_of
+from mock_server.model.config_message import as_json
 
 
 def description(core: InferenceCore, what: str, model: str, version: str) -> Reply:
@@ -33,15 +33,15 @@ def description(core: InferenceCore, what: str, model: str, version: str) -> Rep
     if what == "metadata":
         found = core.repository.versions(model, version)
         versions = [loaded.model.version for loaded in found]
-        return Reply.json(json_of_message(metadata_response(found[-1].model, versions)))
+        return Reply.json(as_json(metadata_response(found[-1].model, versions)))
     if what == "config":
         loaded = core.repository.find(model, version)
-        return Reply.json(json_of_message(config_of(loaded.model)))
+        return Reply.json(as_json(config_of(loaded.model)))
     rows = [
         statistics_message(loaded.model, loaded.statistics.snapshot())
         for loaded in core.repository.counted(model, version)
     ]
-    return Reply.json({"model_stats": [json_of_message(row) for row in rows]})
+    return Reply.json({"model_stats": [as_json(row) for row in rows]})
 
 
 def repository(core: InferenceCore, action: str, model: str, body: bytes) -> Reply:

@@ -5,27 +5,47 @@ microseconds are seconds here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
-from types import MappingProxyType
 from typing import Literal
 
-from mock_server.model.written_form import as_written
+
+class Declaration:
+    """Base of the declared dataclasses: they print as the call that makes them.
+
+    Fields at their default are left out; functions print as their names.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        written = []
+        # The subclasses are dataclasses, which the base cannot say.
+        for each in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            if value == each.default or (
+                each.default_factory is not MISSING and value == each.default_factory()
+            ):
+                continue
+            is_function = callable(value) and hasattr(value, "__qualname__")
+            text = value.__qualname__ if is_function else repr(value)
+            written.append(f"{each.name}={text}")
+        return f"{type(self).__name__}({', '.join(written)})"
 
 
 class TimeoutAction(Enum):
-    """What becomes of a request that waited too long."""
+    """What happens to a request that has waited too long."""
 
     REJECT = 0
     DELAY = 1
-    """It waits on, behind all that are still in time."""
+    """It waits on, behind all requests that are still in time."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class QueuePolicy:
+class QueuePolicy(Declaration):
     """Limits of one queue (``ModelQueuePolicy``); by default there are none.
 
     Raises
@@ -37,13 +57,13 @@ class QueuePolicy:
     timeout_action: TimeoutAction = TimeoutAction.REJECT
 
     default_timeout_s: float = 0.0
-    """Longest wait; 0: as long as it takes."""
+    """Longest wait, in seconds; 0 means no limit."""
 
     allow_timeout_override: bool = False
     """Whether the request parameter ``timeout`` may shorten `default_timeout_s`."""
 
     max_queue_size: int = 0
-    """Most requests waiting at once; 0: any number."""
+    """Largest number of waiting requests; 0 means no limit."""
 
     def __post_init__(self) -> None:
         if self.default_timeout_s < 0 or self.max_queue_size < 0:
@@ -52,12 +72,9 @@ class QueuePolicy:
                 f"got {self.default_timeout_s} s and {self.max_queue_size}"
             )
 
-    def __repr__(self) -> str:
-        return as_written(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class DynamicBatching:
+class DynamicBatching(Declaration):
     """Joining requests that wait at the same time (``ModelDynamicBatching``).
 
     Raises
@@ -67,36 +84,34 @@ class DynamicBatching:
     """
 
     preferred_batch_size: Sequence[int] = ()
-    """Batch sizes that run at once when reached."""
+    """Batch sizes that run as soon as they are reached."""
 
     max_queue_delay_s: float = 0.0
-    """How long a request may be held back for others to join it."""
+    """How long a request may be held back so that others can join it, in seconds."""
 
     preserve_ordering: bool = False
     """Answers leave in the order in which the requests came."""
 
     priority_levels: int = 0
-    """Levels 1 (first) to this; 0: no priorities."""
+    """Levels 1 (served first) to this; 0: no priorities."""
 
     default_priority_level: int = 0
-    """Level of a request that asks for none."""
+    """Level of a request that names none."""
 
     default_queue_policy: QueuePolicy = QueuePolicy()
 
     priority_queue_policy: Mapping[int, QueuePolicy] = field(default_factory=dict)
-    """Policy by level, where it is not the default one."""
+    """Policy by level, where it differs from the default one."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "preferred_batch_size", tuple(self.preferred_batch_size)
-        )
-        object.__setattr__(
-            self, "priority_queue_policy", dict(self.priority_queue_policy)
-        )
-        if any(size < 1 for size in self.preferred_batch_size):
+        sizes = tuple(self.preferred_batch_size)
+        object.__setattr__(self, "preferred_batch_size", sizes)
+        policies = dict(self.priority_queue_policy)
+        object.__setattr__(self, "priority_queue_policy", policies)
+        if any(size < 1 for size in sizes):
             raise ValueError(
                 "dynamic batching: preferred batch sizes must be at least 1, got "
-                f"{list(self.preferred_batch_size)}"
+                f"{list(sizes)}"
             )
         if self.max_queue_delay_s < 0:
             raise ValueError(
@@ -111,12 +126,9 @@ class DynamicBatching:
                 f"{self.priority_levels}, got {self.default_priority_level}"
             )
 
-    def __repr__(self) -> str:
-        return as_written(self)
-
 
 class Control(Enum):
-    """What a control input tells the model of a sequence."""
+    """The fact about its sequence that a control input tells the model."""
 
     START = 0
     READY = 1
@@ -128,10 +140,10 @@ class Control(Enum):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ControlInput:
+class ControlInput(Declaration):
     """An input that the scheduler fills in (``ModelSequenceBatching.control_input``).
 
-    It has one element per batch row, and no client sends it.
+    It has one element per batch row; clients do not send it.
     """
 
     name: str
@@ -139,17 +151,14 @@ class ControlInput:
     control: Control
 
     datatype: str = "INT32"
-    """INT32, FP32 or BOOL; of CORRID an integer type or BYTES."""
+    """INT32, FP32 or BOOL; for CORRID an integer type or BYTES."""
 
     false_true: tuple[float, float] = (0, 1)
     """Values that stand for no and yes; unused by CORRID."""
 
-    def __repr__(self) -> str:
-        return as_written(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SequenceBatching:
+class SequenceBatching(Declaration):
     """Requests of one correlation id run in order, on one instance.
 
     Raises
@@ -159,16 +168,16 @@ class SequenceBatching:
     """
 
     max_sequence_idle_s: float = 1.0
-    """A sequence without a request for so long is over."""
+    """A sequence ends when it has had no request for this time, in seconds."""
 
     control_input: Sequence[ControlInput] = ()
 
     strategy: Literal["direct", "oldest"] = "direct"
     """``direct``: a sequence keeps a batch row of an instance to itself; ``oldest``:
-    those that have waited longest are joined."""
+    the requests that have waited longest are joined."""
 
     max_candidate_sequences: int = 0
-    """Of ``oldest``: most sequences at once on an instance; 0: any number."""
+    """For ``oldest``: most sequences at once on an instance; 0 means no limit."""
 
     max_queue_delay_s: float = 0.0
 
@@ -184,18 +193,3 @@ class SequenceBatching:
                 "sequence batching: times must be at least 0, got "
                 f"{self.max_sequence_idle_s} s and {self.max_queue_delay_s} s"
             )
-
-    def __repr__(self) -> str:
-        return as_written(self)
-
-
-EVERY_CONTROL_DATATYPE: Mapping[Control, frozenset[str]] = MappingProxyType(
-    {
-        **dict.fromkeys(
-            (Control.START, Control.READY, Control.END),
-            frozenset({"INT32", "FP32", "BOOL"}),
-        ),
-        Control.CORRID: frozenset({"INT32", "UINT32", "INT64", "UINT64", "BYTES"}),
-    }
-)
-"""Datatypes that a control input of each kind may have."""

@@ -5,26 +5,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mock_server.errors import ModelError
-from mock_server.model.declaration import Model
-from mock_server.model.instances import Execution
+from mock_server.model.declaration import AnyArray, Execution, Model
 from mock_server.wire.codec import RawTensor, datatype_of, decode, encode
-from mock_server.wire.inference import InferenceRequest, InferenceResponse
+from mock_server.wire.inference import InferenceRequest
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, AnyArray]
 
 
 class FunctionInstance:
     """Calls the model's function for each batch, its requests joined into one.
 
     A function that takes a second argument gets the `InferenceRequest` as well, and is
-    called once a request. That of a decoupled model is a generator: each mapping it
-    yields is a response, and so is each `ModelError`.
+    called once per request. A decoupled model's function is a generator: each mapping
+    that it yields is a response, and so is each `ModelError`.
     """
 
-    # Any: what a function takes beside the arrays, and what it returns, is looked at.
+    # Any: the user's function may return anything; the result is checked.
     def __init__(self, model: Model, function: Callable[..., Any]) -> None:
         self._model = model
         self._function = function
@@ -44,27 +42,26 @@ class FunctionInstance:
                 self._stream(execution)
         elif len(batch) == 1 or self._wants_request:
             for execution in batch:
-                self._answer(execution)
+                self._answer_one(execution)
         else:
             self._answer_joined(batch)
 
     def finalize(self) -> None:
-        """Nothing to let go of: the function is not ours."""
+        """Do nothing: the function is the user's."""
 
     def _call(self, request: InferenceRequest, arrays: Arrays) -> Any:
         if self._wants_request:
             return self._function(arrays, request)
         return self._function(arrays)
 
-    def _answer(self, execution: Execution) -> None:
+    def _answer_one(self, execution: Execution) -> None:
         request = execution.request
         try:
             answer = self._call(request, input_arrays(request))
         except ModelError as error:
-            execution.respond(self._response(request, error=error), True)
+            self._refuse(execution, error, is_final=True)
         else:
-            outputs = self._outputs(named_outputs(answer))
-            execution.respond(self._response(request, outputs), True)
+            self._respond(execution, named_outputs(answer), is_final=True)
 
     def _stream(self, execution: Execution) -> None:
         request = execution.request
@@ -77,12 +74,11 @@ class FunctionInstance:
         try:
             for answer in answers:
                 if isinstance(answer, ModelError):
-                    execution.respond(self._response(request, error=answer), False)
+                    self._refuse(execution, answer, is_final=False)
                 else:
-                    outputs = self._outputs(named_outputs(answer))
-                    execution.respond(self._response(request, outputs), False)
+                    self._respond(execution, named_outputs(answer), is_final=False)
         except ModelError as error:
-            execution.respond(self._response(request, error=error), False)
+            self._refuse(execution, error, is_final=False)
         execution.respond(None, True)
 
     def _answer_joined(self, batch: Sequence[Execution]) -> None:
@@ -95,28 +91,18 @@ class FunctionInstance:
             answer = named_outputs(self._call(batch[0].request, joined))
         except ModelError as error:
             for execution in batch:
-                execution.respond(self._response(execution.request, error=error), True)
+                self._refuse(execution, error, is_final=True)
             return
-        parts = split_rows(answer, rows)
-        for execution, part in zip(batch, parts, strict=True):
-            response = self._response(execution.request, self._outputs(part))
-            execution.respond(response, True)
+        for execution, part in zip(batch, split_rows(answer, rows), strict=True):
+            self._respond(execution, part, is_final=True)
 
-    def _response(
-        self,
-        request: InferenceRequest,
-        outputs: Sequence[RawTensor] = (),
-        error: ModelError | None = None,
-    ) -> InferenceResponse:
-        return InferenceResponse(
-            model_name=self._model.name,
-            model_version=self._model.version,
-            id=request.id,
-            outputs=tuple(outputs),
-            error=error,
-        )
+    def _refuse(
+        self, execution: Execution, error: ModelError, *, is_final: bool
+    ) -> None:
+        response = self._model.response_to(execution.request, error=error)
+        execution.respond(response, is_final)
 
-    def _outputs(self, answer: Mapping[str, NDArray[Any]]) -> list[RawTensor]:
+    def _respond(self, execution: Execution, answer: Arrays, *, is_final: bool) -> None:
         outputs = []
         for name, array in answer.items():
             if name not in self._datatypes:
@@ -126,37 +112,38 @@ class FunctionInstance:
                 datatype = "BF16"
             data = encode(array, datatype)
             outputs.append(RawTensor(name, datatype, array.shape, data))
-        return outputs
+        response = self._model.response_to(execution.request, outputs)
+        execution.respond(response, is_final)
 
 
 def takes_request(function: Callable[..., Any]) -> bool:
-    """Whether a model function has a second argument without a default."""
+    """Return whether a model function has a second argument without a default."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # some built-in callables do not say
+    except (TypeError, ValueError):  # a built-in function without a signature
         return False
-    positional = {
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    }
-    return (
-        len([p for p in parameters if p.kind in positional and p.default is p.empty])
-        == 2
-    )
+    positional = [
+        p
+        for p in parameters
+        if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
+        and p.default is p.empty
+    ]
+    return len(positional) == 2
 
 
 def input_arrays(request: InferenceRequest) -> Arrays:
-    """Inputs of a checked request by name, as arrays that may be written to."""
+    """Return the inputs of a checked request by name, as arrays that may be changed."""
     return {t.name: decode(t.data, t.datatype, t.shape) for t in request.inputs}
 
 
-def named_outputs(answer: Any) -> Arrays:
-    """What a function returned, as arrays by output name.
+# object: the user's function may return anything.
+def named_outputs(answer: object) -> Arrays:
+    """Return the outputs of a model function as arrays.
 
     Raises
     ------
     TypeError
-        If it is no mapping.
+        If `answer` is not a mapping.
     """
     if not isinstance(answer, Mapping):
         raise TypeError(
@@ -165,15 +152,13 @@ def named_outputs(answer: Any) -> Arrays:
     return {name: np.asarray(value) for name, value in answer.items()}
 
 
-def split_rows(
-    outputs: Mapping[str, NDArray[Any]], rows: Sequence[int]
-) -> list[Arrays]:
-    """Outputs of a joined batch, cut into those of each request: views of them.
+def split_rows(outputs: Mapping[str, AnyArray], rows: Sequence[int]) -> list[Arrays]:
+    """Cut the outputs of a joined batch into those of each request: views of them.
 
     Raises
     ------
     ValueError
-        If an output has not as many rows as the inputs had.
+        If an output does not have as many rows as the inputs had.
     """
     for name, array in outputs.items():
         found = array.shape[0] if array.ndim else 0

@@ -9,12 +9,12 @@ from producers.evaluation.counting import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.matching import match_candidates
 from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.formats.tracks import TrackEvent, TrackEvents
+from producers.formats.truth import TruthEvents
+from producers.io.iteration import iterating
 from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
-from producers.model.iteration import iterating
 from producers.model.truth import TruthEvent
-from producers.readers.tracks import TrackEvent, TrackEvents
-from producers.readers.truth import TruthEvents
 
 __all__ = ["evaluate"]
 

@@ -44,18 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """The state of an open client, asynchronous or blocking.
-
-    Attributes
-    ----------
-    config : ClientConfig
-    metadata : ModelMetadata
-    layout : BatchingLayout
-    limits : MessageLimits
-    recorder : StatisticsRecorder
-    timing : Timing
-    adaptive_window : AdaptiveWindow or None
-    """
+    """The state of an open client, asynchronous or blocking."""
 
     def __init__(
         self,

@@ -56,11 +56,8 @@ class Dispatcher:
     ----------
     backends : Backends
         Where messages are sent.
-    metadata : ModelMetadata
-    layout : BatchingLayout
     limits : MessageLimits
         Bounds of a message; the bounds that a refusal names are added.
-    checker : AnswerChecker
     cache : AnswerCache or None
         Earlier answers.
     """

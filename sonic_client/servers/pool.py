@@ -31,14 +31,12 @@ class ServerPool:
 
     Parameters
     ----------
-    config : ClientConfig
     connect : callable
         Returns the transport that reaches a server, not yet open.
     observer : Observer
         Is told when a server changes its state.
     tasks : TaskGroup
         Owns the background tasks; `close` ends them.
-    timing : Timing
 
     Attributes
     ----------

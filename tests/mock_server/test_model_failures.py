@@ -25,7 +25,7 @@ def error_of(client, tensor):
 
 
 def test_exception_becomes_internal_with_the_text_of_the_python_backend(
-    serve, connect, tensor
+    serve, connect, tensor, caplog
 ):
     def divide(tensors):
         raise RuntimeError("no hits")
@@ -37,6 +37,7 @@ def test_exception_becomes_internal_with_the_text_of_the_python_backend(
         "Failed to process the request(s) for model 'failing_0_0', message: "
         "RuntimeError: no hits"
     )
+    assert "in divide" in caplog.text  # the traceback is logged
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from queue import SimpleQueue
+
 import grpc
 import numpy as np
 
@@ -98,7 +100,9 @@ def test_request_nobody_waits_for_is_not_run_and_counts_as_failure():
     request = InferenceRequest(model_name="m", inputs=(x,))
     request.cancellation.cancel()
 
-    response = loaded.infer(request)
+    answers = SimpleQueue()
+    loaded.submit(request, lambda response, is_final: answers.put(response))
+    response = answers.get()
 
     loaded.close()
     assert response.error.code is grpc.StatusCode.CANCELLED

@@ -11,9 +11,11 @@ from producers import (
     Event,
     NoEventsError,
     OutputError,
+    Particles,
     TrackCandidates,
     TrackEvents,
     TrackWriter,
+    TruthEvent,
     TruthEvents,
     TruthWriter,
     UnequalEventsError,
@@ -29,7 +31,6 @@ from producers.evaluation import (
     count_event,
     evaluate,
 )
-from producers.readers import Particles, TruthEvent
 from sonic_client import ConfigError
 
 N_POINTS = 8

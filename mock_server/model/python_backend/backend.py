@@ -13,33 +13,38 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from mock_server.errors import BackendError
-from mock_server.model.config.declaration import config_of
-from mock_server.model.config.json_form import json_of_message
-from mock_server.model.declaration import Model
-from mock_server.model.instances import Execution, Instance
-from mock_server.model.python_backend.config_builder import completed_by
-from mock_server.model.python_backend.module import backend_module, importable
-from mock_server.model.python_backend.requests import Infer, InferenceRequest, Served
-from mock_server.model.python_backend.responses import InferenceResponse
+from mock_server.model.config import config_of
+from mock_server.model.config_message import as_json
+from mock_server.model.declaration import Execution, Instance, Model
+from mock_server.model.python_backend.messages import (
+    AskModel,
+    InferenceRequest,
+    InferenceResponse,
+)
+from mock_server.model.python_backend.module import (
+    auto_completed,
+    backend_module,
+    importable,
+)
 
 _import_lock = threading.Lock()  # sys.path and sys.modules belong to the process
 _numbers = itertools.count(1)
 
 
 class PythonBackend:
-    """Runs a ``model.py``, loaded anew by its path under a name of its own.
+    """Runs a ``model.py``, imported by its path under a module name of its own.
 
     Parameters
     ----------
     file : Path
-        ``MODEL/VERSION/model.py``. What it imports from its folder, and the backend's
-        own ``triton_python_backend_utils``, is there while it is loaded and
-        initialised, and no other model sees it.
-    infer : callable, optional
-        Asks another model of the server: ``InferenceRequest.exec``.
+        ``MODEL/VERSION/model.py``. While it is imported and initialised it can import
+        the files of its folder and ``triton_python_backend_utils``; no other model
+        sees these modules.
+    ask : callable, optional
+        Asks another model of the server, for ``InferenceRequest.exec``.
 
     Raises
     ------
@@ -47,26 +52,24 @@ class PythonBackend:
         Whatever the file raises when it is imported.
     """
 
-    def __init__(self, file: Path, infer: Infer | None = None) -> None:
+    def __init__(self, file: Path, ask: AskModel | None = None) -> None:
         self.file = file
-        self._utils = backend_module(file.parent, infer)
+        self._utils = backend_module(file.parent, ask)
         with _import_lock, importable(self._utils, file.parent):
             self._module = _imported(file)
 
     def __repr__(self) -> str:
         return f"PythonBackend({str(self.file)!r})"
 
-    def completed(
-        self, config: model_config_pb2.ModelConfig
-    ) -> model_config_pb2.ModelConfig:
-        """Configuration as the model's ``auto_complete_config``, if any, leaves it.
+    def completed(self, config: ModelConfig) -> ModelConfig:
+        """Return the configuration after the model's ``auto_complete_config``, if any.
 
         Raises
         ------
         BaseException
             Whatever the model raises.
         """
-        return completed_by(self._module.TritonPythonModel, config)
+        return auto_completed(self._module.TritonPythonModel, config)
 
     def start(self, model: Model, instance_name: str, device_id: int) -> Instance:
         """Make a ``TritonPythonModel`` and initialise it.
@@ -77,31 +80,26 @@ class PythonBackend:
             Whatever the model raises.
         """
         python_model = self._module.TritonPythonModel()
-        instance = PythonInstance(model, python_model)
         initialize = getattr(python_model, "initialize", None)
         if initialize is not None:
+            arguments = {
+                "model_config": json.dumps(as_json(config_of(model))),
+                "model_instance_kind": "CPU",
+                "model_instance_name": instance_name,
+                "model_instance_device_id": str(device_id),
+                "model_repository": str(self.file.parents[1]),
+                "model_version": model.version,
+                "model_name": model.name,
+            }
             with _import_lock, importable(self._utils, self.file.parent):
-                initialize(self._arguments(model, instance_name, device_id))
-        return instance
-
-    def _arguments(
-        self, model: Model, instance_name: str, device_id: int
-    ) -> dict[str, str]:
-        return {
-            "model_config": json.dumps(json_of_message(config_of(model))),
-            "model_instance_kind": "CPU",
-            "model_instance_name": instance_name,
-            "model_instance_device_id": str(device_id),
-            "model_repository": str(self.file.parents[1]),
-            "model_version": model.version,
-            "model_name": model.name,
-        }
+                initialize(arguments)
+        return PythonInstance(model, python_model)
 
 
 def _imported(file: Path) -> ModuleType:
     name = f"_mock_server_model_{next(_numbers)}"
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None  # of a .py file there is always one
+    assert spec is not None  # a .py file always has one
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -109,7 +107,7 @@ def _imported(file: Path) -> ModuleType:
 
 
 class PythonInstance:
-    """One ``TritonPythonModel`` at work."""
+    """One ``TritonPythonModel``."""
 
     # Any: the object is the user's.
     def __init__(self, model: Model, python_model: Any) -> None:
@@ -121,21 +119,19 @@ class PythonInstance:
         Raises
         ------
         BackendError
-            If it answers with something else than one response a request.
+            If it returns anything but one response per request.
         BaseException
             Whatever the model raises.
         """
-        requests = [InferenceRequest.of(Served(self._model, each)) for each in batch]
+        requests = [InferenceRequest.of(self._model, each) for each in batch]
         answer = self._python_model.execute(requests)
         if inspect.iscoroutine(answer):
             answer = asyncio.run(answer)
         if self._model.is_decoupled and answer is None:
             return
-        for execution, response in zip(
-            batch, _checked(answer, len(batch)), strict=True
-        ):
-            answered = response.answer(self._model, execution.request)
-            execution.respond(answered, True)
+        responses = _checked(answer, len(batch))
+        for execution, response in zip(batch, responses, strict=True):
+            execution.respond(response.as_answer(self._model, execution.request), True)
 
     def finalize(self) -> None:
         """Call the model's own ``finalize``, if it has one."""
@@ -144,8 +140,8 @@ class PythonInstance:
             finalize()
 
 
-def _checked(answer: Any, n_requests: int) -> list[InferenceResponse]:
-    """What ``execute`` returned, if it is what it should be."""
+# object: the model is the user's, and may return anything.
+def _checked(answer: object, n_requests: int) -> list[InferenceResponse]:
     if not isinstance(answer, list):
         raise BackendError(
             f"Expected a list in the execute return, found type '{type(answer)}'."
