@@ -6,17 +6,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from mock_server.core.endpoints import Endpoint, Endpoints, Opener
 from mock_server.core.inference_core import InferenceCore
+from mock_server.core.received import ReceivedRequest, RequestRecord
 from mock_server.core.repository import ModelControl, Repository
 from mock_server.core.sources import load_repository
-from mock_server.endpoints import Endpoint, Endpoints, Opener
 from mock_server.faults import FaultHook, FaultPlan
 from mock_server.faults.injector import FaultInjector
 from mock_server.grpc_api.endpoint import GrpcEndpoint
-from mock_server.grpc_api.interceptor import FaultInterceptor
 from mock_server.grpc_api.service import InferenceService
 from mock_server.model.declaration import Model, ModelFunction, TensorSpec
-from mock_server.received import ReceivedRequest, RequestRecord
 
 logger = logging.getLogger(__name__)
 
@@ -197,8 +196,8 @@ class MockServer:
         CassetteError
             If the folder cannot be used.
         """
-        from mock_server.cassette.folder import Cassette  # noqa: PLC0415
         from mock_server.cassette import replayed_models  # noqa: PLC0415
+        from mock_server.cassette.folder import Cassette  # noqa: PLC0415
 
         return cls(replayed_models(Cassette.load(Path(folder))), **options)
 
@@ -272,13 +271,12 @@ class MockServer:
         return ", ".join(self._endpoints.urls.values())
 
     def _open_grpc(self, port: int) -> Endpoint:
-        faults = self._faults
         return GrpcEndpoint(
             self._service,
             self._host,
             port,
             max_message_bytes=self._max_message_bytes,
-            interceptors=() if faults is None else (FaultInterceptor(faults),),
+            faults=self._faults,
         )
 
     def _open_http(self, port: int) -> Endpoint:
@@ -298,7 +296,7 @@ class MockServer:
 
     def _open_metrics(self, port: int) -> Endpoint:
         from mock_server.http_api.endpoint import HttpEndpoint  # noqa: PLC0415
-        from mock_server.http_api.metrics_service import MetricsService  # noqa: PLC0415
+        from mock_server.metrics import MetricsService  # noqa: PLC0415
 
         return HttpEndpoint(
             MetricsService(self._repository).answer,

@@ -1,4 +1,4 @@
-"""Answers of a real server, recorded once and replayed offline. See ``docs/testing.md``.
+"""Answers of a real server, recorded and replayed. See ``docs/testing.md``.
 
 `folder` keeps exchanges on disk, `upstream` asks the real server, `models` are the
 models of a `MockServer` that record or replay.

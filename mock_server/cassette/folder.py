@@ -124,14 +124,7 @@ class Cassette:
         """
         path = folder / "cassette.json"
         try:
-            content: Json = json.loads(path.read_text())
-            if content["format"] != FORMAT:
-                raise ValueError(f"expected format {FORMAT}, got {content['format']!r}")
-            models = {
-                name: (parse_text(each["config"]), each["version"])
-                for name, each in content["models"].items()
-            }
-            cassette = cls(folder, models, decimals=content["decimals"])
+            cassette = cls._of_content(folder, json.loads(path.read_text()))
             path = folder / "exchanges.jsonl"
             for line in path.read_text().splitlines():
                 exchange = _read_exchange(folder, json.loads(line))
@@ -141,6 +134,16 @@ class Cassette:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CassetteError(f"{path}: not a cassette: {error}") from error
         return cassette
+
+    @classmethod
+    def _of_content(cls, folder: Path, content: Json) -> Cassette:
+        if content["format"] != FORMAT:
+            raise ValueError(f"expected format {FORMAT}, got {content['format']!r}")
+        models = {
+            name: (parse_text(each["config"]), each["version"])
+            for name, each in content["models"].items()
+        }
+        return cls(folder, models, decimals=content["decimals"])
 
     def exchanges(self, model_name: str) -> list[Exchange]:
         """Return all exchanges of one model, in the order of recording."""

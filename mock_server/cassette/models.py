@@ -162,8 +162,6 @@ def _nearest(asked: str, known: Sequence[Exchange]) -> str:
     shapes = list(dict.fromkeys(each.shapes for each in known))
     if asked in shapes:
         n_alike = sum(each.shapes == asked for each in known)
-        return (
-            f"Of this shape {n_alike} were, with other values, outputs or parameters"
-        )
+        return f"Of this shape {n_alike} were, with other values, outputs or parameters"
     (near,) = get_close_matches(asked, shapes, n=1, cutoff=0.0)
     return f"Nearest of {len(known)} recorded: {near}"
