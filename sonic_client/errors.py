@@ -84,8 +84,8 @@ class ForkedProcessError(ClientClosedError):
         self.pid = pid
         super().__init__(
             f"{what} was opened in process {pid}, and this process is a fork of it: "
-            "start workers with multiprocessing.get_context('spawn'), or fork before the "
-            "first client is opened and open one in each child"
+            "start workers with multiprocessing.get_context('spawn'), or fork before "
+            "the first client is opened and open one in each child"
         )
 
 
