@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sonic_client import Mismatch, TensorSpec
-from sonic_client.tensor_checks import find_input_mismatches, find_output_mismatches
+from sonic_client.batching.checks import find_input_mismatches, find_output_mismatches
 
 SPECS = (
     TensorSpec("FEATURES", "FP32", (-1, 3)),
