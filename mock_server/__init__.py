@@ -62,7 +62,7 @@ _HOMES = {
     "mock_triton": ("MockTriton",),
     "model.config": ("model_of_text",),
     "model.declaration": ("Ensemble", "Model", "ModelFunction", "Step", "TensorSpec"),
-    "received": ("ReceivedRequest",),
+    "core.received": ("ReceivedRequest",),
     "model.batching": (
         "Control",
         "ControlInput",
