@@ -6,7 +6,6 @@ cheap: gRPC is loaded when the first connection is opened.
 
 Public submodules
 -----------------
-- `config`: the configuration's sections, and CMSSW's names for them (`config.cmssw`).
 - `errors`: every error of the client, drawn as a tree.
 - `fallback`: what may answer when no server does, and how it is found by name.
 - `report`: events for observers, `ProgressMeter`, Prometheus and OpenTelemetry sinks.
@@ -15,8 +14,7 @@ Public submodules
 """
 
 from sonic_base.errors import ConfigError, SonicError
-from sonic_client.blocking import Client
-from sonic_client.client import AsyncClient
+from sonic_client.client import AsyncClient, Client
 from sonic_client.config import (
     AdaptiveConfig,
     AnswersConfig,
@@ -26,11 +24,13 @@ from sonic_client.config import (
     ClientConfig,
     FallbackConfig,
     HealthConfig,
+    Layout,
     PinConfig,
     RetryConfig,
     ServerConfig,
     TlsConfig,
     WindowConfig,
+    client_table,
 )
 from sonic_client.errors import (
     AccessDeniedError,
@@ -107,6 +107,7 @@ __all__ = [
     "JobSummary",
     "LatencyHistogram",
     "LatencySplit",
+    "Layout",
     "Mismatch",
     "ModelMetadata",
     "ModelMismatchError",
@@ -140,4 +141,5 @@ __all__ = [
     "TryTimedOutError",
     "WindowConfig",
     "WrongPortError",
+    "client_table",
 ]

@@ -4,22 +4,25 @@ Not imported with `producers`: it needs the extra ``plot`` (hist, scipy, matplot
 mplhep), which is loaded when the first interval, histogram or plot is made.
 """
 
-from producers.evaluation.comparison import evaluate
+from producers.evaluation.comparison import evaluate, events_with_truth
 from producers.evaluation.counting import EvaluationCounts, StyleCounts, count_event
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.edges import (
     EdgeCounts,
+    candidate_edges,
     count_edges,
+    count_stage_edges,
     production_vertices,
     true_edges,
 )
 from producers.evaluation.figures import BinnedCounts, Ratio
 from producers.evaluation.matching import (
     CandidateMatches,
+    EventDisplay,
     match_candidates,
     points_of_particles,
 )
-from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.evaluation.report import EvaluationReport
 from producers.evaluation.scores import (
     TrackMLScore,
     challenge_weights,
@@ -38,10 +41,13 @@ __all__ = [
     "Ratio",
     "StyleCounts",
     "TrackMLScore",
+    "candidate_edges",
     "challenge_weights",
     "count_edges",
     "count_event",
+    "count_stage_edges",
     "evaluate",
+    "events_with_truth",
     "hit_weights",
     "match_candidates",
     "points_of_particles",

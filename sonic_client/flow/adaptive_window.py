@@ -18,7 +18,6 @@ class AdaptiveWindow(Observer):
 
     Parameters
     ----------
-    config : AdaptiveConfig
     max_requests : int
         Its first and its largest size.
 

@@ -14,9 +14,9 @@ from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
     MessageLimits,
+    cast_inputs,
     layout_of,
 )
-from sonic_client.casting import cast_inputs
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.fallback import FallbackLike, Standby, fallback_server
 from sonic_client.flow.adaptive_window import AdaptiveWindow
@@ -44,18 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """The state of an open client, asynchronous or blocking.
-
-    Attributes
-    ----------
-    config : ClientConfig
-    metadata : ModelMetadata
-    layout : BatchingLayout
-    limits : MessageLimits
-    recorder : StatisticsRecorder
-    timing : Timing
-    adaptive_window : AdaptiveWindow or None
-    """
+    """The state of an open client, asynchronous or blocking."""
 
     def __init__(
         self,

@@ -19,10 +19,6 @@ _CALLS_BETWEEN_UPDATES = 20
 class AdaptiveTimeout(Observer):
     """A multiple of the 99th percentile of recent calls' durations, within bounds.
 
-    Parameters
-    ----------
-    config : AdaptiveConfig
-
     Notes
     -----
     A try that was given up says only that it would have taken longer. So each doubles

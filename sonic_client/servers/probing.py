@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from sonic_base.errors import SonicError
 from sonic_client.config import ClientConfig
@@ -35,12 +34,8 @@ _ANSWERS = "answers, and has the model"
 class StateReports:
     """Tells the log and the observer when a server's state changes, once a change.
 
-    Until the job has begun, warnings of servers that are left alone wait: if no
-    server can be used, the error says the same of all of them.
-
-    Parameters
-    ----------
-    observer : Observer
+    Warnings about servers that are left alone wait until the job has begun: if it
+    cannot begin, its error has the same text.
     """
 
     def __init__(self, observer: Observer) -> None:
@@ -114,13 +109,10 @@ class Prober:
 
     Parameters
     ----------
-    config : ClientConfig
     tasks : TaskGroup
         Owns the tasks; `close` ends them.
-    reports : StateReports
     changed : callable
         Is called with every server after a probe.
-    timing : Timing
     """
 
     def __init__(
@@ -162,8 +154,7 @@ class Prober:
         if self._running:
             await asyncio.wait(self._running)
 
-    # Any: what a coroutine sends and yields concerns the event loop alone.
-    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _run(self, coroutine: Coroutine[object, object, None]) -> None:
         task = self._tasks.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

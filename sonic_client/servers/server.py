@@ -1,4 +1,4 @@
-"""One server of the pool: its connection, and what the client knows of it."""
+"""One server of the pool: its connection and its state, as the client sees it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,8 @@ class Server:
 
     Attributes
     ----------
-    config : ServerConfig
     name : str
         Its name in summaries and events.
-    transport : Transport
-    breaker : Breaker
     metadata : ModelMetadata or None
         The model as this server described it; None until a probe succeeded.
     last_error : Exception or None
@@ -77,7 +74,7 @@ class Server:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether waiting for it is in vain, as far as is known."""
+        """Whether it will not come back, as far as is known."""
         if self.breaker.state != "open" or self.last_error is None:
             return False
         if not isinstance(self.last_error, TransientError | InvalidAnswerError):
@@ -91,13 +88,13 @@ class Server:
 
     @property
     def pause(self) -> str:
-        """How long it gets no requests and after what, for people."""
+        """How long it gets no requests, and why, as text for the user."""
         n_failures = max(1, self._window.n_failed)
         failures = "1 failure" if n_failures == 1 else f"{n_failures} failures"
         return f"left alone for {self.probe_wait_s():.3g} s after {failures}"
 
     def candidate(self) -> Candidate:
-        """Return what is known of it, for a choice."""
+        """Return the facts that the choice of a server depends on."""
         now = self._timing.clock()
         return Candidate(
             name=self.name,
@@ -196,13 +193,11 @@ class Slot:
 
     Parameters
     ----------
-    server : Server
     freed : callable
         Is called when a trial has ended, because others may wait to be the next.
 
     Attributes
     ----------
-    server : Server
     is_trial : bool
         Whether the try decides on a half-open breaker.
     """

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from sonic_client import ChannelConfig, Client, ConfigError, ServerConfig
-from sonic_client.transport.grpc_channel import channel_options
+from sonic_client.transport.grpc import channel_options
 
 SERVERS_FLOOR_S = 300.0  # gRPC's default for GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL
 

@@ -1,0 +1,107 @@
+"""Truth of ColliderML: the particles of the hits, and the file of particles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from producers.formats.base import TruthFormat
+from producers.formats.chunks import CHUNK_BYTES, ranges
+from producers.formats.colliderml.events import is_colliderml_hits
+from producers.formats.particles import as_particle_ids, particles_from
+from producers.io.content import FileContent
+from producers.io.location import Location
+from producers.io.parquet import ParquetTable, open_parquet
+from producers.model.errors import SchemaError, UnequalEventsError
+from producers.model.truth import TruthEvent
+
+ID = "particle_id"
+NUMBERS = ("vx", "vy", "vz", "px", "py", "pz", "charge")
+
+
+@dataclass(frozen=True, slots=True)
+class ColliderMLTruthFile:
+    """A file of ``tracker_hits``, and the one of ``particles`` of the same events.
+
+    Attributes
+    ----------
+    hits, particles : Path or str
+    n_events : int
+    """
+
+    hits: Location
+    particles: Location
+    n_events: int
+
+    def blocks(self) -> Iterator[list[TruthEvent]]:
+        """Read the events; see `TruthFile.blocks`."""
+        columns = ("event_id", ID, *NUMBERS)
+        with open_parquet(self.hits) as hits, open_parquet(self.particles) as particles:
+            step = min(
+                hits.entries_in(CHUNK_BYTES, columns[:2]),
+                particles.entries_in(CHUNK_BYTES, columns),
+            )
+            # In ranges of rows, because the files may have different row groups.
+            for start, stop in ranges(0, self.n_events, step):
+                yield self._read(
+                    _columns(hits, (ID,), start, stop),
+                    _columns(particles, (ID, *NUMBERS), start, stop),
+                )
+
+    def _read(
+        self, hits: Mapping[str, Any], particles: Mapping[str, Any]
+    ) -> list[TruthEvent]:
+        if hits["event_id"] != particles["event_id"]:
+            raise UnequalEventsError(f"{self.particles}: not the events of {self.hits}")
+        return [
+            TruthEvent(
+                event_id=event_id,
+                particle_id=as_particle_ids(self.hits, hits[ID][index]),
+                particles=particles_from(
+                    as_particle_ids(self.particles, particles[ID][index]),
+                    [particles[name][index] for name in NUMBERS],
+                ),
+            )
+            for index, event_id in enumerate(hits["event_id"])
+        ]
+
+
+def _columns(
+    table: ParquetTable, names: Sequence[str], start: int, stop: int
+) -> dict[str, list[Any]]:
+    """Return the numbers of events, and each column as one array per event."""
+    found: dict[str, list[Any]] = {name: [] for name in ("event_id", *names)}
+    for block in table.blocks(
+        names, ["event_id"], start=start, stop=stop, step=stop - start
+    ):
+        found["event_id"] += block.scalars["event_id"].tolist()
+        for name in names:
+            found[name] += block.lists[name].by_entry()
+    return found
+
+
+def _open(content: FileContent) -> ColliderMLTruthFile:
+    hits = content.location
+    if "tracker_hits" not in str(hits):
+        raise SchemaError(
+            hits,
+            "cannot find its particles: expected 'tracker_hits' in the path, which "
+            "becomes 'particles'",
+        )
+    particles = type(hits)(str(hits).replace("tracker_hits", "particles"))
+    with open_parquet(hits) as own, open_parquet(particles) as table:
+        table.require(lists=[ID, *NUMBERS], integers=["event_id"])
+        if len(table) != len(own):
+            raise UnequalEventsError(
+                f"{particles}: {len(table)} events, {len(own)} in {hits}"
+            )
+        return ColliderMLTruthFile(hits, particles, len(own))
+
+
+TRUTH = TruthFormat(
+    name="colliderml",
+    summary="ColliderML parquet of tracker_hits, with that of particles beside it",
+    recognises=is_colliderml_hits,
+    open=_open,
+)
