@@ -1,0 +1,164 @@
+"""Counters of a model, by Triton's rules of what counts where."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mock_server.wire.inference import FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """How often something happened, and how long it took in all."""
+
+    count: int = 0
+    ns: int = 0
+
+
+class ExecutionTimes(NamedTuple):
+    """Where the time of one executed batch went, in nanoseconds."""
+
+    input_ns: int  #: making arrays of the requests
+    infer_ns: int  #: the model
+    output_ns: int  #: making the answers
+
+
+class BatchStatistics(NamedTuple):
+    """Executions of one batch size."""
+
+    compute_input: Duration = Duration()
+    compute_infer: Duration = Duration()
+    compute_output: Duration = Duration()
+
+
+class ModelStatistics(NamedTuple):
+    """A snapshot of a model's counters since it was loaded."""
+
+    last_inference_ms: int = 0  #: ms since the epoch, 0 before the first
+    inference_count: int = 0  #: rows of all batches; else requests
+    execution_count: int = 0  #: batches run, failed ones included
+    success: Duration = Duration()  #: answers, error answers of the model included
+    fail: Duration = Duration()  #: exceptions, and requests given up while waiting
+    queue: Duration = Duration()
+    compute_input: Duration = Duration()
+    compute_infer: Duration = Duration()
+    compute_output: Duration = Duration()
+    batches: tuple[tuple[int, BatchStatistics], ...] = ()  #: by batch size, ascending
+    failures: Mapping[FailureReason, int] = {}  #: what `fail` counts, by reason
+
+
+class Answered(NamedTuple):
+    """A request that got its answer, be it an error of the model."""
+
+    batch_size: int
+    queue_ns: int  #: waiting for an instance
+    total_ns: int  #: from arrival to answer
+
+
+@dataclass(slots=True)
+class _Total:
+    count: int = 0
+    ns: int = 0
+
+    def add(self, ns: int, count: int = 1) -> None:
+        self.count += count
+        self.ns += ns * count
+
+    def so_far(self) -> Duration:
+        return Duration(self.count, self.ns)
+
+
+@dataclass(slots=True)
+class _Compute:
+    input: _Total = field(default_factory=_Total)
+    infer: _Total = field(default_factory=_Total)
+    output: _Total = field(default_factory=_Total)
+
+    def add(self, times: ExecutionTimes, count: int = 1) -> None:
+        self.input.add(times.input_ns, count)
+        self.infer.add(times.infer_ns, count)
+        self.output.add(times.output_ns, count)
+
+    def so_far(self) -> BatchStatistics:
+        return BatchStatistics(
+            self.input.so_far(), self.infer.so_far(), self.output.so_far()
+        )
+
+
+class StatisticsCounter:
+    """Counts the requests of one model; may be used from any thread.
+
+    Notes
+    -----
+    Triton's rules: a response with an error from the model is a success; an exception
+    counts as failure and as execution of its batch size, and nowhere else; requests
+    refused before they are queued, or because the queue is full, count nowhere.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last_inference_ms = 0
+        self._inferences = 0
+        self._executions = 0
+        self._success, self._fail, self._queue = _Total(), _Total(), _Total()
+        self._compute = _Compute()
+        self._batches: dict[int, _Compute] = {}
+        self._failures = dict.fromkeys(FailureReason, 0)
+
+    def snapshot(self) -> ModelStatistics:
+        """Counters as they are now."""
+        with self._lock:
+            compute = self._compute.so_far()
+            return ModelStatistics(
+                last_inference_ms=self._last_inference_ms,
+                inference_count=self._inferences,
+                execution_count=self._executions,
+                success=self._success.so_far(),
+                fail=self._fail.so_far(),
+                queue=self._queue.so_far(),
+                compute_input=compute.compute_input,
+                compute_infer=compute.compute_infer,
+                compute_output=compute.compute_output,
+                batches=tuple(
+                    (size, self._batches[size].so_far())
+                    for size in sorted(self._batches)
+                ),
+                failures=dict(self._failures),
+            )
+
+    def executed(
+        self, answered: list[Answered], batch_size: int, times: ExecutionTimes
+    ) -> None:
+        """Count a batch that ran, and its requests, which got answers.
+
+        `batch_size` is that of the batch: rows of no request may be in it.
+        """
+        with self._lock:
+            self._last_inference_ms = time.time_ns() // 1_000_000
+            self._executions += 1
+            self._inferences += sum(each.batch_size for each in answered)
+            for each in answered:
+                self._success.add(each.total_ns)
+                self._queue.add(each.queue_ns)
+            self._compute.add(times, len(answered))
+            self._batches.setdefault(batch_size, _Compute()).add(times)
+
+    def crashed(
+        self, totals_ns: list[int], batch_size: int, times: ExecutionTimes
+    ) -> None:
+        """Count a batch whose model raised an exception, and its requests."""
+        with self._lock:
+            self._last_inference_ms = time.time_ns() // 1_000_000
+            self._executions += 1
+            self._batches.setdefault(batch_size, _Compute()).add(times)
+            for total_ns in totals_ns:
+                self._fail.add(total_ns)
+            self._failures[FailureReason.BACKEND] += len(totals_ns)
+
+    def dropped(self, reason: FailureReason, total_ns: int) -> None:
+        """Count a request that was given up before it ran."""
+        with self._lock:
+            self._fail.add(total_ns)
+            self._failures[reason] += 1
