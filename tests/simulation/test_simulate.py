@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from producers.simulation import GunConfig, SimulationConfig, simulate
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 pytest.importorskip("acts", reason="extra simulation not installed")
 
