@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from producers import (
     CandidateChunk,
     ChunkResult,
+    DuplicateEventError,
     Event,
     EventChunk,
     EventFailedError,
@@ -27,7 +28,6 @@ from producers import (
     TrackWriter,
     UnreadableFileError,
 )
-from producers.model.errors import DuplicateEventError
 from sonic_client import ConfigError
 
 INFO = ("name", "collectionID")
