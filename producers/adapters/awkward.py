@@ -6,8 +6,8 @@ coffea and dask-awkward, whose arrays may also be one tensor each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 from producers.model.errors import ArrayFailedError
 from producers.model.results import FailurePolicy
 from sonic_base.errors import ConfigError, nearest_names
+from sonic_client import Client
 from sonic_client.types import (
     Answer,
     Failure,
     ModelMetadata,
-    Outcome,
     Request,
     Tensors,
     TensorSpec,
 )
 
 __all__ = [
-    "AwkwardClient",
     "check_outputs",
     "infer_arrays",
     "infer_awkward",
@@ -45,21 +44,8 @@ AnyArray: TypeAlias = NDArray[Any]
 OnUnanswered: TypeAlias = Callable[[ArrayFailedError], object]
 
 
-class AwkwardClient(Protocol):
-    """What is needed of a client; an open `sonic_client.Client` is one."""
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model's tensors."""
-
-    def map(
-        self, requests: Iterable[Request], *, ordered: bool = True
-    ) -> Iterator[Outcome]:
-        """Yield one outcome per request, in order."""
-
-
 def infer_awkward(
-    client: AwkwardClient,
+    client: Client,
     inputs: Mapping[str, AkArray],
     *,
     on_failure: Literal["raise", "mask"] = "raise",
@@ -126,7 +112,7 @@ def infer_awkward(
 
 
 def infer_arrays(
-    client: AwkwardClient,
+    client: Client,
     inputs: Mapping[str, AkArray],
     *,
     batch_size: int = -1,
@@ -176,7 +162,7 @@ def types_of_outputs(
 
 
 def infer_rows(
-    client: AwkwardClient,
+    client: Client,
     inputs: Mapping[str, AnyArray],
     *,
     batch_size: int = -1,
@@ -292,7 +278,7 @@ def check_outputs(names: Iterable[str], metadata: ModelMetadata) -> None:
 
 
 def _by_event(
-    client: AwkwardClient,
+    client: Client,
     inputs: Mapping[str, AkArray],
     on_failure: FailurePolicy,
     fill: Any,
@@ -342,7 +328,7 @@ def _batches(n_rows: int, max_batch_size: int, batch_size: int) -> list[slice]:
     return [slice(at, min(at + size, n_rows)) for at in range(0, n_rows, size)]
 
 
-def _stand_in(client: AwkwardClient, n_rows: int, value: Any) -> Tensors:
+def _stand_in(client: Client, n_rows: int, value: Any) -> Tensors:
     outputs: dict[str, AnyArray] = {}
     for spec in client.metadata.outputs:
         outputs[spec.name] = _blank(spec, n_rows)

@@ -1,4 +1,4 @@
-"""Track candidates: which space points belong together."""
+"""Track candidates: groups of space points, one for each track that was found."""
 
 from __future__ import annotations
 

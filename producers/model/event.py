@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.model.chunk import FlatChunk
+from producers.model.chunk import Chunk
 
 __all__ = ["ColumnChunk", "ColumnEvent", "Event", "EventChunk"]
 
@@ -64,13 +64,13 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class EventChunk(FlatChunk[Event]):
+class EventChunk(Chunk[Event]):
     """Neighbouring events of one file, in flat columns; iterating gives events.
 
     Attributes
     ----------
     event_ids, row_splits, source, first_entry
-        As in `FlatChunk`.
+        As in `Chunk`.
     xyz : ndarray, shape (n_space_points, 3), float32
         Global Cartesian positions in mm, beam along z.
     features, detector
@@ -131,13 +131,13 @@ class ColumnEvent:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ColumnChunk(FlatChunk[ColumnEvent]):
+class ColumnChunk(Chunk[ColumnEvent]):
     """Neighbouring events of any columns; iterating gives events.
 
     Attributes
     ----------
     event_ids, row_splits, source, first_entry
-        As in `FlatChunk`.
+        As in `Chunk`.
     columns : mapping of str to ndarray, shape (n_rows,)
         At least one.
 
