@@ -3,7 +3,7 @@
     python examples/dask_files.py
 
 For tracks, `sonic track --workers 4` or `--dask tcp://scheduler:8786` does all of this,
-and survives workers that die. This example is for your own producer in your own dask job.
+and survives workers that die. This example is for your own producer in your own job.
 Cluster and server run on this machine; give the addresses of others.
 """
 

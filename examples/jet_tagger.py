@@ -2,9 +2,9 @@
 
     python examples/jet_tagger.py
 
-A jet is a list of constituents of any length, and each list is one request. The model is
-a numpy function on a `MockServer`; for your own Triton, leave the server out and give
-its address to `JetTagger`.
+A jet is a list of constituents of any length, and each list is one request. The model
+is a numpy function on a `MockServer`; for your own Triton, leave the server out and
+give its address to `JetTagger`.
 """
 
 import tempfile
