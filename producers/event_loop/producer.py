@@ -14,9 +14,9 @@ from typing import (
 )
 
 import numpy as np
-from numpy.typing import NDArray
 
 from producers.model.chunk import AnyEvent, Chunk
+from producers.model.types import AnyArray
 from sonic_base import ConfigError, nearest_names
 from sonic_client import ClientConfig, ModelMetadata, Tensors
 
@@ -189,7 +189,7 @@ class TritonProducer(Generic[EventT, ProductT]):
             return np.array(outputs[self.output])
         return {name: np.array(array) for name, array in outputs.items()}
 
-    def _tensor(self, name: str, event: EventT, columns: Columns) -> NDArray[Any]:
+    def _tensor(self, name: str, event: EventT, columns: Columns) -> AnyArray:
         dtype = self._dtypes.get(name)
         if isinstance(columns, str):
             return np.asarray(event[columns], dtype=dtype)

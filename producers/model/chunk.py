@@ -11,6 +11,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.model.types import AnyArray
+
 __all__ = ["AnyEvent", "Chunk", "part_ends"]
 
 EventT_co = TypeVar("EventT_co", covariant=True)
@@ -39,8 +41,7 @@ class AnyEvent(Protocol):
     def __len__(self) -> int:
         """Return the number of rows: space points, jet constituents, ..."""
 
-    # Any: columns of any type.
-    def __getitem__(self, column: str) -> NDArray[Any]:
+    def __getitem__(self, column: str) -> AnyArray:
         """Return a column, one value per row."""
 
 
@@ -72,8 +73,7 @@ class Chunk(ABC, Generic[EventT_co]):
     def _event(self, *, event_id: int, entry: int, rows: slice) -> EventT_co:
         """Return the event that has these rows."""
 
-    # Any: columns of any type.
-    def _check(self, columns: Mapping[str, NDArray[Any] | None]) -> None:
+    def _check(self, columns: Mapping[str, AnyArray | None]) -> None:
         """Raise ValueError unless the offsets fit the columns that are there."""
         splits, n_events = self.row_splits, len(self.event_ids)
         if len(splits) != n_events + 1:
