@@ -15,7 +15,7 @@ from producers.simulation.generators import PythiaGenerator, read_hepmc3, shoot
 from sonic_base.errors import ConfigError
 
 if TYPE_CHECKING:
-    from producers.simulation.detector import DetectorResponse
+    from producers.simulation.acts_steps import DetectorResponse
 
 EVENTS_PER_SEQUENCE = 16  # setting up an ACTS sequence costs as much as a small event
 
