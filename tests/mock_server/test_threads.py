@@ -1,17 +1,10 @@
 """Jobs in few threads, and in more where they wait."""
 
-import json
 import threading
 from contextlib import contextmanager, nullcontext
-from http.client import HTTPConnection
 
-import numpy as np
 import pytest
-from tritonclient.grpc import InferenceServerClient
 
-from mock_server import MockServer, Model, TensorSpec
-from mock_server.grpc_api import endpoint as grpc_endpoint
-from mock_server.scheduling import threads, workers
 from mock_server.scheduling.threads import (
     MOST_AT_WORK,
     RequestThreads,
@@ -137,34 +130,3 @@ def test_a_thread_that_never_ends_is_left_behind(caplog):
     assert "left behind: stuck model" in caplog.text
     gate.set()
     assert join_threads([stuck, threading.current_thread()])
-
-
-@pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
-def test_server_stops_though_its_model_never_returns(monkeypatch, tensor, http):
-    for module in (threads, workers, grpc_endpoint):
-        monkeypatch.setattr(module, "STOP_WAIT_S", 0.05)
-    begun, gate = threading.Event(), threading.Event()
-
-    def never_return(tensors):
-        begun.set()
-        gate.wait(WAIT_S)
-        return tensors
-
-    spec = TensorSpec("X", "FP32", (-1,))
-    server = MockServer([Model("m", [spec], [spec], never_return)], http_port=0)
-    server.start()
-    if http:
-        body = {"name": "X", "datatype": "FP32", "shape": [1], "data": [1]}
-        connection = HTTPConnection(server.http_url.removeprefix("http://"))
-        connection.request("POST", "/v2/models/m/infer", json.dumps({"inputs": [body]}))
-    else:
-        connection = InferenceServerClient(server.url.removeprefix("grpc://"))
-        x = tensor("X", np.ones(1, np.float32))
-        connection.async_infer("m", [x], callback=lambda result, error: None)
-    assert begun.wait(WAIT_S)
-
-    server.stop()
-
-    assert not gate.is_set()
-    gate.set()
-    connection.close()
