@@ -22,7 +22,7 @@ from producers.model.event import EventChunk
 from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
 from producers.model.truth import TruthEvent
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 
 def open_events(
