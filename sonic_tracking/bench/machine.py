@@ -1,4 +1,4 @@
-"""The machine that a measurement was made on, without its name."""
+"""The machine of a measurement: its description, without a name, and its load."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 
 from sonic_tracking.memory import peak_memory_bytes
+from sonic_tracking.outputs import Json
 
 __all__ = ["describe_machine", "measured_utilisation", "with_peak_memory"]
 
 PACKAGES = ("sonic-tracking", "numpy", "torch", "tritonclient", "grpcio")
 
 
-# Any: JSON values of several kinds.
-def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, load and versions: what a figure must be read with."""
+def describe_machine() -> Json:
+    """Return processor, cores, memory, load and versions, the context of a figure."""
     return {
         "processor": _processor(),
         "cores": psutil.cpu_count(logical=False),
@@ -87,13 +87,13 @@ def measured_utilisation(server: int | None) -> Iterator[dict[str, float]]:
     Parameters
     ----------
     server : int, optional
-        Process id of the server, whose children count as well; None if it is in this
-        process, and so part of the client.
+        Process id of the server, whose children count as well; None if the server is
+        in this process and so part of the client.
 
     Yields
     ------
     dict
-        Then ``machine`` (all processes), ``client`` (this one) and ``server``.
+        ``machine`` (all processes), ``client`` (this one) and ``server``.
     """
     shares: dict[str, float] = {}
     before, start = _cpu_seconds(server), time.perf_counter()

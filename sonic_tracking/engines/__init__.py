@@ -1,4 +1,5 @@
-"""Servers that this machine can run: what `sonic serve` and a client's fallback start.
+"""Servers that this machine can run, for `sonic serve` and a client's fallback.
 
-Each module is one engine; importing the package loads none of them.
+`choice` names the engines: `mock`, the server in this process, and `triton`, NVIDIA's
+tritonserver from a wheel, from PATH or in a container. Importing this loads none.
 """

@@ -1,4 +1,4 @@
-"""The in-process server as an engine: tracking models, a repository, or a cassette."""
+"""The server in this process: tracking models, a repository, or a cassette."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 __all__ = ["TrackingMock"]
 
 SERVES = ("exatrkx", "exatrkx_batch")
-NOT_HERE = ("python", "container", "tls", "token", "log")
+TRITON_ONLY = ("python", "container", "tls", "token", "log")
 
 
 class TrackingMock:
     """A `FallbackServer` in this process.
 
-    Torch is loaded when it is started, and only for the tracking models.
+    Torch is loaded at the start, and only for the tracking models.
 
     Raises
     ------
     ConfigError
-        If a setting is for a real Triton alone, or a model is unknown.
+        If only a real Triton supports a setting, or a model is unknown.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
-        given = [name for name in NOT_HERE if getattr(settings, name) is not None]
+        given = [name for name in TRITON_ONLY if getattr(settings, name) is not None]
         if given:
             raise ConfigError(
-                f"{', '.join(given)}: only a real Triton has this, not the server in "
-                "this process"
+                f"{', '.join(given)}: only a real Triton supports this, not the server "
+                "in this process"
             )
         has_own = settings.repository is not None or settings.cassette is not None
         if not has_own and not set(SERVES) & set(settings.models):
@@ -54,7 +54,7 @@ class TrackingMock:
         Raises
         ------
         RuntimeError
-            If it was not started; so do the properties below.
+            If it was not started; the properties below raise it as well.
         """
         if self._server is None:
             raise RuntimeError("the server is not running: start it first")
@@ -76,7 +76,7 @@ class TrackingMock:
         return None if self.settings.metrics_port is None else self.server.metrics_url
 
     def start(self) -> None:
-        """Load what it serves, and listen.
+        """Load the models, and listen.
 
         Raises
         ------

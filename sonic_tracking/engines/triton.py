@@ -35,22 +35,22 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 PORT_TRIES = 3
-"""A port that was free may be taken before tritonserver gets to it."""
+"""A free port may be taken by another process before tritonserver opens it."""
 
 
 class TritonServer:
     """Serves a model repository with NVIDIA's tritonserver, on loopback.
 
     A context manager, and a `sonic_client.FallbackServer`. The server ends with this
-    process, even if that is killed. It may be started again.
+    process, even if this process is killed. It may be started again.
 
     Parameters
     ----------
     repository : Path
         Model repository, such as `sonic repository` writes.
     python : Path, optional
-        Interpreter of the environment with the extra ``triton`` and all that the
-        models import; this interpreter unless given.
+        Interpreter of the environment with the extra ``triton`` and all imports of
+        the models; by default this interpreter.
     container : Container, optional
         Run the server of a container image instead.
     grpc_port, http_port, metrics_port : int
@@ -101,14 +101,14 @@ class TritonServer:
         Raises
         ------
         RuntimeError
-            If the server was not started; so do the properties below.
+            If the server was not started; the properties below raise it as well.
         """
         scheme = "grpc" if self.options.tls is None else "grpcs"
         return f"{scheme}://{self.options.host}:{self._running[1].grpc}"
 
     @property
     def http_url(self) -> str | None:
-        """Its HTTP endpoint; None with TLS, which tritonserver's HTTP has not."""
+        """Its HTTP endpoint; None with TLS, which tritonserver has for gRPC only."""
         if self.options.tls is not None:
             return None
         return f"http://{self.options.host}:{self._running[1].http}"
@@ -210,7 +210,7 @@ class TritonServer:
             process.await_ready(self._start_limit_s)
         except TritonStartError:
             process.stop()
-            raise  # its log stays, for the message names it
+            raise  # its log is kept, because the message names it
         except BaseException:
             process.stop()
             self._discard(process.log)
@@ -236,7 +236,7 @@ def _temporary_log() -> Path:
     return Path(name)
 
 
-NOT_HERE = ("faults", "cassette")
+MOCK_ONLY = ("faults", "cassette")
 
 
 class TrackingTriton:
@@ -247,15 +247,15 @@ class TrackingTriton:
     Raises
     ------
     ConfigError
-        If a setting is for the server in this process alone.
+        If only the server in this process supports a setting.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
-        given = [n for n in NOT_HERE if getattr(settings, n) is not None]
+        given = [n for n in MOCK_ONLY if getattr(settings, n) is not None]
         if given:
             raise ConfigError(
-                f"{', '.join(given)}: only the server in this process has this, not a "
-                "real Triton"
+                f"{', '.join(given)}: only the server in this process supports it, not"
+                "a real Triton"
             )
         self.settings = settings
         self._server: TritonServer | None = None
@@ -301,7 +301,7 @@ class TrackingTriton:
         Raises
         ------
         MissingExtraError
-            If the repository is to be written, and the pipeline is not installed.
+            If the repository must be written, and the pipeline is not installed.
         WeightsError, PipelineConfigError
             If it cannot be written for these weights, models and instances.
         TritonNotFoundError, TritonStartError, ConfigError
@@ -380,7 +380,7 @@ def _options(settings: EngineSettings) -> TritonOptions:
 def written_repository(
     models: Iterable[str], weights: Path | None, *, instances: int, gpu: bool
 ) -> Iterator[Path]:
-    """Folder of a repository of these models, removed at the end of the block.
+    """Write a repository of these models; it is removed at the end of the block.
 
     Raises
     ------
