@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.outputs import Json
 

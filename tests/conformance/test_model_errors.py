@@ -56,10 +56,6 @@ def test_error_of_the_model_is_plain_text_over_http(http_call, http_json):
     assert answer.body == b'{"error":"plain"}'
 
 
-# A real Triton adds the frames of the traceback.
-TRACEBACK = "\n\nAt:\n"
-
-
 @pytest.mark.parametrize(
     ("mode", "kind"),
     [
@@ -73,10 +69,8 @@ TRACEBACK = "\n\nAt:\n"
     ],
 )
 def test_exception_is_internal_with_its_type_and_text(ask, mode, kind):
-    code, text = ask("misbehaving", how(mode))
-
-    assert code == ask.refusal("INTERNAL", "")[0]
-    assert text.partition(TRACEBACK)[0] == failure(kind)
+    # A real Triton adds the frames of the traceback.
+    assert ask("misbehaving", how(mode)) == ask.refusal("INTERNAL", failure(kind))
 
 
 @pytest.mark.parametrize(("mode", "number"), [("no_response", 0), ("two_responses", 2)])
