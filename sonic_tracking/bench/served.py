@@ -16,16 +16,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exatrkx_pipeline import StageClock, load_weights
 from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
-from exatrkx_pipeline.serving.python_backend import STAGE_METRIC
+from exatrkx_pipeline.serving import STAGE_METRIC
 from sonic_client import (
     Client,
     ClientConfig,
     Failure,
     JobSummary,
     Request,
+    ServerConfig,
     WindowConfig,
 )
-from sonic_client.config import ServerConfig
 from sonic_client.transport import ServerCounters, transport_for
 from sonic_tracking.bench.events import Features
 from sonic_tracking.bench.machine import measured_utilisation
