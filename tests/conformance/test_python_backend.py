@@ -71,10 +71,7 @@ def test_call_of_an_unknown_model_is_an_error(ask):
     model = np.array([b"nowhere"], dtype=object)
 
     assert ask("caller", {"MODEL": model, "X": x}) == ask.refusal(
-        "INTERNAL",
-        "Model nowhere - Error when running inference: Failed for execute the "
-        "inference "
-        "request. Model 'nowhere' is not ready.",
+        "INTERNAL", "nowhere not ready"
     )
 
 
