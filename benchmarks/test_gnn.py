@@ -14,7 +14,7 @@ import torch
 
 import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
-from exatrkx_pipeline.stages.inputs import Cylindrical
+from exatrkx_pipeline.stages import Cylindrical
 from sonic_tracking.bench import read_features, scripted_times
 
 N_EDGES = int(os.environ.get("GNN_EDGES", "100000"))

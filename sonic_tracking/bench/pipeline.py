@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from exatrkx_pipeline import Pipeline, StageClock, bundled_weights, load_weights
-from exatrkx_pipeline.graph.neighbours import radius_graph
+from exatrkx_pipeline.graph import radius_graph
 from producers import FeatureScale
 from sonic_tracking.bench.baselines import (
     GRAPH_SEARCHES,
@@ -26,7 +26,7 @@ from sonic_tracking.bench.baselines import (
     scripted_times,
 )
 from sonic_tracking.bench.events import Features, local_files, overlaid, read_features
-from sonic_tracking.bench.machine import describe_machine, with_peak_memory
+from sonic_tracking.bench.machine import describe_machine
 from sonic_tracking.bench.pipeline_report import (
     Baseline,
     EventRate,
@@ -34,6 +34,7 @@ from sonic_tracking.bench.pipeline_report import (
     SizeCost,
     plot_pipeline,
 )
+from sonic_tracking.memory import with_peak_memory
 from sonic_tracking.outputs import check_outputs, whole_path, write_json
 from sonic_tracking.progress import Report, progress_bar
 

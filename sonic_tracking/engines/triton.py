@@ -239,10 +239,8 @@ def _temporary_log() -> Path:
 MOCK_ONLY = ("faults", "cassette")
 
 
-class TrackingTriton:
-    """A `FallbackServer` of tracking models that runs tritonserver.
-
-    Nothing is loaded or written before it is started.
+class TrackingTriton(TritonServer):
+    """A tritonserver of the tracking models, whose repository is written at the start.
 
     Raises
     ------
@@ -254,46 +252,23 @@ class TrackingTriton:
         given = [n for n in MOCK_ONLY if getattr(settings, n) is not None]
         if given:
             raise ConfigError(
-                f"{', '.join(given)}: only the server in this process supports it, not"
-                "a real Triton"
+                f"{', '.join(given)}: only the server in this process supports it, "
+                "not a real Triton"
             )
-        self.settings = settings
-        self._server: TritonServer | None = None
-        self._opened = ExitStack()
-        """The server, and the folder of its repository if that was written for it."""
-
-    @property
-    def server(self) -> TritonServer:
-        """The server itself.
-
-        Raises
-        ------
-        RuntimeError
-            If it was not started; so do the properties below.
-        """
-        if self._server is None:
-            raise RuntimeError("the Triton server is not running: start it first")
-        return self._server
-
-    @property
-    def url(self) -> str:
-        """Its gRPC endpoint."""
-        return self.server.url
-
-    @property
-    def http_url(self) -> str | None:
-        """Its HTTP endpoint, if it has one."""
-        return self.server.http_url
-
-    @property
-    def metrics_url(self) -> str | None:
-        """Its metrics for Prometheus."""
-        return self.server.metrics_url
-
-    @property
-    def pid(self) -> int:
-        """Process id of the server."""
-        return self.server.pid
+        self._settings = settings
+        self._written = ExitStack()  # the folder of the repository
+        super().__init__(
+            settings.repository or Path("not yet written"),
+            python=settings.python,
+            container=settings.container,
+            grpc_port=settings.grpc_port,
+            http_port=settings.http_port or 0,
+            metrics_port=settings.metrics_port or 0,
+            threads=settings.threads,
+            options=_options(settings),
+            start_limit_s=settings.start_limit_s,
+            log=settings.log,
+        )
 
     def start(self) -> None:
         """Write the repository, unless one was named, and serve it.
@@ -307,57 +282,26 @@ class TrackingTriton:
         TritonNotFoundError, TritonStartError, ConfigError
             As `TritonServer.start`.
         """
-        settings = self.settings
-        with ExitStack() as opened:
-            repository = settings.repository or opened.enter_context(
-                written_repository(
-                    settings.models,
-                    settings.weights,
-                    instances=settings.instances,
-                    gpu=settings.gpu,
+        settings = self._settings
+        with ExitStack() as written:
+            if settings.repository is None:
+                self.repository = written.enter_context(
+                    written_repository(
+                        settings.models,
+                        settings.weights,
+                        instances=settings.instances,
+                        gpu=settings.gpu,
+                    )
                 )
-            )
-            server = TritonServer(
-                repository,
-                python=settings.python,
-                container=settings.container,
-                grpc_port=settings.grpc_port,
-                http_port=settings.http_port or 0,
-                metrics_port=settings.metrics_port or 0,
-                threads=settings.threads,
-                options=_options(settings),
-                start_limit_s=settings.start_limit_s,
-                log=settings.log,
-            )
-            opened.enter_context(server)
-            self._server, self._opened = server, opened.pop_all()
-
-    def wait(self) -> None:
-        """Return when the server was stopped, by another thread.
-
-        Raises
-        ------
-        TritonFailedError
-            If it ended by itself.
-        """
-        self.server.wait()
+            super().start()
+            self._written = written.pop_all()
 
     def stop(self) -> None:
-        """Stop it; nothing if not started."""
-        self._server = None
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+        """Stop it and remove its repository if that was written for it."""
+        try:
+            super().stop()
+        finally:
+            self._written.close()
 
 
 def _options(settings: EngineSettings) -> TritonOptions:
