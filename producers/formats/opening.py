@@ -15,7 +15,7 @@ from producers.model.errors import InvalidEventError, NoEventsError, SchemaError
 from producers.model.event import EventChunk
 from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 
 def open_events(

@@ -14,7 +14,7 @@ from producers.io.content import FileContent
 from producers.io.location import Location, name_of, open_binary
 from producers.model.errors import InvalidEventError, UnreadableFileError
 from producers.model.features import FeatureScale, positions
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 _NUMBER = r"\s*[-+]?(nan|inf|[\d.]+(e[-+]?\d+)?)\s*"
 _ROW = re.compile(rf"{_NUMBER}(,{_NUMBER})+", re.IGNORECASE)

@@ -24,7 +24,7 @@ from producers.model.schema import (
     recognised,
 )
 from producers.model.types import AnyArray
-from sonic_base.errors import nearest_names
+from sonic_base import nearest_names
 
 
 @contextmanager
