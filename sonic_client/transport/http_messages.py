@@ -40,7 +40,7 @@ def encode_body(call: InferCall) -> tuple[int, list[bytes | memoryview]]:
         )
     header = {
         "id": call.request_id,
-        "parameters": {"binary_data_output": True, **call.parameters},
+        "parameters": {"binary_data_output": True},
         "inputs": inputs,
     }
     if call.outputs:

@@ -1,4 +1,4 @@
-"""What every transport does with models: fake, gRPC and HTTP, mock and real Triton."""
+"""Every transport does the same: fake, gRPC and HTTP, at the mock and a real Triton."""
 
 import asyncio
 import os
@@ -90,7 +90,7 @@ class TransportSuite(ABC):
         assert not reply.outputs["Y"].flags.writeable
         assert reply.model_version == "1"
 
-    async def test_many_calls_fly_at_once(self, server):
+    async def test_many_calls_are_in_flight_at_once(self, server):
         async with opened(self.transport(server)) as transport:
             replies = await asyncio.gather(
                 *(
