@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from producers.model.errors import ArrayFailedError
 from producers.model.results import FailurePolicy
 from producers.model.types import AnyArray, Untyped
-from sonic_base.errors import ConfigError, nearest_names
-from sonic_client import Client
-from sonic_client.types import (
+from sonic_base import ConfigError, nearest_names
+from sonic_client import (
     Answer,
+    Client,
     Failure,
     ModelMetadata,
     Request,

@@ -11,7 +11,7 @@ import awkward as ak
 from producers.adapters.awkward import is_by_event, types_of_outputs
 from producers.model.results import FailurePolicy
 from producers.model.types import Untyped
-from sonic_client.types import ModelMetadata
+from sonic_client import ModelMetadata
 
 __all__ = ["PartitionInference", "infer_in_graph", "is_dask_awkward"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from producers.evaluation.criteria import Variable
 from producers.model.types import JsonObject, Untyped
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 __all__ = [
     "AXIS_LABELS",

@@ -19,7 +19,7 @@ from producers.evaluation.matching import MATCHING_STYLES, EventDisplay, Matchin
 from producers.evaluation.scores import TrackMLScore
 from producers.model.errors import OutputError
 from producers.model.types import JsonObject, Untyped
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

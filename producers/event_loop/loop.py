@@ -33,7 +33,7 @@ from producers.io.iteration import iterating
 from producers.model.chunk import AnyEvent, Chunk, part_ends
 from producers.model.errors import EventFailedError
 from producers.model.results import ChunkResult, FailurePolicy, Fill, check_policy
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_client import Client, JobSummary
 
 __all__ = ["EventLoop", "Sink"]

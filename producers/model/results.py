@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from producers.model.chunk import AnyEvent, Chunk
 from producers.model.errors import EventFailedError
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 __all__ = ["ChunkResult", "FailurePolicy", "Fill", "check_policy"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from producers.model.types import Untyped
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 __all__ = ["PythiaGenerator", "read_hepmc3", "shoot"]
 

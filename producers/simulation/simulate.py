@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles, SimulatedEvent
 from producers.simulation.generators import PythiaGenerator, read_hepmc3, shoot
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 if TYPE_CHECKING:
     from producers.simulation.acts_steps import DetectorResponse

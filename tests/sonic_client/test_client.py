@@ -25,7 +25,7 @@ from sonic_client import (
     TensorSpec,
     WindowConfig,
 )
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 LABEL = ModelMetadata(
     name="label",

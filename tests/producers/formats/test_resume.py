@@ -24,8 +24,7 @@ from producers import (
     UnreadableFileError,
     open_events,
 )
-from sonic_client import ConfigError
-from sonic_client.types import Answer, ModelMetadata, TensorSpec
+from sonic_client import Answer, ConfigError, ModelMetadata, TensorSpec
 
 
 class Client:
