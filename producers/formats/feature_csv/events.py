@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.formats.base import EventFormat, ReadOptions
-from producers.formats.single_event import SingleEventFile
+from producers.formats.event_files import SingleEventFile
 from producers.io.content import FileContent
 from producers.io.location import Location, name_of, open_binary
 from producers.model.errors import InvalidEventError, UnreadableFileError
