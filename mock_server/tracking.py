@@ -10,6 +10,8 @@ from mock_server.model.declaration import Model, TensorSpec
 if TYPE_CHECKING:
     from exatrkx_pipeline import StageClock
 
+__all__ = ["tracking_models"]
+
 
 def tracking_models(
     weights: Path, clock: StageClock | None = None, *, instances: int = 1

@@ -349,9 +349,9 @@ ACTIONS = {
 @pytest.fixture(scope="module")
 def triton_urls(tmp_path_factory):
     """URLs, by scheme, of a real Triton with the suite's models."""
-    from sonic_tracking.engines.triton import TritonServer
-    from sonic_tracking.engines.triton_installation import (
+    from sonic_tracking.engines import (
         TritonNotFoundError,
+        TritonServer,
         find_triton,
     )
 
