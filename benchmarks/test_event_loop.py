@@ -18,10 +18,10 @@ from producers import (
     EventSource,
     FeatureScale,
     TrackFindingProducer,
+    TracksInMemory,
     TrackWriter,
     node_features,
 )
-from producers.writers import TracksInMemory
 from sonic_client.types import Answer, ModelMetadata, Request, TensorSpec
 
 # So many that what a file costs once, some 10 ms, does not count.

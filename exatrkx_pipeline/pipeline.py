@@ -10,37 +10,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exatrkx_pipeline.event_groups import (
-    POINTS_TOGETHER,
-    EventGroup,
-    plan_groups,
-    plan_shares,
-)
 from exatrkx_pipeline.graph.graph_construction import (
     MAX_EDGES,
     MAX_RADIUS_EDGES,
+    joined_chunks,
     joined_edges,
     neighbours_within_events,
     require_few_edges,
 )
 from exatrkx_pipeline.graph.neighbours import EDGES_PER_CHUNK
-from exatrkx_pipeline.graph.radius_edges import joined_chunks
-from exatrkx_pipeline.inputs import Cylindrical
-from exatrkx_pipeline.kernels.edge_ranges import run_over
-from exatrkx_pipeline.network_stages import NetworkStages
+from exatrkx_pipeline.kernels.threads import run_over
 from exatrkx_pipeline.stages import StageClock, StageResults
-from exatrkx_pipeline.tracks.track_candidates import track_candidates
+from exatrkx_pipeline.stages.event_groups import (
+    POINTS_TOGETHER,
+    EventGroup,
+    plan_groups,
+    plan_shares,
+)
+from exatrkx_pipeline.stages.inputs import Cylindrical
+from exatrkx_pipeline.stages.network_stages import NetworkStages
+from exatrkx_pipeline.stages.track_candidates import track_candidates
 
 EDGES_PER_POINT = 4
-"""Edges filtered at once, of each point: so that work on points is little beside."""
+"""Edges filtered at once per point, so that work on the points costs little beside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline(NetworkStages):
     """The whole chain over three networks.
 
-    Every call is independent: an instance may serve several threads. An event's labels
-    do not depend on what it came with.
+    Every call is independent: an instance may serve several threads. The labels of an
+    event do not depend on the events that are computed with it.
     """
 
     max_edges: int = MAX_EDGES
@@ -84,12 +84,12 @@ class Pipeline(NetworkStages):
     ) -> list[NDArray[np.int64]]:
         """`labels` of each event; small events are computed together.
 
-        With more than one of torch's threads, groups of small events are shared out
-        among so many; a large event has them all for itself.
+        Groups of small events are shared out among torch's threads; a large event uses
+        them all.
 
-        Neighbours are searched within each event. The graphs stand side by side in the
-        networks, where on the CPU an edge is computed as if it were alone: labels are
-        those of `labels`. TorchScript networks get events one by one.
+        Neighbours are searched within each event. The networks take the graphs of a
+        group as one, and on the CPU an edge's result does not depend on others: labels
+        are those of `labels`. TorchScript networks get events one by one.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Pipeline(NetworkStages):
         return group.labels(self._tracks(group, edges, clock)[0])
 
     def run(self, features: NDArray[np.float32]) -> StageResults:
-        """`labels`, with the edges after each stage: for evaluation, at more memory.
+        """`labels` and the edges after each stage, which takes more memory.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class Pipeline(NetworkStages):
     def ordered(
         self, features: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], Cylindrical]:
-        """Space points sorted outward, on the device: what the stages below take.
+        """Space points sorted outward, on the device, as the stages take them.
 
         Parameters
         ----------
@@ -168,13 +168,10 @@ class Pipeline(NetworkStages):
     def _radius_edges(self, group: EventGroup, clock: StageClock) -> Iterator[Tensor]:
         with clock.measure("embedding"):
             embedded = self.embed(group.points)
-        return neighbours_within_events(
-            embedded,
-            group.splits,
-            self.config.graph.r_val,
-            self.max_radius_edges,
-            clock,
+        edges = neighbours_within_events(
+            embedded, group.splits, self.config.graph.r_val, self.max_radius_edges
         )
+        return clock.measured("neighbours", edges)
 
     def _filtered_edges(self, group: EventGroup, clock: StageClock) -> Tensor:
         kept: list[Tensor] = []
@@ -198,7 +195,7 @@ class Pipeline(NetworkStages):
     def _tracks(
         self, group: EventGroup, edges: Tensor, clock: StageClock
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        edges = edges.to(self.device)  # no chunk has said where they belong: no edges
+        edges = edges.to(self.device)  # without any edges they are on the CPU
         with clock.measure("gnn"):
             scores = torch.sigmoid(self.gnn_logits(group.points, edges)).cpu().numpy()
         with clock.measure("track_building"):

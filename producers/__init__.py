@@ -1,7 +1,13 @@
 """Events in, tracks out: readers, producers, the event loop, writers.
 
-Importing it loads numpy, uproot and awkward, nothing that computes or plots:
-`producers.evaluation` and `producers.simulation` are imported by name.
+Importing it loads numpy, uproot and awkward, nothing that computes or plots.
+
+Public submodules
+-----------------
+- `evaluation`: the quality of tracks against the truth, and plots of it.
+- `formats.registry`: the list of formats, and the choice of one for a file.
+- `io`: locations and URLs, checked outputs, and other needs of jobs with files.
+- `simulation`: simulated events.
 """
 
 from producers.event_loop import (
@@ -15,10 +21,19 @@ from producers.event_loop import (
     Step,
     TritonProducer,
 )
+from producers.formats.base import EventFile
+from producers.formats.jagged.events import SpacePointWriter
+from producers.formats.jagged.truth import TruthWriter
+from producers.formats.opening import EventSource, open_events
+from producers.formats.track_writer import TrackWriter
+from producers.formats.tracks import TrackEvent, TrackEvents
+from producers.formats.truth import TruthEvents
+from producers.io.memory import TracksInMemory
 from producers.model.candidates import CandidateChunk, TrackCandidates
 from producers.model.errors import (
     ArrayFailedError,
     DataError,
+    DuplicateEventError,
     EventFailedError,
     InputNotFoundError,
     InvalidEventError,
@@ -32,9 +47,9 @@ from producers.model.errors import (
 from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
 from producers.model.features import FeatureScale, node_features
 from producers.model.schema import ColumnMapping
-from producers.readers import EventSource, TrackEvents, TruthEvents, open_events
+from producers.model.track_block import FailureRow, TrackBlock
+from producers.model.truth import Particles, TruthEvent
 from producers.tracking import TrackFindingProducer
-from producers.writers import SpacePointWriter, TrackWriter, TruthWriter
 
 __all__ = [
     "ArrayFailedError",
@@ -46,11 +61,14 @@ __all__ = [
     "ColumnEvent",
     "ColumnMapping",
     "DataError",
+    "DuplicateEventError",
     "Event",
     "EventChunk",
     "EventFailedError",
+    "EventFile",
     "EventLoop",
     "EventSource",
+    "FailureRow",
     "FeatureScale",
     "InputNotFoundError",
     "InvalidEventError",
@@ -58,16 +76,21 @@ __all__ = [
     "NoEventsError",
     "OutputError",
     "OutputExistsError",
+    "Particles",
     "Producer",
     "SchemaError",
     "Sink",
     "SpacePointWriter",
     "Step",
+    "TrackBlock",
     "TrackCandidates",
+    "TrackEvent",
     "TrackEvents",
     "TrackFindingProducer",
     "TrackWriter",
+    "TracksInMemory",
     "TritonProducer",
+    "TruthEvent",
     "TruthEvents",
     "TruthWriter",
     "UnequalEventsError",

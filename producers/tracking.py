@@ -1,4 +1,4 @@
-"""Track finding: space points out, a label per space point back, candidates."""
+"""Track finding: sends space points, gets a label for each, returns candidates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sonic_base.errors import ConfigError
 from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
 
-__all__ = ["TrackCandidates", "TrackFindingProducer"]
+__all__ = ["TrackFindingProducer"]
 
 _FEATURES = TensorSpec("FEATURES", "FP32", (-1, 3))
 _LABELS = TensorSpec("LABELS", "INT64", (-1,))
@@ -27,10 +27,10 @@ class TrackFindingProducer:
     Parameters
     ----------
     metadata : ModelMetadata
-        What the server says of the model: it must take ``FEATURES FP32[-1,3]``,
-        give ``LABELS INT64[-1]``, and declare how its features are scaled.
+        The server's description of the model, which must take ``FEATURES
+        FP32[-1,3]``, return ``LABELS INT64[-1]`` and declare its feature scale.
     min_space_points : int
-        Components with fewer space points are no candidates.
+        Components with fewer space points are left out.
 
     Raises
     ------
@@ -55,14 +55,14 @@ class TrackFindingProducer:
         return replace(chunk, features=node_features(chunk.xyz, self.scale))
 
     def acquire(self, event: Event) -> Tensors:
-        """Return the features of the event, as prepared or made now."""
+        """Return the features of the event, computed here if not prepared."""
         features = event.features
         if features is None:
             features = node_features(event.xyz, self.scale)
         return {_FEATURES.name: features}
 
     def produce(self, event: Event, outputs: Tensors) -> TrackCandidates:
-        """Return the candidates; zero space points give none.
+        """Return the candidates; no space points give none.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class TrackFindingProducer:
         )
 
     def accept(self, event: Event, outputs: Tensors) -> NDArray[np.int64]:
-        """Return the labels of an event, until those of its chunk are there.
+        """Return the labels of an event, kept until its chunk is complete.
 
         Raises
         ------

@@ -9,13 +9,13 @@ Public submodules
 - `config`: the configuration's sections, and CMSSW's names for them (`config.cmssw`).
 - `errors`: every error of the client, drawn as a tree.
 - `fallback`: what may answer when no server does, and how it is found by name.
+- `report`: events for observers, `ProgressMeter`, Prometheus and OpenTelemetry sinks.
+- `transport`: the protocol of a transport, and one that answers in this process.
 - `types`: tensors, models, requests and outcomes.
 """
 
 from sonic_base.errors import ConfigError, SonicError
-from sonic_client.blocking import Client
-from sonic_client.client import AsyncClient
-from sonic_client.compression_report import CompressionReport
+from sonic_client.client import AsyncClient, Client
 from sonic_client.config import (
     AdaptiveConfig,
     AnswersConfig,
@@ -58,12 +58,16 @@ from sonic_client.errors import (
     WrongPortError,
 )
 from sonic_client.fallback import FallbackServer
-from sonic_client.latency import LatencyHistogram
-from sonic_client.observer import Observer
+from sonic_client.report import (
+    ClientStatistics,
+    JobSummary,
+    LatencyHistogram,
+    LatencySplit,
+    Observer,
+    ServerInterval,
+)
 from sonic_client.retry import Timing
-from sonic_client.statistics import ClientStatistics
-from sonic_client.summary import JobSummary, LatencySplit, ServerInterval
-from sonic_client.transport.base import ServerCounters
+from sonic_client.transport import CompressionReport, ServerCounters
 from sonic_client.types import (
     Answer,
     Failure,

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from producers.io import check_output, partial_folder
 from producers.model.errors import OutputError, OutputExistsError
-from producers.readers.partial import partial_folder
-from producers.writers import check_output
 from sonic_base.errors import ConfigError, SonicError
 
 __all__ = [
@@ -48,7 +47,7 @@ def check_outputs(
     RefusedOutputError
         If one exists and `force` is not set.
     OutputError
-        As `producers.writers.check_output`.
+        As `producers.io.check_output`.
     """
     taken = {path.resolve(): "an input" for path in inputs}
     for option, path in outputs.items():

@@ -1,4 +1,4 @@
-"""The graph as the GNN takes it: points on an edge alone, in an order for the cache."""
+"""The graph as the GNN takes it: only points with edges, sorted for the cache."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exatrkx_pipeline.kernels.edge_loops import has_edge, sorted_by_row
+
 
 @dataclass(frozen=True, slots=True)
 class CompactGraph:
     """Points that have edges, sorted by azimuth, and the edges among them.
 
-    A point without edges changes no other point, and after the filter of an event with
-    pileup most are so. Ends of an edge are close in azimuth, thus in memory.
+    A point without edges changes no other point, and after the filter most points of an
+    event with pileup have none. Ends of an edge are close in azimuth, thus in memory.
     """
 
     nodes: Tensor  #: index of each point that stays, shape (n_nodes,), int64
@@ -27,9 +29,9 @@ class CompactGraph:
         """Renumber edges, shape (2, n_edges), of points at `phi`, shape (n_points,)."""
         if phi.device.type == "cpu":
             return cls._compiled(edge_index, phi)
-        has_edge = torch.zeros(len(phi), dtype=torch.bool, device=phi.device)
-        has_edge[edge_index] = True
-        nodes = has_edge.nonzero().squeeze(1)
+        is_end = torch.zeros(len(phi), dtype=torch.bool, device=phi.device)
+        is_end[edge_index] = True
+        nodes = is_end.nonzero().squeeze(1)
         nodes = nodes[torch.argsort(phi[nodes], stable=True)]
         number = torch.empty(len(phi), dtype=torch.int64, device=phi.device)
         number[nodes] = torch.arange(len(nodes), device=phi.device)
@@ -39,15 +41,13 @@ class CompactGraph:
 
     @classmethod
     def _compiled(cls, edge_index: Tensor, phi: Tensor) -> Self:
-        from exatrkx_pipeline.kernels import graph_kernels  # noqa: PLC0415 - loads the compiler
-
         row, col = edge_index.contiguous().numpy()
         azimuth = phi.contiguous().numpy()
-        nodes = np.flatnonzero(graph_kernels.has_edge(row, col, len(azimuth)))
+        nodes = np.flatnonzero(has_edge(row, col, len(azimuth)))
         nodes = nodes[np.argsort(azimuth[nodes], kind="stable")]
         number = np.empty(len(azimuth), np.int64)
         number[nodes] = np.arange(len(nodes))
-        ends, order = graph_kernels.sorted_by_row(row, col, number, len(nodes))
+        ends, order = sorted_by_row(row, col, number, len(nodes))
         return cls(*map(torch.from_numpy, (nodes, ends, order)))
 
     def as_given(self, values: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
-"""The graph of a group of events: neighbours within the radius, chunk by chunk.
+"""The graph of a group of events: neighbours within the radius, in pieces.
 
-The raw graph, several times larger than what passes the filter, is never whole.
+The raw graph, several times larger than what passes the filter, is never whole. The
+search runs where the embedding is: on the CPU, or on the device.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
@@ -13,16 +15,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exatrkx_pipeline.graph.neighbours import sorted_edges
-from exatrkx_pipeline.graph.radius_edges import radius_edge_chunks
-from exatrkx_pipeline.stages import StageClock
+from exatrkx_pipeline.graph.neighbours import (
+    EDGES_PER_CHUNK,
+    radius_graph_chunks,
+    sorted_edges,
+)
 
 MAX_RADIUS_EDGES = 50_000_000
-"""Pairs within the radius: filtered in pieces, they take time, not memory. An event of
-269,000 points has 38 million where its weights were trained for sparser ones."""
+"""Most pairs within the radius: filtered in pieces, they take time, not memory. An
+event of 269,000 points has 38 million if its weights were trained for sparser ones."""
 
 MAX_EDGES = 10_000_000
-"""Edges after the filter: at 64 floats each, 2.6 GB of states in the GNN."""
+"""Most edges after the filter: at 64 floats each, 2.6 GB of states in the GNN."""
+
+PAIRS_PER_CHUNK = 1 << 26
+"""Distances held at once on a device: 256 MB of float32."""
+
+MARGIN = 1e-4
+"""Relative margin beyond the radius within which float32 distances are checked in
+float64."""
 
 
 def neighbours_within_events(
@@ -30,7 +41,6 @@ def neighbours_within_events(
     splits: NDArray[np.int64],
     r_val: float,
     max_edges: int,
-    clock: StageClock,
 ) -> Iterator[Tensor]:
     """Edges of each event, in pieces, between points of the whole group.
 
@@ -45,8 +55,6 @@ def neighbours_within_events(
         Radius.
     max_edges : int
         Most edges of an event.
-    clock : StageClock
-        Receives the time as ``neighbours``.
 
     Yields
     ------
@@ -59,13 +67,8 @@ def neighbours_within_events(
         If a coordinate is not finite, or an event has more edges.
     """
     for start, stop in pairwise(splits.tolist()):
-        chunks = radius_edge_chunks(embedded[start:stop], r_val)
         n_edges = 0
-        while True:
-            with clock.measure("neighbours"):
-                chunk = next(chunks, None)
-            if chunk is None:
-                break
+        for chunk in radius_edge_chunks(embedded[start:stop], r_val):
             n_edges += chunk.shape[1]
             if n_edges > max_edges:
                 raise ValueError(
@@ -87,7 +90,7 @@ def require_few_edges(
     edges : iterable of Tensor, shape (2, n_edges), int64
         Between points of the whole group.
     splits : ndarray, shape (n_events + 1,), int64
-        As there.
+        Offsets of the events' points.
     max_edges : int
         Most edges of an event.
 
@@ -123,3 +126,80 @@ def joined_edges(chunks: list[Tensor], n_points: int) -> Tensor:
     if edges.device.type != "cpu":  # there, chunks are sorted as they come
         return edges
     return torch.from_numpy(sorted_edges(edges.numpy(), n_points))
+
+
+def radius_edge_chunks(embedded: Tensor, r_val: float) -> Iterator[Tensor]:
+    """The edges of `radius_graph`, in pieces, in any order.
+
+    Parameters
+    ----------
+    embedded : Tensor, shape (n_space_points, dim), float32
+        Coordinates, on any device; zero points give no piece.
+    r_val : float
+        Radius.
+
+    Yields
+    ------
+    Tensor, shape (2, n_edges), int64
+        On the same device, row > column.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is not finite.
+    """
+    if embedded.device.type == "cpu":
+        for chunk in radius_graph_chunks(embedded.numpy(), r_val):
+            yield torch.from_numpy(chunk)
+    else:
+        yield from brute_force_chunks(embedded, r_val)
+
+
+def joined_chunks(
+    chunks: Iterator[Tensor], n_edges: int = EDGES_PER_CHUNK
+) -> Iterator[Tensor]:
+    """The same edges in pieces of at least `n_edges`, except for the last one.
+
+    The filter has an overhead per piece, which grows with the number of points.
+    """
+    held: list[Tensor] = []
+    n_held = 0
+    for chunk in chunks:
+        held.append(chunk)
+        n_held += chunk.shape[1]
+        if n_held >= n_edges:
+            yield held[0] if len(held) == 1 else torch.cat(held, dim=1)
+            held, n_held = [], 0
+    if held:
+        yield held[0] if len(held) == 1 else torch.cat(held, dim=1)
+
+
+@torch.inference_mode()
+def brute_force_chunks(
+    embedded: Tensor, r_val: float, pairs_per_chunk: int = PAIRS_PER_CHUNK
+) -> Iterator[Tensor]:
+    """The edges of `radius_graph` by comparing all points with each other, for GPUs.
+
+    Distances in float32 choose candidates with a margin, float64 decides among them,
+    so that the edges are those of the tree on the CPU, at the radius too.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is not finite.
+    """
+    if not bool(torch.isfinite(embedded).all()):
+        raise ValueError("embedded space points must be finite")
+    exact, start = embedded.double(), 0
+    most_rows = math.isqrt(pairs_per_chunk)
+    while start < len(embedded):
+        # Outer points have more inner ones: later chunks have fewer rows.
+        n_rows = max(1, pairs_per_chunk // (start + most_rows))
+        rows, inner = embedded[start : start + n_rows], embedded[: start + n_rows]
+        distance = torch.cdist(rows, inner, compute_mode="donot_use_mm_for_euclid_dist")
+        near = torch.tril(distance <= r_val * (1 + MARGIN), diagonal=start - 1)
+        row, col = near.nonzero(as_tuple=True)
+        row = row + start
+        kept = (exact[row] - exact[col]).square().sum(dim=1) <= r_val * r_val
+        yield torch.stack((row[kept], col[kept]))
+        start += n_rows

@@ -1,7 +1,7 @@
-"""Fixed-radius neighbours: all pairs of points closer than a radius, in pieces.
+"""Fixed-radius neighbours: all pairs of points within a radius, in pieces.
 
-No limit on the number of neighbours: the original keeps the first 500 it meets, which
-makes the result depend on the order of the points.
+There is no limit on the number of neighbours: the original keeps the first 500 that it
+finds, which makes the result depend on the order of the points.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from exatrkx_pipeline.graph.neighbour_tree import PAIRS_OF_LEAVES, NeighbourTree, Place
 from exatrkx_pipeline.kernels.edge_loops import grouped
-from exatrkx_pipeline.kernels.edge_ranges import run_over
+from exatrkx_pipeline.kernels.threads import run_over
 
 EDGES_PER_CHUNK = 1 << 18
 """Edges of a piece: 4 MB."""
 
 LEAVES_PER_TURN = 256
-"""Leaves that a thread is given at a time: 4,096 points, milliseconds of work."""
+"""Leaves that a thread searches at a time: 4,096 points, milliseconds of work."""
 
 
 def radius_graph(embedded: NDArray[np.float32], r_val: float) -> NDArray[np.int64]:
@@ -50,9 +50,9 @@ def radius_graph_chunks(
 ) -> Iterator[NDArray[np.int64]]:
     """The edges of `radius_graph` in pieces, of nearby points each, in another order.
 
-    Memory is bounded: a piece has at most `EDGES_PER_CHUNK` edges, and at most as many
-    pieces are held as torch has threads; so many search. The order of the edges depends
-    on that number, the edges do not.
+    Memory is bounded: a piece has at most `EDGES_PER_CHUNK` edges, and one piece is
+    held for each of torch's threads, all of which search. The order of the edges
+    depends on the number of threads, the edges do not.
 
     Raises
     ------
@@ -69,39 +69,33 @@ def radius_graph_chunks(
     cuts = [*range(0, tree.n_leaves, LEAVES_PER_TURN), tree.n_leaves]
     parts = deque(((first, 0), last) for first, last in pairwise(cuts))
     while parts:
-        n_turns = min(torch.get_num_threads(), len(parts))
-        turns = [_Turn(tree, *parts.popleft(), capacity) for _ in range(n_turns)]
-        _search_all(turns)
-        parts.extendleft((t.end, t.last_leaf) for t in reversed(turns) if not t.is_done)
-        yield from (turn.edges for turn in turns)
+        turns = [
+            parts.popleft() for _ in range(min(torch.get_num_threads(), len(parts)))
+        ]
+        found = _search_all(tree, turns, capacity)
+        for (_, last_leaf), (end, _) in zip(
+            reversed(turns), reversed(found), strict=True
+        ):
+            if end[0] < last_leaf:
+                parts.appendleft((end, last_leaf))
+        yield from (edges for _, edges in found)
 
 
 def sorted_edges(edge_index: NDArray[np.int64], n_points: int) -> NDArray[np.int64]:
-    """The edges by row, then by column, in a time linear in edges and points."""
+    """The edges sorted by row, then column, in a time linear in edges and points."""
     by_column = grouped(edge_index[1], n_points)[1]
     order = grouped(edge_index[0][by_column], n_points)[1]
     return edge_index[:, by_column[order]]
 
 
-class _Turn:
-    """What a thread searches at a time: leaves from a place on, for one piece."""
+def _search_all(
+    tree: NeighbourTree, turns: Sequence[tuple[Place, int]], capacity: int
+) -> list[tuple[Place, NDArray[np.int64]]]:
+    """Search from each place to the leaf beside it, in a thread each."""
+    found: dict[int, tuple[Place, NDArray[np.int64]]] = {}
 
-    def __init__(
-        self, tree: NeighbourTree, begin: Place, last_leaf: int, capacity: int
-    ) -> None:
-        self._tree, self._capacity = tree, capacity
-        self.end, self.last_leaf = begin, last_leaf
-        self.edges: NDArray[np.int64]
+    def search(turn: int, _: int) -> None:
+        found[turn] = tree.search(*turns[turn], capacity)
 
-    def search(self) -> None:
-        self.end, self.edges = self._tree.search(
-            self.end, self.last_leaf, self._capacity
-        )
-
-    @property
-    def is_done(self) -> bool:
-        return self.end[0] == self.last_leaf
-
-
-def _search_all(turns: Sequence[_Turn]) -> None:
-    run_over([(k, k + 1) for k in range(len(turns))], lambda k, _: turns[k].search())
+    run_over([(turn, turn + 1) for turn in range(len(turns))], search)
+    return [found[turn] for turn in range(len(turns))]

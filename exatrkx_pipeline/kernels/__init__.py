@@ -1,1 +1,5 @@
-"""Compiled passes that take the place of torch's on the CPU, without gradients."""
+"""Loops compiled to machine code by numba; they know neither torch nor networks.
+
+`stages` chooses whether torch or these kernels compute. ``docs/kernels.md`` explains
+how they are built.
+"""

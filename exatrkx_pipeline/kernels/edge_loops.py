@@ -1,4 +1,4 @@
-"""Compiled loops over the edges of a graph, each linear in edges and points."""
+"""Loops over the edges and points of a graph, each linear in both."""
 
 # mypy: disable-error-code="no-untyped-def"
 # Compiled functions take their types from the call.
@@ -26,14 +26,17 @@ def lowest_of_components(row, col, n_points):
             root[b] = root[root[b]]
             b = root[b]
         root[max(a, b)] = min(a, b)
-    for point in range(n_points):  # what it leads to is lower, and done already
+    for point in range(n_points):  # its parent is lower, and done already
         root[point] = root[root[point]]
     return root
 
 
 @compiled
 def best_edge_of_each(group, scores, n_groups):
-    """Edge with the best score in each group, the first of equal ones; -1 for none."""
+    """Edge with the best score in each group, the first of equal ones; -1 for none.
+
+    `group` and `scores` have shape (n_edges,), the result (n_groups,).
+    """
     best = np.full(n_groups, -1)
     for k in range(len(group)):
         of_group = best[group[k]]
@@ -44,7 +47,7 @@ def best_edge_of_each(group, scores, n_groups):
 
 @compiled
 def renumbered(labels, n_labels):
-    """Labels below `n_labels`, numbered 0, 1, ... as they first appear."""
+    """Labels below `n_labels`, numbered 0, 1, ... as they first appear; same shape."""
     number = np.full(n_labels, -1)
     found = np.empty_like(labels)
     n_found = 0
@@ -58,17 +61,72 @@ def renumbered(labels, n_labels):
 
 @compiled
 def grouped(group, n_groups):
-    """Edges by group: first of each group and the end; and the edges in that order.
+    """Edges sorted by group; edges of a group stay in their order.
 
-    Edges of a group stay in the order they are in.
+    Parameters
+    ----------
+    group : ndarray, shape (n_edges,), int64
+    n_groups : int
+
+    Returns
+    -------
+    starts : ndarray, shape (n_groups + 1,), int64
+        Where each group starts in `order`, and the end.
+    order : ndarray, shape (n_edges,), int64
+        Number of each edge.
     """
     starts = np.zeros(n_groups + 1, np.int64)
     for k in range(len(group)):
         starts[group[k] + 1] += 1
     for i in range(n_groups):
         starts[i + 1] += starts[i]
-    place, order = starts[:-1].copy(), np.empty(len(group), np.int64)
+    following, order = starts[:-1].copy(), np.empty(len(group), np.int64)
     for k in range(len(group)):
-        order[place[group[k]]] = k
-        place[group[k]] += 1
+        order[following[group[k]]] = k
+        following[group[k]] += 1
     return starts, order
+
+
+@compiled
+def has_edge(row, col, n_nodes):
+    """Whether each node is an end of an edge, shape (n_nodes,)."""
+    found = np.zeros(n_nodes, np.bool_)
+    for edge in range(len(row)):
+        found[row[edge]] = True
+        found[col[edge]] = True
+    return found
+
+
+@compiled
+def sorted_by_row(row, col, number, n_numbers):
+    """Edges between numbered nodes, sorted by row; edges of a row stay in their order.
+
+    Parameters
+    ----------
+    row, col : ndarray, shape (n_edges,), int64
+    number : ndarray, shape (n_nodes,), int64
+        New number of each node that has an edge.
+    n_numbers : int
+
+    Returns
+    -------
+    ends : ndarray, shape (2, n_edges), int64
+        New numbers.
+    order : ndarray, shape (n_edges,), int64
+        Place of each edge among the given ones.
+    """
+    n_edges = len(row)
+    following = np.zeros(n_numbers + 1, np.int64)
+    for edge in range(n_edges):
+        following[number[row[edge]] + 1] += 1
+    for k in range(n_numbers):
+        following[k + 1] += following[k]
+    ends = np.empty((2, n_edges), np.int64)
+    order = np.empty(n_edges, np.int64)
+    for edge in range(n_edges):
+        r = number[row[edge]]
+        k = following[r]
+        following[r] += 1
+        ends[0, k], ends[1, k] = r, number[col[edge]]
+        order[k] = edge
+    return ends, order

@@ -1,13 +1,14 @@
-"""Vectors of 16 floats in compiled functions: what numba has no words for.
+"""Vectors of 16 floats in compiled functions, which numba itself does not offer.
 
-Loops written with them are the machine's vector instructions as they stand, whatever
-the compiler makes of a loop over single numbers. LLVM cuts a vector into the registers
-that the processor has: two of AVX2, four of NEON. Each operation rounds in the same way
-in every function, so equal rows give equal results in loops of different shape.
+Loops written with them become vector instructions as they stand, and do not depend on
+what the compiler makes of a loop over single numbers. LLVM cuts a vector into the
+registers that the processor has: two of AVX2, four of NEON. Each operation rounds in
+the same way in every function, so equal rows give equal results in loops of different
+shape.
 """
 
 # mypy: disable-error-code="import-untyped,no-untyped-def,no-untyped-call,misc"
-# Any: numba and llvmlite give their functions and classes no types.
+# numba and llvmlite give their functions and classes no types.
 
 from __future__ import annotations
 
@@ -20,20 +21,23 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 from numpy.polynomial import Chebyshev, Polynomial
 
-LANES = 16
-"""Floats of a vector, and columns of a panel of weights."""
+from exatrkx_pipeline.kernels.layout import LANES
 
 EXP2_DEGREE = 5
 LARGEST_POWER = 126.0
-"""Powers of two are taken within these: at 2^126, one and less vanish beside it."""
+"""Largest exponent of a power of two: beside 2^126, one and less vanish."""
 ROUNDING = 1.5 * 2.0**23
-"""A float32 near it has no fraction: adding it rounds, and the last bits of the sum are
-the integer."""
+"""A float32 near it has no fraction: adding it rounds a number to an integer, which is
+in the last bits of the sum."""
+
+AXES = 8
+"""Coordinates that `near_lanes` compares."""
 
 FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+_INT64 = ir.IntType(64)
 
-# Any: called in compiled functions, without the first of its arguments.
+# Any: an instruction is called without the first of its arguments.
 instruction: Callable[[Callable[..., Any]], Any] = intrinsic
 
 
@@ -54,10 +58,10 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def exp2_coefficients() -> list[float]:
-    """Of the polynomial for 2^x where abs(x) <= 1/2, lowest power first.
+    """Coefficients of a polynomial for 2^x where abs(x) <= 1/2, lowest power first.
 
-    By interpolation in Chebyshev points, which is close to the best there is: its
-    relative error is 3e-7.
+    They are found by interpolation in Chebyshev points, which is close to the best
+    possible; the relative error is 3e-7.
     """
     fit = Chebyshev.interpolate(np.exp2, EXP2_DEGREE, [-0.5, 0.5])
     coefficients: list[float] = fit.convert(kind=Polynomial).coef.tolist()
@@ -65,8 +69,8 @@ def exp2_coefficients() -> list[float]:
 
 
 @instruction
-def stay_apart(typing_context):
-    """Let the function that calls this be no part of its callers: compiled once."""
+def not_inlined(typing_context):
+    """Compile the calling function once, instead of into each of its callers."""
 
     def code(context, builder, signature, arguments):
         builder.function.attributes.add("noinline")
@@ -76,22 +80,22 @@ def stay_apart(typing_context):
 
 
 @instruction
-def load(typing_context, array, at):
-    """``array[at : at + 16]`` of an array that is contiguous."""
+def load(typing_context, array, offset):
+    """``array[offset : offset + 16]`` of an array that is contiguous."""
 
     def code(context, builder, signature, arguments):
-        place = place_of(context, builder, signature.args[0], arguments)
+        place = address_of(context, builder, signature.args[0], arguments)
         return builder.load(builder.bitcast(place, FLOATS.as_pointer()), align=4)
 
     return VECTOR(array, types.intp), code
 
 
 @instruction
-def store(typing_context, array, at, vector):
-    """``array[at : at + 16] = vector``."""
+def store(typing_context, array, offset, vector):
+    """``array[offset : offset + 16] = vector``."""
 
     def code(context, builder, signature, arguments):
-        place = place_of(context, builder, signature.args[0], arguments)
+        place = address_of(context, builder, signature.args[0], arguments)
         pointer = builder.bitcast(place, FLOATS.as_pointer())
         builder.store(arguments[2], pointer, align=4)
         return context.get_dummy_value()
@@ -100,11 +104,11 @@ def store(typing_context, array, at, vector):
 
 
 @instruction
-def spread(typing_context, array, at):
-    """``array[at]`` in all lanes."""
+def spread(typing_context, array, offset):
+    """``array[offset]`` in all lanes."""
 
     def code(context, builder, signature, arguments):
-        place = place_of(context, builder, signature.args[0], arguments)
+        place = address_of(context, builder, signature.args[0], arguments)
         return in_all_lanes(builder, builder.load(place))
 
     return VECTOR(array, types.intp), code
@@ -166,19 +170,71 @@ def total(typing_context, vector):
 
     def code(context, builder, signature, arguments):
         (lanes,) = arguments
-        half = LANES
-        while half > 1:
-            half //= 2
+        n_lanes = LANES
+        while n_lanes > 1:
+            n_lanes //= 2
             low, high = (
                 builder.shuffle_vector(
-                    lanes, lanes, _places(range(first, first + half))
+                    lanes, lanes, _lane_numbers(range(first, first + n_lanes))
                 )
-                for first in (0, half)
+                for first in (0, n_lanes)
             )
             lanes = builder.fadd(low, high)
         return builder.extract_element(lanes, ir.IntType(32)(0))
 
     return types.float32(VECTOR), code
+
+
+@instruction
+def near_lanes(typing_context, leaves, leaf, point, near, sure):  # noqa: PLR0917
+    """Bit `k` is set if point `k` of a leaf is near; bit ``16 + k`` if it surely is.
+
+    Parameters
+    ----------
+    leaves : ndarray, float32
+        Coordinates: of the leaf's points ``leaves[leaf + 16 * axis + lane]``, of the
+        point that they are compared with ``leaves[point + 16 * axis]``.
+    leaf, point : int
+    near, sure : float32
+        Squared distances, compared with ``<=``; no comparison with NaN is true.
+    """
+
+    def code(context, builder, signature, arguments):
+        array, leaf, point, *limits = arguments
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        squared = _constant(0.0)
+        for axis in range(AXES):
+            step = _INT64(axis * LANES)
+            lanes = builder.bitcast(
+                builder.gep(data, [builder.add(leaf, step)]), FLOATS.as_pointer()
+            )
+            own = builder.load(builder.gep(data, [builder.add(point, step)]))
+            difference = builder.fsub(
+                builder.load(lanes, align=4), in_all_lanes(builder, own)
+            )
+            squared = fma_of(builder, difference, difference, squared)
+        near, sure = (_bits_within(builder, squared, limit) for limit in limits)
+        return builder.or_(near, builder.shl(sure, _INT64(LANES)))
+
+    signature = types.int64(
+        leaves, types.intp, types.intp, types.float32, types.float32
+    )
+    return signature, code
+
+
+def _bits_within(builder, squared, limit):
+    within = builder.fcmp_ordered("<=", squared, in_all_lanes(builder, limit))
+    return builder.zext(builder.bitcast(within, ir.IntType(LANES)), _INT64)
+
+
+@instruction
+def lowest_bit(typing_context, bits):
+    """Number of the lowest bit that is set; there must be one."""
+
+    def code(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.int64), code
 
 
 @instruction
@@ -213,8 +269,8 @@ def tanh(typing_context, x):
     return VECTOR(VECTOR), code
 
 
-def _over_one_plus_power(builder, above, x, factor):
-    """``above / (1 + exp(-factor * x))``, by a power of two."""
+def _over_one_plus_power(builder, numerator, x, factor):
+    """``numerator / (1 + exp(-factor * x))``, by a power of two."""
     power = builder.fmul(x, _constant(-factor * np.log2(np.e)))
     power = _larger(builder, _constant(-LARGEST_POWER), power)
     power = _smaller(builder, _constant(LARGEST_POWER), power)
@@ -229,13 +285,13 @@ def _over_one_plus_power(builder, above, x, factor):
         builder.bitcast(rounded, _INTEGERS), ir.Constant(_INTEGERS, [23] * LANES)
     )
     bits = builder.add(builder.bitcast(value, _INTEGERS), exponent)
-    below = builder.fadd(builder.bitcast(bits, FLOATS), _constant(1.0))
-    # Divided, not multiplied by the processor's estimate of 1 / x and a step of
-    # Newton's: that took half as long again on Zen 3.
-    return builder.fdiv(above, below)
+    denominator = builder.fadd(builder.bitcast(bits, FLOATS), _constant(1.0))
+    # Multiplying by the processor's estimate of 1 / x and a Newton step took half as
+    # long again on Zen 3.
+    return builder.fdiv(numerator, denominator)
 
 
-# A NaN is the second operand's: it passes through.
+# NaN passes through: a comparison with it is false, which chooses the second operand.
 def _larger(builder, bound, x):
     return builder.select(builder.fcmp_ordered(">", bound, x), bound, x)
 
@@ -256,7 +312,7 @@ def _constant(value):
     return ir.Constant(FLOATS, [float(np.float32(value))] * LANES)
 
 
-def _places(indices):
+def _lane_numbers(indices):
     indices = list(indices)
     return ir.Constant(ir.VectorType(ir.IntType(32), len(indices)), indices)
 
@@ -266,10 +322,10 @@ def in_all_lanes(builder, number):
     vector = builder.insert_element(
         ir.Constant(FLOATS, ir.Undefined), number, ir.IntType(32)(0)
     )
-    return builder.shuffle_vector(vector, vector, _places([0] * LANES))
+    return builder.shuffle_vector(vector, vector, _lane_numbers([0] * LANES))
 
 
-def place_of(context, builder, array_type, arguments):
-    """Address of an array's element, from the two."""
+def address_of(context, builder, array_type, arguments):
+    """Address of an array's element, from the array and an index."""
     array = context.make_array(array_type)(context, builder, arguments[0])
     return builder.gep(array.data, [arguments[1]])

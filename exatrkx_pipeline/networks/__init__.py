@@ -1,1 +1,1 @@
-"""The three networks, in torch: as they are trained, and as they are written down."""
+"""The three networks in plain torch: as they are trained, saved and imported."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
@@ -9,6 +10,7 @@ from torch import nn
 from exatrkx_pipeline.config import (
     EmbeddingConfig,
     FilterConfig,
+    GnnArchitecture,
     GnnConfig,
     PipelineConfig,
     TorchScriptConfig,
@@ -16,8 +18,19 @@ from exatrkx_pipeline.config import (
 from exatrkx_pipeline.errors import PipelineConfigError
 from exatrkx_pipeline.networks.edge_filter import EdgeFilter
 from exatrkx_pipeline.networks.embedding import Embedding
-from exatrkx_pipeline.networks.gnn import build_gnn
-from exatrkx_pipeline.torchscript import load_scripted
+from exatrkx_pipeline.networks.interaction_gnn import InteractionGNN
+from exatrkx_pipeline.networks.res_agnn import ResAGNN
+from exatrkx_pipeline.networks.torchscript import load_scripted
+
+ARCHITECTURES: dict[GnnArchitecture, Callable[[GnnConfig], nn.Module]] = {
+    "InteractionGNN": InteractionGNN,
+    "ResAGNN": ResAGNN,
+}
+
+
+def build_gnn(config: GnnConfig) -> nn.Module:
+    """An untrained network; call it as ``(nodes, edge_index, edges) -> logits``."""
+    return ARCHITECTURES[config.architecture](config)
 
 
 def build_networks(

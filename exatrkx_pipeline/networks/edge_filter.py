@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import FilterConfig
-from exatrkx_pipeline.kernels.fused_filter import filter_logits
-from exatrkx_pipeline.kernels.fused_layers import is_fused
-from exatrkx_pipeline.networks.edge_blocks import Ends, edge_blocks
+from exatrkx_pipeline.networks.layers import Ends, edge_blocks
 
 
 class EdgeFilter(nn.Module):
@@ -23,7 +21,8 @@ class EdgeFilter(nn.Module):
     def __init__(self, config: FilterConfig) -> None:
         super().__init__()
         self.n_nodes_in = len(config.node_inputs)
-        n_in = 2 * self.n_nodes_in + len(config.edge_inputs)
+        self.n_edges_in = len(config.edge_inputs)
+        n_in = 2 * self.n_nodes_in + self.n_edges_in
         self.input_layer = nn.Linear(n_in, config.hidden)
         self.layers = nn.ModuleList(
             nn.Linear(config.hidden, config.hidden) for _ in range(config.n_layers - 1)
@@ -33,13 +32,11 @@ class EdgeFilter(nn.Module):
 
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
         """Logits, shape (n_edges,); `edges` has shape (n_edges, n_edge_inputs)."""
-        if is_fused(nodes):
-            return filter_logits(self, nodes, edge_index, edges)
-        # The input layer is linear: apply it to every node once and gather, instead of
-        # once for each of a node's edges.
+        # The input layer is linear, so it is applied to every node once and gathered,
+        # instead of once for each of a node's edges.
         w_row, w_col, w_edge = torch.split(
             self.input_layer.weight,
-            [self.n_nodes_in, self.n_nodes_in, edges.shape[1]],
+            [self.n_nodes_in, self.n_nodes_in, self.n_edges_in],
             dim=1,
         )
         at_row, at_col = nodes @ w_row.T + self.input_layer.bias, nodes @ w_col.T

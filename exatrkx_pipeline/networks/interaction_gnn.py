@@ -8,10 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import GnnConfig
-from exatrkx_pipeline.kernels.fused_interaction import interaction_logits
-from exatrkx_pipeline.kernels.fused_layers import is_fused
-from exatrkx_pipeline.networks.edge_blocks import Ends, edge_blocks
-from exatrkx_pipeline.networks.layers import Mlp, mlp
+from exatrkx_pipeline.networks.layers import Ends, Mlp, edge_blocks, mlp
 
 
 class InteractionGNN(nn.Module):
@@ -45,8 +42,6 @@ class InteractionGNN(nn.Module):
 
         Without gradients, memory is one copy of the edges' states.
         """
-        if is_fused(nodes):
-            return interaction_logits(self, nodes, edge_index, edges)
         ends = list(zip(*map(edge_blocks, edge_index), strict=True))
         x = self.node_encoder(nodes)
         states = list(self.edge_encoder(x, edge_blocks(edges), ends))

@@ -1,4 +1,4 @@
-"""The building block of all four networks: linear layers, norms, activations."""
+"""The building blocks of the networks: layers, and edges in blocks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import Activation
-from exatrkx_pipeline.kernels.fused_layers import is_fused
-from exatrkx_pipeline.kernels.fused_rows import rows_through
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -18,15 +16,20 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "tanh": nn.Tanh,
 }
 
+Ends = tuple[Tensor, Tensor]
+"""Row and column of each edge of a block, both of shape (n_edges,), int64."""
+
+EDGES_PER_BLOCK = 4_096
+"""Edges of a block: times 64 floats this is 1 MB, which stays in the cache from layer
+to layer."""
+
 
 class Mlp(nn.Sequential):
-    """Layers of `mlp`; in one pass on the CPU, where no gradients are needed."""
+    """Layers of `mlp`."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The last layer's output, shape (n, n_out), of the inputs side by side."""
         h = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
-        if is_fused(h):
-            return rows_through(self, h)
         for layer in self:
             h = layer(h)
         return h
@@ -54,3 +57,14 @@ def mlp(
                 modules.append(nn.LayerNorm(n_out))
             modules.append(ACTIVATIONS[activation]())
     return Mlp(*modules)
+
+
+def edge_blocks(edges: Tensor) -> tuple[Tensor, ...]:
+    """Views of `edges` along its first dimension, which bound a network's memory.
+
+    A single one where gradients are needed. Splitting changes no value: every edge is
+    computed from itself and its two nodes, and sums over edges run in the same order.
+    """
+    if torch.is_grad_enabled() or len(edges) <= EDGES_PER_BLOCK:
+        return (edges,)
+    return torch.split(edges, EDGES_PER_BLOCK)

@@ -9,10 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from exatrkx_pipeline.config import GnnConfig
-from exatrkx_pipeline.kernels.fused_layers import is_fused
-from exatrkx_pipeline.kernels.fused_res_agnn import res_agnn_logits
-from exatrkx_pipeline.networks.edge_blocks import Ends, edge_blocks
-from exatrkx_pipeline.networks.layers import mlp
+from exatrkx_pipeline.networks.layers import Ends, edge_blocks, mlp
 
 
 class _EdgeNetwork(nn.Module):
@@ -76,8 +73,6 @@ class ResAGNN(nn.Module):
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
         """Logits, shape (n_edges,); `edges` is part of the common call, unused."""
         del edges
-        if is_fused(nodes):
-            return res_agnn_logits(self, nodes, edge_index)
         ends = list(zip(*map(edge_blocks, edge_index), strict=True))
         x = torch.cat((self.input_network(nodes), nodes), dim=1)
         for _ in range(self.n_graph_iters):

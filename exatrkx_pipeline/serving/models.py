@@ -29,13 +29,13 @@ from exatrkx_pipeline.graph.graph_construction import (
     joined_edges,
     neighbours_within_events,
 )
-from exatrkx_pipeline.inputs import Cylindrical
-from exatrkx_pipeline.network_stages import apply_filter
-from exatrkx_pipeline.ordering import in_input_order, outward_order
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.serving.parameters import limit, model_parameters
-from exatrkx_pipeline.stages import StageClock
-from exatrkx_pipeline.tracks.track_candidates import track_candidates
+from exatrkx_pipeline.stages.clock import StageClock
+from exatrkx_pipeline.stages.event_groups import in_input_order, outward_order
+from exatrkx_pipeline.stages.inputs import Cylindrical
+from exatrkx_pipeline.stages.network_stages import apply_filter
+from exatrkx_pipeline.stages.track_candidates import track_candidates
 
 Tensors = Mapping[str, NDArray[Any]]
 TensorSpec = tuple[str, str, tuple[int, ...]]
@@ -160,9 +160,7 @@ def frnn(
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         embedded = torch.from_numpy(inputs["INPUT0"]).to(device)
         event = np.array([0, len(embedded)])
-        chunks = neighbours_within_events(
-            embedded, event, r_val, max_edges, StageClock()
-        )
+        chunks = neighbours_within_events(embedded, event, r_val, max_edges)
         return {"OUTPUT0": joined_edges(list(chunks), len(embedded)).cpu().numpy()}
 
     max_edges = limit(parameters, "max_radius_edges")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.config import FeatureConfig
-from exatrkx_pipeline.ordering import outward_order
+from exatrkx_pipeline.stages.event_groups import outward_order
 
 
 class Purpose(IntEnum):

@@ -15,7 +15,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from exatrkx_pipeline.config import EdgeInput, NodeInput, PipelineConfig
 from exatrkx_pipeline.graph.neighbours import radius_graph
-from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
+from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.stages.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.training.events import NOISE, TrainingEvent, true_edges
 from exatrkx_pipeline.training.recipe import Targets
 
@@ -132,25 +133,22 @@ class LabelledGraph:
 @torch.no_grad()
 def build_graph(
     event: TrainingEvent,
-    config: PipelineConfig,
-    embedding: nn.Module,
+    pipeline: Pipeline,
     targets: Targets,
-    edge_filter: nn.Module | None = None,
+    *,
+    is_filtered: bool = False,
 ) -> LabelledGraph:
-    """Return the labelled radius graph of an event, filtered if there is a filter."""
+    """Return the labelled radius graph, or its part above the filter's cut.
+
+    The weights are those that the pipeline was made with.
+    """
+    config = pipeline.config
     points = Cylindrical.of(
         torch.from_numpy(event.scaled(config.features)), config.features
     )
-    embedded = embedding(node_inputs(points, config.embedding.node_inputs))
-    edges = radius_graph(embedded.numpy(), config.graph.r_val)
-    if edge_filter is not None:
-        edge_index = torch.from_numpy(edges)
-        logits = edge_filter(
-            node_inputs(points, config.filter.node_inputs),
-            edge_index,
-            edge_inputs(points, edge_index, config.filter.edge_inputs),
-        )
-        edges = edges[:, (torch.sigmoid(logits) > config.filter.filter_cut).numpy()]
+    edges = radius_graph(pipeline.embed(points).numpy(), config.graph.r_val)
+    if is_filtered:
+        edges = pipeline.above_cut(points, torch.from_numpy(edges)).numpy()
     label, weight = _label(event, edges, targets)
     return LabelledGraph(
         points,

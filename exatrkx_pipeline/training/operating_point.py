@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
 from exatrkx_pipeline.pipeline import Pipeline
+from exatrkx_pipeline.stages.inputs import Cylindrical
 from exatrkx_pipeline.training.events import TrainingEvent, true_edges
 from exatrkx_pipeline.training.losses import LabelledGraph, build_graph
 from exatrkx_pipeline.training.recipe import OperatingPoint, Targets
@@ -36,7 +36,6 @@ def with_operating_point(
     return with_cut_for(with_radius_for(pipeline, events, point), events, point)
 
 
-@torch.no_grad()
 def with_radius_for(
     pipeline: Pipeline, events: Sequence[TrainingEvent], point: OperatingPoint
 ) -> Pipeline:
@@ -47,8 +46,7 @@ def with_radius_for(
         points = Cylindrical.of(
             torch.from_numpy(event.scaled(config.features)), config.features
         )
-        nodes = node_inputs(points, config.embedding.node_inputs)
-        embedded = pipeline.embedding(nodes).numpy()
+        embedded = pipeline.embed(points).numpy()
         true = true_edges(event)
         target = true[:, event.pt_gev[true[0]] > TARGET_PT_GEV]
         distances.append(
@@ -69,24 +67,14 @@ def with_cut_for(
     config = pipeline.config
     of_targets = []
     for event in events:  # one graph at a time: they are large
-        graph = build_graph(event, config, pipeline.embedding, Targets())
-        of_targets.append(_filter_scores(pipeline, graph)[_is_target(graph, event)])
+        graph = build_graph(event, pipeline, Targets())
+        logits = pipeline.filter_logits(graph.points, graph.edge_index)
+        scores = torch.sigmoid(logits).numpy()
+        of_targets.append(scores[_is_target(graph, event)])
     cut = float(np.quantile(np.concatenate(of_targets), 1.0 - point.filter))
     return replace(
         pipeline, config=replace(config, filter=replace(config.filter, filter_cut=cut))
     )
-
-
-@torch.no_grad()
-def _filter_scores(pipeline: Pipeline, graph: LabelledGraph) -> NDArray[np.float32]:
-    config = pipeline.config.filter
-    logits = pipeline.edge_filter(
-        node_inputs(graph.points, config.node_inputs),
-        graph.edge_index,
-        edge_inputs(graph.points, graph.edge_index, config.edge_inputs),
-    )
-    scores: NDArray[np.float32] = torch.sigmoid(logits).numpy()
-    return scores
 
 
 def _is_target(graph: LabelledGraph, event: TrainingEvent) -> NDArray[np.bool_]:

@@ -111,15 +111,13 @@ def _edge_task(
     config: FilterConfig | GnnConfig | TorchScriptConfig
     if stage == "filter":
         network, config = pipeline.edge_filter, pipeline.config.filter
-        schedule, seed, edge_filter = recipe.filter, recipe.seed + 1, None
+        schedule, seed = recipe.filter, recipe.seed + 1
     else:
         network, config = pipeline.gnn, pipeline.config.gnn
-        schedule, seed, edge_filter = recipe.gnn, recipe.seed + 2, pipeline.edge_filter
+        schedule, seed = recipe.gnn, recipe.seed + 2
 
     def build(event: TrainingEvent) -> LabelledGraph:
-        return build_graph(
-            event, pipeline.config, pipeline.embedding, recipe.targets, edge_filter
-        )
+        return build_graph(event, pipeline, recipe.targets, is_filtered=stage == "gnn")
 
     def loss_of(graph: LabelledGraph, *, bfloat16: bool = False) -> Tensor:
         return edge_loss(

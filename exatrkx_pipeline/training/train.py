@@ -51,6 +51,7 @@ def starting_pipeline(recipe: TrainingRecipe, start: Pipeline | None) -> Pipelin
             _require_same(stage, recipe.pipeline, start.config)
             own, other = (p.networks[PARTS[stage]] for p in (pipeline, start))
             own.load_state_dict(other.state_dict())
+    pipeline = pipeline.with_current_weights()
     if not recipe.keep_cuts:
         return pipeline
     cut = replace(pipeline.config.filter, filter_cut=start.config.filter.filter_cut)
@@ -177,6 +178,7 @@ def train_on(
                     checkpoints=checkpoints,
                 )
             )
+            pipeline = pipeline.with_current_weights()
         if not recipe.keep_cuts:
             pipeline = _at_operating_point(stage, pipeline, validation, recipe)
     return TrainedPipeline(pipeline, tuple(curves))

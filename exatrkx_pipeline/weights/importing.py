@@ -30,13 +30,13 @@ from exatrkx_pipeline.config import (
 )
 from exatrkx_pipeline.errors import WeightsError
 from exatrkx_pipeline.networks.res_agnn import ResAGNN
-from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.torchscript import (
+from exatrkx_pipeline.networks.torchscript import (
     ScriptedEdgeNetwork,
     ScriptedEmbedding,
     load_script,
     sha256_of,
 )
+from exatrkx_pipeline.pipeline import Pipeline
 
 MAX_ITERATIONS = 16
 """Largest number of message passing iterations that is tried for a TorchScript GNN."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import nn
 
 from exatrkx_pipeline.config import (
     PipelineConfig,
@@ -22,8 +24,9 @@ from exatrkx_pipeline.config import (
 )
 from exatrkx_pipeline.errors import WeightsError
 from exatrkx_pipeline.networks.build import build_networks
+from exatrkx_pipeline.networks.torchscript import ScriptedNetwork
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.torchscript import ScriptedNetwork
+from exatrkx_pipeline.stages.network_stages import NETWORK_NAMES
 from sonic_base import ConfigError, config_from_mapping, config_to_mapping
 
 CONFIG_FILE = "config.toml"
@@ -144,12 +147,9 @@ def load_weights(directory: Path | str, *, device: str = "cpu") -> Pipeline:
             f"describes: expected sha256 {document['tensors_sha256'][:12]}..., "
             f"got {checksum[:12]}..."
         )
-    pipeline = Pipeline(
-        config,
-        *build_networks(config, directory),
-        weights_id=_weights_id(blob, config),
-    )
-    _fill(pipeline, blob, directory)
+    networks = build_networks(config, directory)
+    _fill(dict(zip(NETWORK_NAMES, networks, strict=True)), blob, directory)
+    pipeline = Pipeline(config, *networks, weights_id=_weights_id(blob, config))
     return pipeline if device == "cpu" else pipeline.to(device)
 
 
@@ -244,12 +244,12 @@ def _read_tensors(directory: Path) -> bytes:
         raise WeightsError(f"weights {directory}: no readable {TENSOR_FILE}") from exc
 
 
-def _fill(pipeline: Pipeline, blob: bytes, directory: Path) -> None:
+def _fill(networks: Mapping[str, nn.Module], blob: bytes, directory: Path) -> None:
     try:
         tensors = load_tensors(blob)
     except SafetensorError as exc:
         raise WeightsError(f"weights {directory}: {TENSOR_FILE}: {exc}") from exc
-    for part, network in pipeline.networks.items():
+    for part, network in networks.items():
         if isinstance(network, ScriptedNetwork):
             continue
         prefix = f"{part}."

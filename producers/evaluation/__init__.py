@@ -1,31 +1,31 @@
 """Tracks against the truth: matching, efficiencies with intervals, reports, plots.
 
 Not imported with `producers`: it needs the extra ``plot`` (hist, scipy, matplotlib,
-mplhep), which is loaded when the first interval or plot is made.
+mplhep), which is loaded when the first interval, histogram or plot is made.
 """
 
-from producers.evaluation.binned import BinnedCounts
 from producers.evaluation.comparison import evaluate
-from producers.evaluation.counting import count_event
-from producers.evaluation.counts import EvaluationCounts
+from producers.evaluation.counting import EvaluationCounts, StyleCounts, count_event
 from producers.evaluation.criteria import Criteria
-from producers.evaluation.display import EventDisplay, first_display
 from producers.evaluation.edges import (
     EdgeCounts,
     count_edges,
     production_vertices,
     true_edges,
 )
-from producers.evaluation.hit_weights import challenge_weights, hit_weights
+from producers.evaluation.figures import BinnedCounts, Ratio
 from producers.evaluation.matching import (
     CandidateMatches,
     match_candidates,
     points_of_particles,
 )
-from producers.evaluation.plot import evaluation_page, write_page
-from producers.evaluation.ratio import Ratio
-from producers.evaluation.report import EvaluationReport
-from producers.evaluation.trackml_score import TrackMLScore, score_event
+from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.evaluation.scores import (
+    TrackMLScore,
+    challenge_weights,
+    hit_weights,
+    score_event,
+)
 
 __all__ = [
     "BinnedCounts",
@@ -36,18 +36,16 @@ __all__ = [
     "EvaluationReport",
     "EventDisplay",
     "Ratio",
+    "StyleCounts",
     "TrackMLScore",
     "challenge_weights",
     "count_edges",
     "count_event",
     "evaluate",
-    "evaluation_page",
-    "first_display",
     "hit_weights",
     "match_candidates",
     "points_of_particles",
     "production_vertices",
     "score_event",
     "true_edges",
-    "write_page",
 ]

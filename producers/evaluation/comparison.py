@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
-from producers.evaluation.counting import count_event
-from producers.evaluation.counts import EvaluationCounts
+from producers.evaluation.counting import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
-from producers.evaluation.report import EvaluationReport
+from producers.evaluation.matching import match_candidates
+from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.formats.tracks import TrackEvent, TrackEvents
+from producers.formats.truth import TruthEvents
+from producers.io.iteration import iterating
 from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
-from producers.model.iteration import iterating
-from producers.readers import TrackEvent, TrackEvents, TruthEvent, TruthEvents
+from producers.model.truth import TruthEvent
 
 __all__ = ["evaluate"]
 
@@ -27,19 +29,18 @@ def evaluate(
 ) -> EvaluationReport:
     """Compare the candidates of a job with the truth of its events.
 
-    Events that failed are left out. Events are paired by position, since their
-    numbers need not be unique over files, and the numbers are compared. The truth may
-    go on after the last event of the tracks: a job may have stopped at a number of
-    events.
+    Events that failed are left out. Events are paired by position, because their
+    numbers need not be unique over files; then the numbers are compared. The truth may
+    have more events than the tracks, because a job may stop early.
 
     Parameters
     ----------
     tracks : TrackEvents
     truth : TruthEvents
-        Of the same inputs in the same order.
+        The truth of the same inputs in the same order.
     events : EventSource, optional
-        The inputs: the TrackML score takes their positions, where the truth has no
-        weights for it.
+        The inputs. Their positions are needed to draw an event, and for the TrackML
+        score if the truth has no weights for it.
     criteria : Criteria, optional
     on_event : callable, optional
         Called with the number of events done.
@@ -49,7 +50,7 @@ def evaluate(
     NoEventsError
         If there are no tracks of any event.
     UnequalEventsError
-        If the truth is of other events, of fewer, or of other space points.
+        If the truth has other events, fewer events, or other space points.
     """
     criteria = criteria or Criteria()
     if not len(tracks):
@@ -59,6 +60,7 @@ def evaluate(
             f"{tracks.path}: {len(tracks)} events, the truth has {len(truth)}"
         )
     total, n_failed = EvaluationCounts(), 0
+    display: EventDisplay | None = None
     with (
         iterating(tracks) as found_events,
         iterating(truth) as true_events,
@@ -72,6 +74,8 @@ def evaluate(
                 _require_same_event(tracks, entry, found, event, source)
                 xyz = None if source is None else source.xyz
                 total += count_event(found.candidates, event, criteria, xyz)
+                if source is not None:
+                    display = _better_display(display, found, event, source, criteria)
             if on_event is not None:
                 on_event(entry + 1)
     return EvaluationReport(
@@ -79,6 +83,30 @@ def evaluate(
         criteria=criteria,
         n_failed_events=n_failed,
         provenance=tracks.provenance,
+        display=display,
+    )
+
+
+def _better_display(
+    display: EventDisplay | None,
+    found: TrackEvent,
+    truth: TruthEvent,
+    source: Event,
+    criteria: Criteria,
+) -> EventDisplay:
+    """Return the first event with a candidate that counts, or else the first event."""
+    if display is not None and display.is_counted.any():
+        return display
+    matches = match_candidates(found.candidates, truth.particle_id)
+    is_counted = matches.n_space_points >= criteria.min_candidate_space_points
+    if display is not None and not is_counted.any():
+        return display
+    return EventDisplay(
+        event_id=source.event_id,
+        xyz=source.xyz.copy(),  # not a view, which would keep the whole chunk
+        candidates=found.candidates,
+        is_matched=matches.is_matched("double_majority"),
+        is_counted=is_counted,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which particles and candidates an evaluation counts."""
+"""The particles and candidates that an evaluation counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Variable: TypeAlias = Literal["pt_gev", "eta", "production_radius_mm"]
 
 
 MAX_DISPLACED_RADIUS_MM = 300.0
-"""Particles from further out leave too few space points to be found."""
+"""Particles produced further out leave too few space points to be found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +34,16 @@ class Criteria:
     """Transverse momentum above this."""
 
     max_abs_eta: float = 2.5
-    """Pseudorapidity below this, either way."""
+    """Absolute pseudorapidity below this."""
 
     max_production_radius_mm: float = 10.0
-    """Produced closer than this to the beam line."""
+    """Distance of the production from the beam line below this."""
 
     min_production_radius_mm: float = 0.0
-    """Produced at this distance from it, at least."""
+    """Distance of the production from the beam line at least this."""
 
     min_particle_space_points: int = 7
-    """Space points in the event, at least."""
+    """At least this many space points in the event."""
 
     min_candidate_space_points: int = 5
     """Smaller candidates count neither as found nor as fake."""
@@ -54,7 +54,7 @@ class Criteria:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
 
     def displaced(self) -> Criteria:
-        """The same cuts, for particles from beyond the largest radius of these."""
+        """Return the same cuts for particles produced beyond the largest radius."""
         return replace(
             self,
             min_production_radius_mm=self.max_production_radius_mm,
@@ -79,7 +79,7 @@ class Criteria:
         n_points : ndarray, shape (n_particles,), int64
             Space points of each in the event.
         but : {"pt_gev", "eta", "production_radius_mm"}, optional
-            Leave this cut out, to show what depends on the variable.
+            Leave this cut out, to show the dependence on the variable.
         min_space_points : int, optional
             Instead of `min_particle_space_points`.
         """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.evaluation.ratio import Ratio
+from producers.evaluation.figures import Ratio, Summable
 from producers.model.truth import Particles
 
 __all__ = ["EdgeCounts", "count_edges", "production_vertices", "true_edges"]
@@ -29,13 +29,13 @@ def true_edges(
     xyz : ndarray, shape (n_space_points, 3), floating
         Positions in mm.
     vertices : ndarray, shape (n_space_points, 3), floating
-        Production vertex of each space point's particle, in mm; not looked at
-        where it is on none.
+        Production vertex of each space point's particle, in mm; any value where it
+        is on none.
 
     Returns
     -------
     ndarray, shape (2, n_edges), int64
-        From the inner to the outer one, by distance from the production vertex.
+        From the inner to the outer point, by distance from the production vertex.
 
     Notes
     -----
@@ -84,21 +84,21 @@ def production_vertices(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeCounts:
-    """Edges kept by a stage, against the true ones; adds up over events.
+class EdgeCounts(Summable):
+    """Edges kept by a stage, against the true ones.
 
     Attributes
     ----------
     n_true : int
-        True edges, of the particles of interest.
+        True edges of the particles of interest.
     n_found : int
-        Of these, kept.
+        Those of them that the stage kept.
     n_edges : int
-        Edges kept; a pair counts once, whichever way.
+        Edges kept; a pair counts once, in either direction.
     n_edges_true : int
-        Of these, true edges of any particle.
+        Edges kept that are true edges of any particle.
     n_edges_same_particle : int
-        Of these, pairs on one particle, followers or not.
+        Edges kept whose two points are on one particle, in sequence or not.
     """
 
     n_true: int = 0
@@ -106,17 +106,6 @@ class EdgeCounts:
     n_edges: int = 0
     n_edges_true: int = 0
     n_edges_same_particle: int = 0
-
-    def __add__(self, other: EdgeCounts) -> EdgeCounts:
-        return EdgeCounts(
-            n_true=self.n_true + other.n_true,
-            n_found=self.n_found + other.n_found,
-            n_edges=self.n_edges + other.n_edges,
-            n_edges_true=self.n_edges_true + other.n_edges_true,
-            n_edges_same_particle=(
-                self.n_edges_same_particle + other.n_edges_same_particle
-            ),
-        )
 
     @property
     def efficiency(self) -> Ratio:
@@ -130,7 +119,7 @@ class EdgeCounts:
 
     @property
     def target_purity(self) -> Ratio:
-        """Purity as if the true edges of other particles were not there.
+        """Purity without the true edges of other particles.
 
         Notes
         -----
@@ -142,7 +131,7 @@ class EdgeCounts:
 
     @property
     def same_particle_purity(self) -> Ratio:
-        """Pairs on one particle / edges kept (HSF's, for its GNN)."""
+        """Pairs on one particle / edges kept (as HSF reports it for its GNN)."""
         return Ratio(self.n_edges_same_particle, self.n_edges)
 
     # Any: counts and fractions.
@@ -170,11 +159,11 @@ def count_edges(
     edge_index : ndarray, shape (2, n_edges), integer
         Edges kept, in either direction or both.
     truth : ndarray, shape (2, n_true_edges), integer
-        As `true_edges` gives them.
+        True edges, as `true_edges` returns them.
     particle_id : ndarray, shape (n_space_points,), uint64
     of_interest : ndarray, shape (n_space_points,), bool, optional
-        Space points of the particles whose edges make the efficiency; by default
-        all. Edges of the others do not make the purity worse.
+        Space points of the particles whose edges count for the efficiency; by default
+        all. Edges of other particles do not lower the purity.
 
     Notes
     -----
@@ -199,7 +188,7 @@ def count_edges(
 
 
 def _codes(edges: NDArray[np.integer], n_points: int) -> NDArray[np.int64]:
-    """One number per pair, the same in both directions."""
+    """Return one number per pair, the same in both directions."""
     ends = np.sort(edges.astype(np.int64), axis=0)
     codes: NDArray[np.int64] = ends[0] * n_points + ends[1]
     return codes

@@ -1,4 +1,4 @@
-"""Which particle a candidate found: shared space points, counted for a whole event."""
+"""The particle that each candidate found, from the space points they share."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class CandidateMatches:
     Attributes
     ----------
     particle_id : ndarray, shape (n_candidates,), uint64
-        0 if none of the candidate's space points is on a particle. Of several
-        particles with as many, the one with the smallest id.
+        0 if none of the candidate's space points is on a particle. If several
+        particles share equally many, the one with the smallest id.
     n_space_points : ndarray, shape (n_candidates,), int64
         Size of the candidate (n_t).
     n_shared : ndarray, shape (n_candidates,), int64
@@ -77,7 +77,7 @@ def match_candidates(
     ----------
     candidates : TrackCandidates
     particle_id : ndarray, shape (n_space_points,), uint64
-        Particle of each space point; 0 where it is on none. Such points count in
+        Particle of each space point; 0 where it is on none. Such points count for
         the size of a candidate, but match nothing.
 
     Raises
@@ -95,7 +95,7 @@ def match_candidates(
     )
     sizes = candidates.sizes
     candidate = np.repeat(np.arange(len(candidates)), sizes)
-    # Pairs that share a point, as single numbers: a sparse matrix of counts.
+    # Pairs of candidate and particle as single numbers: a sparse matrix of counts.
     pairs, shared = np.unique(
         candidate * len(ids) + particle[candidates.space_points], return_counts=True
     )
@@ -104,7 +104,7 @@ def match_candidates(
     of_candidate, of_particle = of_candidate[real], of_particle[real]
     shared = shared[real]
 
-    # Best pair first within each candidate; ids ascend with their index.
+    # The best pair comes first within each candidate; ids rise with their index.
     order = np.lexsort((of_particle, -shared, of_candidate))
     matched, first = np.unique(of_candidate[order], return_index=True)
     best = order[first]

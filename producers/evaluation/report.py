@@ -1,58 +1,127 @@
-"""An evaluation as numbers, rows of text, and JSON."""
+"""An evaluation as figures, histograms, rows of text, JSON, and a page of plots."""
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from producers.evaluation.binned import BinnedCounts
-from producers.evaluation.counts import EvaluationCounts
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.evaluation.counting import EvaluationCounts, StyleCounts
 from producers.evaluation.criteria import Criteria, Variable
 from producers.evaluation.edges import EdgeCounts
+from producers.evaluation.figures import COVERAGE, BinnedCounts, Ratio
 from producers.evaluation.matching import MATCHING_STYLES, MatchingStyle
-from producers.evaluation.ratio import COVERAGE, Ratio, intervals
+from producers.evaluation.scores import TrackMLScore
+from producers.model.candidates import TrackCandidates
+from producers.model.errors import OutputError
+from sonic_base.errors import ConfigError
 
-__all__ = ["EvaluationReport"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["EvaluationReport", "EventDisplay"]
+
+BinnedFigure: TypeAlias = Literal["efficiency", "fake_rate", "duplicate_rate"]
+
+Json: TypeAlias = dict[str, Any]
+"""Plain values for JSON, of several kinds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class EventDisplay:
+    """One event to draw: its space points and the candidates among them.
+
+    Attributes
+    ----------
+    event_id : int
+    xyz : ndarray, shape (n_space_points, 3), float32
+        In mm.
+    candidates : TrackCandidates
+    is_matched : ndarray, shape (n_candidates,), bool
+        By double majority.
+    is_counted : ndarray, shape (n_candidates,), bool
+        Candidates that are large enough.
+    """
+
+    event_id: int
+    xyz: NDArray[np.float32]
+    candidates: TrackCandidates
+    is_matched: NDArray[np.bool_]
+    is_counted: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class EvaluationReport:
     """How well the tracks of some events agree with the truth.
+
+    The figures are attributes, by double majority: `efficiency`, `fake_rate` and so on;
+    ``by_style["majority"].efficiency`` is that by another style of matching.
 
     Attributes
     ----------
     counts : EvaluationCounts
     criteria : Criteria
-        What was counted.
+        The cuts on particles and candidates.
     edges : mapping of str to EdgeCounts
-        By stage of the pipeline, if it was looked into.
+        By stage of the pipeline, if the edges were counted.
     n_failed_events : int
-        Events without an answer: in no count.
+        Events without an answer; they are in no count.
     provenance : mapping
         Where the tracks come from.
+    display : EventDisplay or None
+        The event that `plot` draws.
     """
 
     counts: EvaluationCounts
     criteria: Criteria
     edges: Mapping[str, EdgeCounts] = field(default_factory=dict)
     n_failed_events: int = 0
-    # Any: JSON values of several kinds.
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=Json)
+    display: EventDisplay | None = None
 
-    def efficiency(self, style: MatchingStyle = "double_majority") -> Ratio:
+    def __repr__(self) -> str:
+        n_events = self.counts.n_events
+        return (
+            f"<EvaluationReport: {n_events} events, efficiency {self.efficiency}, "
+            f"fake rate {self.fake_rate}>"
+        )
+
+    @property
+    def by_style(self) -> Mapping[MatchingStyle, StyleCounts]:
+        """The figures by ``majority``, ``double_majority`` and ``perfect``."""
+        return self.counts.styles
+
+    @property
+    def efficiency(self) -> Ratio:
         """Fiducial particles that a candidate is matched to / fiducial particles."""
-        return Ratio(self.counts.found[style], self.counts.n_fiducial)
+        return self.by_style["double_majority"].efficiency
 
-    def displaced_efficiency(self, style: MatchingStyle = "double_majority") -> Ratio:
-        """The same for particles produced further out."""
-        return Ratio(self.counts.found_displaced[style], self.counts.n_displaced)
+    @property
+    def displaced_efficiency(self) -> Ratio:
+        """The efficiency for particles produced further out."""
+        return self.by_style["double_majority"].displaced_efficiency
+
+    @property
+    def fake_rate(self) -> Ratio:
+        """Candidates matched to no particle at all / candidates."""
+        return self.by_style["double_majority"].fake_rate
+
+    @property
+    def duplicate_rate(self) -> Ratio:
+        """Matched candidates beyond the first of each particle / matched candidates."""
+        return self.by_style["double_majority"].duplicate_rate
 
     @property
     def technical_efficiency(self) -> Ratio:
-        """The same for all that pass the cuts with at least 3 space points.
+        """The efficiency for all that pass the cuts with at least 3 space points.
 
         Notes
         -----
@@ -63,34 +132,21 @@ class EvaluationReport:
 
     @property
     def physical_efficiency(self) -> Ratio:
-        """The same for all that the truth lists, whether they left space points or not.
+        """The efficiency for all that the truth lists, with space points or without.
 
         The files of `sonic simulate` list particles that left at least one.
         """
         return Ratio(self.counts.n_physical_found, self.counts.n_physical)
 
-    def fake_rate(self, style: MatchingStyle = "double_majority") -> Ratio:
-        """Candidates matched to no particle at all / candidates."""
-        n_candidates = self.counts.n_candidates
-        return Ratio(n_candidates - self.counts.matched[style], n_candidates)
-
-    def duplicate_rate(self, style: MatchingStyle = "double_majority") -> Ratio:
-        """Matched candidates beyond the first of each particle / matched candidates.
-
-        By double majority it is zero where candidates share no space point: two
-        cannot each have more than half of one particle.
-
-        Notes
-        -----
-        acorn, ``track_building_stage.py``, divides by the particles matched.
-        """
-        matched = self.counts.matched[style]
-        return Ratio(matched - self.counts.distinct[style], matched)
+    @property
+    def trackml_score(self) -> TrackMLScore:
+        """The score of the TrackML challenge."""
+        return self.counts.score
 
     def stage_efficiencies(self) -> dict[str, Ratio]:
-        """Of the true edges that the stage before kept, the share that each keeps.
+        """Return the share of the true edges of the previous stage that each keeps.
 
-        Only of stages that can add none: not of the edges along the candidates.
+        Stages that can add edges are left out, that is the edges along candidates.
         """
         found = {stage: edges.n_found for stage, edges in self.edges.items()}
         return {
@@ -99,23 +155,79 @@ class EvaluationReport:
             if stage != "tracks"
         }
 
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
+    # Any: hist has no type information.
+    def histogram(
+        self,
+        figure: BinnedFigure,
+        variable: Variable,
+        style: MatchingStyle = "double_majority",
+    ) -> Any:
+        """Return a figure in bins of a variable, as a `hist.Hist` of counts.
+
+        Parameters
+        ----------
+        figure : {"efficiency", "fake_rate", "duplicate_rate"}
+        variable : {"pt_gev", "eta", "production_radius_mm"}
+            Of the particle; for candidates, of that with most of their space points.
+            The cut on this variable is left out, and the outer bins also take the
+            values beyond them.
+        style : {"majority", "double_majority", "perfect"}
+            By double majority there are no duplicates.
+
+        Returns
+        -------
+        hist.Hist
+            Axes `variable` and ``passed``: found, fake or duplicate. ``h[:, True]``
+            over ``h[:, sum]`` is the figure.
+
+        Raises
+        ------
+        ConfigError
+            If the extra ``plot`` is not installed.
+        """
+        counts = self.by_style[style]
+        binned = {
+            "efficiency": counts.found,
+            "fake_rate": counts.fakes,
+            "duplicate_rate": counts.duplicates,
+        }
+        return binned[figure][variable].to_hist(variable)
+
+    def plot(self, path: Path | str | None = None) -> Figure:
+        """Draw the page of efficiencies, candidates, fakes and an event.
+
+        The figure is not known to pyplot, and no setting of matplotlib is changed.
+
+        Parameters
+        ----------
+        path : path, optional
+            Write the page as a PNG file, complete or not at all. Replaces an old file.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        ConfigError
+            If the extra ``plot`` is not installed.
+        """
+        try:
+            from producers.evaluation.plot import draw_page  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise ConfigError(
+                "plots need matplotlib and mplhep: pip install 'sonic-tracking[plot]'"
+            ) from error
+        figure = draw_page(self)
+        if path is not None:
+            image = io.BytesIO()
+            figure.savefig(image, format="png", dpi=130)
+            _write_whole(Path(path), image.getvalue())
+        return figure
+
+    def to_dict(self) -> Json:
         """Return plain values for JSON."""
         counts = self.counts
         by_style = {
-            style: {
-                "efficiency": self.efficiency(style).to_dict(),
-                "displaced_efficiency": self.displaced_efficiency(style).to_dict(),
-                "fake_rate": self.fake_rate(style).to_dict(),
-                "duplicate_rate": self.duplicate_rate(style).to_dict(),
-                "efficiency_in_bins": _all_to_dict(counts.found_in_bins[style]),
-                "fake_rate_in_bins": _all_to_dict(counts.fakes_in_bins[style]),
-                "duplicate_rate_in_bins": _all_to_dict(
-                    counts.duplicates_in_bins[style]
-                ),
-            }
-            for style in MATCHING_STYLES
+            style: _style_to_dict(self.by_style[style]) for style in MATCHING_STYLES
         }
         of_stage = self.stage_efficiencies()
         return {
@@ -142,7 +254,7 @@ class EvaluationReport:
             "candidates": counts.n_candidates,
             "small_candidates": counts.n_small_candidates,
             "fiducial_particles": counts.n_fiducial,
-            "displaced_particles": counts.n_displaced,
+            "displaced_particles": self.displaced_efficiency.total,
             "candidate_sizes": counts.sizes.tolist(),
             "fake_candidate_sizes": counts.fake_sizes.tolist(),
             "criteria": asdict(self.criteria),
@@ -158,6 +270,7 @@ class EvaluationReport:
     def rows(self) -> list[tuple[str, str]]:
         """Return the report as label and value, ready for a table."""
         counts, least = self.counts, self.criteria.min_candidate_space_points
+        single = self.by_style["majority"]
         rows = [
             ("events", f"{counts.n_events} ({counts.n_space_points} space points)"),
             ("particles counted", f"{counts.n_fiducial}: {self.criteria}"),
@@ -166,13 +279,13 @@ class EvaluationReport:
                 f"{counts.n_candidates} of at least {least} space points "
                 f"({counts.n_small_candidates} smaller)",
             ),
-            ("efficiency (double majority)", str(self.efficiency())),
-            ("fake rate", str(self.fake_rate())),
-            ("duplicate rate", str(self.duplicate_rate())),
-            ("efficiency (single majority)", str(self.efficiency("majority"))),
-            ("fake rate (single majority)", str(self.fake_rate("majority"))),
-            ("duplicate rate (single majority)", str(self.duplicate_rate("majority"))),
-            ("efficiency (perfect)", str(self.efficiency("perfect"))),
+            ("efficiency (double majority)", str(self.efficiency)),
+            ("fake rate", str(self.fake_rate)),
+            ("duplicate rate", str(self.duplicate_rate)),
+            ("efficiency (single majority)", str(single.efficiency)),
+            ("fake rate (single majority)", str(single.fake_rate)),
+            ("duplicate rate (single majority)", str(single.duplicate_rate)),
+            ("efficiency (perfect)", str(self.by_style["perfect"].efficiency)),
             (
                 "technical efficiency",
                 f"{self.technical_efficiency} with 3 space points or more",
@@ -183,7 +296,7 @@ class EvaluationReport:
             ),
             (
                 "efficiency, displaced",
-                f"{self.displaced_efficiency()} produced "
+                f"{self.displaced_efficiency} produced "
                 f"{self.criteria.displaced().region}",
             ),
             ("TrackML score", str(counts.score)),
@@ -192,29 +305,36 @@ class EvaluationReport:
             rows.insert(1, ("failed events", f"{self.n_failed_events}, left out"))
         n_events = max(counts.n_events, 1)
         for stage, edges in self.edges.items():
-            rows.append((f"edges, {stage}", f"{edges.n_edges / n_events:.0f} an event"))
+            per_event = edges.n_edges / n_events
+            rows.append((f"edges, {stage}", f"{per_event:.0f} per event"))
             rows.append((f"edge efficiency, {stage}", str(edges.efficiency)))
             rows.append((f"edge purity, {stage}", str(edges.purity)))
         rows.append(("intervals", f"Clopper-Pearson, {COVERAGE:.1%}"))
         return rows
 
 
-# Any: numbers and None.
-def _all_to_dict(binned: Mapping[Variable, BinnedCounts]) -> dict[str, Any]:
-    return {name: _bins_to_dict(each) for name, each in binned.items()}
-
-
-def _bins_to_dict(binned: BinnedCounts) -> dict[str, list[Any]]:
-    low, high = intervals(binned.passed, binned.total)
-    values = [
-        Ratio(int(passed), int(total))
-        for passed, total in zip(binned.passed, binned.total, strict=True)
-    ]
+def _style_to_dict(counts: StyleCounts) -> Json:
     return {
-        "edges": binned.edges.tolist(),
-        "value": [ratio.value if ratio.total else None for ratio in values],
-        "low": low.tolist(),
-        "high": high.tolist(),
-        "passed": binned.passed.tolist(),
-        "total": binned.total.tolist(),
+        "efficiency": counts.efficiency.to_dict(),
+        "displaced_efficiency": counts.displaced_efficiency.to_dict(),
+        "fake_rate": counts.fake_rate.to_dict(),
+        "duplicate_rate": counts.duplicate_rate.to_dict(),
+        "efficiency_in_bins": _bins_to_dict(counts.found),
+        "fake_rate_in_bins": _bins_to_dict(counts.fakes),
+        "duplicate_rate_in_bins": _bins_to_dict(counts.duplicates),
     }
+
+
+def _bins_to_dict(bins: Mapping[Variable, BinnedCounts]) -> Json:
+    return {name: binned.to_dict(name) for name, binned in bins.items()}
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(path, f"cannot write: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)

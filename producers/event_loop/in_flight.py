@@ -8,9 +8,9 @@ from typing import Any
 
 from producers.event_loop.step import OpenStep
 from producers.event_loop.times import Stopwatch
+from producers.io.iteration import iterating
 from producers.model.chunk import AnyEvent
 from producers.model.errors import EventFailedError
-from producers.model.iteration import iterating
 from sonic_base.errors import SonicError
 from sonic_client.types import Failure, Outcome, Request
 

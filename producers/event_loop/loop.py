@@ -29,9 +29,9 @@ from producers.event_loop.step import (
     plan_steps,
 )
 from producers.event_loop.times import LoopTimes, Stopwatch
+from producers.io.iteration import iterating
 from producers.model.chunk import AnyEvent, LoopChunk, part_ends
 from producers.model.errors import EventFailedError
-from producers.model.iteration import iterating
 from producers.model.results import ChunkResult, FailurePolicy, Fill, check_policy
 from sonic_base.errors import ConfigError
 from sonic_client import Client, JobSummary

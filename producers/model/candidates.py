@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias, overload
 
+import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from producers.model.components import (
+    candidate_order,
     number_by_first_point,
-    outward_order,
     squared_distance,
     within_events,
 )
 
 __all__ = ["CandidateChunk", "TrackCandidates"]
 
+# Any: awkward has no type information.
+AkArray: TypeAlias = Any
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class TrackCandidates:
-    """The track candidates of one event.
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
+class TrackCandidates(Sequence["NDArray[np.int64]"]):
+    """The track candidates of one event: a sequence of arrays of space points.
 
     Attributes
     ----------
@@ -32,6 +38,14 @@ class TrackCandidates:
     space_points : ndarray, shape (n_space_points_on_candidates,), int64
         Indices of space points, each candidate's ordered outward: by distance from
         the origin.
+
+    Examples
+    --------
+    ::
+
+        longest = tracks[int(np.argmax(tracks.sizes))]
+        xyz_of_last = event.xyz[tracks[-1]]
+        first_three = tracks[:3]
     """
 
     labels: NDArray[np.int64]
@@ -41,20 +55,51 @@ class TrackCandidates:
     def __len__(self) -> int:
         return len(self.row_splits) - 1
 
-    def __getitem__(self, index: int) -> NDArray[np.int64]:
-        """Indices of the space points of one candidate, outward; a view."""
-        if not 0 <= index < len(self):
+    def __repr__(self) -> str:
+        return (
+            f"<TrackCandidates: {len(self)} candidates with {len(self.space_points)} "
+            f"of {len(self.labels)} space points>"
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.int64]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.int64]]: ...
+
+    def __getitem__(
+        self, index: int | slice
+    ) -> NDArray[np.int64] | list[NDArray[np.int64]]:
+        """Return the space points of one candidate, outward; a view. A list of a slice.
+
+        Raises
+        ------
+        IndexError
+            If there is no such candidate.
+        """
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
             raise IndexError(f"no candidate {index} among {len(self)}")
+        index %= len(self)
         return self.space_points[self.row_splits[index] : self.row_splits[index + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        splits = self.row_splits.tolist()
+        return (self.space_points[low:high] for low, high in pairwise(splits))
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Number of space points of each candidate."""
         return np.diff(self.row_splits)
 
+    def to_awkward(self) -> AkArray:
+        """Return the candidates, of type ``n_candidates * var * int64``; a view."""
+        return ak.unflatten(self.space_points, self.sizes)
+
     @classmethod
     def none_among(cls, n_space_points: int) -> TrackCandidates:
-        """Return the answer "no candidate" for so many space points."""
+        """Return the candidates of an event in which there are none."""
         return cls(
             labels=np.full(n_space_points, -1, dtype=np.int64),
             row_splits=np.zeros(1, dtype=np.int64),
@@ -78,7 +123,7 @@ class TrackCandidates:
         xyz : ndarray, shape (n_space_points, 3), floating
             Positions in mm.
         min_space_points : int
-            Smaller components are no candidates.
+            Smaller components are left out.
 
         Raises
         ------
@@ -96,10 +141,55 @@ class TrackCandidates:
             min_space_points=min_space_points,
         )[0]
 
+    @classmethod
+    def from_separated(
+        cls,
+        values: ArrayLike,
+        xyz: NDArray[np.floating],
+        *,
+        separator: int = -1,
+        min_space_points: int = 1,
+    ) -> TrackCandidates:
+        """Return the candidates of a model that lists them with separators.
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+        Parameters
+        ----------
+        values : array_like, shape (n,), integer
+            Indices of space points, such as ``[3, 5, 8, -1, 0, 2]``. A separator after
+            the last candidate makes no difference, nor do several in a row.
+        xyz : ndarray, shape (n_space_points, 3), floating
+            Positions in mm.
+        separator : int
+            The value between candidates; -1 in ATLAS' models.
+        min_space_points : int
+            Smaller candidates are left out.
+
+        Raises
+        ------
+        ValueError
+            If `values` has another shape, an index is out of range, or a space point
+            is on two candidates.
+        """
+        flat = np.asarray(values, dtype=np.int64)
+        if flat.ndim != 1:
+            raise ValueError(f"expected values of shape (n,), got {flat.shape}")
+        is_point = flat != separator
+        points, n_points = flat[is_point], len(xyz)
+        wrong = points[(points < 0) | (points >= n_points)]
+        if len(wrong):
+            raise ValueError(f"no space point {wrong[0]} among {n_points}")
+        times = np.bincount(points, minlength=n_points)
+        if (times > 1).any():
+            shared = int(np.argmax(times > 1))
+            raise ValueError(f"space point {shared} is on {times[shared]} candidates")
+        components = np.full(n_points, -1, dtype=np.int64)
+        components[points] = np.cumsum(~is_point)[is_point]
+        return cls.from_components(components, xyz, min_space_points=min_space_points)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class CandidateChunk(Sequence[TrackCandidates]):
-    """The candidates of neighbouring events, in flat columns; a sequence of events'.
+    """The candidates of neighbouring events in flat columns: one item per event.
 
     Attributes
     ----------
@@ -132,21 +222,21 @@ class CandidateChunk(Sequence[TrackCandidates]):
     ) -> CandidateChunk:
         """Return the components of several events that are large enough.
 
-        What an event gets does not depend on the others.
+        The candidates of an event do not depend on the other events.
 
         Parameters
         ----------
         components : ndarray, shape (n_space_points,), integer
-            Any number per component, in each event anew; negative for none.
+            Any number per component within an event; negative for none.
         xyz : ndarray, shape (n_space_points, 3), floating
             Positions in mm.
         point_splits : ndarray, shape (n_events + 1,), int64
         min_space_points : int
-            Smaller components are no candidates.
+            Smaller components are left out.
         """
         on_any = np.flatnonzero(components >= 0)
         numbers = within_events(components, point_splits)
-        is_on_one = len(on_any) == len(components)  # all of them: most models' way
+        is_on_one = len(on_any) == len(components)  # the output of most models
         numbers = numbers if is_on_one else numbers[on_any]
         counts = np.bincount(numbers)
         rank, kept, first = number_by_first_point(
@@ -156,7 +246,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
             all_ranks = np.full(len(components), -1, dtype=np.int64)
             all_ranks[on_any] = rank
             rank = all_ranks
-        # Ordered by their first space point, candidates are ordered by event.
+        # Candidates are ordered by their first space point, hence by event too.
         candidate_splits = np.searchsorted(first, point_splits)
         is_kept = rank >= 0
         labels = rank - np.repeat(candidate_splits[:-1], np.diff(point_splits))
@@ -165,10 +255,12 @@ class CandidateChunk(Sequence[TrackCandidates]):
         distance2 = squared_distance(xyz)
         if len(points) < len(rank):
             rank, distance2 = rank[points], distance2[points]
-        outward = points[outward_order(rank, distance2)]
+        outward = points[candidate_order(rank, distance2)]
         sizes = counts[kept]
         n_members = np.add.reduceat(np.append(sizes, 0), candidate_splits[:-1])
-        n_members[np.diff(candidate_splits) == 0] = 0  # where reduceat sums nothing
+        n_members[np.diff(candidate_splits) == 0] = (
+            0  # reduceat gives an item there, not 0
+        )
         return cls(
             labels=labels,
             point_splits=point_splits,
@@ -188,11 +280,35 @@ class CandidateChunk(Sequence[TrackCandidates]):
     def __len__(self) -> int:
         return len(self.point_splits) - 1
 
-    def __getitem__(self, index: int) -> TrackCandidates:  # type: ignore[override]  # no slices
-        """Return the candidates of one event; views."""
-        if not 0 <= index < len(self):
+    def __repr__(self) -> str:
+        return f"<CandidateChunk: {len(self)} events, {len(self.sizes)} candidates>"
+
+    @overload
+    def __getitem__(self, index: int) -> TrackCandidates: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[TrackCandidates]: ...
+
+    def __getitem__(
+        self, index: int | slice
+    ) -> TrackCandidates | list[TrackCandidates]:
+        """Return the candidates of one event; views. A list of a slice.
+
+        Raises
+        ------
+        IndexError
+            If there is no such event.
+        """
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
             raise IndexError(f"no event {index} in a chunk of {len(self)}")
-        return next(self._from(index))
+        return next(self._from(index % len(self)))
+
+    def to_awkward(self) -> AkArray:
+        """Return all, of type ``n_events * var * var * int64``: events, candidates."""
+        by_candidate = ak.unflatten(self.space_points, self.sizes)
+        return ak.unflatten(by_candidate, np.diff(self.candidate_splits))
 
     def __iter__(self) -> Iterator[TrackCandidates]:
         return self._from(0)

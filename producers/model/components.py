@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "candidate_order",
     "number_by_first_point",
-    "outward_order",
     "squared_distance",
     "within_events",
 ]
 
 
 _DISTANCE_BITS = 31
-"""Of a float32 without its sign."""
+"""Bits of a float32 without its sign."""
 
 
 def within_events(
@@ -27,7 +27,7 @@ def within_events(
     Parameters
     ----------
     components : ndarray, shape (n_space_points,), integer
-        Any number per component, in each event anew; negative where there is none.
+        Any number per component within an event; negative where there is none.
     point_splits : ndarray, shape (n_events + 1,), int64
 
     Returns
@@ -37,14 +37,13 @@ def within_events(
     """
     n_points = np.diff(point_splits)
     numbers = components.astype(np.int64)
-    # A component has a point, so that there are fewer of them than points, and most
-    # models number them without gaps. The others are renumbered, event by event.
+    # There are at most as many components as points, and most models number them
+    # without gaps. Other numbers are replaced, event by event.
     if (numbers >= np.repeat(n_points, n_points)).any():
         for low, high in pairwise(point_splits):
-            of_event = numbers[low:high]
-            is_on_one = of_event >= 0
-            _, numbered = np.unique(of_event[is_on_one], return_inverse=True)
-            of_event[is_on_one] = numbered
+            own = numbers[low:high]
+            is_on_one = own >= 0
+            _, own[is_on_one] = np.unique(own[is_on_one], return_inverse=True)
     return numbers + np.repeat(point_splits[:-1], n_points)
 
 
@@ -62,7 +61,7 @@ def number_by_first_point(
     points : ndarray, shape (n,), int64
         The points, rising.
     is_kept : ndarray, shape (n_numbers,), bool
-        Which components count.
+        The components that count.
 
     Returns
     -------
@@ -74,7 +73,7 @@ def number_by_first_point(
         Its first point.
     """
     first = np.zeros(len(is_kept), dtype=np.int64)
-    first[numbers[::-1]] = points[::-1]  # of equal indices the last one stays
+    first[numbers[::-1]] = points[::-1]  # for equal indices the last value stays
     kept = np.flatnonzero(is_kept)
     kept = kept[np.argsort(first[kept])]
     ranks = np.full(len(is_kept), -1, dtype=np.int64)
@@ -89,12 +88,12 @@ def squared_distance(xyz: NDArray[np.floating]) -> NDArray[np.float64]:
     return distance2
 
 
-def outward_order(
+def candidate_order(
     candidate: NDArray[np.int64], distance2: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return the order by candidate, and in it by distance from the origin.
+    """Return the order by candidate, then by distance from the origin.
 
-    Equally distant points stay in their order.
+    Equally distant points keep their order.
 
     Parameters
     ----------
@@ -105,11 +104,12 @@ def outward_order(
 
     Notes
     -----
-    Candidate, distance and place are made one number, for sorting that is several
-    times faster than by two keys: positive floats are ordered as their bits are.
-    Points that are equal in float32 are then ordered by their distance in float64.
+    Candidate, distance and place are packed into one integer, because sorting that is
+    several times faster than sorting by two keys; positive floats are ordered as their
+    bits are. Points that are equal in float32 are then ordered by their distance in
+    float64.
     """
-    # A sum beyond float32 is infinite, which is in order too: ties are looked into.
+    # A sum beyond float32 becomes infinite; such ties are resolved below, too.
     with np.errstate(over="ignore"):
         bits = distance2.astype(np.float32).view(np.int32).astype(np.int64)
     order, in_order = _sorted_places((candidate << _DISTANCE_BITS) | bits)
@@ -124,7 +124,7 @@ def outward_order(
 def _sorted_places(
     keys: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the sorted keys, none negative, were, and the sorted keys."""
+    """Return the previous places of the sorted keys, and the keys; none is negative."""
     place_bits = len(keys).bit_length()
     if len(keys) and int(keys.max()).bit_length() + place_bits < 64:
         keys <<= place_bits

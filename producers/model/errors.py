@@ -1,22 +1,22 @@
-"""What can be wrong with the files of a job, each with the facts it was found by.
+"""The errors of the package: wrong files, wrong events, events without an answer.
 
 ::
 
     SonicError
     └── DataError
         ├── InputNotFoundError (FileNotFoundError)   the path is wrong
-        ├── UnreadableFileError                      not ROOT, truncated, damaged
-        ├── SchemaError (LookupError)                tree or branch is not there
-        ├── InvalidEventError (ValueError)           the event cannot be right
+        ├── UnreadableFileError                      wrong kind, truncated, damaged
+        ├── SchemaError (LookupError)                a tree or column is missing
+        ├── InvalidEventError (ValueError)           an event contradicts itself
         ├── NoEventsError                            nothing to do
         ├── UnequalEventsError (ValueError)          files of different events
-        ├── DuplicateEventError (ValueError)         the output could not tell them
-        ├── OutputExistsError (FileExistsError)      say so to overwrite it
+        ├── DuplicateEventError (ValueError)         two events of one number
+        ├── OutputExistsError (FileExistsError)      overwriting was not asked for
         ├── OutputError (OSError)                    folder missing, disk full, ...
         ├── EventFailedError                         no answer for one event
-        └── ArrayFailedError                         no answer for a part of an array
+        └── ArrayFailedError                         no answer for part of an array
 
-Each message is one line that starts with the file where a file is to blame.
+Each message is one line. It starts with the file, if the error is about a file.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class InputNotFoundError(DataError, FileNotFoundError):
         super().__init__(f"{paths[0]}: no such file{rest}")
 
 
-class UnreadableFileError(DataError):
-    """The file is of another kind than its reader needs, truncated or damaged.
+class _PathError(DataError):
+    """An error about one file.
 
     Attributes
     ----------
@@ -73,21 +73,16 @@ class UnreadableFileError(DataError):
         super().__init__(f"{path}: {reason}")
 
 
-class SchemaError(DataError, LookupError):
-    """A tree or a branch is not there, or does not hold what is needed.
+class UnreadableFileError(_PathError):
+    """The file is of the wrong kind, truncated or damaged."""
 
-    Attributes
-    ----------
-    path : Path or str
-    """
 
-    def __init__(self, path: Path | str, reason: str) -> None:
-        self.path = path
-        super().__init__(f"{path}: {reason}")
+class SchemaError(_PathError, LookupError):
+    """A tree or a column is missing, or holds something else than expected."""
 
 
 class InvalidEventError(DataError, ValueError):
-    """The columns of one event contradict each other, or hold no numbers.
+    """The columns of one event contradict each other, or hold wrong values.
 
     Attributes
     ----------
@@ -106,7 +101,7 @@ class InvalidEventError(DataError, ValueError):
 
 
 class NoEventsError(DataError):
-    """The inputs hold not a single event; one that is empty would count."""
+    """The inputs have no event at all; an empty event would count."""
 
 
 class UnequalEventsError(DataError, ValueError):
@@ -114,7 +109,7 @@ class UnequalEventsError(DataError, ValueError):
 
 
 class DuplicateEventError(DataError, ValueError):
-    """Two events of one number, for a file that knows events by their numbers.
+    """Two events have one number, and the output identifies events by their numbers.
 
     Attributes
     ----------
@@ -129,38 +124,23 @@ class DuplicateEventError(DataError, ValueError):
         )
 
 
-class OutputExistsError(DataError, FileExistsError):
-    """The output is there already, and replacing it was not asked for.
-
-    Attributes
-    ----------
-    path : Path or str
-    """
+class OutputExistsError(_PathError, FileExistsError):
+    """The output exists already, and overwriting it was not asked for."""
 
     def __init__(
         self,
         path: Path | str,
         reason: str = "exists already; remove it, or ask to overwrite it",
     ) -> None:
-        self.path = path
-        super().__init__(f"{path}: {reason}")
+        super().__init__(path, reason)
 
 
-class OutputError(DataError, OSError):
-    """The output cannot be written.
-
-    Attributes
-    ----------
-    path : Path or str
-    """
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        self.path = path
-        super().__init__(f"{path}: {reason}")
+class OutputError(_PathError, OSError):
+    """The output cannot be written."""
 
 
 class EventFailedError(DataError):
-    """One event got no answer, or none of use; the client's error is the cause.
+    """One event got no usable answer; the client's error is the ``__cause__``.
 
     Attributes
     ----------
@@ -168,9 +148,9 @@ class EventFailedError(DataError):
     source : str
         File of the event.
     reason : str
-        What the cause says.
+        The message of the cause.
     producer : str
-        Name of the step that failed.
+        Name of the producer that failed.
     servers : tuple of str
         Addresses that were tried.
     """
@@ -191,15 +171,15 @@ class EventFailedError(DataError):
 
 
 class ArrayFailedError(DataError):
-    """Some events or rows of an array got no answer; the client's error is the cause.
+    """Part of an array got no answer; the client's error is the ``__cause__``.
 
     Attributes
     ----------
     model : str
     part : str
-        Of the array, counted from zero: ``event 3 of 100``, ``rows 8 to 15 of 47``.
+        The part, counted from zero: ``event 3 of 100``, ``rows 8 to 15 of 47``.
     reason : str
-        What the cause says.
+        The message of the cause.
     servers : tuple of str
         Addresses that were tried.
     """

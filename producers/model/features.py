@@ -19,9 +19,9 @@ FEATURE_NAMES = ("r", "phi", "z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureScale:
-    """What the cylindrical coordinates are divided by.
+    """Divisors of the cylindrical coordinates.
 
-    It belongs to the trained weights, so there is no default.
+    They belong to the trained weights, so there is no default.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class FeatureScale:
         Parameters
         ----------
         model : str
-            Its name, for the message.
+            Name of the model, for the message.
         parameters : mapping of str to str
             The model's parameters: ``feature_names`` is ``r,phi,z``, and
             ``feature_scales`` the three divisors in mm, rad, mm.
@@ -63,7 +63,7 @@ class FeatureScale:
         Raises
         ------
         ConfigError
-            If one is missing, or says something else.
+            If a parameter is missing, or has another value.
         """
         names = _listed(model, parameters, "feature_names")
         if names != list(FEATURE_NAMES):
@@ -122,8 +122,8 @@ def node_features(
     _require_points(xyz)
     x, y, z = np.ascontiguousarray(xyz.T, dtype=np.float64)
     features = np.empty(xyz.shape, dtype=np.float32)
-    # Not hypot: its care for overflow costs five times as much, and squares of
-    # float32 do not overflow here.
+    # Not hypot, whose care for overflow costs five times as much: squares of float32
+    # do not overflow in float64.
     features[:, 0] = np.sqrt(x * x + y * y) / scale.r_mm
     features[:, 1] = np.arctan2(y, x) / scale.phi_rad
     features[:, 2] = z / scale.z_mm
@@ -133,14 +133,14 @@ def node_features(
 def positions(
     features: NDArray[np.floating], scale: FeatureScale
 ) -> NDArray[np.float32]:
-    """Cartesian positions of space points whose features are given.
+    """Cartesian positions of space points, from their features.
 
     Parameters
     ----------
     features : ndarray, shape (n_space_points, 3), floating
         Columns r, phi, z over `scale`.
     scale : FeatureScale
-        The divisors that the features were made with.
+        The divisors that made the features.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a loop hands out: chunks of events with their products."""
+"""The results of a loop: chunks of events with their products."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["ChunkResult", "FailurePolicy", "Fill", "check_policy"]
 
 FailurePolicy: TypeAlias = Literal["raise", "skip", "fill"]
 
-# Any: a product of the producer's own kind, or a function that makes it of an event.
+# Any: a product of the producer's own kind, or a function that makes one of an event.
 Fill: TypeAlias = Any | Callable[[AnyEvent], Any]
 
 
 def check_policy(policy: str) -> None:
-    """Raise ConfigError unless there is such a policy."""
+    """Raise ConfigError if the policy is unknown."""
     if policy not in get_args(FailurePolicy):
         raise ConfigError(f"on_failure is 'raise', 'skip' or 'fill', got {policy!r}")
 
@@ -35,12 +35,12 @@ class ChunkResult:
     ----------
     chunk : LoopChunk
     events : sequence of AnyEvent
-        Its events, one by one.
+        The events of the chunk.
     products : mapping of str to sequence
-        By step, one product an event, None where the step failed; of a step that
-        produces chunks, what it makes of an event without answer.
+        By step: one product per event. Where a step failed it is None, or for a step
+        that produces chunks, its product of an event without an answer.
     is_failed : ndarray, shape (n_events,), bool
-        The mask: events of which a step failed.
+        Events for which a step failed.
     failures : tuple of EventFailedError
         In the order of events.
     on_failure : {"raise", "skip", "fill"}

@@ -1,4 +1,4 @@
-"""Which columns of a file are the space points: configured, or recognised."""
+"""The columns of a file that hold the space points: configured, or recognised."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RECOGNISED_LAYOUTS", "ColumnMapping", "nearly_recognised", "recognis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnMapping:
-    """Names of the columns that hold space points, one list per event each.
+    """Names of the columns that hold space points.
 
     Columns of an RNTuple's records are written with a dot: ``sp.x``.
 
@@ -27,8 +27,8 @@ class ColumnMapping:
     """
 
     tree: str | None = None
-    """Name of the TTree or RNTuple, with its folder if it is in one. Not needed where
-    there is one only, nor in files without trees."""
+    """Name of the TTree or RNTuple, with its folder if it is in one. Not needed if the
+    file has only one, nor for files without trees."""
 
     x: str
     y: str
@@ -36,8 +36,8 @@ class ColumnMapping:
     """Cartesian coordinates in mm, beam along z."""
 
     event: str | None = None
-    """Number of the event, an integer per entry. Without it, events are numbered
-    by their entry in the file."""
+    """Number of the event, an integer per entry. Without it, events are numbered by
+    their entry in the file."""
 
     volume: str | None = None
     layer: str | None = None
@@ -62,15 +62,20 @@ class ColumnMapping:
 
     @property
     def detector(self) -> dict[str, str]:
-        """Columns of the detector elements that are named, by kind."""
+        """Columns of the detector elements, by kind: those that are named."""
         named = {"volume": self.volume, "layer": self.layer, "module": self.module}
         return {kind: column for kind, column in named.items() if column is not None}
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns of the coordinates and the detector elements."""
+        return (*self.coordinates, *self.detector.values())
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """All columns to be read."""
+        """All columns that are read."""
         event = () if self.event is None else (self.event,)
-        return (*event, *self.coordinates, *self.detector.values())
+        return (*event, *self.numbers)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Self:
@@ -90,7 +95,7 @@ class ColumnMapping:
         Raises
         ------
         ConfigError
-            If the file or an entry is wrong; unknown keys come with the nearest.
+            If the file or an entry is wrong; the message names the nearest keys.
         """
         return config_from_toml(cls, path, table=table)
 
@@ -99,13 +104,13 @@ RECOGNISED_LAYOUTS = (
     ColumnMapping(tree="events", event="event", x="sp_x", y="sp_y", z="sp_z"),
     ColumnMapping(tree="events", event="event", x="sp.x", y="sp.y", z="sp.z"),
 )
-"""Columns that are found without being told: as a TTree, and as an RNTuple."""
+"""Columns that are recognised: as a TTree, and as an RNTuple."""
 
 
 def recognised(tree: str | None, columns: Collection[str]) -> ColumnMapping | None:
-    """Return the layout whose columns a tree has, or None.
+    """Return the layout whose columns are all in a tree, or None.
 
-    The tree may have any name, and further columns.
+    The tree may have any name, and other columns.
     """
     for layout in RECOGNISED_LAYOUTS:
         if set(layout.columns) <= set(columns):
@@ -116,8 +121,8 @@ def recognised(tree: str | None, columns: Collection[str]) -> ColumnMapping | No
 def nearly_recognised(tables: Mapping[str, Collection[str]]) -> ColumnMapping | None:
     """Return the layout that one of the trees was probably meant to have, or None.
 
-    Most coordinates of a layout win, then most names like them, then a tree that is
-    called nearly as the layout's.
+    The pair of layout and tree with the most coordinates in common wins, then the one
+    with the most similar names, then the one whose tree has a similar name.
 
     Parameters
     ----------
@@ -138,5 +143,5 @@ def nearly_recognised(tables: Mapping[str, Collection[str]]) -> ColumnMapping | 
 
 
 def _is_like_one_of(name: str, names: Collection[str]) -> bool:
-    # One letter of four may differ: sp_q is like sp_x, but sp_index and px are not.
+    # One letter in four may differ: sp_q is like sp_x, but sp_index and px are not.
     return bool(get_close_matches(name, names, n=1, cutoff=0.7))

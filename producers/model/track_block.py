@@ -1,11 +1,10 @@
-"""Tracks of neighbouring events, in flat columns, as they are written."""
+"""The tracks of neighbouring events in flat columns, as they are written."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +12,27 @@ from numpy.typing import NDArray
 from producers.model.candidates import CandidateChunk
 from producers.model.errors import EventFailedError
 from producers.model.results import ChunkResult
+from producers.model.types import AnyArray
 
 __all__ = ["FailureRow", "TrackBlock"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureRow:
-    """One row of the table ``failures``: an event of which a step got no answer.
+    """One row of the table ``failures``: an event for which a producer failed.
 
     Attributes
     ----------
     event, entry : int
-        Its number, and its position in its file.
+        Number of the event, and its position in its file.
     source : str
         The file.
     producer : str
-        The step.
+        The producer.
     cause : str
-        In one line.
+        One line.
     servers : str
-        Addresses that were tried, with commas between.
+        The addresses that were tried, separated by commas.
     """
 
     event: int
@@ -78,12 +78,12 @@ class TrackBlock:
 
     @property
     def n_values(self) -> int:
-        """Numbers that are held: memory in units of eight bytes."""
+        """Number of values that are held, which take eight bytes each."""
         own = self.candidates
         return len(own.labels) + len(own.space_points) + len(own.sizes) + 5 * len(self)
 
     def without_points_of_failed(self) -> TrackBlock:
-        """Return the block in which failed events have no labels at all."""
+        """Return the block with the labels of failed events removed."""
         own = self.candidates
         n_points = np.diff(own.point_splits)
         left = np.where(self.is_failed, 0, n_points)
@@ -103,7 +103,7 @@ class TrackBlock:
 
     @classmethod
     def of(cls, result: ChunkResult) -> TrackBlock:
-        """Return the tracks of a chunk: those of its first producer of candidates.
+        """Return the tracks of a chunk, from its first producer that finds candidates.
 
         Failed events have no labels with the loop's policy ``skip``, and -1 for each
         space point with ``fill``.
@@ -134,7 +134,7 @@ class TrackBlock:
 
     @classmethod
     def joined(cls, blocks: Sequence[TrackBlock]) -> TrackBlock:
-        """Return the events of several blocks, one at least, in one."""
+        """Return the events of one or more blocks in one block."""
         if len(blocks) == 1:
             return blocks[0]
         parts = [block.candidates for block in blocks]
@@ -153,11 +153,10 @@ class TrackBlock:
             failures=tuple(row for block in blocks for row in block.failures),
         )
 
-    # Any: integers, flags and text.
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the columns under names, for a .npz; none needs pickle.
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Return the columns by name, for a .npz without pickle.
 
-        Numbers within an event are int32: half of what they take in memory.
+        Numbers within an event are int32, half of their size in memory.
         """
         own = self.candidates
         return {
@@ -172,13 +171,13 @@ class TrackBlock:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> TrackBlock:
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> TrackBlock:
         """Return the block that `to_arrays` gave.
 
         Raises
         ------
         KeyError, ValueError, TypeError
-            If an array is not there, or not as it was.
+            If an array is missing or has been changed.
         """
         rows = json.loads(str(arrays["failures"]))
         return cls(

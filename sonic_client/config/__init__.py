@@ -11,6 +11,7 @@ from sonic_client.config.health import HealthConfig
 from sonic_client.config.pin import PinConfig
 from sonic_client.config.retry import RetryAction, RetryConfig
 from sonic_client.config.server import (
+    MAX_MESSAGE_BYTES,
     Compression,
     Scheme,
     ServerConfig,
@@ -22,6 +23,7 @@ from sonic_client.config.tls import TlsConfig
 from sonic_client.config.window import WindowConfig
 
 __all__ = [
+    "MAX_MESSAGE_BYTES",
     "AdaptiveConfig",
     "AnswersConfig",
     "Balancing",

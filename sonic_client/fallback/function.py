@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeAlias, TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -39,10 +40,9 @@ def call_in_thread(function: Callable[[], ResultT]) -> asyncio.Future[ResultT]:
         try:
             result = function()
         except BaseException as error:  # raised again where the future is awaited
-            failure = error
-            set_outcome = lambda: future.set_exception(failure)  # noqa: E731
+            set_outcome = partial(future.set_exception, error)
         else:
-            set_outcome = lambda: future.set_result(result)  # noqa: E731
+            set_outcome = partial(future.set_result, result)
         with suppress(RuntimeError):  # the loop was closed
             loop.call_soon_threadsafe(finish, set_outcome)
 
@@ -86,7 +86,7 @@ class InProcessModel:
             model_version="", outputs={k: np.asarray(v) for k, v in outputs.items()}
         )
 
-    async def _call(self, inputs: Tensors) -> Mapping[str, Any]:
+    async def _call(self, inputs: Tensors) -> Tensors:
         await self._slots.acquire()
         future = call_in_thread(lambda: self._attempt(inputs))
         try:
@@ -102,7 +102,7 @@ class InProcessModel:
             ) from outcome
         return outcome
 
-    def _attempt(self, inputs: Tensors) -> Mapping[str, Any] | Exception:
+    def _attempt(self, inputs: Tensors) -> Tensors | Exception:
         try:
             return self._function(inputs)
         except Exception as error:  # becomes the cause of the request's error

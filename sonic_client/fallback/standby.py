@@ -32,8 +32,6 @@ class Standby:
 
     Parameters
     ----------
-    fallback : FallbackServer or callable
-    config : FallbackConfig
     connect : callable
         Returns the transport that reaches a server, not yet open.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sonic_client.config import AdaptiveConfig
-from sonic_client.observer import MessageSent, Observer, TryEnded
+from sonic_client.report.observer import MessageSent, Observer, TryEnded
 
 __all__ = ["AdaptiveWindow"]
 
@@ -18,7 +18,6 @@ class AdaptiveWindow(Observer):
 
     Parameters
     ----------
-    config : AdaptiveConfig
     max_requests : int
         Its first and its largest size.
 

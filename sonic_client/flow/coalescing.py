@@ -24,12 +24,10 @@ class Coalescer:
 
     Parameters
     ----------
-    limits : MessageLimits
     open_in_flight : callable
         Returns an `InFlight` that reports to the function it is given.
     max_delay_s : float
         Seconds that a request waits at most.
-    timing : Timing
 
     Notes
     -----

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
 
 from sonic_client.batching import CheckedRequest
 from sonic_client.errors import ClientClosedError
@@ -24,7 +23,6 @@ class InFlight:
 
     Parameters
     ----------
-    dispatcher : Dispatcher
     tasks : TaskGroup
         Owns the tasks. No exception reaches it: a bug in one task is passed to the
         caller that waits for its outcomes, instead of ending everybody's tasks.
@@ -61,7 +59,7 @@ class InFlight:
         self._senders[number] = task
         task.add_done_callback(self._end)
 
-    def run_beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def run_beside(self, coroutine: Coroutine[object, object, None]) -> None:
         """Run a helper until `cancel_all`; it must handle its own exceptions."""
         if self._is_closed:
             coroutine.close()

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sonic_client.errors import ClientClosedError
 from sonic_client.flow.session import Session
@@ -97,10 +97,9 @@ class LoopThread:
             self._refuse_if_closed()
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    # Any: what a coroutine sends and yields concerns the event loop alone.
     def run(
         self,
-        function: Callable[[], Coroutine[Any, Any, ResultT]],
+        function: Callable[[], Coroutine[object, object, ResultT]],
         *,
         timeout_s: float | None = None,
     ) -> ResultT:

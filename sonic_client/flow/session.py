@@ -30,11 +30,11 @@ from sonic_client.message import (
     Backends,
     Dispatcher,
 )
-from sonic_client.observer import Observer, Observers
+from sonic_client.report.observer import Observer, Observers
+from sonic_client.report.statistics import StatisticsRecorder
+from sonic_client.report.summary import JobSummary, ServerInterval
 from sonic_client.retry import Timing
 from sonic_client.servers import ServerPool
-from sonic_client.statistics import StatisticsRecorder
-from sonic_client.summary import JobSummary, ServerInterval
 from sonic_client.transport import Transport, transport_for
 from sonic_client.types import ModelMetadata, Outcome, Request
 
@@ -44,18 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """The state of an open client, asynchronous or blocking.
-
-    Attributes
-    ----------
-    config : ClientConfig
-    metadata : ModelMetadata
-    layout : BatchingLayout
-    limits : MessageLimits
-    recorder : StatisticsRecorder
-    timing : Timing
-    adaptive_window : AdaptiveWindow or None
-    """
+    """The state of an open client, asynchronous or blocking."""
 
     def __init__(
         self,

@@ -40,7 +40,6 @@ class Window:
 
     Parameters
     ----------
-    limits : WindowConfig
     ordered : bool
         Deliver in the order of sending, or else in the order of finishing.
     adaptive : AdaptiveWindow, optional

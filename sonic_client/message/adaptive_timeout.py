@@ -6,7 +6,7 @@ import math
 from collections import deque
 
 from sonic_client.config import AdaptiveConfig
-from sonic_client.observer import Observer, TryEnded
+from sonic_client.report.observer import Observer, TryEnded
 
 __all__ = ["AdaptiveTimeout"]
 
@@ -18,10 +18,6 @@ _CALLS_BETWEEN_UPDATES = 20
 
 class AdaptiveTimeout(Observer):
     """A multiple of the 99th percentile of recent calls' durations, within bounds.
-
-    Parameters
-    ----------
-    config : AdaptiveConfig
 
     Notes
     -----

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sonic_client.batching import BatchingLayout, CheckedRequest
 from sonic_client.config import AnswersConfig
 from sonic_client.errors import InvalidAnswerError, Mismatch, NonFiniteAnswerError
-from sonic_client.observer import NonFiniteFound, Observer
+from sonic_client.report.observer import NonFiniteFound, Observer
 from sonic_client.tensor_checks import find_output_mismatches
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
 
@@ -29,9 +28,6 @@ class AnswerChecker:
 
     Parameters
     ----------
-    metadata : ModelMetadata
-    layout : BatchingLayout
-    config : AnswersConfig
     observer : Observer
         Is told of NaN and infinite values.
     """
@@ -131,8 +127,7 @@ def _is_floating(spec: TensorSpec) -> bool:
     return spec.datatype in ("FP16", "FP32", "FP64", "BF16")
 
 
-# Any: a tensor may hold any element type.
-def _copies(outputs: Tensors) -> dict[str, NDArray[Any]]:
+def _copies(outputs: Tensors) -> Tensors:
     return {
         name: array.astype(array.dtype.newbyteorder("="), copy=True)
         for name, array in outputs.items()

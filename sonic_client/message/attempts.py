@@ -19,7 +19,7 @@ from sonic_client.errors import (
 )
 from sonic_client.fallback import Standby, find_drift
 from sonic_client.message.adaptive_timeout import AdaptiveTimeout
-from sonic_client.observer import Observers, TryEnded
+from sonic_client.report.observer import Observers, TryEnded
 from sonic_client.retry import (
     Disposition,
     RetryBudget,
@@ -49,13 +49,10 @@ class Backends:
 
     Parameters
     ----------
-    config : ClientConfig
-    pool : ServerPool
     standby : Standby or None
         The fallback.
     observer : Observers
         Are told of every try.
-    timing : Timing
     adaptive_timeout : AdaptiveTimeout or None
         Says how long a try may take, unless the configuration does.
     """
@@ -93,12 +90,10 @@ class Delivery(NamedTuple, Generic[ResultT]):
 
     Attributes
     ----------
-    reply : InferReply
     result : object
         What the caller's `read` made of the reply.
     server : str
         Name of the server that answered.
-    is_fallback : bool
     """
 
     reply: InferReply
@@ -112,13 +107,11 @@ class Attempts:
 
     Parameters
     ----------
-    backends : Backends
     message : int
         Number of the message.
 
     Attributes
     ----------
-    message : int
     tries : int
         Calls so far, those to the fallback included.
     servers : list of str

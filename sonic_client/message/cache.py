@@ -32,7 +32,6 @@ class AnswerCache:
 
     Parameters
     ----------
-    config : CacheConfig
     metadata : ModelMetadata
         Another version, or other parameters, makes another model.
 
@@ -124,12 +123,11 @@ def _write(path: Path, outputs: Tensors) -> None:
         logger.warning("%s: cannot keep an answer: %s", path, error)
 
 
-# Any: a tensor may hold any element type.
-def _is_plain(array: NDArray[Any]) -> bool:
+def _is_plain(array: NDArray[np.generic]) -> bool:
     return array.dtype.kind in "biuf"
 
 
-def _read_only_copies(outputs: Tensors) -> dict[str, NDArray[Any]]:
+def _read_only_copies(outputs: Tensors) -> Tensors:
     copies = {name: np.array(array) for name, array in outputs.items()}
     for array in copies.values():
         array.flags.writeable = False

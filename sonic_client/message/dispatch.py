@@ -28,7 +28,7 @@ from sonic_client.errors import (
 from sonic_client.message.answers import AnswerChecker, EventOutputs
 from sonic_client.message.attempts import Attempts, Backends, Delivery
 from sonic_client.message.cache import AnswerCache
-from sonic_client.observer import (
+from sonic_client.report.observer import (
     EventsFinished,
     MessageAnswered,
     MessageEnded,
@@ -56,11 +56,8 @@ class Dispatcher:
     ----------
     backends : Backends
         Where messages are sent.
-    metadata : ModelMetadata
-    layout : BatchingLayout
     limits : MessageLimits
         Bounds of a message; the bounds that a refusal names are added.
-    checker : AnswerChecker
     cache : AnswerCache or None
         Earlier answers.
     """

@@ -103,7 +103,6 @@ class RetryStep:
     ----------
     target : str
         ``any_server`` begins a new round with the server tried longest ago.
-    wait_s : float
     """
 
     target: Target
@@ -115,7 +114,6 @@ class RetryChain:
 
     Parameters
     ----------
-    config : RetryConfig
     jitter : callable
         Returns a number from 0 to 1, by which a wait's upper bound is multiplied.
 

@@ -53,7 +53,6 @@ class RetryBudget:
 
     Parameters
     ----------
-    config : RetryConfig
     clock : callable
         Monotonic seconds.
 

@@ -19,15 +19,12 @@ class Candidate:
 
     Attributes
     ----------
-    name : str
     is_usable : bool
         Whether it may be asked at all.
-    is_preferred : bool
     is_saturated : bool
         Whether it recently refused work because it had no capacity.
     in_flight : int
         Requests of this client that it has not answered yet.
-    health : Health
     """
 
     name: str

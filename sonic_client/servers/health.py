@@ -105,10 +105,6 @@ class HealthWindow:
     """The calls to one server in the last `window_s` seconds.
 
     An outage of an hour ago counts for nothing, so that it bans no server.
-
-    Parameters
-    ----------
-    config : HealthConfig
     """
 
     def __init__(self, config: HealthConfig) -> None:
@@ -169,7 +165,6 @@ class Breaker:
 
     Parameters
     ----------
-    config : HealthConfig
     jitter : callable
         Returns a number from 0 to 1, so that many clients do not probe together.
 

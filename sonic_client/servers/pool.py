@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sonic_base.errors import SonicError
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.errors import NoServerError, ServerUnreachableError, TransientError
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
+from sonic_client.report.summary import ServerInterval
 from sonic_client.retry.pacing import Timing
 from sonic_client.servers.choice import choose_server
 from sonic_client.servers.health import Verdict, verdict_on
 from sonic_client.servers.probing import Prober, StateReports
 from sonic_client.servers.server import Server, Slot
-from sonic_client.summary import ServerInterval
-from sonic_client.transport.base import Transport
+from sonic_client.transport.base import CompressionReport, Transport
 from sonic_client.types import ModelMetadata
 
 __all__ = ["ServerPool"]
@@ -32,14 +31,12 @@ class ServerPool:
 
     Parameters
     ----------
-    config : ClientConfig
     connect : callable
         Returns the transport that reaches a server, not yet open.
     observer : Observer
         Is told when a server changes its state.
     tasks : TaskGroup
         Owns the background tasks; `close` ends them.
-    timing : Timing
 
     Attributes
     ----------

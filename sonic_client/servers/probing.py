@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from sonic_base.errors import SonicError
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ServerError, ServerOverloadedError
-from sonic_client.observer import Observer, ServerChanged, ServerState
+from sonic_client.report.observer import Observer, ServerChanged, ServerState
 from sonic_client.retry.pacing import Timing
 from sonic_client.servers.checks import (
     ask_for_model,
@@ -37,10 +36,6 @@ class StateReports:
 
     Until the job has begun, warnings of servers that are left alone wait: if no
     server can be used, the error says the same of all of them.
-
-    Parameters
-    ----------
-    observer : Observer
     """
 
     def __init__(self, observer: Observer) -> None:
@@ -114,13 +109,10 @@ class Prober:
 
     Parameters
     ----------
-    config : ClientConfig
     tasks : TaskGroup
         Owns the tasks; `close` ends them.
-    reports : StateReports
     changed : callable
         Is called with every server after a probe.
-    timing : Timing
     """
 
     def __init__(
@@ -162,8 +154,7 @@ class Prober:
         if self._running:
             await asyncio.wait(self._running)
 
-    # Any: what a coroutine sends and yields concerns the event loop alone.
-    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _run(self, coroutine: Coroutine[object, object, None]) -> None:
         task = self._tasks.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

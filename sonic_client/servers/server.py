@@ -29,11 +29,8 @@ class Server:
 
     Attributes
     ----------
-    config : ServerConfig
     name : str
         Its name in summaries and events.
-    transport : Transport
-    breaker : Breaker
     metadata : ModelMetadata or None
         The model as this server described it; None until a probe succeeded.
     last_error : Exception or None
@@ -196,13 +193,11 @@ class Slot:
 
     Parameters
     ----------
-    server : Server
     freed : callable
         Is called when a trial has ended, because others may wait to be the next.
 
     Attributes
     ----------
-    server : Server
     is_trial : bool
         Whether the try decides on a half-open breaker.
     """

@@ -1,53 +1,37 @@
-"""The narrow waist between the client's policy and the wire."""
+"""The interface between policy and wire: calls, replies, counters, `Transport`."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol, TypeAlias
 
-from sonic_client.compression_report import CompressionReport
-from sonic_client.server_counters import ServerCounters
 from sonic_client.types import ModelMetadata, ModelState, Tensors, TensorSpec
 
 __all__ = [
+    "CompressionReport",
     "InferCall",
     "InferReply",
     "ParameterValue",
     "RegionSlice",
     "RegionTransport",
-    "SequenceStep",
+    "ServerCounters",
     "Transport",
 ]
 
 ParameterValue: TypeAlias = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceStep:
-    """The place of a call in a sequence: calls that one model instance must see.
-
-    Attributes
-    ----------
-    sequence_id : int or str
-        Not 0 and not empty, which mean "no sequence" on the wire.
-    is_start, is_end : bool
-        Whether it is the sequence's first or last call.
-    """
-
-    sequence_id: int | str
-    is_start: bool = False
-    is_end: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class RegionSlice:
-    """A part of a region of shared memory that a server was told about.
+    """A part of a region of shared memory that is registered with the server.
 
     Attributes
     ----------
     region : str
-        Name that the region was registered by.
+        Name of the region at the server.
     offset, n_bytes : int
-        Where it starts, and how long it is.
+        Start and length of the part.
     """
 
     region: str
@@ -57,22 +41,21 @@ class RegionSlice:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class InferCall:
-    """One message to a model; the tensors were checked against its metadata.
+    """One message to a model; its tensors were checked against the metadata.
 
     Attributes
     ----------
     parameters : mapping of str to bool, int, float or str
         For the model.
     headers : mapping of str to str
-        For what is on the way, such as ``traceparent``; keys in lower case. Come
-        before the server's own headers of the same name.
-    sequence : SequenceStep or None
+        Additional headers, such as ``traceparent``; keys in lower case. They replace
+        the server's configured headers of the same name.
     input_regions : mapping of str to RegionSlice
-        Inputs whose values are in shared memory, and so not in the message.
+        Inputs whose values are in shared memory instead of the message.
     output_regions : mapping of str to RegionSlice
         Outputs that the server shall write to shared memory.
     outputs : tuple of str
-        Outputs wanted; all if empty.
+        Requested outputs; all if empty.
     """
 
     model_name: str
@@ -81,7 +64,6 @@ class InferCall:
     inputs: Tensors
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    sequence: SequenceStep | None = None
     input_regions: Mapping[str, RegionSlice] = field(default_factory=dict)
     output_regions: Mapping[str, RegionSlice] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
@@ -89,7 +71,7 @@ class InferCall:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class InferReply:
-    """What came back: read-only tensors, not yet checked against the metadata.
+    """The answer to a call: read-only tensors, not yet checked against the metadata.
 
     Attributes
     ----------
@@ -104,12 +86,100 @@ class InferReply:
     placed: tuple[TensorSpec, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCounters:
+    """A server's counters for a model, over all its clients, since it started.
+
+    Attributes
+    ----------
+    requests, failed_requests : int
+        Requests that succeeded and failed.
+    inferences : int
+        Elements of batches; as many as requests if the model does not batch.
+    executions : int
+        Runs of the model; inferences / executions is the mean dynamic batch.
+    queue_s, compute_input_s, compute_infer_s, compute_output_s : float
+        Summed seconds of successful requests: waiting, and before, in and after
+        the model.
+    """
+
+    requests: int = 0
+    failed_requests: int = 0
+    inferences: int = 0
+    executions: int = 0
+    queue_s: float = 0.0
+    compute_input_s: float = 0.0
+    compute_infer_s: float = 0.0
+    compute_output_s: float = 0.0
+
+    def __sub__(self, earlier: ServerCounters) -> ServerCounters:
+        # Counters fall only if the server was restarted in between.
+        if self.requests < earlier.requests:
+            return self
+        values = {
+            f.name: max(0, getattr(self, f.name) - getattr(earlier, f.name))
+            for f in fields(self)
+        }
+        return ServerCounters(**values)
+
+    @property
+    def total_s(self) -> float:
+        """Summed seconds in the server, including the queue."""
+        return (
+            self.queue_s
+            + self.compute_input_s
+            + self.compute_infer_s
+            + self.compute_output_s
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionReport:
+    """Savings and costs of compressing a server's requests; reports add up.
+
+    Attributes
+    ----------
+    n_messages : int
+        Messages measured.
+    plain_bytes, wire_bytes : int
+        Their size before and after.
+    spent_s : float
+        Seconds spent on compressing them.
+    """
+
+    n_messages: int = 0
+    plain_bytes: int = 0
+    wire_bytes: int = 0
+    spent_s: float = 0.0
+
+    @property
+    def saved_fraction(self) -> float:
+        """Part of the bytes that is not sent; negative if they grew."""
+        return 1.0 - self.wire_bytes / self.plain_bytes if self.plain_bytes else 0.0
+
+    def __add__(self, other: CompressionReport) -> CompressionReport:
+        return CompressionReport(
+            n_messages=self.n_messages + other.n_messages,
+            plain_bytes=self.plain_bytes + other.plain_bytes,
+            wire_bytes=self.wire_bytes + other.wire_bytes,
+            spent_s=self.spent_s + other.spent_s,
+        )
+
+    def __str__(self) -> str:
+        rate = self.plain_bytes / self.spent_s * 1e-6 if self.spent_s else 0.0
+        return (
+            f"{self.n_messages} requests measured: {self.plain_bytes} bytes became "
+            f"{self.wire_bytes} ({self.saved_fraction:.0%} saved) "
+            f"in {self.spent_s:.3f} s ({rate:.0f} MB/s)"
+        )
+
+
 class Transport(Protocol):
     """One server, reached in one way.
 
     Every method that waits ends within `timeout_s` seconds, and raises only
-    `ServerError` and `InvalidAnswerError`: a transport translates what its
-    library raises. Cancelling the caller cancels the call on the wire.
+    `ServerError` and `InvalidAnswerError`: a transport translates the errors of its
+    library. Cancelling the caller cancels the call on the wire.
 
     A transport belongs to the event loop that opened it.
     """
@@ -121,15 +191,15 @@ class Transport(Protocol):
 
     @property
     def compression(self) -> CompressionReport:
-        """What compressing the requests saved so far; empty if it is off."""
+        """Savings by compressing the requests so far; empty if it is off."""
         ...
 
     async def open(self) -> None:
-        """Take what is needed to call; does not wait for the server."""
+        """Prepare for calls, without waiting for the server."""
         ...
 
     async def close(self) -> None:
-        """Release it; calls in flight are cancelled."""
+        """Release everything; calls in flight are cancelled."""
         ...
 
     async def probe(self, *, timeout_s: float) -> None:
@@ -139,8 +209,8 @@ class Transport(Protocol):
     async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
         """Ask for the state of every model version.
 
-        Servers behind an admission control refuse this call, and only this one,
-        when they are saturated: status ``CANCELLED`` without a text.
+        A saturated server behind an admission control refuses only this call: status
+        ``CANCELLED`` without a text.
         """
         ...
 
@@ -162,7 +232,7 @@ class Transport(Protocol):
 
 
 class RegionTransport(Transport, Protocol):
-    """A transport that can tell its server about shared memory."""
+    """A transport that can register shared memory with its server."""
 
     async def register_region(
         self, name: str, *, key: str, n_bytes: int, timeout_s: float

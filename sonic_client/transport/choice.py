@@ -1,4 +1,4 @@
-"""Which transport reaches a server."""
+"""The transport that reaches a server."""
 
 from __future__ import annotations
 
@@ -11,18 +11,27 @@ from sonic_client.transport.base import RegionTransport, Transport
 __all__ = ["TransportLike", "connector_of", "transport_for"]
 
 TransportLike: TypeAlias = Transport | Callable[[ServerConfig], Transport]
-"""One transport for all servers, or a function that returns that of a server."""
+"""One transport for all servers, or a function that returns a server's transport."""
 
 
 def transport_for(server: ServerConfig) -> Transport:
-    """Return the transport that a server's scheme asks for, not yet open.
+    """Return the transport for a server's scheme, not yet open.
 
     Raises
     ------
     ConfigError
         If it needs a package that is not installed.
     """
-    transport = _plain_transport(server)
+    # Imported where needed, so that `import sonic_client` loads no network library.
+    transport: RegionTransport
+    if server.scheme in ("http", "https"):
+        from sonic_client.transport.http import HttpTransport  # noqa: PLC0415
+
+        transport = HttpTransport(server)
+    else:
+        from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
+
+        transport = GrpcTransport(server)
     if server.shared_memory == "off":
         return transport
     from sonic_client.transport.shared_memory import (  # noqa: PLC0415
@@ -30,17 +39,6 @@ def transport_for(server: ServerConfig) -> Transport:
     )
 
     return SharedMemoryTransport(transport)
-
-
-# Imported where needed, so that `import sonic_client` loads neither library.
-def _plain_transport(server: ServerConfig) -> RegionTransport:
-    if server.scheme in ("http", "https"):
-        from sonic_client.transport.http import HttpTransport  # noqa: PLC0415
-
-        return HttpTransport(server)
-    from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
-
-    return GrpcTransport(server)
 
 
 def connector_of(given: TransportLike | None) -> Callable[[ServerConfig], Transport]:

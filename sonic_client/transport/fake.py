@@ -1,33 +1,37 @@
-"""A transport without a wire, for unit tests of what lies above it."""
+"""A transport without a network, for unit tests of the layers above."""
 
 from collections.abc import Awaitable, Callable
 
-from sonic_client.compression_report import CompressionReport
-from sonic_client.transport.base import InferCall, InferReply, ServerCounters
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
+)
 from sonic_client.types import ModelMetadata, ModelState, Tensors
 
 __all__ = ["FakeTransport"]
 
 
 class FakeTransport:
-    """One model, answered by a coroutine function of the test.
+    """A server of one model, whose answers a coroutine function of the test gives.
 
     Parameters
     ----------
     metadata : ModelMetadata
-        What `describe` returns.
+        Returned by `describe`.
     respond : callable
-        Is awaited with every call; returns the outputs, or raises what a real
-        transport would.
+        Awaited with every call; returns the outputs, or raises what a real transport
+        would.
     server : str
-        The address it claims to have.
+        Address in messages and statistics.
 
     Attributes
     ----------
     calls : list of InferCall
-        Every call so far, repeated ones included.
+        Every call so far, including repeated ones.
     timeouts_s : list of float
-        The time each of them was given.
+        The timeout of each.
     is_open : bool
     """
 
@@ -45,34 +49,34 @@ class FakeTransport:
 
     @property
     def server(self) -> str:
-        """The address it claims to have."""
+        """Address in messages and statistics."""
         return self._server
 
     @property
     def compression(self) -> CompressionReport:
-        """Nothing: no bytes are made."""
+        """Empty, because no bytes are made."""
         return CompressionReport()
 
     async def open(self) -> None:
-        """Note that it is open."""
+        """Set `is_open`."""
         self.is_open = True
 
     async def close(self) -> None:
-        """Note that it is closed."""
+        """Clear `is_open`."""
         self.is_open = False
 
     async def probe(self, *, timeout_s: float) -> None:
-        """Find it ready."""
+        """Return, because it is always ready."""
 
     async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
-        """Return its one model, ready."""
+        """Return its one model, as ready."""
         model = self._metadata
         return (ModelState(name=model.name, version=model.version, state="READY"),)
 
     async def describe(
         self, model_name: str, model_version: str, *, timeout_s: float
     ) -> ModelMetadata:
-        """Return the metadata, whatever model is asked for."""
+        """Return the metadata, for any model."""
         return self._metadata
 
     async def count(
@@ -85,7 +89,7 @@ class FakeTransport:
         )
 
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
-        """Await the test's answer."""
+        """Record the call and await the test's answer."""
         self.calls.append(call)
         self.timeouts_s.append(timeout_s)
         answer = await self._respond(call)

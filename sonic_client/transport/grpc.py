@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
+import os
+import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
+from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2
 
-from sonic_client.compression_report import CompressionReport
-from sonic_client.config import ServerConfig
-from sonic_client.errors import (
-    ClientClosedError,
-    InvalidAnswerError,
-    Mismatch,
-    TransientError,
+from sonic_base import ConfigError
+from sonic_client.config import MAX_MESSAGE_BYTES, ServerConfig, TlsConfig
+from sonic_client.errors import ClientClosedError, ForkedProcessError, TransientError
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
 )
-from sonic_client.transport.base import InferCall, InferReply, ServerCounters
-from sonic_client.transport.compression import CompressionMeter
-from sonic_client.transport.grpc_channel import ChannelPool
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
-from sonic_client.transport.grpc_replies import model_metadata, server_counters
 from sonic_client.transport.headers import CallHeaders, Headers
-from sonic_client.transport.message_size import check_message_size
+from sonic_client.transport.payload import CompressionMeter, check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
+from sonic_client.transport.replies import (
+    Json,
+    model_metadata,
+    model_states,
+    server_counters,
+)
 from sonic_client.transport.status import error_of_status
 from sonic_client.types import ModelMetadata, ModelState
 
-__all__ = ["GrpcTransport"]
+__all__ = ["GrpcTransport", "channel_options"]
 
 ReplyT = TypeVar("ReplyT")
+# Any: gRPC has no type for what a channel's methods return.
+_Method: TypeAlias = Callable[..., Any]
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _COMPRESSIONS = {
@@ -41,6 +51,22 @@ _COMPRESSIONS = {
     "gzip": grpc.Compression.Gzip,
     "deflate": grpc.Compression.Deflate,
 }
+_OPTIONS = (
+    # gRPC would refuse answers above 4 MB.
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Its built-in retry does nothing above 256 KiB; we have our own.
+    ("grpc.enable_retries", 0),
+    # A call fails at once while the channel waits to connect again: gRPC's waits,
+    # up to two minutes, would use up our tries without a connection being made.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # By default channels to one address share this wait, and all channels of a pool
+    # would be one connection.
+    ("grpc.use_local_subchannel_pool", 1),
+    # The configuration is ours, not a TXT record's.
+    ("grpc.service_config_disable_resolution", 1),
+)
 
 
 class GrpcTransport:
@@ -58,7 +84,7 @@ class GrpcTransport:
         self._compression = _COMPRESSIONS[server.compression]
         self._meter = CompressionMeter(server.compression)
         self._guard = ProcessGuard(f"the connection to {server.url}")
-        self._channels: ChannelPool | None = None
+        self._channels: _ChannelPool | None = None
 
     @property
     def server(self) -> str:
@@ -67,13 +93,21 @@ class GrpcTransport:
 
     @property
     def compression(self) -> CompressionReport:
-        """What compressing the requests saved so far."""
+        """Savings by compressing the requests so far."""
         return self._meter.report
 
     async def open(self) -> None:
-        """Make the channels; they connect when first used."""
+        """Make the channels; they connect when first used.
+
+        Raises
+        ------
+        ConfigError
+            If a certificate cannot be read.
+        ForkedProcessError
+            If gRPC had been used when this process was forked.
+        """
         self._guard = ProcessGuard(f"the connection to {self.server}")
-        self._channels = ChannelPool(self._config)
+        self._channels = _ChannelPool(self._config)
 
     async def close(self) -> None:
         """Close the channels; calls in flight are cancelled."""
@@ -82,8 +116,8 @@ class GrpcTransport:
             await channels.close()
 
     async def probe(self, *, timeout_s: float) -> None:
-        """Ask whether it is ready, which implies that it is live."""
-        if not (await self._ask("ServerReady", timeout_s=timeout_s)).ready:
+        """Ask whether the server is ready, which implies that it is live."""
+        if not (await self._ask("ServerReady", timeout_s=timeout_s))["ready"]:
             raise TransientError(
                 server=self.server, status="UNAVAILABLE", details="not ready"
             )
@@ -91,10 +125,7 @@ class GrpcTransport:
     async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
         """Ask for the state of every model version."""
         reply = await self._ask("RepositoryIndex", timeout_s=timeout_s)
-        return tuple(
-            ModelState(name=m.name, version=m.version, state=m.state, reason=m.reason)
-            for m in reply.models
-        )
+        return model_states(reply["models"])
 
     async def describe(
         self, model_name: str, model_version: str, *, timeout_s: float
@@ -107,7 +138,7 @@ class GrpcTransport:
         config = await self._ask(
             "ModelConfig", **model, timeout_s=deadline - loop.time()
         )
-        return model_metadata(metadata, config.config, asked_version=model_version)
+        return model_metadata(metadata, config["config"], model_version)
 
     async def count(
         self, model_name: str, model_version: str, *, timeout_s: float
@@ -119,7 +150,7 @@ class GrpcTransport:
             version=model_version,
             timeout_s=timeout_s,
         )
-        return server_counters(reply.model_stats)
+        return server_counters(reply)
 
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the RPC's deadline is `timeout_s` from now."""
@@ -132,16 +163,12 @@ class GrpcTransport:
             timeout_s=timeout_s,
             headers=call.headers,
         )
-        try:
-            return decode_reply(
-                message, server=self.server, output_regions=call.output_regions
-            )
-        except DecodeError as error:
-            raise InvalidAnswerError(
-                model=call.model_name,
-                server=self.server,
-                mismatches=[Mismatch("*", "a ModelInferResponse", str(error))],
-            ) from error
+        return decode_reply(
+            message,
+            model=call.model_name,
+            server=self.server,
+            output_regions=call.output_regions,
+        )
 
     async def register_region(
         self, name: str, *, key: str, n_bytes: int, timeout_s: float
@@ -159,34 +186,29 @@ class GrpcTransport:
         """Let the server unmap it; without effect if it knows no such name."""
         await self._ask("SystemSharedMemoryUnregister", timeout_s=timeout_s, name=name)
 
-    # Any: the generated message classes have no types.
-    async def _ask(
-        self, method: str, *, timeout_s: float, **question: str | int
-    ) -> Any:
+    async def _ask(self, method: str, *, timeout_s: float, **question: object) -> Json:
+        """Call any other method, and return its answer as HTTP would give it."""
         request = getattr(service_pb2, f"{method}Request")(**question)
-        call = (
-            self._pool()
-            .next()
-            .unary_unary(
-                _SERVICE + method,
-                request_serializer=type(request).SerializeToString,
-                response_deserializer=getattr(
-                    service_pb2, f"{method}Response"
-                ).FromString,
-            )
+        call = self._pool().next_method(
+            _SERVICE + method,
+            type(request).SerializeToString,
+            getattr(service_pb2, f"{method}Response").FromString,
         )
-        return await self._send(call, request, timeout_s=timeout_s)
+        return MessageToDict(
+            await self._send(call, request, timeout_s=timeout_s),
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
 
-    def _pool(self) -> ChannelPool:
+    def _pool(self) -> _ChannelPool:
         self._guard.check()
         if self._channels is None:
             raise ClientClosedError(f"the channel to {self.server} is not open")
         return self._channels
 
-    # Any: gRPC has no type for its multicallables.
     async def _send(
         self,
-        method: Callable[..., Any],
+        method: _Method,
         request: object,
         *,
         timeout_s: float,
@@ -218,6 +240,117 @@ class GrpcTransport:
             failure = error_of_status(error.code().name, shown, server=self.server)
             if shown == details:
                 raise failure from error.with_traceback(None)
-        # gRPC's error shows what is hidden in ours. Raised in its handler, ours would
-        # keep it as its context, which goes along where tracebacks are pickled.
+        # gRPC's error shows the secret that ours hides. Ours is raised outside of the
+        # handler, or else it would keep gRPC's as its context, which is pickled.
         raise failure
+
+
+class _ChannelPool:
+    """The channels to one server, used in turn."""
+
+    def __init__(self, server: ServerConfig) -> None:
+        _forks.refuse_inherited()
+        # gRPC resolves the name, to all of its addresses.
+        target = f"dns:///{server.address}"
+        options = channel_options(server)
+        n_channels = range(server.channel.connections)
+        if server.uses_tls:
+            credentials = _credentials(server.tls)
+            self._channels = [
+                grpc.aio.secure_channel(target, credentials, options)
+                for _ in n_channels
+            ]
+        else:
+            self._channels = [
+                grpc.aio.insecure_channel(target, options) for _ in n_channels
+            ]
+        # Without serializers: the messages are bytes, which grpc_messages writes. Made
+        # once, because making one takes as long as writing a small message.
+        self._infer_methods: Iterator[_Method] = itertools.cycle(
+            [channel.unary_unary(f"{_SERVICE}ModelInfer") for channel in self._channels]
+        )
+        self._turns = itertools.cycle(self._channels)
+        _forks.is_used = True
+
+    def next_infer(self) -> _Method:
+        """Return ModelInfer of the next channel, on messages as bytes."""
+        return next(self._infer_methods)
+
+    def next_method(
+        self, path: str, serialize: Callable[..., bytes], parse: Callable[[bytes], Any]
+    ) -> _Method:
+        """Return any other method of the next channel."""
+        method: _Method = next(self._turns).unary_unary(path, serialize, parse)
+        return method
+
+    async def close(self) -> None:
+        """Close them; calls in flight are cancelled."""
+        for channel in self._channels:
+            await channel.close()
+
+
+class _Forks:
+    """Knows whether gRPC had been used when this process was forked.
+
+    The child has gRPC's locks and counters but not its threads, so even a new channel
+    hangs or crashes there. Closing all channels before the fork does not help: gRPC's
+    threads end later, or only when a failed call is collected, and a fork in between
+    leaves their locks taken for ever.
+    """
+
+    def __init__(self) -> None:
+        self.is_used = False
+        self._parent: int | None = None
+        os.register_at_fork(after_in_child=self._note)
+
+    def _note(self) -> None:
+        if self.is_used:
+            self._parent = os.getppid()
+
+    def refuse_inherited(self) -> None:
+        if self._parent is not None:
+            raise ForkedProcessError(what="a gRPC connection", pid=self._parent)
+
+
+_forks = _Forks()
+
+
+def channel_options(server: ServerConfig) -> list[tuple[str, str | int]]:
+    """Return gRPC's settings for the channels to a server."""
+    channel = server.channel
+    options: list[tuple[str, str | int]] = [
+        *_OPTIONS,
+        ("grpc.keepalive_time_ms", int(channel.keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(channel.keepalive_timeout_s * 1000)),
+        # An idle connection is not tested: servers count such tests as an attack.
+        ("grpc.keepalive_permit_without_calls", 0),
+        (
+            "grpc.service_config",
+            json.dumps({"loadBalancingConfig": [{channel.balancing: {}}]}),
+        ),
+    ]
+    if server.tls.server_name is not None:
+        options.append(("grpc.ssl_target_name_override", server.tls.server_name))
+    return options
+
+
+def _credentials(tls: TlsConfig) -> grpc.ChannelCredentials:
+    # gRPC would use the authorities of its release instead of the system's.
+    system = ssl.get_default_verify_paths().cafile
+    roots = tls.roots or (Path(system) if system else None)
+    return grpc.ssl_channel_credentials(
+        root_certificates=_read(roots, "roots"),
+        private_key=_read(tls.key, "key"),
+        certificate_chain=_read(tls.certificate, "certificate"),
+    )
+
+
+def _read(path: Path | None, what: str) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"tls: cannot read {what} {path}: {error.strerror}"
+        ) from error

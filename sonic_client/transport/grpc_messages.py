@@ -1,4 +1,4 @@
-"""Tensors to and from the messages of KServe v2 over gRPC.
+"""Inference requests and responses of KServe v2 over gRPC.
 
 A request is written as its small protobuf header followed by the tensors' own
 memory, which is copied once, when the parts are joined: filling the generated
@@ -10,17 +10,12 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from numpy.typing import NDArray
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
-from sonic_client.transport.base import (
-    InferCall,
-    InferReply,
-    ParameterValue,
-    RegionSlice,
-)
-from sonic_client.transport.raw_tensors import raw_values, tensor_of
+from sonic_client.transport.base import InferCall, InferReply, RegionSlice
+from sonic_client.transport.payload import raw_values, reply_of
 from sonic_client.types import TensorSpec, datatype_of
 
 __all__ = ["decode_reply", "encode_call"]
@@ -47,9 +42,8 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
         model_version=call.model_version,
         id=call.request_id,
     )
-    if call.parameters or call.sequence:
-        for name, value in (*call.parameters.items(), *_sequence_parameters(call)):
-            setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
+    for name, value in call.parameters.items():
+        setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
     values: list[bytes | memoryview] = []
     for name, array in call.inputs.items():
         tensor = header.inputs.add(
@@ -67,26 +61,14 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
     return [header.SerializeToString(), *values]
 
 
-# Any: the generated message classes have no types.
-def _set_region(tensor: Any, place: RegionSlice) -> None:
+def _set_region(tensor: Any, place: RegionSlice) -> None:  # Any: a generated message
     tensor.parameters["shared_memory_region"].string_param = place.region
     tensor.parameters["shared_memory_offset"].int64_param = place.offset
     tensor.parameters["shared_memory_byte_size"].int64_param = place.n_bytes
 
 
-def _sequence_parameters(call: InferCall) -> list[tuple[str, ParameterValue]]:
-    step = call.sequence
-    if step is None:
-        return []
-    return [
-        ("sequence_id", step.sequence_id),
-        ("sequence_start", step.is_start),
-        ("sequence_end", step.is_end),
-    ]
-
-
 def _varint(number: int) -> bytes:
-    """Return a number as protobuf writes lengths: 7 bits a byte, lowest first."""
+    """Return a number as protobuf writes lengths: 7 bits per byte, lowest first."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -96,16 +78,17 @@ def _varint(number: int) -> bytes:
 
 
 def decode_reply(
-    message: bytes, *, server: str, output_regions: Container[str] = ()
+    message: bytes, *, model: str, server: str, output_regions: Container[str] = ()
 ) -> InferReply:
     """Return the tensors of a `ModelInferResponse` message, as read-only views.
 
     Parameters
     ----------
     message : bytes
-    server : str
+    model, server : str
+        Named in errors.
     output_regions : container of str
-        Outputs that the call wanted in shared memory; the answer does not tell.
+        Outputs that the call wanted in shared memory; the message does not say.
 
     Raises
     ------
@@ -113,33 +96,24 @@ def decode_reply(
         If the message cannot be parsed, or a tensor's bytes are missing or do
         not fill its shape.
     """
-    reply = service_pb2.ModelInferResponse.FromString(message)
-    contents = list(reply.raw_output_contents)
-    if len(contents) != len(reply.outputs):
+    try:
+        reply = service_pb2.ModelInferResponse.FromString(message)
+    except DecodeError as error:
         raise InvalidAnswerError(
-            model=reply.model_name,
+            model=model,
             server=server,
-            mismatches=[
-                Mismatch(tensor.name, "raw contents", "typed contents")
-                for tensor in reply.outputs[len(contents) :]
-            ],
-        )
-    outputs: dict[str, NDArray[Any]] = {}
-    placed: list[TensorSpec] = []
-    mismatches: list[Mismatch] = []
-    for tensor, content in zip(reply.outputs, contents, strict=True):
-        spec = TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
-        if spec.name in output_regions:
-            placed.append(spec)
-            continue
-        try:
-            outputs[spec.name] = tensor_of(spec, content)
-        except ValueError as error:
-            mismatches.append(Mismatch(spec.name, spec.form, str(error)))
-    if mismatches:
-        raise InvalidAnswerError(
-            model=reply.model_name, server=server, mismatches=mismatches
-        )
-    return InferReply(
-        model_version=reply.model_version, outputs=outputs, placed=tuple(placed)
+            mismatches=[Mismatch("*", "a ModelInferResponse", str(error))],
+        ) from error
+    specs = [
+        TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
+        for tensor in reply.outputs
+    ]
+    contents: list[bytes | None] = list(reply.raw_output_contents)
+    contents += [None] * (len(specs) - len(contents))
+    return reply_of(
+        zip(specs, contents, strict=False),
+        model=model,
+        version=reply.model_version,
+        server=server,
+        output_regions=output_regions,
     )

@@ -1,4 +1,4 @@
-"""The headers of every call to one server, its token among them."""
+"""The headers of every call to one server, including its token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CallHeaders", "Headers"]
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 ReplyT = TypeVar("ReplyT")
 
-# Shorter header values are words such as "true", which a message may well contain.
+# Shorter header values are not hidden: words such as "true" are no secrets.
 _SHORTEST_HIDDEN = 8
 
 
@@ -51,14 +51,14 @@ class CallHeaders:
         Parameters
         ----------
         attempt : callable
-            One call; is given its headers.
+            Makes one call with the given headers.
         extra : mapping of str to str
-            Headers of this call; come before the configured ones of the same name.
+            Headers of this call; replace configured ones of the same name.
 
         Raises
         ------
         AccessDeniedError
-            Also the renewed token was refused, or there is none.
+            The renewed token was refused too, or there is no token.
         ConfigError
             The token cannot be read.
         """
@@ -75,8 +75,8 @@ class CallHeaders:
         return await attempt(_with_token(headers, renewed))
 
     def hide(self, text: str) -> str:
-        """Return a server's words without the secrets that it may have echoed."""
-        secrets = [value for value in self._static.values()]
+        """Return a server's text without the secrets that it may have echoed."""
+        secrets = list(self._static.values())
         if self._token is not None:
             secrets.append(self._token.reveal())
         for secret in secrets:
@@ -86,7 +86,7 @@ class CallHeaders:
 
     async def _renewed(self, stale: Secret | None) -> Secret:
         """Read the token, unless another call has done so in the meantime."""
-        assert self._read is not None  # there is a token, for it was used
+        assert self._read is not None  # or else no token was used
         async with self._reading:
             if self._token is None or self._token is stale:
                 text = await asyncio.to_thread(self._read)

@@ -8,40 +8,44 @@ import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from sonic_base.errors import ConfigError, SonicError
-from sonic_client.compression_report import CompressionReport
 from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,
     InvalidAnswerError,
     Mismatch,
     RejectedRequestError,
+    ServerError,
     TransientError,
 )
-from sonic_client.transport.base import InferCall, InferReply, ServerCounters
-from sonic_client.transport.compression import CompressionMeter
+from sonic_client.transport.base import (
+    CompressionReport,
+    InferCall,
+    InferReply,
+    ServerCounters,
+)
 from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.http_messages import (
     JSON_LENGTH_HEADER,
     decode_body,
     encode_body,
 )
-from sonic_client.transport.http_replies import (
+from sonic_client.transport.payload import CompressionMeter, check_message_size
+from sonic_client.transport.process_guard import ProcessGuard
+from sonic_client.transport.replies import (
+    Json,
     model_metadata,
     model_states,
     server_counters,
 )
-from sonic_client.transport.message_size import check_message_size
-from sonic_client.transport.process_guard import ProcessGuard
+from sonic_client.transport.status import error_of_status
 from sonic_client.types import ModelMetadata, ModelState
 
 try:
     import aiohttp
-
-    from sonic_client.transport.http_status import error_of_exception, error_of_response
 except ModuleNotFoundError as missing:
     raise ConfigError(
         "http:// servers need the package aiohttp: pip install 'sonic-tracking[http]'"
@@ -50,6 +54,26 @@ except ModuleNotFoundError as missing:
 __all__ = ["HttpTransport"]
 
 ReplyT = TypeVar("ReplyT")
+
+# The gRPC status that an HTTP status stands for, so that errors are the same.
+_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "UNIMPLEMENTED",
+    408: "DEADLINE_EXCEEDED",
+    413: "RESOURCE_EXHAUSTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "UNAVAILABLE",
+}
+# Characters of a page that is not an answer of a KServe server, such as a proxy's.
+_MAX_TEXT = 500
 
 
 class HttpTransport:
@@ -79,7 +103,7 @@ class HttpTransport:
 
     @property
     def compression(self) -> CompressionReport:
-        """What compressing the requests saved so far."""
+        """Savings by compressing the requests so far."""
         return self._meter.report
 
     async def open(self) -> None:
@@ -103,7 +127,7 @@ class HttpTransport:
             await session.close()
 
     async def probe(self, *, timeout_s: float) -> None:
-        """Ask whether it is ready, which implies that it is live."""
+        """Ask whether the server is ready, which implies that it is live."""
         try:
             await self._exchange("GET", "health/ready", timeout_s=timeout_s, headers={})
         except RejectedRequestError as refusal:
@@ -180,7 +204,6 @@ class HttpTransport:
         path = f"systemsharedmemory/region/{quote(name, safe='')}/unregister"
         await self._ask("POST", path, timeout_s=timeout_s)
 
-    # Any: JSON.
     async def _ask(
         self,
         method: str,
@@ -188,7 +211,7 @@ class HttpTransport:
         *,
         timeout_s: float,
         question: Mapping[str, object] | None = None,
-    ) -> Any:
+    ) -> Json:
         _, content = await self._exchange(
             method,
             path,
@@ -207,7 +230,7 @@ class HttpTransport:
         headers: Mapping[str, str],
         body: bytes | None = None,
     ) -> tuple[Mapping[str, str], bytes]:
-        """Return the headers and the content of the answer, if its status is 200."""
+        """Return the headers and the content of an answer of status 200."""
         self._guard.check()
         if self._session is None:
             raise ClientClosedError(f"the connection to {self.server} is not open")
@@ -222,23 +245,23 @@ class HttpTransport:
         async def attempt(sent: Headers) -> tuple[Mapping[str, str], bytes]:
             failure: SonicError | None = None
             try:
-                # A stream is sent piece by piece, and so does not hold up other calls.
+                # A stream is sent in pieces, so it does not delay other calls.
                 data = BytesIO(body) if body else None
                 async with ask(headers=sent, data=data) as reply:
                     content = await reply.read()
             except (aiohttp.ClientError, OSError) as error:
                 if isinstance(error, TimeoutError):
-                    raise  # of the deadline below
-                failure = error_of_exception(error, server=self.server)
+                    raise  # the deadline below
+                failure = _error_of_exception(error, server=self.server)
                 if not isinstance(error, aiohttp.ClientResponseError):
                     raise failure from error
             if failure is not None:
-                # aiohttp's error holds the headers, and with them the token: outside of
-                # its handler, ours does not keep it as its context.
+                # aiohttp's error holds the headers with the token. Ours is raised
+                # outside of its handler so that it does not keep it as its context.
                 raise failure
             if reply.status != 200:
                 shown = self._headers.hide(content.decode(errors="replace"))
-                raise error_of_response(reply.status, shown, server=self.server)
+                raise _error_of_response(reply.status, shown, server=self.server)
             return reply.headers, content
 
         try:
@@ -247,14 +270,13 @@ class HttpTransport:
         except SonicError:
             raise
         except TimeoutError as error:
-            raise error_of_exception(error, server=self.server) from error
+            raise _error_of_exception(error, server=self.server) from error
 
-    # Any: JSON.
-    def _read(self, reader: Callable[..., ReplyT], *replies: Any) -> ReplyT:
-        """Return what is read from a server's replies."""
+    def _read(self, reader: Callable[..., ReplyT], *replies: Json) -> ReplyT:
+        """Return what `reader` finds in a server's replies."""
         try:
             return reader(*replies)
-        # What a foreign server may put where these keys are expected.
+        # A foreign server may answer anything.
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidAnswerError(
                 model="*",
@@ -277,3 +299,47 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
         files = ", ".join(str(f) for f in (tls.roots, tls.certificate, tls.key) if f)
         raise ConfigError(f"tls: cannot use {files}: {error}") from error
     return context
+
+
+def _error_of_response(code: int, body: str, *, server: str) -> ServerError:
+    """Return the error for an HTTP status code other than 200 and its body."""
+    details = _error_text(body)
+    status = _STATUSES.get(code, "UNKNOWN")
+    if code == 400 and "already in manager" in details:
+        status = "ALREADY_EXISTS"
+    if code == 413:
+        details = f"message larger than max: {details}"
+    if status == "UNKNOWN":
+        details = f"HTTP status {code}: {details}"
+    return error_of_status(status, details, server=server)
+
+
+def _error_text(body: str) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, TypeError, KeyError):
+        return body[:_MAX_TEXT]
+
+
+def _error_of_exception(
+    error: aiohttp.ClientError | OSError, *, server: str
+) -> ServerError:
+    """Return the error for an exception of aiohttp."""
+    if isinstance(error, TimeoutError):
+        return error_of_status("DEADLINE_EXCEEDED", "Deadline Exceeded", server=server)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = error.certificate_error
+        text = getattr(reason, "verify_message", str(reason))
+        hostname = "ostname mismatch" in text or "not valid for" in text
+        cause = "Hostname Verification" if hostname else "CERTIFICATE_VERIFY_FAILED"
+        details = f"TLS handshake failed: {cause}: {text}"
+    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        details = f"TLS handshake failed: {error}"
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        details = f"failed to connect: {error}"
+    elif isinstance(error, aiohttp.ClientResponseError):
+        # The answer is not HTTP/1, as from a gRPC port.
+        details = f"Failed parsing HTTP/1: {error.message}"
+    else:
+        details = f"Connection reset: {str(error) or type(error).__name__}"
+    return error_of_status("UNAVAILABLE", details, server=server)

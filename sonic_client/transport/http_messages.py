@@ -1,20 +1,18 @@
-"""Tensors to and from the messages of KServe v2 over HTTP, with binary data.
+"""Inference requests and responses of KServe v2 over HTTP, with binary data.
 
 A message is a JSON header followed by the tensors' own memory, in the header's order;
-an HTTP header tells where the first ends.
+an HTTP header holds the length of the first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Container
-from typing import Any
-
-from numpy.typing import NDArray
+from collections.abc import Container, Iterator
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
-from sonic_client.transport.raw_tensors import raw_values, tensor_of
+from sonic_client.transport.payload import raw_values, reply_of
+from sonic_client.transport.replies import Json
 from sonic_client.types import TensorSpec, datatype_of
 
 __all__ = ["JSON_LENGTH_HEADER", "decode_body", "encode_body"]
@@ -42,25 +40,16 @@ def encode_body(call: InferCall) -> tuple[int, list[bytes | memoryview]]:
         )
     header = {
         "id": call.request_id,
-        "parameters": {"binary_data_output": True, **_call_parameters(call)},
+        "parameters": {"binary_data_output": True, **call.parameters},
         "inputs": inputs,
     }
     if call.outputs:
-        header["outputs"] = [_wanted(name, call) for name in call.outputs]
+        header["outputs"] = [_output(name, call) for name in call.outputs]
     encoded = json.dumps(header, separators=(",", ":")).encode()
     return len(encoded), [encoded, *values]
 
 
-def _call_parameters(call: InferCall) -> dict[str, object]:
-    parameters: dict[str, object] = dict(call.parameters)
-    if call.sequence is not None:
-        parameters["sequence_id"] = call.sequence.sequence_id
-        parameters["sequence_start"] = call.sequence.is_start
-        parameters["sequence_end"] = call.sequence.is_end
-    return parameters
-
-
-def _wanted(name: str, call: InferCall) -> dict[str, object]:
+def _output(name: str, call: InferCall) -> dict[str, object]:
     place = call.output_regions.get(name)
     parameters = {"binary_data": True} if place is None else _region_parameters(place)
     return {"name": name, "parameters": parameters}
@@ -90,9 +79,9 @@ def decode_body(
     json_length : int
         Bytes of the header.
     model, server : str
-        For errors.
+        Named in errors.
     output_regions : container of str
-        Outputs that the call wanted in shared memory; the answer does not tell.
+        Outputs that the call wanted in shared memory; the answer does not say.
 
     Raises
     ------
@@ -100,30 +89,33 @@ def decode_body(
         If the header cannot be read, or a tensor's bytes are missing or do not fill its
         shape.
     """
-    outputs: dict[str, NDArray[Any]] = {}
-    placed: list[TensorSpec] = []
-    mismatches: list[Mismatch] = []
-    start, content = json_length, memoryview(body)
     try:
         header = json.loads(body[:json_length])
-        version = str(header.get("model_version", ""))
-        for tensor in header["outputs"]:
-            spec = TensorSpec(tensor["name"], tensor["datatype"], (*tensor["shape"],))
-            if spec.name in output_regions:
-                placed.append(spec)
-                continue
-            n_bytes = tensor.get("parameters", {}).get("binary_data_size")
-            if n_bytes is None:
-                mismatches.append(Mismatch(spec.name, "binary data", "JSON data"))
-                continue
-            try:
-                outputs[spec.name] = tensor_of(spec, content[start : start + n_bytes])
-            except ValueError as error:
-                mismatches.append(Mismatch(spec.name, spec.form, str(error)))
-            start += n_bytes
-    # What a foreign server may put where these keys are expected.
+        return reply_of(
+            _tensors(header, memoryview(body)[json_length:]),
+            model=model,
+            version=str(header.get("model_version", "")),
+            server=server,
+            output_regions=output_regions,
+        )
+    # A foreign server may answer anything.
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        mismatches = [Mismatch("*", "a KServe inference response", repr(error))]
-    if mismatches:
-        raise InvalidAnswerError(model=model, server=server, mismatches=mismatches)
-    return InferReply(model_version=version, outputs=outputs, placed=tuple(placed))
+        raise InvalidAnswerError(
+            model=model,
+            server=server,
+            mismatches=[Mismatch("*", "a KServe inference response", repr(error))],
+        ) from error
+
+
+def _tensors(
+    header: Json, content: memoryview
+) -> Iterator[tuple[TensorSpec, memoryview | None]]:
+    start = 0
+    for tensor in header["outputs"]:
+        spec = TensorSpec(tensor["name"], tensor["datatype"], (*tensor["shape"],))
+        n_bytes = tensor.get("parameters", {}).get("binary_data_size")
+        if n_bytes is None:
+            yield spec, None
+        else:
+            yield spec, content[start : start + n_bytes]
+            start += n_bytes

@@ -1,4 +1,4 @@
-"""What was opened before a fork cannot be used after it: said, instead of hanging."""
+"""Refuses the use of a connection in a fork of the process that opened it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["ProcessGuard"]
 
 
 class ProcessGuard:
-    """Remembers the process it was made in.
+    """Remembers the process that it was made in.
 
-    Threads, event loops and gRPC's own state do not survive a fork, so that a call in
-    the child would wait for an answer that nobody reads.
+    Threads, event loops and gRPC's own state do not survive a fork, so a call in the
+    child would wait for an answer that nobody reads.
 
     Parameters
     ----------
     what : str
-        What belongs to the process, for the message.
+        What belongs to the process, named in the error.
     """
 
     def __init__(self, what: str) -> None:

@@ -7,22 +7,29 @@ import logging
 import time
 from urllib.parse import urlsplit
 
-from sonic_client.compression_report import CompressionReport
 from sonic_client.errors import (
     RejectedRequestError,
     ServerError,
     ServerOverloadedError,
 )
 from sonic_client.transport.base import (
+    CompressionReport,
     InferCall,
     InferReply,
     RegionTransport,
     ServerCounters,
 )
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.region_lease import RegionLease
-from sonic_client.transport.region_plan import RegionPlan, end_of, plan_regions
-from sonic_client.transport.regions import Direction, Region, RegionPool, grown_size
+from sonic_client.transport.regions import (
+    Direction,
+    Region,
+    RegionLease,
+    RegionPlan,
+    RegionPool,
+    end_of,
+    grown_size,
+    plan_regions,
+)
 from sonic_client.types import ModelMetadata, ModelState
 
 __all__ = ["SharedMemoryTransport"]
@@ -35,11 +42,11 @@ _VANISHED_TEXTS = ("Unable to find shared memory region", "for shared memory reg
 
 
 class SharedMemoryTransport:
-    """A transport that sends the large parts of its calls through shared memory.
+    """A transport that passes tensors in shared memory, and the rest by another one.
 
     It switches itself off where that cannot work: the server is on another host,
-    refuses to register a region, or there is no memory. Calls then travel as without
-    it, as do tensors whose size is not known.
+    refuses to register a region, or there is not enough memory. Then, and for tensors
+    of unknown size, calls are sent by the inner transport alone.
 
     Parameters
     ----------
@@ -48,8 +55,8 @@ class SharedMemoryTransport:
 
     Notes
     -----
-    A region whose call ended without an answer is not used again: the server may still
-    read or write it.
+    A region whose call ended without an answer is not used again, because the server
+    may still read or write it.
     """
 
     def __init__(self, inner: RegionTransport) -> None:
@@ -64,12 +71,12 @@ class SharedMemoryTransport:
 
     @property
     def server(self) -> str:
-        """As the inner transport says."""
+        """Address of the server."""
         return self._inner.server
 
     @property
     def compression(self) -> CompressionReport:
-        """As the inner transport says: of what travels beside the regions."""
+        """Savings by compressing what is not in shared memory."""
         return self._inner.compression
 
     @property
@@ -83,7 +90,7 @@ class SharedMemoryTransport:
         await self._inner.open()
 
     async def close(self) -> None:
-        """Let the server unmap all regions, unlink them, close the inner transport."""
+        """Unregister and unlink all regions, and close the inner transport."""
         if self._guard.is_forked:  # the regions are the parent's
             await self._inner.close()
             return
@@ -100,7 +107,7 @@ class SharedMemoryTransport:
             await self._inner.close()
 
     async def probe(self, *, timeout_s: float) -> None:
-        """Ask whether it is ready, which implies that it is live."""
+        """Ask whether the server is ready, which implies that it is live."""
         await self._inner.probe(timeout_s=timeout_s)
 
     async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
@@ -144,7 +151,7 @@ class SharedMemoryTransport:
         metadata: ModelMetadata | None,
         deadline: float,
     ) -> InferReply | None:
-        """Infer through the regions; None if the server does not know them any more."""
+        """Infer through the regions; None if the server has lost them."""
         is_done = False
         try:
             lease.write(call.inputs)
@@ -167,7 +174,7 @@ class SharedMemoryTransport:
             self._end(lease, is_done=is_done)
 
     async def _lease(self, plan: RegionPlan, timeout_s: float) -> RegionLease | None:
-        """Return the regions for a call, or None if it must do without."""
+        """Return the regions for a call, or None if there are none for it."""
         if not plan.inputs and not plan.outputs:
             return None
         lease = RegionLease(plan)
@@ -180,7 +187,11 @@ class SharedMemoryTransport:
         except (ServerError, OSError) as error:
             self._end(lease, is_done=True)
             if self._is_on:
-                logger.warning("no shared memory with %s: %s", self.server, error)
+                logger.warning(
+                    "no shared memory with %s, calls are sent without it: %s",
+                    self.server,
+                    error,
+                )
             self._is_on = False
             return None
         except BaseException:
@@ -215,7 +226,7 @@ class SharedMemoryTransport:
     def _end(self, lease: RegionLease, *, is_done: bool) -> None:
         for region in lease.regions:
             if region not in self._in_use:
-                continue  # closed in the meantime
+                continue  # discarded by `close` in the meantime
             if is_done:
                 self._in_use.discard(region)
                 self._pool.give_back(region)
@@ -237,18 +248,18 @@ class SharedMemoryTransport:
         try:
             await self._inner.unregister_region(name, timeout_s=_UNREGISTER_TIMEOUT_S)
         except ServerError as error:
-            # "In use" among others; the memory goes when the server lets go of it.
+            # Such as "in use"; the server frees the memory when it unmaps it.
             logger.debug("region %s stays with %s: %s", name, self.server, error)
             return False
         return True
 
     def _note_vanished(self, error: ServerError) -> None:
-        """Give up all regions: the server was started anew, or somebody meddled."""
+        """Give up all regions: the server was restarted, or another client did it."""
         for region in self._pool.clear():
             self._retire(region)
         if not self._has_warned:
             logger.warning(
-                "%s has lost its shared memory, the call goes without: %s",
+                "%s has lost its shared memory, the call is sent without it: %s",
                 self.server,
                 error,
             )

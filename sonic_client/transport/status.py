@@ -1,4 +1,4 @@
-"""From a gRPC status to the error that says what the caller can do.
+"""The error for a gRPC status, by what the caller can do.
 
 The codes and texts are those of a running Triton and of gRPC's core. The texts
 matter, because one code has several causes: a full queue and a lost connection
@@ -79,7 +79,7 @@ def error_of_status(status: str, details: str, *, server: str) -> ServerError:
     status : str
         Name of a gRPC status code other than OK.
     details : str
-        The text that came with it.
+        The text beside it.
     server : str
         Address that was called.
     """
@@ -110,7 +110,7 @@ def _remedy(kind: type[ServerError], details: str, server: str) -> str:
         is_http_port = server.startswith("grpc:") and server.endswith(":8000")
         if is_http_port or any(text in details for text in _HTTP_TEXTS):
             return _PORT_REMEDY
-        # The port takes the connection, and hangs up at the first byte.
+        # The port accepts the connection and closes it at the first byte.
         connects = any(text in details for text in _CONNECTION_TEXTS[:3])
         if server.startswith("grpc:") and connects and "Socket closed" in details:
             return _PLAINTEXT_REMEDY

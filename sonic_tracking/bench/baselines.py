@@ -17,7 +17,7 @@ from torch.jit._trace import TracerWarning
 
 from exatrkx_pipeline import Pipeline
 from exatrkx_pipeline.graph.neighbours import radius_graph
-from exatrkx_pipeline.inputs import Cylindrical, edge_inputs, node_inputs
+from exatrkx_pipeline.stages.inputs import Cylindrical, edge_inputs, node_inputs
 
 __all__ = [
     "GRAPH_SEARCHES",

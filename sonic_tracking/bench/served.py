@@ -26,8 +26,7 @@ from sonic_client import (
     WindowConfig,
 )
 from sonic_client.config import ServerConfig
-from sonic_client.server_counters import ServerCounters
-from sonic_client.transport import transport_for
+from sonic_client.transport import ServerCounters, transport_for
 from sonic_tracking.bench.events import Features
 from sonic_tracking.bench.machine import measured_utilisation
 from sonic_tracking.bench.service_report import Measurement, ScanPoint

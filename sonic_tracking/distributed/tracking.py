@@ -21,8 +21,8 @@ from producers import (
     TrackWriter,
 )
 from producers.event_loop import FailurePolicy
+from producers.io import output_errors
 from producers.model.track_block import TrackBlock
-from producers.writers.whole_file import output_errors
 from sonic_client import ClientConfig, JobSummary
 from sonic_tracking.distributed.cluster import ClusterError
 from sonic_tracking.distributed.parts import Part, PartReport, plan_parts, read_part

@@ -16,12 +16,17 @@ from uuid import uuid4
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from producers import EventChunk, EventLoop, EventSource, TrackFindingProducer
+from producers import (
+    EventChunk,
+    EventFile,
+    EventLoop,
+    EventSource,
+    TrackFindingProducer,
+)
 from producers.event_loop import FailurePolicy
-from producers.model.iteration import iterating
+from producers.io.iteration import iterating
 from producers.model.results import ChunkResult
 from producers.model.track_block import TrackBlock
-from producers.readers.source import EventFile
 from sonic_client import Client, ClientConfig, SonicError
 from sonic_tracking.distributed.parts import Part, PartReport, read_report, write_part
 from sonic_tracking.memory import peak_memory_bytes

@@ -20,6 +20,7 @@ from producers import (
     FeatureScale,
     TrackCandidates,
     TrackEvents,
+    TruthEvent,
     TruthEvents,
     UnequalEventsError,
     open_events,
@@ -30,15 +31,12 @@ from producers.evaluation import (
     EvaluationReport,
     count_edges,
     evaluate,
-    first_display,
     points_of_particles,
     production_vertices,
     true_edges,
-    write_page,
 )
+from producers.io.iteration import iterating
 from producers.model.features import node_features
-from producers.model.iteration import iterating
-from producers.readers import TruthEvent
 from sonic_client import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.outputs import check_outputs, write_json
@@ -117,12 +115,7 @@ def run_evaluation(job: EvaluationJob) -> EvaluationResult:
     if job.json is not None:
         write_json(job.json, {**report.to_dict(), "edges_not_counted": reason})
     if job.plot is not None:
-        display = (
-            None
-            if source is None
-            else first_display(source, tracks, truth, criteria=job.criteria)
-        )
-        write_page(report, job.plot, display)
+        report.plot(job.plot)
     return EvaluationResult(report=report, edges_not_counted=reason)
 
 

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from producers import SpacePointWriter, TruthWriter
+from producers.io import RootForm
 from producers.simulation import SimulatedEvent, SimulationConfig, simulate
-from producers.writers import RootForm, SpacePointWriter, TruthWriter
 from sonic_base.errors import SonicError
 from sonic_tracking.outputs import check_outputs
 from sonic_tracking.progress import progress

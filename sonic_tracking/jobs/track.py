@@ -23,9 +23,9 @@ from producers import (
     open_events,
 )
 from producers.event_loop import FailurePolicy
+from producers.formats.registry import choose_track_format
+from producers.io import locations
 from producers.model.track_block import FailureRow
-from producers.readers import locations
-from producers.writers.track_files import choose_track_format
 from sonic_client import (
     Client,
     ClientClosedError,
@@ -34,7 +34,7 @@ from sonic_client import (
     JobSummary,
     ModelMetadata,
 )
-from sonic_client.observers import ProgressMeter
+from sonic_client.report import ProgressMeter
 from sonic_tracking.commands.printing import print_rows
 from sonic_tracking.distributed.config import ClusterConfig
 from sonic_tracking.errors import needs_extra

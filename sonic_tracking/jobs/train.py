@@ -29,6 +29,7 @@ from producers import (
     Event,
     EventSource,
     TrackCandidates,
+    TruthEvent,
     TruthEvents,
     UnequalEventsError,
     open_events,
@@ -40,10 +41,9 @@ from producers.evaluation import (
     Ratio,
     count_event,
 )
+from producers.io import partial_folder
 from producers.model.errors import OutputError, UnreadableFileError
 from producers.model.features import node_features
-from producers.readers import TruthEvent
-from producers.readers.partial import partial_folder
 from sonic_base import ConfigError, SonicError, config_to_mapping
 from sonic_tracking.commands.printing import print_warning
 from sonic_tracking.errors import needs_extra
@@ -122,8 +122,8 @@ class TrainingResult:
             of = f", {name}" if len(self.scores) > 1 else ""
             rows += [
                 (f"validation events{of}", str(score.counts.n_events)),
-                (f"efficiency{of}", str(score.efficiency())),
-                (f"fake rate{of}", str(score.fake_rate())),
+                (f"efficiency{of}", str(score.efficiency)),
+                (f"fake rate{of}", str(score.fake_rate)),
             ]
         return [
             *rows,
@@ -313,10 +313,10 @@ def _together(reports: Iterable[EvaluationReport]) -> EvaluationReport:
 # Any: TOML values of several kinds.
 def _one_to_dict(scores: EvaluationReport) -> dict[str, Any]:
     ratios = {
-        "efficiency": scores.efficiency(),
-        "fake_rate": scores.fake_rate(),
-        "duplicate_rate": scores.duplicate_rate(),
-        "displaced_efficiency": scores.displaced_efficiency(),
+        "efficiency": scores.efficiency,
+        "fake_rate": scores.fake_rate,
+        "duplicate_rate": scores.duplicate_rate,
+        "displaced_efficiency": scores.displaced_efficiency,
     }
     return {
         "n_events": scores.counts.n_events,

@@ -99,6 +99,7 @@ def test_every_form_of_the_loop_runs(run, folder, capsys):
     assert sum("the longest has" in line for line in lines) == 20
     assert sum("collision at z" in line for line in lines) == 20
     assert "0 of 20 events failed" in lines
+    assert "20 of 40 events from the cache" in lines
     assert "[[4.5], [9.0]]" in lines
     assert lines[-1] == "[[14.0], [7.0]]"
     assert names["times"].events == len(TrackEvents(folder / "tracks.root")) == 20

@@ -13,9 +13,7 @@ import uproot
 from typer.testing import CliRunner
 
 from mock_server import MockServer, Model, TensorSpec
-from producers.readers import known_formats
-from producers.readers.truth_formats import known_truth_formats
-from producers.writers import known_track_formats
+from producers.formats.registry import EVENT_FORMATS, TRACK_FORMATS, TRUTH_FORMATS
 from sonic_tracking.main import app
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
@@ -138,7 +136,7 @@ def test_every_command_reads_both_events(folder, monkeypatch):
             assert "2 in 2 events" in result.stdout, line
             outputs.append(shlex.split(line)[shlex.split(line).index("-o") + 1])
 
-    assert len(set(outputs)) == len(known_formats()) + 2  # two of them by mapping
+    assert len(set(outputs)) == len(EVENT_FORMATS) + 2  # two of them by mapping
     assert all((folder / name).exists() for name in outputs)
 
 
@@ -153,17 +151,17 @@ def test_the_block_of_python_runs(folder, capsys):
 @pytest.mark.parametrize(
     ("heading", "known"),
     [
-        ("Space points", known_formats),
-        ("Truth", known_truth_formats),
-        ("Tracks", known_track_formats),
+        ("Space points", EVENT_FORMATS),
+        ("Truth", TRUTH_FORMATS),
+        ("Tracks", TRACK_FORMATS),
     ],
 )
 def test_the_tables_have_every_format(heading, known):
-    assert sorted(table_of(heading)) == sorted(known())
+    assert sorted(table_of(heading)) == sorted(known)
 
 
 def test_suffixes_are_those_of_the_formats():
     suffixes = {name: cells[0] for name, cells in table_of("Tracks").items()}
 
-    for name, each in known_track_formats().items():
+    for name, each in TRACK_FORMATS.items():
         assert tuple(re.findall(r"`(.*?)`", suffixes[name])) == each.suffixes

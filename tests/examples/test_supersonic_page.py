@@ -12,9 +12,9 @@ PAGE = (ROOT / "docs" / "supersonic.md").read_text()
 
 
 def test_client_configuration_of_the_page_is_one(tmp_path):
-    (block,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    blocks = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     file = tmp_path / "client.toml"
-    file.write_text(block)
+    file.write_text("".join(blocks))
 
     config = ClientConfig.from_toml(file)
 
@@ -22,6 +22,7 @@ def test_client_configuration_of_the_page_is_one(tmp_path):
     assert server.uses_tls
     assert server.channel.connections == 1
     assert config.fallback.name == "mock"
+    assert config.adaptive.window
 
 
 def test_settings_that_the_page_names_exist(tmp_path):

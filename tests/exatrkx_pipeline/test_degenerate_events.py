@@ -104,9 +104,7 @@ def test_memory_of_a_search_among_equal_points_is_that_of_a_piece():
     found = []
 
     def search():
-        pieces = neighbours_within_events(
-            embedded, splits, 1.0, 3_000_000, StageClock()
-        )
+        pieces = neighbours_within_events(embedded, splits, 1.0, 3_000_000)
         with pytest.raises(ValueError, match="too dense"):
             found.extend(piece.shape[1] for piece in pieces)
 
@@ -138,7 +136,7 @@ def test_edges_are_the_same_with_any_number_of_threads():
         for n_threads in (1, 2, 3):
             torch.set_num_threads(n_threads)
             pieces = neighbours_within_events(
-                torch.from_numpy(embedded), splits, 1.2, 10**7, StageClock()
+                torch.from_numpy(embedded), splits, 1.2, 10**7
             )
             found.append(torch.unique(torch.cat(list(pieces), dim=1), dim=1))
     finally:

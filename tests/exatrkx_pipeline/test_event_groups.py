@@ -1,10 +1,21 @@
+"""Events as the stages take them: sorted outward, in groups, in threads."""
+
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exatrkx_pipeline.event_groups import plan_groups, plan_shares
+from exatrkx_pipeline.config import FeatureConfig
+from exatrkx_pipeline.stages.event_groups import (
+    outward_order,
+    plan_groups,
+    plan_shares,
+)
+
+FEATURES = FeatureConfig(names=("r", "phi", "z"), scales=(1000.0, math.pi, 500.0))
 
 
 @given(st.lists(st.integers(0, 60)), st.integers(1, 5))
@@ -44,3 +55,27 @@ def test_labels_are_the_same_with_any_number_of_threads(
 
     for labels, alone in zip(found, expected, strict=True):
         np.testing.assert_array_equal(labels, alone)
+
+
+@given(st.integers(0, 80), st.integers(1, 5), st.integers(0, 999))
+def test_points_are_sorted_by_distance_then_by_r_phi_and_z(n_points, n_values, seed):
+    # Few different values make many ties.
+    features = np.random.default_rng(seed).integers(-n_values, n_values, (n_points, 3))
+    features = features.astype(np.float32)
+
+    order = outward_order(features, FEATURES)
+
+    r, phi, z = features.astype(np.float64).T
+    keys = [
+        (np.hypot(1000 * a, 500 * c), a, b, c)
+        for a, b, c in zip(r, phi, z, strict=True)
+    ]
+    assert [keys[i] for i in order] == sorted(keys)
+    assert sorted(order.tolist()) == list(range(n_points))
+
+
+def test_groups_are_all_events_in_order_and_no_larger_than_asked():
+    groups = list(plan_groups([4, 5, 30, 0, 2, 9, 1], 10))
+
+    assert groups == [range(2), range(2, 3), range(3, 5), range(5, 7)]
+    assert list(plan_groups([])) == []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exatrkx_pipeline.config import EdgeInput, FeatureConfig
-from exatrkx_pipeline.inputs import Cylindrical, edge_inputs
+from exatrkx_pipeline.stages.inputs import Cylindrical, edge_inputs
 
 NAMES = get_args(EdgeInput)
 FEATURES = FeatureConfig(names=("r", "phi", "z"), scales=(1000.0, math.pi, 1000.0))

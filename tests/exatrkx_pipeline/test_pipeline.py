@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exatrkx_pipeline.graph import neighbours
-from exatrkx_pipeline.networks import edge_blocks
 from exatrkx_pipeline.serving import served_models, split_rows
 from exatrkx_pipeline.stages import STAGES, StageClock
 from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
@@ -95,7 +94,6 @@ def test_a_large_event_in_chunks_and_blocks_has_the_same_labels(
     whole = small_pipeline.labels(event)
 
     monkeypatch.setattr(neighbours, "EDGES_PER_CHUNK", 400)
-    monkeypatch.setattr(edge_blocks, "EDGES_PER_BLOCK", 50)
 
     np.testing.assert_array_equal(small_pipeline.labels(event), whole)
 

@@ -11,8 +11,8 @@ from scipy.special import expit
 
 from exatrkx_pipeline.config import GnnConfig, TrackBuildingConfig
 from exatrkx_pipeline.graph.neighbours import radius_graph
-from exatrkx_pipeline.network_stages import apply_filter
 from exatrkx_pipeline.networks.res_agnn import ResAGNN
+from exatrkx_pipeline.stages.network_stages import apply_filter
 from exatrkx_pipeline.tracks.track_building import (
     build_tracks,
     number_by_first_appearance,

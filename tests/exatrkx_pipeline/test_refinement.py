@@ -13,7 +13,8 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.event_groups import EventGroup
+from exatrkx_pipeline.stages.event_groups import EventGroup
+from exatrkx_pipeline.stages.track_candidates import track_candidates
 from exatrkx_pipeline.tracks.refinement import refine_tracks
 from exatrkx_pipeline.tracks.refinement.chains import MOST_POINTS, Chains
 from exatrkx_pipeline.tracks.refinement.extension import extend_tracks
@@ -35,7 +36,6 @@ from exatrkx_pipeline.tracks.refinement.rings import (
     no_crossings,
 )
 from exatrkx_pipeline.tracks.refinement.splitting import split_tracks
-from exatrkx_pipeline.tracks.track_candidates import track_candidates
 
 FIELD_T = 2.0
 CONFIG = RefinementConfig(field_t=FIELD_T)

@@ -109,7 +109,7 @@ def test_labels_of_a_graph_mark_true_edges_and_ignore_others_of_the_particle(
     event = straight_tracks(3, 5)
     config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
 
-    graph = build_graph(event, config, small_pipeline.embedding, Targets())
+    graph = build_graph(event, replace(small_pipeline, config=config), Targets())
 
     n = len(event)
     assert graph.edge_index.shape == (2, n * (n - 1) // 2)
@@ -129,7 +129,7 @@ def test_edges_of_particles_too_soft_to_be_targets_are_false(
     config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
     targets = Targets(min_pt_gev=0.5, full_pt_gev=1.0, partial_weight=0.25)
 
-    graph = build_graph(event, config, small_pipeline.embedding, targets)
+    graph = build_graph(event, replace(small_pipeline, config=config), targets)
 
     particle = torch.from_numpy(event.particle)[graph.edge_index]
     of = [(particle == k).all(0) for k in range(3)]
@@ -144,7 +144,7 @@ def test_a_thinned_graph_keeps_true_edges_and_the_weight_of_the_others(
 ):
     event = straight_tracks(30, 8)
     config = replace(small_config, graph=replace(small_config.graph, r_val=100.0))
-    graph = build_graph(event, config, small_pipeline.embedding, Targets())
+    graph = build_graph(event, replace(small_pipeline, config=config), Targets())
 
     thin = graph.thinned(3_000, np.random.default_rng(1))
 
@@ -159,9 +159,7 @@ def test_bfloat16_changes_the_loss_and_its_gradient_little(
     small_pipeline, straight_tracks
 ):
     config, gnn = small_pipeline.config, small_pipeline.gnn
-    graph = build_graph(
-        straight_tracks(), config, small_pipeline.embedding, Targets(), None
-    )
+    graph = build_graph(straight_tracks(), small_pipeline, Targets())
 
     def loss_and_gradient(*, bfloat16):
         loss = edge_loss(
@@ -232,16 +230,17 @@ def test_an_operating_point_keeps_the_wanted_shares(small_pipeline, straight_tra
         small_pipeline, events, OperatingPoint(neighbours=0.9, filter=0.8)
     )
 
-    def n_true(edge_filter):
+    def n_true(*, is_filtered):
         graphs = [
-            build_graph(event, cut.config, cut.embedding, Targets(), edge_filter)
+            build_graph(event, cut, Targets(), is_filtered=is_filtered)
             for event in events
         ]
         return sum(float(graph.label.sum()) for graph in graphs)
 
     all_true = sum(true_edges(event).shape[1] for event in events)
-    assert n_true(None) / all_true == pytest.approx(0.9, abs=0.01)
-    assert n_true(cut.edge_filter) / n_true(None) == pytest.approx(0.8, abs=0.01)
+    n_within, n_kept = n_true(is_filtered=False), n_true(is_filtered=True)
+    assert n_within / all_true == pytest.approx(0.9, abs=0.01)
+    assert n_kept / n_within == pytest.approx(0.8, abs=0.01)
 
 
 def small_recipe(small_config):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from producers import TruthEvents, open_events
+from producers import Particles, TruthEvents, open_events
 from producers.evaluation import count_edges, production_vertices, true_edges
-from producers.readers import Particles
 
 IDS = np.array([7, 9, 7, 0, 7, 9], dtype=np.uint64)
 XYZ = np.array([[30, 0, 0], [0, 5, 0], [10, 0, 0], [1, 1, 1], [20, 0, 0], [0, 9, 0]])

@@ -11,9 +11,11 @@ from producers import (
     Event,
     NoEventsError,
     OutputError,
+    Particles,
     TrackCandidates,
     TrackEvents,
     TrackWriter,
+    TruthEvent,
     TruthEvents,
     TruthWriter,
     UnequalEventsError,
@@ -28,11 +30,7 @@ from producers.evaluation import (
     Ratio,
     count_event,
     evaluate,
-    evaluation_page,
-    first_display,
-    write_page,
 )
-from producers.readers import Particles, TruthEvent
 from sonic_client import ConfigError
 
 N_POINTS = 8
@@ -87,8 +85,8 @@ def report_of(truth, labels=None):
 def test_particles_outside_the_cuts_do_not_count(outside):
     report = report_of(truth_of(particles_of(**outside)))
 
-    assert report.efficiency() == (1, 1)
-    assert report.fake_rate() == (0, 2)
+    assert report.efficiency == (1, 1)
+    assert report.fake_rate == (0, 2)
 
 
 def test_particles_of_few_space_points_count_in_the_technical_efficiency_only():
@@ -96,7 +94,7 @@ def test_particles_of_few_space_points_count_in_the_technical_efficiency_only():
 
     report = report_of(truth)
 
-    assert report.efficiency() == (0, 0)
+    assert report.efficiency == (0, 0)
     assert report.technical_efficiency == (2, 2)
 
 
@@ -105,8 +103,8 @@ def test_small_candidates_find_nothing_and_are_no_fakes():
 
     report = report_of(truth, [0, 0, 0, 0, -1, -1, -1])
 
-    assert report.efficiency() == (0, 1)
-    assert report.fake_rate() == (0, 0)
+    assert report.efficiency == (0, 1)
+    assert report.fake_rate == (0, 0)
     assert report.counts.n_small_candidates == 1
 
 
@@ -115,15 +113,15 @@ def test_a_merged_candidate_is_fake_and_finds_no_particle():
 
     report = report_of(truth, [0] * 16 + [1] * 8)
 
-    assert report.efficiency() == (1, 3)
-    assert report.fake_rate() == (1, 2)
+    assert report.efficiency == (1, 3)
+    assert report.fake_rate == (1, 2)
 
 
 def test_a_candidate_of_a_particle_that_does_not_count_is_not_fake():
     report = report_of(truth_of(particles_of(pt=[0.5])))
 
-    assert report.fake_rate() == (0, 1)
-    assert report.efficiency() == (0, 0)
+    assert report.fake_rate == (0, 1)
+    assert report.efficiency == (0, 0)
 
 
 def test_two_halves_of_a_particle_are_duplicates_by_majority():
@@ -131,32 +129,34 @@ def test_two_halves_of_a_particle_are_duplicates_by_majority():
 
     report = report_of(truth, [0] * 6 + [1] * 6)
 
-    assert report.efficiency("majority") == (1, 1)
-    assert report.duplicate_rate("majority") == (1, 2)
-    assert report.efficiency() == (0, 1)
-    assert report.fake_rate() == (2, 2)
-    assert report.duplicate_rate() == (0, 0)
+    assert report.by_style["majority"].efficiency == (1, 1)
+    assert report.by_style["majority"].duplicate_rate == (1, 2)
+    assert report.efficiency == (0, 1)
+    assert report.fake_rate == (2, 2)
+    assert report.duplicate_rate == (0, 0)
 
 
 def test_bins_leave_out_the_cut_on_their_own_variable():
     truth = truth_of(particles_of(pt=[2.0, 0.4, 80.0], eta=[0.0, 0.0, 3.1]))
 
-    binned = report_of(truth).counts.binned
+    report = report_of(truth)
 
-    pt, eta = binned["pt_gev"], binned["eta"]
-    in_bins = dict(zip(pt.edges[:-1].tolist(), pt.total.tolist(), strict=True))
-    assert {low: n for low, n in in_bins.items() if n} == {2.0: 1, 0.3: 1}
-    in_bins = dict(zip(eta.edges[:-1].tolist(), eta.passed.tolist(), strict=True))
-    assert {low: n for low, n in in_bins.items() if n} == {0.0: 1, 3.0: 1}
+    pt, eta = (report.histogram("efficiency", name) for name in ("pt_gev", "eta"))
+    lows = pt.axes["pt_gev"].edges[:-1]
+    assert dict(zip(lows, pt[:, sum].values(), strict=True)) == {
+        low: float(low in (0.3, 2.0)) for low in lows
+    }
+    lows = eta.axes["eta"].edges[:-1]
+    assert lows[eta[:, True].values() > 0].tolist() == [0.0, 3.0]
 
 
 def test_the_outer_bins_take_what_lies_beyond():
     truth = truth_of(particles_of(pt=[800.0, 2.0, 2.0], eta=[0.0, -6.0, 6.0]))
 
-    binned = report_of(truth).counts.binned
+    found = report_of(truth).by_style["double_majority"].found
 
-    assert binned["pt_gev"].total[-1] == 1
-    assert binned["eta"].total[[0, -1]].tolist() == [1, 1]
+    assert found["pt_gev"].total[-1] == 1
+    assert found["eta"].total[[0, -1]].tolist() == [1, 1]
 
 
 def test_displaced_particles_are_counted_apart():
@@ -165,9 +165,9 @@ def test_displaced_particles_are_counted_apart():
 
     report = report_of(truth, [0] * 8 + [1] * 8 + [-1] * 16)
 
-    assert report.efficiency() == (1, 1)
-    assert report.displaced_efficiency() == (1, 2)
-    assert report.displaced_efficiency("perfect") == (1, 2)
+    assert report.efficiency == (1, 1)
+    assert report.displaced_efficiency == (1, 2)
+    assert report.by_style["perfect"].displaced_efficiency == (1, 2)
 
 
 def test_physical_efficiency_counts_particles_without_space_points_too():
@@ -177,7 +177,7 @@ def test_physical_efficiency_counts_particles_without_space_points_too():
 
     report = report_of(truth)
 
-    assert report.efficiency() == (1, 1)
+    assert report.efficiency == (1, 1)
     assert report.technical_efficiency == (1, 1)
     assert report.physical_efficiency == (1, 3)
 
@@ -187,16 +187,15 @@ def test_fakes_are_binned_by_the_particle_with_most_of_their_points():
     particles = particles_of(pt=[0.4, 4.0], eta=[1.1, -2.1])
     truth = truth_of(particles, n_points=12)
 
-    counts = report_of(truth, [0] * 6 + [1] * 6 + [2] * 12).counts
+    report = report_of(truth, [0] * 6 + [1] * 6 + [2] * 12)
 
-    fakes, duplicates = counts.fakes["pt_gev"], counts.duplicates["pt_gev"]
-    bins = fakes.edges[:-1].tolist()
-    low, high = bins.index(0.3), bins.index(3.0)
-    assert (fakes.passed[low], fakes.total[low]) == (2, 2)
-    assert (fakes.passed[high], fakes.total[high]) == (0, 1)
-    assert (duplicates.passed[low], duplicates.total[low]) == (1, 2)
-    assert (duplicates.passed[high], duplicates.total[high]) == (0, 1)
-    assert fakes.total.sum() == counts.fakes["eta"].total.sum() == 3
+    fakes = report.histogram("fake_rate", "pt_gev")
+    duplicates = report.histogram("duplicate_rate", "pt_gev", "majority")
+    low, high = fakes.axes["pt_gev"].index([0.4, 4.0])
+    # Not passed, and passed: fake, or duplicate.
+    assert fakes.values()[[low, high]].tolist() == [[0, 2], [1, 0]]
+    assert duplicates.values()[[low, high]].tolist() == [[1, 1], [1, 0]]
+    assert fakes.sum() == report.histogram("fake_rate", "eta").sum() == 3
 
 
 def test_bins_are_counted_for_each_style():
@@ -206,12 +205,12 @@ def test_bins_are_counted_for_each_style():
     counts = report_of(truth, [0] * 5 + [-1] * 3 + [1] * 8).counts + EvaluationCounts()
 
     found = {
-        style: int(bins["pt_gev"].passed.sum())
-        for style, bins in counts.found_in_bins.items()
+        style: int(own.found["pt_gev"].passed.sum())
+        for style, own in counts.styles.items()
     }
     fakes = {
-        style: int(bins["eta"].passed.sum())
-        for style, bins in counts.fakes_in_bins.items()
+        style: int(own.fakes["eta"].passed.sum())
+        for style, own in counts.styles.items()
     }
     assert found == {"majority": 2, "double_majority": 2, "perfect": 1}
     assert fakes == {"majority": 0, "double_majority": 0, "perfect": 1}
@@ -224,8 +223,8 @@ def test_candidates_on_no_particle_are_fake_but_in_no_bin():
 
     report = report_of(truth, [0] * 8 + [1] * 8)
 
-    assert report.fake_rate() == (1, 2)
-    assert report.counts.fakes["pt_gev"].total.sum() == 1
+    assert report.fake_rate == (1, 2)
+    assert report.histogram("fake_rate", "pt_gev").sum() == 1
 
 
 def test_counts_add_up_over_events():
@@ -235,9 +234,9 @@ def test_counts_add_up_over_events():
     two = one + one + EvaluationCounts()
 
     assert (two.n_events, two.n_candidates, two.n_fiducial) == (2, 4, 2)
-    assert two.found["double_majority"] == 2
+    assert two.styles["double_majority"].n_found == 2
     assert two.sizes[N_POINTS] == 4
-    assert two.binned["pt_gev"].total.sum() == 4
+    assert two.styles["double_majority"].found["pt_gev"].total.sum() == 4
 
 
 def test_intervals_are_those_of_clopper_and_pearson():
@@ -304,7 +303,7 @@ def test_a_job_is_compared_with_the_truth_event_by_event(write_job):
 
     report = evaluate(tracks, truth, on_event=done.append)
 
-    assert report.efficiency() == (4, 4)
+    assert report.efficiency == (4, 4)
     assert report.provenance == {"model": "exatrkx"}
     assert done == [1, 2]
 
@@ -388,12 +387,13 @@ def test_the_truth_itself_scores_perfectly_on_reference_events(shared_data, tmp_
             writer.write(event, TrackCandidates.from_components(components, event.xyz))
 
     tracks = TrackEvents(tmp_path / "tracks.root")
-    report = evaluate(tracks, truth)
+    report = evaluate(tracks, truth, events=source)
 
     assert report.counts.n_fiducial > 500
-    assert report.efficiency("perfect").value == 1.0
-    assert report.fake_rate().value == 0.0
-    write_page(report, tmp_path / "page.png", first_display(source, tracks, truth))
+    assert report.by_style["perfect"].efficiency.value == 1.0
+    assert report.fake_rate.value == 0.0
+    figure = report.plot(tmp_path / "page.png")
+    assert len([axes for axes in figure.axes if axes.get_title()]) == 2  # of an event
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -405,7 +405,7 @@ def test_a_page_leaves_pyplot_and_settings_alone(write_job):
     plt.get_backend()  # chosen when first asked for, which mplhep does on import
     before = mpl.rcParams.copy()
 
-    figure = evaluation_page(evaluate(*write_job()))
+    figure = evaluate(*write_job()).plot()
 
     assert plt.get_fignums() == []
     assert mpl.rcParams == before
@@ -421,7 +421,7 @@ def test_a_page_shows_the_edges_of_each_stage_if_they_were_counted(write_job):
         "gnn": EdgeCounts(n_true=9, n_found=7, n_edges=10, n_edges_true=10),
     }
 
-    figure = evaluation_page(replace(evaluate(*write_job()), edges=edges))
+    figure = replace(evaluate(*write_job()), edges=edges).plot()
 
     (axes,) = [each for each in figure.axes if "stage" in each.get_xlabel()]
     names = [label.get_text() for label in axes.get_xticklabels()]
@@ -440,7 +440,7 @@ def test_of_many_candidates_some_are_drawn(write_job):
         is_counted=np.ones(n_candidates, dtype=np.bool_),
     )
 
-    figure = evaluation_page(evaluate(*write_job()), display)
+    figure = replace(evaluate(*write_job()), display=display).plot()
 
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["event 7: 150 of 300 candidates"] * 2
@@ -459,13 +459,13 @@ def test_each_stage_is_compared_with_the_one_before_it():
     # Of 30 edges 12 are true ones of particles that do not count.
     assert edges["filter"].target_purity == (6, 18)
     assert report.to_dict()["edges"]["filter"]["stage_efficiency"]["passed"] == 6
-    assert dict(report.rows())["edges, radius graph"] == "45 an event"
+    assert dict(report.rows())["edges, radius graph"] == "45 per event"
 
 
 def test_a_page_of_no_candidates_can_be_drawn(write_job, tmp_path):
     report = EvaluationReport(counts=EvaluationCounts(), criteria=Criteria())
 
-    write_page(report, tmp_path / "page.png")
+    report.plot(tmp_path / "page.png")
 
     assert (tmp_path / "page.png").exists()
 
@@ -474,4 +474,4 @@ def test_a_page_that_cannot_be_written_names_its_path(write_job, tmp_path):
     report = EvaluationReport(counts=EvaluationCounts(), criteria=Criteria())
 
     with pytest.raises(OutputError, match=r"missing/page\.png: cannot write"):
-        write_page(report, tmp_path / "missing" / "page.png")
+        report.plot(tmp_path / "missing" / "page.png")

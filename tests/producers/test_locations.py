@@ -14,7 +14,7 @@ from producers import (
     UnreadableFileError,
     open_events,
 )
-from producers.readers import locations
+from producers.io import locations
 from sonic_client import ConfigError
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from producers.readers.prefetch import prefetched
+from producers.io.iteration import prefetched
 
 
 def test_items_come_in_order():

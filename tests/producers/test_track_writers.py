@@ -20,10 +20,12 @@ from producers import (
     InvalidEventError,
     OutputExistsError,
     TrackEvents,
+    TracksInMemory,
     TrackWriter,
 )
+from producers.formats.registry import TRACK_FORMATS
+from producers.io import PerfAnalyzerWriter
 from producers.model.errors import DuplicateEventError
-from producers.writers import PerfAnalyzerWriter, TracksInMemory, known_track_formats
 from sonic_client import ConfigError
 
 INFO = ("name", "collectionID")
@@ -349,7 +351,7 @@ def test_the_suffix_says_the_format(tmp_path):
 
 
 def test_every_format_says_what_it_is():
-    for name, each in known_track_formats().items():
+    for name, each in TRACK_FORMATS.items():
         assert each.name == name
         assert each.summary
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from producers import TrackCandidates, TrackEvents, TrackWriter, TruthEvents
+from producers import (
+    Particles,
+    TrackCandidates,
+    TrackEvents,
+    TrackWriter,
+    TruthEvent,
+    TruthEvents,
+)
 from producers import open_events as open_files
 from producers.evaluation import (
     Criteria,
@@ -13,7 +20,6 @@ from producers.evaluation import (
     evaluate,
     hit_weights,
 )
-from producers.readers import Particles, TruthEvent
 
 
 def truth_of(on, weight=None, pt=(2.0, 2.0), vertex=(0.0, 0.0)):

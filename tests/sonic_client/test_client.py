@@ -188,7 +188,7 @@ async def test_window_bounds_what_is_in_flight_and_what_is_read(
         gate.opened.set()
         rest = [await first] + [outcome async for outcome in outcomes]
 
-    assert n_read_while_closed == 4 + 1  # the fifth was read and waits for room
+    assert n_read_while_closed == 4 + 1  # the fifth was read and waits
     assert gate.most_inside == 4
     assert len(rest) == 50
 

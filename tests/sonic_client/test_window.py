@@ -35,7 +35,7 @@ def test_bytes_in_flight_are_bounded():
     assert not window.admits(41)
 
 
-def test_a_message_above_the_byte_bound_flies_alone():
+def test_a_message_above_the_byte_bound_is_in_flight_alone():
     window = window_of(9)
 
     assert window.admits(1000)
@@ -43,7 +43,7 @@ def test_a_message_above_the_byte_bound_flies_alone():
     assert not window.admits(0)
 
 
-def test_landing_makes_room():
+def test_a_finished_message_leaves_its_place_to_another():
     window = window_of(1)
     number = window.start(100)
 
@@ -75,7 +75,7 @@ def test_what_is_not_about_the_requests_is_raised():
 
 
 @given(st.randoms(use_true_random=False), st.integers(1, 5))
-def test_any_interleaving_of_landings_is_delivered_in_order(random, max_requests):
+def test_any_interleaving_is_delivered_in_order(random, max_requests):
     window = window_of(max_requests)
     n_messages, n_taken_off, in_flight, outcomes = 20, 0, [], []
     while len(outcomes) < n_messages:
@@ -93,11 +93,11 @@ def test_any_interleaving_of_landings_is_delivered_in_order(random, max_requests
 
 
 @given(st.permutations(range(6)))
-def test_unordered_delivery_follows_the_landings(landing_order):
+def test_unordered_delivery_follows_the_answers(finishing_order):
     window = window_of(6, ordered=False)
-    for _ in landing_order:
+    for _ in finishing_order:
         window.start(1)
-    for number in landing_order:
+    for number in finishing_order:
         window.finish(Finished(number, [number]))
 
-    assert delivered(window) == landing_order
+    assert delivered(window) == finishing_order

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from mock_server import MockServer, Model, TensorSpec
-from producers.readers import TrackEvents
+from producers import TrackEvents
 
 SCALES = {"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"}
 SIGNALS = pytest.mark.parametrize(

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
-from producers import open_events
+from producers import TrackEvents, open_events
 from producers.model.features import node_features
-from producers.readers import TrackEvents
 from sonic_tracking.jobs.evaluate import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]

@@ -6,9 +6,9 @@ import pytest
 import uproot
 
 from producers import ColumnMapping, SchemaError, UnreadableFileError, open_events
-from producers.readers import known_formats
-from producers.readers.content import FileContent
-from producers.readers.formats import ReadOptions, choose_format
+from producers.formats.base import ReadOptions
+from producers.formats.registry import EVENT_FORMATS, choose_event_format
+from producers.io.content import FileContent
 from sonic_client import ConfigError
 
 
@@ -37,12 +37,12 @@ def test_exactly_one_format_recognises_the_file(written):
 
     found = [
         each.name
-        for each in known_formats().values()
+        for each in EVENT_FORMATS.values()
         if each.recognises(content, ReadOptions())
     ]
 
     assert found == [name]
-    assert choose_format(content, ReadOptions()).name == name
+    assert choose_event_format(content, ReadOptions()).name == name
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 100])

@@ -56,7 +56,7 @@ def test_the_links_of_an_edm4hep_file_are_followed(shared_data):
 def test_an_edm4hep_file_without_links_has_no_truth(shared_data):
     path = shared_data / "root_fixtures" / "coffea_test_FCC_Winter2023.root"
 
-    with pytest.raises(SchemaError, match="nor the truth of another format known"):
+    with pytest.raises(SchemaError, match="nor the truth of another known format"):
         TruthEvents(path)
 
 

@@ -1,43 +1,31 @@
 """Servers that can fail, and requests whose answers can be recognised.
 
-How each failure is met is shown in one file; those with another folder are there
-because more belongs to them.
+Where each failure is shown, in this folder unless another one is given:
 
 =============================================  =====================================
-failure                                        shown in
-=============================================  =====================================
-server down at start                           test_server_down_at_start
-wrong port (HTTP on gRPC)                      test_wrong_port
-black hole                                     test_black_hole
-server dies with calls in flight               test_server_dies_in_flight
-rolling restart, scale-down                    test_rolling_restart
-saturated at discovery                         test_saturated_at_discovery
-queue full                                     test_queue_full, ../adaptive
-overload or too big; request above 2 GiB       test_too_large
-batch above the maximum                        test_batch_too_large
-bad shape, type or name                        test_bad_request
-model missing or not ready                     test_model_missing
+server down at start; black hole; wrong port   test_start
+saturated at discovery; TLS mismatch           test_start
+model missing or not ready                     test_start
 model unloaded or changed in mid-run           test_model_changed_mid_run
+server dies with calls in flight               test_lost_calls
+rolling restart, scale-down                    test_lost_calls
+deadline exceeded; late or reordered replies   test_lost_calls
+gRPC's own retry above 256 KiB                 test_lost_calls
+all servers fail, no fallback                  test_retries
+five defects of CMSSW's retry chain            test_retries
+queue full                                     test_overload, ../test_adaptive_window
+too large; above 2 GiB; batch above maximum    test_too_large
+bad shape, type or name                        test_wrong_answers
+missing or extra outputs, other rows, NaN      test_wrong_answers, ../test_answers
 token expired                                  test_token_expired
 capitalised header                             ../conformance/test_access
-TLS mismatch                                   test_tls_mismatch
-deadline exceeded                              test_deadline_exceeded
-partial or extra outputs                       test_wrong_answer
-other rows; NaN or infinity in outputs         test_odd_answers, ../test_answers
-duplicate or out-of-order replies              test_out_of_order
-user code raises                               test_user_code_raises
-window full while the consumer is slow         test_slow_consumer
-fork after use                                 test_fork_after_use
-second `asyncio.run`                           test_second_event_loop
-exception crosses processes                    test_crossing_processes
 keepalive too eager                            test_keepalive_too_eager
-gRPC's own retry above 256 KiB                 test_native_retry
+user code raises; slow consumer                test_callers_code
+fork, second `asyncio.run`, pickled errors     test_processes
+cancelled anywhere                             test_cancellation
 shared memory in use or gone                   test_shared_memory
 Ctrl-C and SIGTERM                             sonic_tracking/test_interrupt
 truncated or corrupt ROOT file                 producers
-all servers fail, no fallback                  test_all_servers_fail
-cancelled anywhere                             test_cancellation
-five defects of CMSSW's retry chain            test_cmssw_defects
 all of it at random, for a long time           ../soak
 =============================================  =====================================
 """

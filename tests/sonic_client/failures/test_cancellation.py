@@ -19,7 +19,7 @@ from sonic_client import (
     TransientError,
     WindowConfig,
 )
-from sonic_client.observer import Observer
+from sonic_client.report.observer import Observer
 from sonic_client.retry import Timing
 from sonic_client.transport.fake import FakeTransport
 

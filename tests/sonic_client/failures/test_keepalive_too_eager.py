@@ -1,4 +1,4 @@
-"""Keepalive too eager: servers hang up on who tests the connection too often."""
+"""Keepalive too eager: a server hangs up on clients that ping it too often."""
 
 import socket
 import struct
@@ -7,19 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from sonic_client import (
-    ChannelConfig,
-    Client,
-    ConfigError,
-    ServerConfig,
-    TransientError,
-)
-from sonic_client.transport import transport_for
-from sonic_client.transport.grpc_channel import channel_options
+from sonic_client import ChannelConfig, Client, ConfigError, ServerConfig
+from sonic_client.transport.grpc import channel_options
 
 SERVERS_FLOOR_S = 300.0  # gRPC's default for GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL
 
-SETTINGS, GOAWAY = 4, 7
+GOAWAY = 7
 ENHANCE_YOUR_CALM = 11
 TOO_MANY_PINGS = struct.pack(">II", 2**31 - 1, ENHANCE_YOUR_CALM) + b"too_many_pings"
 
@@ -27,31 +20,6 @@ TOO_MANY_PINGS = struct.pack(">II", 2**31 - 1, ENHANCE_YOUR_CALM) + b"too_many_p
 def frame(kind, payload=b""):
     """An HTTP/2 frame of the connection, RFC 9113, section 4.1."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, 0, 0, 0, 0, 0]) + payload
-
-
-@pytest.fixture
-def calming_server():
-    """The address of a server that answers every connection with too_many_pings."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection, suppress(ConnectionError):
-                connection.recv(65536)
-                connection.sendall(frame(SETTINGS))
-                connection.recv(65536)
-                connection.sendall(frame(GOAWAY, TOO_MANY_PINGS))
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield f"grpc://127.0.0.1:{listener.getsockname()[1]}"
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
 
 
 def test_the_default_keeps_clear_of_the_servers_floor():
@@ -66,19 +34,8 @@ def test_a_keepalive_that_no_server_bears_is_refused():
         ChannelConfig(keepalive_s=1.0)
 
 
-async def test_being_told_to_calm_down_is_worth_another_try(calming_server):
-    transport = transport_for(ServerConfig(url=calming_server))
-    await transport.open()
-
-    with pytest.raises(TransientError) as error:
-        await transport.probe(timeout_s=10.0)
-    await transport.close()
-
-    assert error.value.status == "UNAVAILABLE"
-
-
 def read_exactly(connection, n_bytes):
-    """So many bytes; fewer at the end of the stream."""
+    """Return `n_bytes` bytes; fewer at the end of the stream."""
     parts = []
     while n_bytes and (part := connection.recv(n_bytes)):
         parts.append(part)
@@ -159,14 +116,14 @@ class CalmingRelay:
 def test_a_server_that_hangs_up_for_too_many_pings_costs_no_event(
     serve, config_for, requests_of, assert_whole
 ):
-    relay = CalmingRelay(serve().url, n_hang_ups=3, frames_each=40)
+    relay = CalmingRelay(serve().url, n_hang_ups=2, frames_each=40)
     with (
         relay,
         Client(config_for(relay.url, retry={"allowed_tries": 100})) as client,
     ):
         assert_whole(list(client.map(requests_of(100))), 100)
 
-    assert relay.n_hung_up == 3
+    assert relay.n_hung_up == 2
 
 
 @pytest.mark.parametrize("connections", [1, 4])

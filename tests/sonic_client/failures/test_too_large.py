@@ -1,4 +1,4 @@
-"""Overload and too large have one status; above 2 GiB nothing may be copied."""
+"""Messages that are too large: refused here, split, or remembered as a bound."""
 
 import tracemalloc
 
@@ -6,77 +6,53 @@ import grpc
 import numpy as np
 import pytest
 
-from mock_server import MockServer, Model, ModelError
+from mock_server import FaultPlan, MockServer, Model, ModelError
 from mock_server import TensorSpec as Served
 from sonic_client import (
+    Answer,
+    BatchingConfig,
     Client,
-    ClientConfig,
     Failure,
+    RejectedRequestError,
     Request,
     RequestTooLargeError,
-    RetryConfig,
     ServerConfig,
-    ServerOverloadedError,
-    TriesExhaustedError,
+    WindowConfig,
 )
 
-X = [Served("X", "FP32", (-1, 3))]
-ECHO = Model("echo", X, X, dict)
+ONE_BY_ONE = WindowConfig(max_requests=1)
 
 
-class Refusing:
-    """Answers RESOURCE_EXHAUSTED with a text of one's choice; counts the calls."""
-
-    def __init__(self, text):
-        self.text, self.n_calls = text, 0
-
-    def __call__(self, arrival):
-        self.n_calls += 1
-        raise ModelError(grpc.StatusCode.RESOURCE_EXHAUSTED, self.text)
-
-
-def outcome_of(server, array, **settings):
-    config = ClientConfig(
-        servers=ServerConfig(url=server.url, **settings),
-        model_name="echo",
-        retry=RetryConfig(allowed_tries=3, first_wait_s=0.0),
-    )
+def outcome_of(config, array):
     with Client(config) as client:
-        (outcome,) = client.map([Request("7", {"X": array})])
+        (outcome,) = client.map([Request("7", {"FEATURES": array})])
     return outcome
 
 
-def test_an_overload_is_waited_for():
-    faults = Refusing("the queue is long")
-    with MockServer([ECHO], faults=faults) as server:
-        failure = outcome_of(server, np.zeros((1, 3), np.float32))
+def test_a_message_that_is_too_large_is_not_sent_again(serve, config_for):
+    """Though the status is that of an overload."""
+    arrivals = []
+    text = "SERVER: Received message larger than max (8388608 vs. 4194304)"
+    plan = FaultPlan().on().call(arrivals.append).on()
+    server = serve(plan.refuse("RESOURCE_EXHAUSTED", text))
 
-    assert isinstance(failure, Failure)
-    assert isinstance(failure.error, TriesExhaustedError)
-    assert isinstance(failure.error.failures[-1], ServerOverloadedError)
-    assert faults.n_calls == 3
-
-
-def test_what_is_too_large_is_not_sent_again():
-    faults = Refusing("SERVER: Received message larger than max (8388608 vs. 4194304)")
-    with MockServer([ECHO], faults=faults) as server:
-        failure = outcome_of(server, np.zeros((1, 3), np.float32))
+    failure = outcome_of(config_for(server), np.zeros((1, 3), np.float32))
 
     assert isinstance(failure.error, RequestTooLargeError)
-    assert faults.n_calls == 1
+    assert len(arrivals) == 1
 
 
-def test_above_2_gib_nothing_is_sent_and_nothing_copied():
+def test_above_2_gib_nothing_is_sent_and_nothing_copied(serve, config_for):
     arrivals = []
     huge = np.broadcast_to(np.float32(0), (190_000_000, 3))  # 2.1 GiB, were it real
+    config = config_for(serve(arrivals.append))
 
-    with MockServer([ECHO], faults=arrivals.append) as server:
-        tracemalloc.start()
-        tracemalloc.reset_peak()
-        before, _ = tracemalloc.get_traced_memory()
-        failure = outcome_of(server, huge)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+    tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    failure = outcome_of(config, huge)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
     assert isinstance(failure.error, RequestTooLargeError)
     assert "2280000000 bytes" in str(failure.error)
@@ -84,10 +60,123 @@ def test_above_2_gib_nothing_is_sent_and_nothing_copied():
     assert peak - before < 50 * 2**20
 
 
-@pytest.mark.parametrize(("limit", "kind"), [(1199, Failure), (1200, object)])
-def test_the_limit_can_be_that_of_a_proxy(limit, kind):
-    with MockServer([ECHO]) as server:
-        array = np.zeros((100, 3), np.float32)
-        outcome = outcome_of(server, array, max_message_bytes=limit)
+@pytest.mark.parametrize(("limit", "kind"), [(1199, Failure), (1200, Answer)])
+def test_the_limit_can_be_that_of_a_proxy(serve, config_for, limit, kind):
+    server = ServerConfig(url=serve().url, max_message_bytes=limit)
 
-    assert isinstance(outcome, Failure) == (kind is Failure)
+    outcome = outcome_of(config_for(server), np.zeros((100, 3), np.float32))
+
+    assert isinstance(outcome, kind)
+
+
+def outcomes_at_a_server_of_20_kb(config_for, sizes):
+    x, y = Served("X", "FP32", (-1, 3)), Served("Y", "FP32", (-1, 3))
+    splits = Served("ROW_SPLITS", "INT64", (-1,))
+    model = Model("label", [x, splits], [y], lambda tensors: {"Y": tensors["X"]})
+    requests = [
+        Request(i, {"X": np.full((n, 3), i, np.float32)}) for i, n in enumerate(sizes)
+    ]
+    with MockServer([model], max_message_bytes=20_000) as server:
+        config = config_for(
+            server,
+            layout="concat",
+            batching=BatchingConfig(max_events=16, max_delay_s=60.0),
+            window=ONE_BY_ONE,
+        )
+        with Client(config) as client:
+            return list(client.map(requests)), client.statistics()
+
+
+def test_batches_shrink_once_to_the_bytes_that_the_server_names(config_for):
+    outcomes, statistics = outcomes_at_a_server_of_20_kb(config_for, [300] * 64)
+
+    assert [o.request_id for o in outcomes] == list(range(64))
+    assert all((o.outputs["Y"] == o.request_id).all() for o in outcomes)
+    assert statistics.tries["RESOURCE_EXHAUSTED"] == 1
+    # Five events of 3.6 kB and the tensors' names fit into 20 kB.
+    assert statistics.tries["OK"] == statistics.requests
+    assert 13 <= statistics.requests <= 17
+
+
+def test_an_event_that_is_too_large_by_itself_fails_alone(config_for):
+    sizes = [100, 100, 2000, 100, 100]
+
+    outcomes, _ = outcomes_at_a_server_of_20_kb(config_for, sizes)
+
+    assert [isinstance(o, Answer) for o in outcomes] == [True, True, False, True, True]
+    assert isinstance(outcomes[2].error, RequestTooLargeError)
+
+
+class Stricter:
+    """A model that takes fewer at once than its configuration says."""
+
+    def __init__(self, max_batch_size):
+        self.max_batch_size = max_batch_size
+        self.batch_sizes = []
+
+    def __call__(self, tensors):
+        n = len(tensors["X"])
+        self.batch_sizes.append(n)
+        if n > self.max_batch_size:
+            raise ModelError(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"inference request batch-size must be <= {self.max_batch_size} "
+                "for 'label'",
+            )
+        return {"Y": tensors["X"].sum(axis=1, keepdims=True)}
+
+
+@pytest.fixture
+def stricter(serve):
+    function = Stricter(4)
+    x, y = Served("X", "FP32", (3,)), Served("Y", "FP32", (1,))
+    model = Model("label", [x], [y], function, max_batch_size=64)
+    return function, serve(models=[model])
+
+
+def events(n_events, n_rows=1):
+    return [
+        Request(number, {"X": np.full((n_rows, 3), number, np.float32)})
+        for number in range(n_events)
+    ]
+
+
+def test_batches_shrink_once_to_the_batch_size_that_the_server_names(
+    stricter, config_for
+):
+    function, server = stricter
+    config = config_for(
+        server,
+        layout="rectangular",
+        batching=BatchingConfig(max_events=10, max_delay_s=60.0),
+        window=ONE_BY_ONE,
+    )
+
+    with Client(config) as client:
+        first = list(client.map(events(20)))
+        again = list(client.map(events(20)))
+
+    for outcomes in (first, again):
+        assert [float(o.outputs["Y"][0, 0]) for o in outcomes] == [
+            3.0 * number for number in range(20)
+        ]
+    assert len([n for n in function.batch_sizes if n > 4]) == 1
+    assert function.batch_sizes[-5:] == [4] * 5
+
+
+@pytest.mark.parametrize(
+    ("layout", "batch_sizes"), [("rectangular", [11, 4, 4, 3]), ("per_event", [11])]
+)
+def test_a_single_request_is_cut_only_along_a_batch_dimension(
+    stricter, config_for, layout, batch_sizes
+):
+    function, server = stricter
+
+    with Client(config_for(server, layout=layout)) as client:
+        (outcome,) = client.map(events(1, n_rows=11))
+
+    assert function.batch_sizes == batch_sizes
+    if layout == "rectangular":
+        assert outcome.outputs["Y"].shape == (11, 1)
+    else:
+        assert isinstance(outcome.error, RejectedRequestError)

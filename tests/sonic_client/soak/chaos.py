@@ -1,4 +1,4 @@
-"""What befalls the servers of a soak, and when: planned from a seed, before it begins.
+"""What is done to the servers of a soak, and when, planned from a seed beforehand.
 
 Time is counted in delivered events, so a plan is the same on a slow machine and a fast
 one. It comes in rounds. Each round spares one server, so that every event can be
@@ -31,7 +31,7 @@ ROUND_EVENTS = 60
 
 
 class Act(NamedTuple):
-    """Something done to a server, when so many events were delivered."""
+    """Something done to a server when `at_event` events were delivered."""
 
     at_event: int
     server: int

@@ -1,7 +1,7 @@
 """A server of the soak, in a process of its own: PORT, its board, and a seed.
 
-The board is a file that the process and the test have in memory: what the server is to
-be like, and how often it did what to a request. It outlives the process.
+The board is a file that the process and the test share in memory: the server's mood,
+and how often it did each fault to a request. It outlives the process.
 """
 
 import sys
@@ -65,7 +65,7 @@ def model() -> Model:
 
 
 def fault_plan(board: Board, seed: int) -> FaultPlan:
-    """What befalls requests in each mood; what does is counted on the board."""
+    """The faults of each mood; the board counts the requests that they hit."""
     lock = Lock()
 
     def count(arrival):

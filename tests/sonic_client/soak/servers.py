@@ -72,7 +72,7 @@ class Chaos:
         ]
 
     def delivered(self, n_events: int) -> None:
-        """Do what is due when so many events were delivered."""
+        """Carry out the acts that are due after `n_events` delivered events."""
         while self._next < len(self._plan) and (
             (act := self._plan[self._next]).at_event <= n_events
         ):
@@ -81,7 +81,7 @@ class Chaos:
             self._next += 1
 
     def injected(self) -> dict[str, int]:
-        """How many requests each fault befell, over all servers."""
+        """The number of requests that each fault hit, over all servers."""
         counts: Counter[str] = Counter()
         for server in self.servers:
             counts.update(server.board.counts())

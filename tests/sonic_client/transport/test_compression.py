@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from sonic_client.compression_report import CompressionReport
-from sonic_client.transport.compression import CompressionMeter, compressed
+from sonic_client.transport.base import CompressionReport
+from sonic_client.transport.payload import CompressionMeter, compressed
 
 TEXT = b"space point " * 1000
 

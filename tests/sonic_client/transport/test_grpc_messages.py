@@ -1,7 +1,6 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
@@ -28,7 +27,7 @@ def reply(*tensors):
 
 
 def decoded(*tensors):
-    return decode_reply(reply(*tensors), server="grpc://h:1").outputs
+    return decode_reply(reply(*tensors), model="m", server="grpc://h:1").outputs
 
 
 def test_request_is_what_the_generated_message_would_be():
@@ -144,14 +143,19 @@ def test_contents_that_do_not_fill_the_shape_are_refused(tensor, message):
         decoded(tensor)
 
 
-def test_typed_contents_are_refused_by_name():
-    message = service_pb2.ModelInferResponse(model_name="m")
-    message.outputs.add(name="X", datatype="INT64", shape=[1])
-
-    with pytest.raises(InvalidAnswerError, match="'X': expected raw contents"):
-        decode_reply(message.SerializeToString(), server="grpc://h:1")
-
-
-def test_garbage_is_a_decode_error():
-    with pytest.raises(DecodeError):
-        decode_reply(b"\xff\xff", server="grpc://h:1")
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (
+            service_pb2.ModelInferResponse(
+                outputs=[{"name": "X", "datatype": "INT64", "shape": [1]}]
+            ).SerializeToString(),
+            "'X': expected binary data, got typed values",
+        ),
+        (b"\xff\xff", "expected a ModelInferResponse"),
+    ],
+    ids=["typed", "garbage"],
+)
+def test_answer_that_cannot_be_read_is_refused(message, text):
+    with pytest.raises(InvalidAnswerError, match=text):
+        decode_reply(message, model="m", server="grpc://h:1")

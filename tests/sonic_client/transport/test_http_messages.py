@@ -96,7 +96,7 @@ def test_what_is_in_shared_memory_is_not_in_the_body():
         (
             b'{"outputs": [{"name": "X", "datatype": "INT8", "shape": [1],'
             b' "data": [1]}]}',
-            "'X': expected binary data, got JSON data",
+            "'X': expected binary data, got typed values",
         ),
         (
             b'{"outputs": [{"name": "X", "datatype": "INT8", "shape": [2],'

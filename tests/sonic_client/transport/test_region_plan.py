@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from sonic_client import ModelMetadata, TensorSpec
 from sonic_client.transport import InferCall
-from sonic_client.transport.region_plan import end_of, plan_regions
-from sonic_client.transport.regions import grown_size
+from sonic_client.transport.regions import end_of, grown_size, plan_regions
 
 
 def call_of(**inputs):

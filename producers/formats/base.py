@@ -1,0 +1,205 @@
+"""What a format consists of: reading events, reading truth, writing tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from producers.io.content import FileContent
+from producers.io.location import Location
+from producers.model.event import EventChunk
+from producers.model.features import FeatureScale
+from producers.model.schema import ColumnMapping
+from producers.model.track_block import FailureRow, TrackBlock
+from producers.model.truth import TruthEvent
+
+__all__ = [
+    "EventFile",
+    "EventFormat",
+    "Format",
+    "ReadOptions",
+    "ReadableTracks",
+    "TrackFile",
+    "TrackFormat",
+    "TruthFile",
+    "TruthFormat",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """The options of a caller for one file; see `open_events`.
+
+    Attributes
+    ----------
+    columns : ColumnMapping, optional
+    csv_scale : FeatureScale, optional
+    position : int
+        Position of the file among the others, from zero: the number of its event, if
+        nothing else numbers it.
+    """
+
+    columns: ColumnMapping | None = None
+    csv_scale: FeatureScale | None = None
+    position: int = 0
+
+
+class EventFile(Protocol):
+    """A file whose format, columns and number of events are known."""
+
+    @property
+    def path(self) -> Location:
+        """Path or URL of the file."""
+
+    @property
+    def n_events(self) -> int:
+        """Number of events in the file."""
+
+    def chunks(
+        self, start: int, stop: int, chunk_size: int | None
+    ) -> Iterator[EventChunk]:
+        """Read the events from `start` to before `stop`, `chunk_size` at a time.
+
+        Without a chunk size, the reader chooses one that bounds the memory.
+
+        Raises
+        ------
+        InvalidEventError
+            If the columns of an event have unequal lengths, or a position is not
+            finite.
+        UnreadableFileError
+            If the file is damaged.
+        """
+
+
+class TruthFile(Protocol):
+    """A file of truth whose number of events is known."""
+
+    @property
+    def n_events(self) -> int:
+        """Number of events in the file."""
+
+    def blocks(self) -> Iterator[list[TruthEvent]]:
+        """Read the events in order, as many at a time as take some MB.
+
+        Raises
+        ------
+        UnequalEventsError, SchemaError, InvalidEventError
+            If parts of the truth do not fit each other.
+        UnreadableFileError
+            If a file is damaged.
+        """
+
+
+class TrackFile(Protocol):
+    """A file of tracks that is being written."""
+
+    def append(self, block: TrackBlock) -> None:
+        """Add events."""
+
+    def finish(
+        self, failures: Sequence[FailureRow], provenance: Mapping[str, Any]
+    ) -> None:
+        """Add the failures and the provenance, which are known at the end only."""
+
+    def close(self) -> None:
+        """Close the file, finished or not."""
+
+
+class ReadableTracks(Protocol):
+    """A file of tracks that is read back."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The provenance that was written with the tracks."""
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+
+    def blocks(self) -> Iterator[TrackBlock]:
+        """Read the events in order, some MB at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFormat:
+    """How the events of a format are recognised and read.
+
+    Attributes
+    ----------
+    name : str
+        The name that users give.
+    summary : str
+        A few words that explain it.
+    recognises : callable
+        Whether a file is in this format. No two formats recognise the same file.
+    open : callable
+        Returns the file, after checking its columns, without reading an event.
+    """
+
+    name: str
+    summary: str
+    recognises: Callable[[FileContent, ReadOptions], bool]
+    open: Callable[[FileContent, ReadOptions], EventFile]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthFormat:
+    """How the truth of a format is recognised and read.
+
+    Attributes
+    ----------
+    name : str
+        The name that users give; that of the format of the events, if there is one.
+    summary, recognises, open
+        As in `EventFormat`.
+    """
+
+    name: str
+    summary: str
+    recognises: Callable[[FileContent], bool]
+    open: Callable[[FileContent], TruthFile]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackFormat:
+    """How tracks are written in a format.
+
+    Attributes
+    ----------
+    name : str
+        The name that users give.
+    summary : str
+        A few words that explain it.
+    suffixes : tuple of str
+        The ends of file names that select this format; empty if it must be named.
+    create : callable
+        Returns a new file. Raises OSError if it cannot be written, ConfigError if a
+        package is not installed.
+    holds_failures : bool
+        Whether the file has a place for failed events and their causes.
+    """
+
+    name: str
+    summary: str
+    suffixes: tuple[str, ...]
+    create: Callable[[Path], TrackFile]
+    holds_failures: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A file format: the readers and writers of one folder.
+
+    Attributes
+    ----------
+    events : EventFormat, optional
+    truth : TruthFormat, optional
+    tracks : tuple of TrackFormat
+        Several, if the same columns can be written in several containers.
+    """
+
+    events: EventFormat | None = None
+    truth: TruthFormat | None = None
+    tracks: tuple[TrackFormat, ...] = ()

@@ -1,0 +1,29 @@
+"""Tracker hits of ColliderML: parquet with one row per event."""
+
+from __future__ import annotations
+
+from producers.formats.base import EventFormat
+from producers.formats.parquet.events import ParquetFile
+from producers.io.content import FileContent
+from producers.model.schema import ColumnMapping
+
+__all__ = ["EVENTS", "is_colliderml_hits"]
+
+COLUMNS = ColumnMapping(event="event_id", x="x", y="y", z="z")
+"""``simHitSchema`` of ACTS' Arrow plugin; also OpenDataDetector/ColliderML."""
+
+
+def is_colliderml_hits(content: FileContent) -> bool:
+    """Whether a file has the columns of tracker hits with their particles."""
+    wanted = {*COLUMNS.columns, "true_x", "particle_id"}
+    return wanted <= set(content.parquet_columns)
+
+
+EVENTS = EventFormat(
+    name="colliderml",
+    summary="ColliderML parquet of tracker_hits",
+    recognises=lambda content, options: (
+        options.columns is None and is_colliderml_hits(content)
+    ),
+    open=lambda content, _options: ParquetFile.inspect(content.location, COLUMNS),
+)

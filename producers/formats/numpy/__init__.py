@@ -1,0 +1,8 @@
+"""Positions in numpy's own files."""
+
+from producers.formats.base import Format
+from producers.formats.numpy.events import EVENTS
+
+__all__ = ["FORMAT"]
+
+FORMAT = Format(events=EVENTS)

@@ -1,0 +1,112 @@
+"""Particles and their ids, from the columns of several formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.io.location import Location
+from producers.model.errors import SchemaError
+from producers.model.truth import Particles
+from producers.model.types import AnyArray
+
+__all__ = [
+    "BARCODE_BITS",
+    "NO_MEASUREMENT",
+    "PARTICLE_COLUMNS",
+    "as_particle_ids",
+    "packed",
+    "particles_from",
+    "shared_particle",
+]
+
+PARTICLE_COLUMNS = ("vx", "vy", "vz", "px", "py", "pz", "q")
+"""Names of the columns of `particles_from` in most formats."""
+
+NO_MEASUREMENT = 2**64 - 1
+"""In files of ACTS: a space point has no second measurement."""
+
+BARCODE_BITS = (12, 12, 16, 8, 16)
+"""Bits of the five parts of ACTS' particle ids, when they were one number
+(ActsFatras, Barcode)."""
+
+
+def particles_from(
+    particle_id: NDArray[np.uint64], columns: Sequence[AnyArray]
+) -> Particles:
+    """Return particles from columns of one length.
+
+    Parameters
+    ----------
+    particle_id : ndarray, shape (n_particles,), uint64
+    columns : sequence of ndarray, shape (n_particles,), number
+        The vertex vx, vy, vz in mm, the momentum px, py, pz in GeV, the charge in e.
+    """
+    vx, vy, vz, px, py, pz, charge = (each.astype(np.float32) for each in columns)
+    return Particles(
+        particle_id=particle_id,
+        vertex_mm=np.column_stack((vx, vy, vz)),
+        momentum_gev=np.column_stack((px, py, pz)),
+        charge=charge,
+    )
+
+
+def as_particle_ids(path: Location, values: AnyArray) -> NDArray[np.uint64]:
+    """Return the ids of particles as uint64.
+
+    Raises
+    ------
+    SchemaError
+        If they are floating point, in which ids above 2^53 are no longer distinct.
+    """
+    if values.dtype.kind not in "iu":
+        raise SchemaError(path, "particle ids must be integers, got floating point")
+    return values.astype(np.uint64, copy=False)
+
+
+def packed(
+    path: Location, parts: Sequence[AnyArray], bits: Sequence[int]
+) -> NDArray[np.uint64]:
+    """Return one number made of several, the first in the highest bits.
+
+    Raises
+    ------
+    SchemaError
+        If a number does not fit its bits.
+    """
+    result = np.zeros(len(parts[0]), dtype=np.uint64)
+    for values, width in zip(parts, bits, strict=True):
+        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < 1 << width:
+            raise SchemaError(
+                path,
+                f"part of a particle's id: {values.max()} does not fit {width} bits",
+            )
+        result = (result << np.uint64(width)) | values.astype(np.uint64)
+    return result
+
+
+def shared_particle(
+    first: Sequence[NDArray[np.uint64]], second: Sequence[NDArray[np.uint64] | None]
+) -> NDArray[np.uint64]:
+    """Return the particle of each space point, from those of its measurements.
+
+    Parameters
+    ----------
+    first, second : sequence of ndarray
+        Particles of the first and the second measurement of each space point; None
+        where there is no second one.
+
+    Returns
+    -------
+    ndarray, shape (n_space_points,), uint64
+        The first particle that all measurements share; 0 if there is none, as for two
+        strips that different particles crossed.
+    """
+    found = np.zeros(len(first), dtype=np.uint64)
+    for row, (own, other) in enumerate(zip(first, second, strict=True)):
+        common = own if other is None else own[np.isin(own, other)]
+        if len(common):
+            found[row] = common[0]
+    return found

@@ -1,0 +1,93 @@
+"""The columns in which tracks are kept in ROOT and parquet files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.formats.chunks import splits_of
+from producers.io.location import Location
+from producers.io.root import Lists
+from producers.model.candidates import CandidateChunk
+from producers.model.errors import InvalidEventError, UnreadableFileError
+from producers.model.track_block import TrackBlock
+from producers.model.types import JsonObject
+
+__all__ = ["CANDIDATES", "LABELS", "block_of", "parsed_provenance"]
+
+LABELS = ("sp_label",)
+"""One label per space point, -1 where it is on no candidate."""
+
+CANDIDATES = ("n_space_points", "sp_index")
+"""The size of each candidate; the space points of all candidates, one candidate after
+another."""
+
+
+def block_of(
+    path: Location,
+    first: int,
+    event_ids: NDArray[np.int64],
+    is_failed: NDArray[np.bool_],
+    columns: Sequence[Lists],
+) -> TrackBlock:
+    """Return the tracks of events that were read.
+
+    Parameters
+    ----------
+    path : Path or str
+    first : int
+        Position of the first event in the file.
+    event_ids : ndarray, shape (n_events,), int64
+    is_failed : ndarray, shape (n_events,), bool
+    columns : sequence of Lists
+        `LABELS` and `CANDIDATES`.
+
+    Raises
+    ------
+    InvalidEventError
+        If the candidates of an event do not fit its space points.
+    """
+    labels, sizes, points = columns
+    block = TrackBlock(
+        event_ids=event_ids,
+        is_failed=is_failed,
+        candidates=CandidateChunk(
+            labels=labels.values.astype(np.int64),
+            point_splits=splits_of(labels.counts),
+            sizes=sizes.values.astype(np.int64),
+            candidate_splits=splits_of(sizes.counts),
+            space_points=points.values.astype(np.int64),
+        ),
+    )
+    is_wrong = np.diff(block.candidates.member_splits) != points.counts
+    beyond = points.values >= np.repeat(labels.counts, points.counts)
+    is_wrong[np.repeat(np.arange(len(block)), points.counts)[beyond]] = True
+    if is_wrong.any():
+        index = int(np.flatnonzero(is_wrong)[0])
+        raise InvalidEventError(
+            path,
+            event_id=int(event_ids[index]),
+            entry=first + index,
+            reason="its candidates do not fit its space points",
+        )
+    return block
+
+
+def parsed_provenance(path: Location, text: str | None) -> JsonObject:
+    """Return the provenance that is stored as JSON; empty if there is none.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is not a JSON object.
+    """
+    try:
+        content = json.loads(text or "{}")
+    except ValueError as error:
+        raise UnreadableFileError(path, f"provenance: {error}") from error
+    if not isinstance(content, dict):
+        raise UnreadableFileError(path, "provenance: expected a JSON object")
+    return content

@@ -1,0 +1,24 @@
+"""Files, whatever is in them: where they are, and how they are read and written.
+
+ROOT files and their tables, parquet files, csv tables, URLs, reading ahead, outputs
+that are written whole or not at all, and the journal of an unfinished output.
+"""
+
+from producers.io.iteration import iterating
+from producers.io.journal import partial_folder
+from producers.io.location import Location, PathLike, locations
+from producers.io.output import check_output, output_errors
+from producers.io.perf_analyzer import PerfAnalyzerWriter
+from producers.io.root_writer import RootForm
+
+__all__ = [
+    "Location",
+    "PathLike",
+    "PerfAnalyzerWriter",
+    "RootForm",
+    "check_output",
+    "iterating",
+    "locations",
+    "output_errors",
+    "partial_folder",
+]

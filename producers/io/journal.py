@@ -1,0 +1,213 @@
+"""The finished events of an output that is not complete yet.
+
+An output file appears when it is complete, and not before. Until then, the folder
+``<output>.partial`` holds the finished events in blocks. Each block is written under
+another name and renamed, so after a kill at any moment every block that is there is
+complete. A job with the same inputs and settings can resume from them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from producers.io.output import output_errors
+from producers.model.errors import OutputExistsError, UnreadableFileError
+from producers.model.track_block import TrackBlock
+from sonic_base.errors import ConfigError
+
+__all__ = ["Journal", "PartialTracks", "is_partial", "partial_folder"]
+
+SUFFIX = ".partial"
+JOB = "job.json"
+
+
+def partial_folder(output: Path | str) -> Path:
+    """Return the folder beside an output that holds its finished events."""
+    output = Path(output)
+    return output.with_name(output.name + SUFFIX)
+
+
+def is_partial(path: Path | str) -> bool:
+    """Whether a path is such a folder."""
+    return Path(path).suffix == SUFFIX and Path(path).is_dir()
+
+
+def _block_name(number: int) -> str:
+    return f"block-{number:06d}.npz"
+
+
+class PartialTracks:
+    """The tracks that an interrupted job had finished.
+
+    Parameters
+    ----------
+    folder : Path
+        As `partial_folder` gives it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.provenance: Mapping[str, Any] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.blocks()))
+
+    def blocks(self) -> Iterator[TrackBlock]:
+        """Read the events, block by block.
+
+        Raises
+        ------
+        UnreadableFileError
+            If a block is damaged, or an earlier block is missing.
+        """
+        for number, path in enumerate(sorted(self._folder.glob("block-*.npz"))):
+            if path.name != _block_name(number):
+                raise UnreadableFileError(
+                    self._folder, f"{_block_name(number)} is not there"
+                )
+            try:
+                with (
+                    path.open("rb") as file,
+                    np.load(file, allow_pickle=False) as arrays,
+                ):
+                    block = TrackBlock.from_arrays(arrays)
+            except (
+                OSError,
+                KeyError,
+                ValueError,
+                TypeError,
+                zipfile.BadZipFile,
+            ) as error:
+                raise UnreadableFileError(path, f"damaged block: {error}") from error
+            yield block
+
+
+class Journal:
+    """The folder of finished events of a running job.
+
+    Parameters
+    ----------
+    output : Path
+    job : mapping
+        What the result depends on, as plain values for JSON. A job that resumes must
+        have the same.
+
+    Attributes
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, output: Path, job: Mapping[str, Any]) -> None:
+        self.output, self.folder = output, partial_folder(output)
+        self._job = json.loads(json.dumps(job))  # as it is read back
+        self._n_blocks = self._n_events = 0
+
+    def open(self, *, resume: bool, force: bool) -> None:
+        """Start anew, or resume from the events that are there.
+
+        Raises
+        ------
+        OutputExistsError
+            If an interrupted job left events, and neither `resume` nor `force` is
+            set.
+        ConfigError
+            If they are of another job; names the difference.
+        UnreadableFileError
+            If the description of that job is damaged.
+        OutputError
+            If the folder cannot be written.
+        """
+        if self.folder.is_dir() and not (resume or force):
+            raise OutputExistsError(
+                self.folder,
+                "events of a job that was interrupted; resume it, or ask to overwrite",
+            )
+        with output_errors(self.output):
+            if self.folder.is_dir() and not resume:
+                shutil.rmtree(self.folder)
+            if self.folder.is_dir():
+                self._require_same_job()
+                return
+            self.folder.mkdir()
+            (self.folder / JOB).write_text(json.dumps(self._job, indent=1))
+
+    def _require_same_job(self) -> None:
+        path = self.folder / JOB
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            names = sorted({*before, *self._job})
+        except (OSError, ValueError, TypeError) as error:
+            raise UnreadableFileError(path, f"damaged: {error}") from error
+        for name in names:
+            was, is_now = before.get(name), self._job.get(name)
+            if was != is_now:
+                raise ConfigError(
+                    f"{self.folder}: left by another job: {name} was {was!r}, "
+                    f"is {is_now!r}"
+                )
+
+    def blocks_before(self) -> Iterator[TrackBlock]:
+        """Read the blocks that were finished before, once, and count them.
+
+        Raises
+        ------
+        UnreadableFileError
+            If a block is damaged.
+        """
+        for block in PartialTracks(self.folder).blocks():
+            self._n_blocks += 1
+            self._n_events += len(block)
+            yield block
+
+    @property
+    def n_events(self) -> int:
+        """Number of events that are kept in the folder."""
+        return self._n_events
+
+    @property
+    def parts(self) -> Path:
+        """Folder for parts that workers finish out of order, each in its own file."""
+        return self.folder / "parts"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that a job could resume from."""
+        return not self._n_events and not (
+            self.parts.is_dir() and any(self.parts.iterdir())
+        )
+
+    def append(self, block: TrackBlock) -> None:
+        """Keep a block: completely, or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        path = self.folder / _block_name(self._n_blocks)
+        unfinished = path.with_suffix(".part")
+        with output_errors(self.output):
+            with unfinished.open("wb") as file:
+                # numpy's stubs take the arrays for the option `allow_pickle`.
+                np.savez(file, **block.to_arrays())  # type: ignore[arg-type]
+            unfinished.replace(path)
+        self._n_blocks += 1
+        self._n_events += len(block)
+
+    def remove(self) -> None:
+        """Remove the folder: the output is complete, or nothing was finished.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be removed.
+        """
+        with output_errors(self.output):
+            shutil.rmtree(self.folder)

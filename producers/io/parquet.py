@@ -1,0 +1,212 @@
+"""Parquet files through pyarrow: lists and rows, a few row groups at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from producers.io.location import Location, damaged_file_named, open_binary
+from producers.io.root import Lists
+from producers.model.errors import SchemaError, UnreadableFileError
+from producers.model.types import AnyArray, Untyped
+from sonic_base.errors import ConfigError, nearest_names
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["ParquetTable", "open_parquet", "require_pyarrow"]
+
+
+def require_pyarrow() -> ModuleType:
+    """Return the module pyarrow, with ``pyarrow.parquet`` loaded.
+
+    Raises
+    ------
+    ConfigError
+        If it is not installed.
+    """
+    try:
+        # Imported here: an optional dependency, and slow to load.
+        import pyarrow.parquet  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "parquet files need the package pyarrow: "
+            "pip install 'sonic-tracking[parquet]'"
+        ) from error
+    module: ModuleType = pyarrow
+    return module
+
+
+class ParquetTable:
+    """An open parquet file with one row per event.
+
+    Attributes
+    ----------
+    path : Path or str
+    column_types : dict of str to str
+        Types by column. A list of records is listed as its members: ``sp.x`` of
+        ``sp``.
+    """
+
+    def __init__(self, path: Location, file: Untyped) -> None:
+        self.path, self._file = path, file
+        self.column_types: dict[str, str] = {}
+        for field in file.schema_arrow:
+            self.column_types[field.name] = str(field.type)
+            value: Untyped = getattr(field.type, "value_type", None)
+            for index in range(getattr(value, "num_fields", 0)):
+                member = value.field(index)
+                name = f"{field.name}.{member.name}"
+                self.column_types[name] = f"list<{member.type}>"
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def require(self, *, lists: Sequence[str], integers: Sequence[str]) -> None:
+        """Check that columns exist and hold lists of numbers, or integers, per row.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing, with the nearest names, or holds something else.
+        """
+        integer_kinds = ("int", "uint")
+        for name in (*integers, *lists):
+            is_list = name in lists
+            if name not in self.column_types:
+                nearest = nearest_names(name, self.column_types)
+                raise SchemaError(self.path, f"no column {name!r}, {nearest}")
+            kind = self.column_types[name].removeprefix("large_")
+            inner = kind.removeprefix("list<")
+            element = inner.removeprefix("element: ").removeprefix("item: ")
+            kinds = (*integer_kinds, "float", "double", "halffloat")
+            fits = element.startswith(kinds if is_list else integer_kinds)
+            if (inner != kind) is not is_list or not fits:
+                expected = "a list of numbers" if is_list else "an integer"
+                raise SchemaError(
+                    self.path,
+                    f"column {name!r}: expected {expected} per row, "
+                    f"got {self.column_types[name]}",
+                )
+
+    def text(self, name: str) -> str | None:
+        """Return the text stored under a name in the metadata, or None."""
+        stored = (self._file.metadata.metadata or {}).get(name.encode())
+        return None if stored is None else str(stored.decode())
+
+    def rows_in(self, n_bytes: int, columns: Sequence[str]) -> int:
+        """Return how many rows of the columns take about `n_bytes`; at least one."""
+        roots = {name.partition(".")[0] for name in columns}
+        metadata, total = self._file.metadata, 0
+        for group in range(metadata.num_row_groups):
+            row_group = metadata.row_group(group)
+            for index in range(row_group.num_columns):
+                column = row_group.column(index)
+                if column.path_in_schema.partition(".")[0] in roots:
+                    total += column.total_uncompressed_size
+        return max(1, int(n_bytes * len(self) / max(total, 1)))
+
+    def blocks(
+        self, columns: Sequence[str], start: int, stop: int, step: int
+    ) -> Iterator[tuple[int, Mapping[str, Untyped]]]:
+        """Yield rows ``start:stop``, at most `step` at a time, by column.
+
+        Yields
+        ------
+        first : int
+            Number of the block's first row.
+        columns : mapping of str to pyarrow.Array
+
+        Raises
+        ------
+        UnreadableFileError
+            If the file is damaged there.
+        """
+        roots = list(dict.fromkeys(name.partition(".")[0] for name in columns))
+        groups, position = self._row_groups(start, stop)
+        batches = self._file.iter_batches(step, row_groups=groups, columns=roots)
+        while True:
+            rows_read = f"rows {position} to {position + step}"
+            with damaged_file_named(self.path, "parquet", rows_read):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            low, high = max(start - position, 0), min(stop - position, len(batch))
+            if low < high:
+                rows = batch.slice(low, high - low)
+                yield position + low, {name: _column(rows, name) for name in columns}
+            position += len(batch)
+
+    def _row_groups(self, start: int, stop: int) -> tuple[list[int], int]:
+        """Return the row groups that have these rows, and the first row of them."""
+        metadata, position, first = self._file.metadata, 0, 0
+        groups: list[int] = []
+        for group in range(metadata.num_row_groups):
+            n_rows = metadata.row_group(group).num_rows
+            if position < stop and position + n_rows > start:
+                first = first if groups else position
+                groups.append(group)
+            position += n_rows
+        return groups, first
+
+    def scalars(self, column: Untyped, name: str) -> AnyArray:
+        """Return a column of one number per row.
+
+        Raises
+        ------
+        UnreadableFileError
+            If a value is missing.
+        """
+        if column.null_count:
+            raise UnreadableFileError(self.path, f"column {name!r} has missing values")
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+
+    def lists(self, column: Untyped, name: str) -> Lists:
+        """Return a column of one list per row, flat.
+
+        Raises
+        ------
+        UnreadableFileError
+            If a list, or a value in it, is missing.
+        """
+        values = column.flatten()
+        if column.null_count or values.null_count:
+            raise UnreadableFileError(self.path, f"column {name!r} has missing values")
+        counts = column.value_lengths().to_numpy(zero_copy_only=False)
+        return Lists(
+            np.asarray(values.to_numpy(zero_copy_only=False)), counts.astype(np.int64)
+        )
+
+
+def _column(rows: Untyped, name: str) -> Untyped:
+    root, _, member = name.partition(".")
+    column = rows.column(root)
+    if not member:
+        return column
+    # The lists of one member are cut as the lists of records are.
+    counts = column.value_lengths().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    return require_pyarrow().LargeListArray.from_arrays(
+        offsets, column.flatten().field(member)
+    )
+
+
+@contextmanager
+def open_parquet(path: Location) -> Iterator[ParquetTable]:
+    """Open a parquet file; it is closed at the end of the block.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is truncated or damaged.
+    ConfigError
+        If pyarrow is not installed.
+    """
+    parquet = require_pyarrow().parquet
+    with open_binary(path) as file:
+        with damaged_file_named(path, "parquet", "its footer"):
+            opened = parquet.ParquetFile(file)
+        yield ParquetTable(path, opened)

@@ -1,0 +1,96 @@
+"""Inputs of a model as perf_analyzer takes them: ``--input-data events.json``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from producers.io.output import output_errors, whole_file
+from producers.model.types import AnyArray, JsonObject
+from sonic_client.types import Tensors
+
+__all__ = ["PerfAnalyzerWriter"]
+
+
+class PerfAnalyzerWriter:
+    """Writes the inputs of many requests into one JSON file; complete, or not at all.
+
+    ``{"data": [{"FEATURES": {"b64": "...", "shape": [314, 3]}}, ...]}``, one object per
+    request. Each request is written at once, so memory does not grow with the file.
+
+    Parameters
+    ----------
+    path : path
+    as_numbers : bool
+        Whether values are written as numbers (``content``), which is larger but can
+        be read by people, rather than as bytes in base64.
+    force : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        On entering, if the file must not or cannot be written.
+
+    Notes
+    -----
+    Format: triton-inference-server/perf_analyzer, ``docs/input_data.md``.
+    """
+
+    def __init__(
+        self, path: Path | str, *, as_numbers: bool = False, force: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self._as_numbers, self._force = as_numbers, force
+        self._n_requests = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            unfinished = stack.enter_context(whole_file(self.path, force=self._force))
+            with output_errors(self.path):
+                self._file = unfinished.open("w", encoding="ascii")
+                stack.push(self._close)
+                self._file.write('{"data": [')
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, tensors: Tensors) -> None:
+        """Add the inputs of one request.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        entry = {name: self._entry(np.asarray(a)) for name, a in tensors.items()}
+        with output_errors(self.path):
+            self._file.write(",\n" if self._n_requests else "\n")
+            self._file.write(json.dumps(entry))
+        self._n_requests += 1
+
+    def _entry(self, array: AnyArray) -> JsonObject:
+        shape = list(array.shape)
+        if self._as_numbers:
+            return {"content": array.ravel().tolist(), "shape": shape}
+        # KServe's raw form: little-endian, row by row.
+        raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        return {"b64": base64.b64encode(raw.tobytes()).decode(), "shape": shape}
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def _close(self, kind: type[BaseException] | None, *_raised: object) -> None:
+        with output_errors(self.path), self._file:
+            if kind is None:
+                self._file.write("\n]}\n")

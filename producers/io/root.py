@@ -1,0 +1,308 @@
+"""ROOT files through uproot: their tables as flat lists, errors that name the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from struct import unpack
+from typing import NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from producers.io.location import (
+    Location,
+    damaged_file_named,
+    open_binary,
+    remote_errors,
+)
+from producers.model.errors import SchemaError, UnreadableFileError
+from producers.model.types import AnyArray, Untyped
+from sonic_base.errors import nearest_names
+
+__all__ = ["Lists", "RootFile", "RootTable", "open_root"]
+
+MAGIC = b"root"
+TABLE_CLASSES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
+
+
+class Lists(NamedTuple):
+    """A column with one list per entry, flat."""
+
+    values: AnyArray  #: all elements, in order
+    counts: NDArray[np.int64]  #: length of each entry's list
+
+    def by_entry(self) -> list[AnyArray]:
+        """Return one array per entry; views."""
+        return np.split(self.values, np.cumsum(self.counts)[:-1])
+
+
+@dataclass(frozen=True, eq=False)
+class RootTable:
+    """A TTree or RNTuple of an open file.
+
+    Attributes
+    ----------
+    path : Path or str
+    name : str
+    tree : uproot.TTree or uproot.RNTuple
+
+    Notes
+    -----
+    All methods that read entries raise `UnreadableFileError` if the file is damaged
+    there.
+    """
+
+    path: Location
+    name: str
+    tree: Untyped
+
+    def __len__(self) -> int:
+        return int(self.tree.num_entries)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names that can be read; members of a split branch also without its path."""
+        names = list(self.tree.keys())
+        short = [name.rpartition("/")[2] for name in names if "/" in name]
+        return tuple(dict.fromkeys(names + short))
+
+    @cached_property
+    def column_types(self) -> dict[str, str]:
+        """C++ types of the columns; ``double[]`` is a list of doubles."""
+        types: dict[str, str] = {}
+        for name in list(self.tree.keys()):
+            kind = str(self.tree[name].typename)
+            types[name] = types[name.rpartition("/")[2]] = kind
+        return types
+
+    def require(
+        self,
+        *,
+        lists: Sequence[str] = (),
+        numbers: Sequence[str] = (),
+        integers: Sequence[str] = (),
+    ) -> None:
+        """Check that columns exist and what they hold, without reading an entry.
+
+        Parameters
+        ----------
+        lists : sequence of str
+            Columns that must hold one list of numbers per entry.
+        numbers, integers : sequence of str
+            Columns that must hold one number, or one integer, per entry.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing, with the nearest names, or holds something else.
+        """
+        forms = dict.fromkeys(integers, (1, "iu", "an integer per entry"))
+        forms |= dict.fromkeys(numbers, (1, "iuf", "a number per entry"))
+        forms |= dict.fromkeys(lists, (2, "iuf", "a list of numbers per entry"))
+        self._require_columns(list(forms))
+        # An empty range gives the types. It lies at the end, because uproot reads the
+        # first basket for the range 0 to 0.
+        arrays = self._arrays(list(forms), len(self), len(self))
+        for name, (ndim, kinds, expected) in forms.items():
+            array = _column(arrays, name)
+            holds = str(array.type.content)
+            is_plain = not array.fields and array.ndim == ndim and "?" not in holds
+            if is_plain:
+                flat = ak.to_numpy(ak.flatten(array, None))
+                is_plain = flat.dtype.kind in kinds
+            if not is_plain:
+                raise SchemaError(
+                    self.path,
+                    f"column {name!r} of {self.name!r}: expected {expected}, "
+                    f"got {holds}",
+                )
+
+    def _require_columns(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.columns:
+                raise SchemaError(
+                    self.path,
+                    f"no column {name!r} in {self.name!r}, "
+                    f"{nearest_names(name, self.columns)}",
+                )
+
+    def entries_in(self, n_bytes: int, columns: Sequence[str]) -> int:
+        """Return how many entries of the columns take about `n_bytes`; at least one."""
+        with self._damage_named("its baskets"):
+            return max(1, int(self.tree.num_entries_for(n_bytes, list(columns))))
+
+    def scalars(self, name: str, start: int, stop: int) -> AnyArray:
+        """Read one number per entry, from `start` to before `stop`."""
+        return self.rows([name], start, stop)[name]
+
+    def rows(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> dict[str, AnyArray]:
+        """Read columns of one number per entry, by name."""
+        arrays = self._arrays(columns, start, stop)
+        return {
+            name: np.asarray(ak.to_numpy(_column(arrays, name))) for name in columns
+        }
+
+    def lists(self, columns: Sequence[str], start: int, stop: int) -> list[Lists]:
+        """Read columns of one list per entry, in the order of `columns`."""
+        arrays = self._arrays(columns, start, stop)
+        return [_flat(_column(arrays, name)) for name in columns]
+
+    def per_entry(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> list[dict[str, AnyArray]]:
+        """Read columns of one list per entry: for each entry, its lists by name."""
+        lists = self.lists(columns, start, stop)
+        by_column = [column.by_entry() for column in lists]
+        return [
+            dict(zip(columns, entry, strict=True))
+            for entry in zip(*by_column, strict=True)
+        ]
+
+    def nested(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> dict[str, list[list[AnyArray]]]:
+        """Read columns of lists of lists: an array per inner list, by name."""
+        arrays = self._arrays(columns, start, stop)
+        found = {}
+        for name in columns:
+            entries = _column(arrays, name)
+            inner = iter(_flat(ak.flatten(entries, axis=1)).by_entry())
+            found[name] = [
+                [next(inner) for _ in range(n)] for n in ak.num(entries, axis=1)
+            ]
+        return found
+
+    def texts(self, name: str) -> list[str]:
+        """Read the list of texts of the first entry.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such column, with the nearest names.
+        """
+        self._require_columns([name])
+        texts: list[str] = _column(self._arrays([name], 0, 1), name)[0].to_list()
+        return texts
+
+    def _arrays(self, columns: Sequence[str], start: int, stop: int) -> Untyped:
+        with self._damage_named(f"entries {start} to {stop}"):
+            return self.tree.arrays(
+                list(columns), entry_start=start, entry_stop=stop, library="ak"
+            )
+
+    @contextmanager
+    def _damage_named(self, part: str) -> Iterator[None]:
+        with damaged_file_named(self.path, "ROOT", f"{self.name!r}, {part}"):
+            yield
+
+
+def _column(arrays: Untyped, name: str) -> Untyped:
+    if name in arrays.fields:
+        return arrays[name]
+    # An RNTuple gives records; "sp.x" is the field x of sp.
+    for field in name.split("."):
+        arrays = arrays[field]
+    return arrays
+
+
+def _flat(array: Untyped) -> Lists:
+    counts = np.asarray(ak.to_numpy(ak.num(array, axis=1)), dtype=np.int64)
+    return Lists(np.asarray(ak.to_numpy(ak.flatten(array, axis=1))), counts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RootFile:
+    """An open ROOT file.
+
+    Attributes
+    ----------
+    path : Path or str
+    file : uproot.ReadOnlyDirectory
+    """
+
+    path: Location
+    file: Untyped
+
+    @property
+    def table_names(self) -> list[str]:
+        """Names of the TTrees and RNTuples, in the order of the file."""
+        classes = self.file.classnames(cycle=False)
+        return [name for name, kind in classes.items() if kind in TABLE_CLASSES]
+
+    def table(self, name: str) -> RootTable:
+        """Return the TTree or RNTuple of this name; its latest cycle.
+
+        Raises
+        ------
+        SchemaError
+            If there is none, with the nearest names.
+        UnreadableFileError
+            If its header is damaged.
+        """
+        if name not in self.table_names:
+            raise SchemaError(
+                self.path,
+                f"no TTree or RNTuple {name!r}, "
+                f"{nearest_names(name, self.table_names) or 'it has none at all'}",
+            )
+        with damaged_file_named(self.path, "ROOT", repr(name)):
+            return RootTable(self.path, name, self.file[name])
+
+    def text(self, name: str) -> str | None:
+        """Return the text stored under a name (TObjString), or None."""
+        if name not in self.file.keys(cycle=False):
+            return None
+        with damaged_file_named(self.path, "ROOT", repr(name)):
+            return str(self.file[name])
+
+
+@contextmanager
+def open_root(path: Location) -> Iterator[RootFile]:
+    """Open a ROOT file for reading; it is closed at the end of the block.
+
+    Parameters
+    ----------
+    path : Path or str
+        Local file, or a URL that uproot takes.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is not a ROOT file, truncated or damaged.
+    ConfigError
+        If a package for the URL's protocol is not installed.
+    """
+    _require_whole(path)
+    with remote_errors(path), damaged_file_named(path, "ROOT", "its directory"):
+        file = uproot.open(path)
+    with file:
+        yield RootFile(path, file)
+
+
+def _require_whole(path: Location) -> None:
+    # Checked before uproot, which reads lazily: a truncated file would be found in
+    # the middle of a job. Layout of the header: class reference of TFile in ROOT.
+    with open_binary(path) as file:
+        header = file.read(20)
+        # The size of a remote file may be unknown.
+        size = file.seek(0, 2) if isinstance(path, Path) else None
+    if not header.startswith(MAGIC):
+        raise UnreadableFileError(path, "not a ROOT file")
+    if len(header) < 20:
+        raise UnreadableFileError(path, f"truncated ROOT file of {size} bytes")
+    # Files above 2 GB have a version from 1000000 on, and 8 bytes for the end.
+    (version,) = unpack(">i", header[4:8])
+    is_large = version >= 1_000_000
+    (end,) = unpack(">q", header[12:20]) if is_large else unpack(">i", header[12:16])
+    if size is not None and end > size:
+        raise UnreadableFileError(
+            path, f"truncated ROOT file: {size} bytes of {end} are there"
+        )

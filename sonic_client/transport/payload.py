@@ -1,0 +1,208 @@
+"""The part of a message that both wires share: tensor values, size limit, compression.
+
+KServe writes a tensor's values little-endian, in row order.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+import zlib
+from collections.abc import Container, Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonic_client.config import Compression, ServerConfig
+from sonic_client.errors import InvalidAnswerError, Mismatch, RequestTooLargeError
+from sonic_client.transport.base import CompressionReport, InferCall, InferReply
+from sonic_client.types import TensorSpec, datatype_of, numpy_dtype, payload_bytes
+
+__all__ = [
+    "CompressionMeter",
+    "check_message_size",
+    "compressed",
+    "raw_values",
+    "reply_of",
+    "tensor_of",
+]
+
+_IS_LITTLE = sys.byteorder == "little"
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+
+# gRPC does not report its compression, so every n-th message, from the first on, is
+# compressed here to estimate the ratio.
+_SAMPLE_EVERY_N = 64
+
+
+def raw_values(array: NDArray[Any]) -> bytes | memoryview:
+    """Return a tensor's values as bytes.
+
+    A view of the array's memory where that is contiguous, little-endian and not
+    ``BYTES``; else a copy.
+    """
+    if datatype_of(array.dtype) == "BYTES":
+        return _encode_strings(array)
+    if not (array.flags.c_contiguous and array.dtype.isnative and _IS_LITTLE):
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _encode_strings(array: NDArray[Any]) -> bytes:
+    parts: list[bytes] = []
+    for element in array.flat:
+        value = element.encode() if isinstance(element, str) else bytes(element)
+        parts += (len(value).to_bytes(4, "little"), value)
+    return b"".join(parts)
+
+
+def tensor_of(spec: TensorSpec, content: bytes | memoryview) -> NDArray[Any]:
+    """Return the tensor in some bytes, as a view of them; ``BYTES`` as a copy.
+
+    Raises
+    ------
+    ValueError
+        If the bytes do not fill the shape, or the datatype is unknown.
+    """
+    if spec.datatype == "BYTES":
+        return _decode_strings(spec, bytes(content))
+    dtype = _wire_dtype(spec.datatype)
+    if len(content) != math.prod(spec.shape) * dtype.itemsize:
+        raise ValueError(f"{len(content)} bytes")
+    return np.ndarray(spec.shape, dtype, buffer=content)
+
+
+@cache
+def _wire_dtype(datatype: str) -> np.dtype[Any]:
+    return numpy_dtype(datatype).newbyteorder("<")
+
+
+def _decode_strings(spec: TensorSpec, content: bytes) -> NDArray[Any]:
+    array = np.empty(math.prod(spec.shape), dtype=object)
+    start = 0
+    for index in range(array.size):
+        length = int.from_bytes(content[start : start + 4], "little")
+        array[index] = content[start + 4 : start + 4 + length]
+        start += 4 + length
+    if start != len(content):
+        raise ValueError(f"elements of {start} bytes in {len(content)} bytes")
+    array.flags.writeable = False
+    return array.reshape(spec.shape)
+
+
+def reply_of(
+    tensors: Iterable[tuple[TensorSpec, bytes | memoryview | None]],
+    *,
+    model: str,
+    version: str,
+    server: str,
+    output_regions: Container[str],
+) -> InferReply:
+    """Return a reply with the tensors as read-only views.
+
+    Parameters
+    ----------
+    tensors : iterable of (TensorSpec, bytes)
+        None for an output whose values are not in binary form.
+    model, version, server : str
+        What answered.
+    output_regions : container of str
+        Outputs that the call wanted in shared memory; the message does not say.
+
+    Raises
+    ------
+    InvalidAnswerError
+        If a tensor's bytes are missing or do not fill its shape.
+    """
+    outputs: dict[str, NDArray[Any]] = {}
+    placed: list[TensorSpec] = []
+    mismatches: list[Mismatch] = []
+    for spec, content in tensors:
+        if spec.name in output_regions:
+            placed.append(spec)
+        elif content is None:
+            mismatches.append(Mismatch(spec.name, "binary data", "typed values"))
+        else:
+            try:
+                outputs[spec.name] = tensor_of(spec, content)
+            except ValueError as error:
+                mismatches.append(Mismatch(spec.name, spec.form, str(error)))
+    if mismatches:
+        raise InvalidAnswerError(model=model, server=server, mismatches=mismatches)
+    return InferReply(model_version=version, outputs=outputs, placed=tuple(placed))
+
+
+def check_message_size(call: InferCall, server: ServerConfig) -> None:
+    """Compare a call's tensors with the server's limit, without copying them.
+
+    gRPC would find out too, after seconds of copying. The few hundred bytes around the
+    tensors are not counted.
+
+    Raises
+    ------
+    RequestTooLargeError
+        If they are above it.
+    """
+    inline = call.inputs
+    if call.input_regions:
+        inline = {k: v for k, v in inline.items() if k not in call.input_regions}
+    n_bytes = payload_bytes(inline)
+    limit = server.max_message_bytes
+    if n_bytes > limit:
+        raise RequestTooLargeError(
+            server=server.url,
+            status="RESOURCE_EXHAUSTED",
+            details=f"{n_bytes} bytes, the limit is {limit}",
+            remedy="max_message_bytes; nothing was sent",
+        )
+
+
+def compressed(content: bytes, compression: Compression) -> bytes:
+    """Return the content as gRPC and HTTP compress it; unchanged for ``none``."""
+    if compression == "none":
+        return content
+    compressor = zlib.compressobj(wbits=_WINDOW_BITS[compression])
+    return compressor.compress(content) + compressor.flush()
+
+
+class CompressionMeter:
+    """Measures the compression of one connection's requests.
+
+    Parameters
+    ----------
+    compression : str
+
+    Attributes
+    ----------
+    report : CompressionReport
+    """
+
+    def __init__(self, compression: Compression) -> None:
+        self._compression = compression
+        self._n_sent = 0
+        self.report = CompressionReport()
+
+    def compress(self, content: bytes) -> bytes:
+        """Return the content compressed, and count it."""
+        if self._compression == "none":
+            return content
+        started = time.perf_counter()
+        shorter = compressed(content, self._compression)
+        self.report += CompressionReport(
+            n_messages=1,
+            plain_bytes=len(content),
+            wire_bytes=len(shorter),
+            spent_s=time.perf_counter() - started,
+        )
+        return shorter
+
+    def sample(self, content: bytes) -> None:
+        """Estimate the compression of messages that gRPC compresses."""
+        if self._compression == "none":
+            return
+        if self._n_sent % _SAMPLE_EVERY_N == 0:
+            self.compress(content)
+        self._n_sent += 1

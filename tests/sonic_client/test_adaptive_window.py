@@ -1,0 +1,152 @@
+"""A window that finds what the servers take."""
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sonic_client import AsyncClient, Failure, ServerOverloadedError, WindowConfig
+from sonic_client.config import AdaptiveConfig
+from sonic_client.flow.adaptive_window import AdaptiveWindow
+from sonic_client.report.observer import MessageSent, TryEnded
+from sonic_client.retry import Timing
+from sonic_client.transport.fake import FakeTransport
+
+
+def sent(message):
+    return MessageSent(message=message, request_id="", model="m", events=1, n_bytes=1)
+
+
+def ended(message, *, status="OK", is_overload=False, duration_s=0.01):
+    return TryEnded(
+        server="s",
+        status=status,
+        duration_s=duration_s,
+        message=message,
+        request_id="",
+        number=1,
+        is_overload=is_overload,
+    )
+
+
+def window_of(max_requests, **options):
+    return AdaptiveWindow(
+        AdaptiveConfig(window=True, **options), max_requests=max_requests
+    )
+
+
+def rounds(window, capacity, n_rounds):
+    """Sizes of the window, a round: a full window sent, and what exceeds refused."""
+    sizes, message = [], 0
+    for _ in range(n_rounds):
+        numbers = range(message, message + window.max_requests)
+        message = numbers.stop
+        sizes.append(len(numbers))
+        for number in numbers:
+            window.message_sent(sent(number))
+        for place, number in enumerate(numbers):
+            window.try_ended(ended(number, is_overload=place >= capacity))
+    return sizes
+
+
+@pytest.mark.parametrize("capacity", [3, 10, 40])
+def test_it_converges_on_what_a_queue_limited_server_takes(capacity):
+    sizes = rounds(window_of(64), capacity, n_rounds=300)
+
+    settled = sizes[100:]
+    assert max(settled) <= capacity + 2
+    assert min(settled) >= capacity // 2
+    assert 0.6 * capacity <= np.mean(settled) <= capacity + 1
+
+
+def test_it_stays_at_the_bound_of_the_window_while_nothing_is_refused():
+    assert set(rounds(window_of(16), 1000, n_rounds=20)) == {16}
+
+
+def test_one_overload_halves_it_once():
+    window = window_of(32)
+    for number in range(32):
+        window.message_sent(sent(number))
+
+    for number in range(32):
+        window.try_ended(ended(number, is_overload=True))
+
+    assert window.max_requests == 16
+
+
+def test_it_never_shrinks_below_its_bound():
+    assert rounds(window_of(64, min_requests=5), 0, n_rounds=30)[-1] == 5
+
+
+def test_slow_calls_are_overload_if_asked_for():
+    window = window_of(8, slow_call_s=1.0)
+
+    window.try_ended(ended(1, duration_s=0.9))
+    assert window.max_requests == 8
+    window.try_ended(ended(1, duration_s=1.1))
+
+    assert window.max_requests == 4
+
+
+def test_other_failures_do_not_shrink_it():
+    window = window_of(8)
+
+    for status in ("UNAVAILABLE", "INVALID_ARGUMENT", "LOCALLY_CANCELLED"):
+        window.try_ended(ended(1, status=status))
+
+    assert window.max_requests == 8
+
+
+class QueueLimited:
+    """Takes four calls at once, and refuses more."""
+
+    def __init__(self):
+        self.in_flight = self.n_refused = 0
+
+    async def __call__(self, call):
+        if self.in_flight >= 4:
+            self.n_refused += 1
+            raise ServerOverloadedError(
+                server="s", status="UNAVAILABLE", details="Exceeds maximum queue size"
+            )
+        self.in_flight += 1
+        for _ in range(12):
+            await asyncio.sleep(0)
+        self.in_flight -= 1
+        return {"LABELS": call.inputs["FEATURES"][:, 0].astype(np.int64)}
+
+
+async def refusals(metadata, config, requests):
+    now_s = 0.0
+
+    async def sleep(duration_s):  # moves the clock, and waits a turn of the loop
+        nonlocal now_s
+        now_s += duration_s
+        await asyncio.sleep(0)
+
+    server = QueueLimited()
+    transport = FakeTransport(metadata, server)
+    timing = Timing(clock=lambda: now_s, sleep=sleep)
+    async with AsyncClient(config, transport=transport, timing=timing) as client:
+        outcomes = [o async for o in client.map(requests)]
+    assert [outcome.request_id for outcome in outcomes] == list(range(100))
+    assert [o.error for o in outcomes if isinstance(o, Failure)] == []
+    return server.n_refused
+
+
+async def test_a_client_that_fits_its_window_is_refused_less(
+    metadata, config, make_request
+):
+    rigid = replace(
+        config,
+        window=WindowConfig(max_requests=32),
+        retry=replace(config.retry, allowed_tries=10_000, budget_retries_per_s=1e6),
+    )
+    adaptive = replace(rigid, adaptive=AdaptiveConfig(window=True))
+    requests = [make_request(number) for number in range(100)]
+
+    n_rigid = await refusals(metadata, rigid, requests)
+    n_adaptive = await refusals(metadata, adaptive, requests)
+
+    assert 0 < n_adaptive < n_rigid / 2
