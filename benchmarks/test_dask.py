@@ -18,9 +18,7 @@ from producers import TrackEvents
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
-from sonic_tracking.distributed.config import ClusterConfig
-from sonic_tracking.jobs.connection import ClientSettings
-from sonic_tracking.jobs.track import TrackingJob, run_tracking
+from sonic_tracking import track
 
 # One request at a time a process, so that the server's time is what there is to share;
 # with more in flight, it is the processors of this machine.
@@ -74,19 +72,18 @@ def test_two_workers_against_one_process(benchmark, is_smoke, server, tmp_path):
     events = tmp_path / "events.root"
     write_events(events, n_events)
 
-    def track(output, cluster=None):
-        job = TrackingJob(
-            files=(events,),
+    def run(output, workers):
+        result = track(
+            events,
             output=tmp_path / output,
-            client=ClientSettings(servers=(server,), window=WINDOW),
-            cluster=cluster,
+            server=server,
+            window=WINDOW,
+            workers=workers,
         )
-        return run_tracking(job)
+        return result.report
 
-    one = track("one.root")
-    two = benchmark.pedantic(
-        track, ("two.root", ClusterConfig(workers=2)), rounds=1, iterations=1
-    )
+    one = run("one.root", None)
+    two = benchmark.pedantic(run, ("two.root", 2), rounds=1, iterations=1)
 
     assert two.times.events == n_events
     assert all(

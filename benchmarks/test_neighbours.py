@@ -15,7 +15,6 @@ import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from sonic_tracking.bench.baselines import faiss_flat_graph, graph_times, tree_graph
 from sonic_tracking.bench.events import overlaid, read_features
-from sonic_tracking.jobs.evaluate import feature_scale
 
 N_POINTS = 30_000
 
@@ -29,7 +28,7 @@ def test_radius_graph_against_others(benchmark, is_smoke, search):
         pytest.importorskip("faiss")
     pipeline = load_weights(bundled_weights())
     sample = Path(sonic_tracking.__file__).parent / "sample" / "events.root"
-    features = read_features([str(sample)], feature_scale(pipeline))
+    features = read_features([str(sample)], pipeline.config.features.scales)
     phi_scale = pipeline.config.features.scales[1]
     n_points = 500 if is_smoke else N_POINTS
     event = overlaid(features, n_points, phi_scale, np.random.default_rng(1))

@@ -11,15 +11,10 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
-    from mock_server.ensembles.steps import Ensemble, Step
-    from mock_server.errors import ModelError
+    from mock_server.errors import ModelError, ModelLoadError
     from mock_server.faults import Arrival, FaultHook, FaultPlan
     from mock_server.mock_triton import MockTriton
-    from mock_server.model_config.declaration import model_of_text
-    from mock_server.models import Model, ModelFunction, TensorSpec
-    from mock_server.received import ReceivedRequest
-    from mock_server.repository import ModelLoadError
-    from mock_server.scheduling.settings import (
+    from mock_server.model.batching import (
         Control,
         ControlInput,
         DynamicBatching,
@@ -27,6 +22,15 @@ if _typing.TYPE_CHECKING:
         SequenceBatching,
         TimeoutAction,
     )
+    from mock_server.model.config import model_of_text
+    from mock_server.model.declaration import (
+        Ensemble,
+        Model,
+        ModelFunction,
+        Step,
+        TensorSpec,
+    )
+    from mock_server.received import ReceivedRequest
     from mock_server.server import MockServer
 
 __all__ = [
@@ -53,15 +57,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ensembles.steps": ("Ensemble", "Step"),
-    "errors": ("ModelError",),
+    "errors": ("ModelError", "ModelLoadError"),
     "faults": ("Arrival", "FaultHook", "FaultPlan"),
     "mock_triton": ("MockTriton",),
-    "model_config.declaration": ("model_of_text",),
-    "models": ("Model", "ModelFunction", "TensorSpec"),
+    "model.config": ("model_of_text",),
+    "model.declaration": ("Ensemble", "Model", "ModelFunction", "Step", "TensorSpec"),
     "received": ("ReceivedRequest",),
-    "repository": ("ModelLoadError",),
-    "scheduling.settings": (
+    "model.batching": (
         "Control",
         "ControlInput",
         "DynamicBatching",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_server.validation import invalid
+from mock_server.errors import invalid
 from mock_server.wire.codec import ELEMENT_BYTES, RawTensor, decode, pack_strings
 
 CLASSIFIED = frozenset(ELEMENT_BYTES) - {"BOOL", "FP16", "BF16"}

@@ -1,4 +1,14 @@
-"""The one error a served model, or a planned fault, answers a request with."""
+"""The errors of this package.
+
+::
+
+    SonicError
+    ├── ModelError          the answer to one request: a status code and a text
+    ├── BackendError        a batch failed, with a text of the backend's own
+    ├── ConfigurationError  a model configuration cannot be used (ValueError)
+    ├── ModelLoadError      a model that the server should start with did not load
+    └── CassetteError       a folder is not a cassette (ValueError)
+"""
 
 import grpc
 
@@ -8,15 +18,16 @@ from sonic_base import SonicError
 class ModelError(SonicError):
     """A request is answered with an error status, and nothing else happens.
 
-    Raised by a model function it stands for Triton's ``pb_utils.TritonError``: code
-    and message reach the client unchanged, and the request counts as answered.
+    A model function raises it where a ``model.py`` would return Triton's
+    ``pb_utils.TritonError``: code and message reach the client unchanged, and the
+    request counts as answered.
 
     Parameters
     ----------
     code : grpc.StatusCode
-        Any but ``OK``. Triton itself answers with INVALID_ARGUMENT, NOT_FOUND,
-        INTERNAL, UNAVAILABLE, UNIMPLEMENTED, ALREADY_EXISTS, CANCELLED, UNKNOWN; what
-        stands in front of it adds others, so none is refused here.
+        Any but ``OK``. Triton itself uses INVALID_ARGUMENT, NOT_FOUND, INTERNAL,
+        UNAVAILABLE, UNIMPLEMENTED, ALREADY_EXISTS, CANCELLED and UNKNOWN; a proxy in
+        front of it may add others, so all are allowed here.
     message : str
         The text the client sees.
 
@@ -35,3 +46,45 @@ class ModelError(SonicError):
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
+
+
+class BackendError(SonicError):
+    """A batch failed; the text is the backend's own.
+
+    Clients see it in place of the type and text of any other exception, after
+    ``Failed to process the request(s) for model 'M_0_0', message: ``.
+    """
+
+
+class ConfigurationError(SonicError, ValueError):
+    """A model configuration cannot be read, or declares what cannot be served."""
+
+
+class ModelLoadError(SonicError):
+    """A model that the server should start with could not be loaded."""
+
+
+class CassetteError(SonicError, ValueError):
+    """A folder is not a cassette, or one of its files cannot be read."""
+
+
+def invalid(text: str) -> ModelError:
+    """INVALID_ARGUMENT, for a request that could not be read."""
+    return ModelError(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+
+def invalid_request(request_id: str, text: str) -> ModelError:
+    """INVALID_ARGUMENT, for a request that was read: the text names its id."""
+    return invalid(f"[request id: {request_id or '<id_unknown>'}] {text}")
+
+
+def internal(text: str) -> ModelError:
+    """INTERNAL, Triton's code for JSON it cannot read."""
+    return ModelError(grpc.StatusCode.INTERNAL, text)
+
+
+def exception_text(exc: BaseException) -> str:
+    """Type and text of a model's exception, as the client sees them."""
+    if isinstance(exc, BackendError):
+        return str(exc)
+    return f"{type(exc).__name__}: {exc}"

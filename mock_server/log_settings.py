@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 import grpc
 
-from mock_server.errors import ModelError
-from mock_server.validation import invalid
+from mock_server.errors import ModelError, invalid
 
 LogValue = bool | int | str
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mock_server.loaded import Loaded
+from mock_server.core.loaded_model import Loaded
 from mock_server.statistics import FailureReason, ModelStatistics
 
 CONTENT_TYPE = "text/plain; charset=utf-8"

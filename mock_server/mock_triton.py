@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mock_server.faults import FaultHook, FaultPlan
-from mock_server.models import Model
+from mock_server.model.declaration import Model
 from mock_server.received import ReceivedRequest, RequestRecord
 from mock_server.server import MockServer
 

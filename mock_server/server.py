@@ -6,16 +6,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from mock_server.core import InferenceCore
+from mock_server.core.inference_core import InferenceCore
+from mock_server.core.repository import ModelControl, Repository
+from mock_server.core.sources import load_repository
 from mock_server.endpoints import Endpoint, Endpoints, Opener
 from mock_server.faults import FaultHook, FaultPlan
 from mock_server.faults.injector import FaultInjector
 from mock_server.grpc_api.endpoint import GrpcEndpoint
 from mock_server.grpc_api.interceptor import FaultInterceptor
 from mock_server.grpc_api.service import InferenceService
-from mock_server.models import Model, ModelFunction, TensorSpec
+from mock_server.model.declaration import Model, ModelFunction, TensorSpec
 from mock_server.received import RequestRecord
-from mock_server.repository import ModelControl, Repository, load_repository
 
 logger = logging.getLogger(__name__)
 

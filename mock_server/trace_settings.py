@@ -11,8 +11,7 @@ from types import MappingProxyType
 
 import grpc
 
-from mock_server.errors import ModelError
-from mock_server.validation import invalid
+from mock_server.errors import ModelError, invalid
 
 Values = tuple[str, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mock_server.models import Model, TensorSpec
+from mock_server.model.declaration import Model, TensorSpec
 
 if TYPE_CHECKING:
     from exatrkx_pipeline import StageClock

@@ -8,11 +8,9 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-import grpc
-
-from mock_server.errors import ModelError
+from mock_server.errors import invalid, invalid_request
 from mock_server.input_order import hashed_order
-from mock_server.models import FREE, Model, TensorSpec, dims_text
+from mock_server.model.declaration import FREE, Model, TensorSpec, dims_text
 from mock_server.wire.codec import DATATYPES, ELEMENT_BYTES, RawTensor, element_count
 from mock_server.wire.inference import InferenceRequest
 
@@ -23,16 +21,6 @@ _BATCH_NOTE = (
     "max_batch_size to zero. See the model configuration docs for more info on "
     "max_batch_size."
 )
-
-
-def invalid(text: str) -> ModelError:
-    """INVALID_ARGUMENT of a request that could not be read."""
-    return ModelError(grpc.StatusCode.INVALID_ARGUMENT, text)
-
-
-def invalid_request(request_id: str, text: str) -> ModelError:
-    """INVALID_ARGUMENT of a request that was read: it names the request."""
-    return invalid(f"[request id: {request_id or '<id_unknown>'}] {text}")
 
 
 def check_request(model: Model, request: InferenceRequest) -> int:

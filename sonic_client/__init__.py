@@ -6,7 +6,6 @@ cheap: gRPC is loaded when the first connection is opened.
 
 Public submodules
 -----------------
-- `config`: the configuration's sections, and CMSSW's names for them (`config.cmssw`).
 - `errors`: every error of the client, drawn as a tree.
 - `fallback`: what may answer when no server does, and how it is found by name.
 - `report`: events for observers, `ProgressMeter`, Prometheus and OpenTelemetry sinks.
@@ -25,11 +24,13 @@ from sonic_client.config import (
     ClientConfig,
     FallbackConfig,
     HealthConfig,
+    Layout,
     PinConfig,
     RetryConfig,
     ServerConfig,
     TlsConfig,
     WindowConfig,
+    client_table,
 )
 from sonic_client.errors import (
     AccessDeniedError,
@@ -106,6 +107,7 @@ __all__ = [
     "JobSummary",
     "LatencyHistogram",
     "LatencySplit",
+    "Layout",
     "Mismatch",
     "ModelMetadata",
     "ModelMismatchError",
@@ -139,4 +141,5 @@ __all__ = [
     "TryTimedOutError",
     "WindowConfig",
     "WrongPortError",
+    "client_table",
 ]

@@ -14,6 +14,7 @@ from sonic_base.errors import ConfigError, SonicError, nearest_names
 
 __all__ = [
     "Answer",
+    "AnyArray",
     "Failure",
     "ModelMetadata",
     "ModelState",
@@ -26,8 +27,9 @@ __all__ = [
     "payload_bytes",
 ]
 
-# Any: a tensor may hold any element type that KServe knows.
-Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+
+AnyArray: TypeAlias = NDArray[Any]  # Any: any element type of KServe
+Tensors: TypeAlias = Mapping[str, AnyArray]
 
 _NUMPY_NAMES = {
     "BOOL": "bool",

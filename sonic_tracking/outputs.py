@@ -1,4 +1,4 @@
-"""Outputs: checked before the work, written whole or not at all."""
+"""Outputs: checked before the work, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from producers import OutputError, OutputExistsError
 from producers.io import check_output, partial_folder
-from producers.model.errors import OutputError, OutputExistsError
 from sonic_base.errors import ConfigError, SonicError
 
 __all__ = [
+    "Json",
     "RefusedOutputError",
     "check_interrupted",
     "check_outputs",
@@ -21,22 +22,25 @@ __all__ = [
     "write_json",
 ]
 
+Json: TypeAlias = dict[str, Any]
+"""A document of plain values for JSON or TOML."""
+
 
 class RefusedOutputError(SonicError, FileExistsError):
-    """An output is there already, and ``--force`` was not given."""
+    """An output exists already, and may not be replaced without ``--force``."""
 
 
 def check_outputs(
     outputs: Mapping[str, Path | None], *, inputs: tuple[Path, ...] = (), force: bool
 ) -> None:
-    """Refuse output paths now, rather than when hours of work are to be written.
+    """Refuse wrong output paths before the work starts.
 
     Parameters
     ----------
     outputs : mapping of str to path or None
-        By the name of their option; those that are not asked for are None.
+        By the name of their option; None if the output is not wanted.
     inputs : tuple of path
-        Files that no output may replace, whatever `force` says.
+        Files that no output may replace, even with `force`.
     force : bool
         Whether existing files may be replaced.
 
@@ -65,12 +69,12 @@ def check_outputs(
 
 
 def check_interrupted(output: Path, *, resume: bool, force: bool) -> None:
-    """Refuse to begin anew over what an interrupted job left, unless it is said.
+    """Refuse to discard the results of an interrupted job unless told to.
 
     Raises
     ------
     RefusedOutputError
-        If it left something, and neither `resume` nor `force` is set.
+        If there are any, and neither `resume` nor `force` is set.
     """
     left = partial_folder(output)
     if left.is_dir() and not (resume or force):
@@ -82,9 +86,9 @@ def check_interrupted(output: Path, *, resume: bool, force: bool) -> None:
 
 @contextmanager
 def whole_path(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder, renamed when the block has succeeded.
+    """Give a temporary name in the same folder, renamed when the block has succeeded.
 
-    It keeps the suffix, by which plotting libraries choose the format.
+    It keeps the suffix, from which plotting libraries choose the format.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def whole_path(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file that is whole or not there.
+    """Write a JSON file completely or not at all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How far a job is: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a job: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["Report", "activity", "progress"]
+__all__ = ["Report", "activity", "progress_bar"]
 
 SECONDS_BETWEEN_LINES = 5.0
 
 
 class Report(Protocol):
-    """Takes how much is done so far, and what there is to say about it."""
+    """Shows how much is done so far, with a note."""
 
     def __call__(self, done: int, note: str = "") -> None:
-        """Show it; cheap enough to be called for every event."""
+        """Update the display; cheap enough to be called for every event."""
 
 
 @contextmanager
-def progress(
+def progress_bar(
     what: str,
     total: int,
     *,
     unit: str,
+    is_shown: bool = True,
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Report]:
@@ -50,17 +51,21 @@ def progress(
     what : str
         Name of the work.
     total : int
-        Amount of it, in `unit`.
+        Amount of work, in `unit`.
     unit : str
         Plural, such as ``events``.
+    is_shown : bool
+        False shows nothing.
     stream : text file, optional
-        stderr unless given, so that stdout holds results alone. A bar if it is a
-        terminal, else a line every few seconds.
+        By default stderr, so that stdout holds results alone. A terminal gets a bar,
+        anything else a line every few seconds.
     clock : callable
         Seconds, for the rate of plain lines.
     """
     stream = sys.stderr if stream is None else stream
-    if stream.isatty():
+    if not is_shown:
+        yield lambda done, note="": None
+    elif stream.isatty():
         with _bar(what, total, unit, Console(file=stream)) as report:
             yield report
     else:
@@ -70,18 +75,22 @@ def progress(
 
 
 @contextmanager
-def activity(what: str, *, stream: TextIO | None = None) -> Iterator[None]:
-    """Show on a terminal that something is being done while the block runs.
+def activity(
+    what: str, *, is_shown: bool = True, stream: TextIO | None = None
+) -> Iterator[None]:
+    """Show on a terminal that some work is being done while the block runs.
 
     Parameters
     ----------
     what : str
-        What it is.
+        Name of the work.
+    is_shown : bool
+        False shows nothing.
     stream : text file, optional
-        stderr unless given; what is no terminal gets nothing.
+        By default stderr. Nothing is shown if it is not a terminal.
     """
     stream = sys.stderr if stream is None else stream
-    if not stream.isatty():
+    if not (is_shown and stream.isatty()):
         yield
         return
     with Console(file=stream).status(what):
@@ -143,7 +152,7 @@ class _PlainLines:
             self._print(now - self._start, left=True)
 
     def finish(self) -> None:
-        """Print the last line, whenever the one before it was."""
+        """Print the last line, regardless of when the previous one was printed."""
         self._print(self._clock() - self._start, left=False)
 
     def _print(self, elapsed_s: float, *, left: bool) -> None:

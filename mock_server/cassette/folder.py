@@ -24,7 +24,7 @@ import numpy as np
 from tritonclient.grpc import model_config_pb2
 
 from mock_server.cassette.exchange import Exchange, RecordedResponse
-from mock_server.model_config import text
+from mock_server.model.config_message import as_text, parse_text
 from mock_server.wire.codec import RawTensor
 
 FORMAT = 1
@@ -87,7 +87,7 @@ class Cassette:
             "format": FORMAT,
             "decimals": decimals,
             "models": {
-                name: {"version": version, "config": text.as_text(config)}
+                name: {"version": version, "config": as_text(config)}
                 for name, (config, version) in models.items()
             },
         }
@@ -123,7 +123,7 @@ class Cassette:
         if content["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, got {content['format']!r}")
         models = {
-            name: (text.parse_text(each["config"]), each["version"])
+            name: (parse_text(each["config"]), each["version"])
             for name, each in content["models"].items()
         }
         return cls(folder, models, decimals=content["decimals"])

@@ -15,9 +15,8 @@ from mock_server.cassette.exchange import (
 )
 from mock_server.cassette.folder import Cassette
 from mock_server.cassette.upstream import Upstream
-from mock_server.instances import Execution
-from mock_server.model_config.declaration import model_of
-from mock_server.models import Model
+from mock_server.model.config import model_of
+from mock_server.model.declaration import Execution, Model
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,8 @@ import grpc
 from mock_server.cassette.exchange import Exchange, key_of, shapes_text
 from mock_server.cassette.folder import Cassette
 from mock_server.errors import ModelError
-from mock_server.instances import Execution
-from mock_server.model_config.declaration import model_of
-from mock_server.models import Model
+from mock_server.model.config import model_of
+from mock_server.model.declaration import Execution, Model
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 

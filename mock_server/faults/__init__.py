@@ -1,10 +1,10 @@
-"""Planned misbehaviour: what a client's retries are tested against.
+"""Planned faults, to test a client's retries with. See ``docs/testing.md``.
 
-`plan` is the sentence a test writes, `selection` which requests it speaks of, `kinds`
-and `answers` what is done to them, `injector` does it, `toml` reads it from a file.
+`plan` holds the sentence that a test writes, or its TOML file; `kinds` what can be done
+to a request; `injector` does it.
 """
 
-from mock_server.faults.plan import FaultHook, FaultPlan
-from mock_server.faults.selection import Arrival
+from mock_server.faults.kinds import FaultHook
+from mock_server.faults.plan import Arrival, FaultPlan
 
 __all__ = ["Arrival", "FaultHook", "FaultPlan"]

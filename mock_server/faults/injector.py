@@ -1,4 +1,4 @@
-"""Does to each request of a server what the plan says."""
+"""Applies a fault plan to the requests of one server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from typing import NoReturn
 
 import grpc
 
+from mock_server.core.planned_faults import INFER, NotReadyError
 from mock_server.errors import ModelError
-from mock_server.faults.answers import AnswerFault, CutAnswer, DuplicateAnswer
 from mock_server.faults.kinds import (
+    AnswerFault,
+    Arrival,
     Call,
+    CutAnswer,
     Delay,
     DropConnection,
+    DuplicateAnswer,
     Fault,
     Hang,
     Refuse,
@@ -29,7 +33,6 @@ from mock_server.faults.kinds import (
     StartSlowly,
 )
 from mock_server.faults.plan import FaultPlan
-from mock_server.faults.selection import INFER, Arrival
 from mock_server.wire.inference import (
     Cancellation,
     InferenceRequest,
@@ -42,15 +45,8 @@ _CLOSING_S = 5.0
 """The end of a connection is noticed within milliseconds; this only bounds the wait."""
 
 
-class NotReadyError(ModelError):
-    """The server is not ready yet: readiness RPCs answer false, the others this."""
-
-    def __init__(self) -> None:
-        super().__init__(grpc.StatusCode.UNAVAILABLE, "Server not ready")
-
-
 class FaultInjector:
-    """The counts of one server, and the doing of its plan; used from any thread.
+    """The `PlannedFaults` of one server, with its counts; used from any thread.
 
     Parameters
     ----------
@@ -68,38 +64,25 @@ class FaultInjector:
         self._n_accepted = 0
         self._n_unready = itertools.count(1)
         self._started_s = time.monotonic()
-        self._at_door = [
+        self._server_faults = [
             rule.fault
             for rule in plan.rules
             if isinstance(rule.fault, RequireToken | StartSlowly)
         ]
 
     def server_started(self) -> None:
-        """Let a slow start begin now."""
+        """Begin the time of a slow start."""
         self._started_s = time.monotonic()
 
-    def admit(self, rpc: str, authorization: str | None) -> None:
-        """Let a request of any kind in, or not.
-
-        Parameters
-        ----------
-        rpc : str
-            gRPC's name of it, whatever the protocol.
-        authorization : str, optional
-            Value of that header.
-
-        Raises
-        ------
-        ModelError
-            UNAUTHENTICATED, or `NotReadyError`.
-        """
-        for fault in self._at_door:
+    def check_access(self, rpc: str, authorization: str | None) -> None:
+        """Check the token and readiness: see `PlannedFaults`."""
+        for fault in self._server_faults:
             if isinstance(fault, RequireToken):
                 self._check_token(fault, authorization)
             elif rpc != _LIVENESS:
                 self._check_started(fault)
 
-    def befall_call(
+    def apply_to_call(
         self,
         rpc: str,
         *,
@@ -107,30 +90,15 @@ class FaultInjector:
         cancellation: Cancellation,
         drop_connection: Callable[[], object],
     ) -> None:
-        """Do to a request that is no inference what is planned; blocks as planned.
-
-        Raises
-        ------
-        ModelError
-            Instead of an answer.
-        """
+        """Apply the faults of any other request: see `PlannedFaults`."""
         arrival = self._arrival(rpc, model_name=model_name, request_id="", size_bytes=0)
-        for fault, draw in self.plan.befalling(arrival):
-            self._befall(fault, draw, arrival, cancellation, drop_connection)
+        for fault, draw in self.plan.faults_of(arrival):
+            self._apply(fault, draw, arrival, cancellation, drop_connection)
 
-    def befall_inference(self, request: InferenceRequest, respond: Respond) -> Respond:
-        """Do to an inference what is planned before it runs; blocks as planned.
-
-        Returns
-        -------
-        Respond
-            To be given to the model instead of `respond`: it changes the answers.
-
-        Raises
-        ------
-        ModelError
-            Instead of running the model.
-        """
+    def apply_to_inference(
+        self, request: InferenceRequest, respond: Respond
+    ) -> Respond:
+        """Apply the faults of an inference: see `PlannedFaults`."""
         arrival = self._arrival(
             INFER,
             model_name=request.model_name,
@@ -139,7 +107,7 @@ class FaultInjector:
         )
         changes: list[AnswerFault] = []
         is_doubled = False
-        for fault, draw in self.plan.befalling(arrival):
+        for fault, draw in self.plan.faults_of(arrival):
             if isinstance(fault, DuplicateAnswer) and request.is_streamed:
                 is_doubled = True
             elif isinstance(fault, AnswerFault):
@@ -147,10 +115,10 @@ class FaultInjector:
             elif isinstance(fault, DropConnection) and fault.after_model:
                 respond = _dropping(respond, request.drop_connection)
             else:
-                self._befall(
+                self._apply(
                     fault, draw, arrival, request.cancellation, request.drop_connection
                 )
-        # Stable: all others first, for they need whole data.
+        # A stable sort: the other changes come first, because they need whole data.
         changes.sort(key=lambda fault: isinstance(fault, CutAnswer))
         if changes or is_doubled:
             return _changing(respond, changes, is_doubled=is_doubled)
@@ -171,7 +139,7 @@ class FaultInjector:
                 rpc=rpc,
             )
 
-    def _befall(
+    def _apply(
         self,
         fault: Fault,
         draw: Random,
@@ -215,7 +183,7 @@ class FaultInjector:
 
 
 def _wait(cancellation: Cancellation, seconds: float | None) -> None:
-    """Wait so long, or for ever: until the client leaves, or the server stops."""
+    """Wait until the client leaves or the server stops, at most so many seconds."""
     gone = threading.Event()
     cancellation.when_cancelled(gone.set)
     if gone.wait(seconds):
@@ -238,7 +206,6 @@ def _dropping(respond: Respond, drop_connection: Callable[[], object]) -> Respon
 def _changing(
     respond: Respond, changes: Sequence[AnswerFault], *, is_doubled: bool
 ) -> Respond:
-
     def changed(response: InferenceResponse | None, is_final: bool) -> None:
         if response is None or response.error is not None:
             respond(response, is_final)

@@ -1,22 +1,47 @@
-"""What can befall a request on its way to the model."""
+"""The faults themselves: what can be done to a request, or to its answer.
+
+A field is an option of the fault, in Python and in TOML.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import grpc
+import numpy as np
 
+from mock_server.core.planned_faults import INFER
 from mock_server.errors import ModelError
-from mock_server.faults.selection import Arrival
+from mock_server.wire.codec import DATATYPES, RawTensor, decode, encode
+from sonic_base import ConfigError
 
 GRPC_DEFAULT_LIMIT_BYTES = 4 * 1024 * 1024
-"""What gRPC receives unless told otherwise, and many a proxy too."""
+"""Largest message that gRPC, and many a proxy, receives by default."""
+
+_FLOATS = ("FP16", "BF16", "FP32", "FP64")
+
+
+class Arrival(NamedTuple):
+    """A request that has arrived, before anything of it is checked."""
+
+    number: int  #: 1 for the first inference request since the server was made
+    model_name: str  #: empty if the request names none
+    request_id: str  #: empty if the client gave none
+    model_number: int = 1  #: the same count, of this model's requests alone
+    size_bytes: int = 0  #: of all input tensors in wire form
+    rpc: str = INFER  #: gRPC's name, over HTTP too; each name has counts of its own
+
+
+FaultHook = Callable[[Arrival], None]
+"""Called in the request's own thread; raises `ModelError` to refuse it, or waits."""
 
 
 class Fault:
-    """Base of all of them: prints as the verb of a `FaultPlan`."""
+    """Base of all faults: prints as the call of a verb of `FaultPlan`."""
 
     __slots__ = ()
 
@@ -39,7 +64,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Delay(Fault):
-    """Held back for a while, before anything of it is looked at."""
+    """The request is held back before anything of it is looked at."""
 
     verb = "delay"
 
@@ -48,26 +73,26 @@ class Delay(Fault):
 
     def __post_init__(self) -> None:
         if self.seconds < 0.0 or self.jitter_s < 0.0:
-            raise ValueError(
+            raise ConfigError(
                 "a delay and its jitter must be at least 0 s, "
                 f"got {self.seconds} s and {self.jitter_s} s"
             )
 
     def drawn_s(self, draw: Callable[[], float]) -> float:
-        """Seconds to wait: evenly between `seconds` and `seconds` + `jitter_s`."""
+        """Return the wait, uniform between `seconds` and `seconds` + `jitter_s`."""
         return self.seconds + (self.jitter_s * draw() if self.jitter_s else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Hang(Fault):
-    """Never answered; ends when the client leaves or the server stops."""
+    """The request is never answered, until the client leaves or the server stops."""
 
     verb = "hang"
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse(Fault):
-    """Answered with an error, the model not run."""
+    """The request is answered with an error, and the model does not run."""
 
     verb = "refuse"
 
@@ -75,29 +100,27 @@ class Refuse(Fault):
     text: str
 
     def __post_init__(self) -> None:
-        if self.code not in grpc.StatusCode.__members__ or self.code == "OK":
-            raise ValueError(
-                f"unknown status code {self.code!r}, expected one of "
-                + ", ".join(
-                    name for name in grpc.StatusCode.__members__ if name != "OK"
-                )
+        known = [name for name in grpc.StatusCode.__members__ if name != "OK"]
+        if self.code not in known:
+            raise ConfigError(
+                f"unknown status code {self.code!r}, expected one of {', '.join(known)}"
             )
 
     def error(self) -> ModelError:
-        """What the client gets."""
+        """Return the error that the client gets."""
         return ModelError(grpc.StatusCode[self.code], self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class RefuseAsTooLarge(Fault):
-    """Refused as a gRPC server or proxy refuses a message above its limit."""
+    """The request is refused as gRPC refuses a message above its limit."""
 
     verb = "refuse_as_too_large"
 
     limit_bytes: int = GRPC_DEFAULT_LIMIT_BYTES
 
     def error(self, size_bytes: int) -> ModelError:
-        """Text as in gRPC 1.85, the same status as for overload."""
+        """Return gRPC's error: RESOURCE_EXHAUSTED, the same status as for overload."""
         size = max(size_bytes, self.limit_bytes + 1)
         return ModelError(
             grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -107,12 +130,12 @@ class RefuseAsTooLarge(Fault):
 
 @dataclass(frozen=True, slots=True)
 class RunOutOfMemory(Fault):
-    """Fails in the model as PyTorch does when the GPU's memory is used up."""
+    """The model fails as PyTorch does when the GPU's memory is used up."""
 
     verb = "run_out_of_memory"
 
     def error(self, model_name: str) -> ModelError:
-        """Triton's text for an exception in ``execute``, PyTorch's inside it."""
+        """Return Triton's error for an exception of the model, with PyTorch's text."""
         return ModelError(
             grpc.StatusCode.INTERNAL,
             f"Failed to process the request(s) for model '{model_name}_0_0', message: "
@@ -123,7 +146,7 @@ class RunOutOfMemory(Fault):
 
 @dataclass(frozen=True, slots=True)
 class DropConnection(Fault):
-    """Its connection is closed, and with it every request that shares it."""
+    """The connection is closed, and every request on it fails."""
 
     verb = "drop_connection"
 
@@ -133,7 +156,7 @@ class DropConnection(Fault):
 
 @dataclass(frozen=True, slots=True)
 class RestartServer(Fault):
-    """The server goes down with all it holds, and comes back at the same ports."""
+    """The server goes down with all its requests, and comes back at the same ports."""
 
     verb = "restart_server"
 
@@ -143,19 +166,19 @@ class RestartServer(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Call(Fault):
-    """A function of the test's own: it waits, or raises `ModelError` to refuse."""
+    """A function of the test is called: it waits, or raises `ModelError` to refuse."""
 
     verb = "call"
 
-    hook: Callable[[Arrival], None]
+    hook: FaultHook
 
 
 @dataclass(frozen=True, slots=True)
 class RequireToken(Fault):
-    """Answered UNAUTHENTICATED without the token, as Envoy's JWT filter does.
+    """Requests without the token get UNAUTHENTICATED, as from Envoy's JWT filter.
 
-    With several tokens, each is good for `requests_each` requests and then expires for
-    the next; the last stays good. Tokens are not printed.
+    With several tokens, each is accepted for `requests_each` requests and then expires
+    for the next; the last one does not expire. Tokens are not printed.
     """
 
     verb = "require_token"
@@ -165,20 +188,20 @@ class RequireToken(Fault):
 
     def __post_init__(self) -> None:
         if not self.tokens or not all(self.tokens):
-            raise ValueError("a token that is required must not be empty")
+            raise ConfigError("a token that is required must not be empty")
         if len(self.tokens) > 1 and (self.requests_each or 0) < 1:
-            raise ValueError(
+            raise ConfigError(
                 "several tokens need requests_each: how many requests each is good for"
             )
 
     def current(self, n_accepted: int) -> int:
-        """Index of the token that is good once so many requests were accepted."""
+        """Return the index of the valid token after so many accepted requests."""
         if self.requests_each is None:
             return 0
         return min(n_accepted // self.requests_each, len(self.tokens) - 1)
 
     def problem(self, authorization: str | None, n_accepted: int) -> ModelError | None:
-        """What is wrong with a header, or None if it holds the token of the moment."""
+        """Return the error for a header, or None if it holds the valid token."""
         current = self.current(n_accepted)
         accepted = [f"Bearer {token}" for token in self.tokens]
         if authorization == accepted[current]:
@@ -194,7 +217,7 @@ class RequireToken(Fault):
 
 @dataclass(frozen=True, slots=True)
 class StartSlowly(Fault):
-    """Not ready at first: readiness is false, all else UNAVAILABLE, liveness true."""
+    """The server is alive but not ready at first: other requests get UNAVAILABLE."""
 
     verb = "start_slowly"
 
@@ -202,4 +225,141 @@ class StartSlowly(Fault):
     """From the start of the server."""
 
     requests: int = field(default=0, kw_only=True)
-    """Requests of any kind that still find it not ready."""
+    """Number of requests of any kind that still find it not ready."""
+
+
+class AnswerFault(Fault):
+    """A fault that changes the outputs after the model has run."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def change(self, outputs: Sequence[RawTensor]) -> list[RawTensor]:
+        """Return the outputs as the client gets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OutputFault(AnswerFault):
+    output: str | None = None
+    """Name; None: every output."""
+
+    def change(self, outputs: Sequence[RawTensor]) -> list[RawTensor]:
+        changed = []
+        for tensor in outputs:
+            if self.output in (None, tensor.name):
+                changed += self._changed(tensor)
+            else:
+                changed.append(tensor)
+        return changed
+
+    @abstractmethod
+    def _changed(self, tensor: RawTensor) -> list[RawTensor]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CutAnswer(_OutputFault):
+    """The data ends early; the shape is unchanged."""
+
+    verb = "cut_answer"
+
+    keep: float = field(default=0.5, kw_only=True)
+    """Share of the bytes that is sent."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.keep < 1.0:
+            raise ConfigError(f"keep must be at least 0 and below 1, got {self.keep}")
+
+    def _changed(self, tensor: RawTensor) -> list[RawTensor]:
+        kept = math.floor(len(tensor.data) * self.keep)
+        return [tensor._replace(data=tensor.data[:kept])]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeShape(_OutputFault):
+    """Another shape, filled by repeating the data; by default the last row is gone."""
+
+    verb = "change_shape"
+
+    shape: tuple[int, ...] | None = field(default=None, kw_only=True)
+
+    def _changed(self, tensor: RawTensor) -> list[RawTensor]:
+        array = decode(tensor.data, tensor.datatype, tensor.shape)
+        if self.shape is not None:
+            array = np.resize(array, self.shape)
+        elif array.ndim:
+            array = array[:-1]
+        data = encode(array, tensor.datatype)
+        return [tensor._replace(shape=array.shape, data=data)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeDatatype(_OutputFault):
+    """The same values as elements of another type."""
+
+    verb = "change_datatype"
+
+    datatype: str = field(default="FP64", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.datatype not in DATATYPES:
+            raise ConfigError(
+                f"unknown datatype {self.datatype!r}, expected one of "
+                + ", ".join(sorted(DATATYPES))
+            )
+
+    def _changed(self, tensor: RawTensor) -> list[RawTensor]:
+        array = decode(tensor.data, tensor.datatype, tensor.shape)
+        if self.datatype == "BYTES":
+            array = array.astype(str)
+        elif tensor.datatype == "BYTES":
+            array = np.zeros(tensor.shape)
+        data = encode(array, self.datatype)
+        return [tensor._replace(datatype=self.datatype, data=data)]
+
+
+@dataclass(frozen=True, slots=True)
+class FillWithNan(_OutputFault):
+    """Not a number, in every element of the outputs that hold floats."""
+
+    verb = "fill_with_nan"
+
+    def _changed(self, tensor: RawTensor) -> list[RawTensor]:
+        if tensor.datatype not in _FLOATS:
+            return [tensor]
+        array = np.full(tensor.shape, np.nan, np.float32)
+        return [tensor._replace(data=encode(array, tensor.datatype))]
+
+
+@dataclass(frozen=True, slots=True)
+class OmitOutput(_OutputFault):
+    """An output is missing from an answer that is otherwise a success."""
+
+    verb = "omit_output"
+
+    def _changed(self, tensor: RawTensor) -> list[RawTensor]:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class AddOutput(AnswerFault):
+    """One more output than the model declares."""
+
+    verb = "add_output"
+
+    name: str
+
+    def change(self, outputs: Sequence[RawTensor]) -> list[RawTensor]:
+        """Return the new output first: clients must not rely on positions."""
+        data = encode(np.zeros(3, np.float32), "FP32")
+        return [RawTensor(self.name, "FP32", (3,), data), *outputs]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateAnswer(AnswerFault):
+    """Sent twice in a stream; where only one answer fits, each output comes twice."""
+
+    verb = "duplicate_answer"
+
+    def change(self, outputs: Sequence[RawTensor]) -> list[RawTensor]:
+        """Return each output twice."""
+        return [*outputs, *outputs]

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from tritonclient.grpc import service_pb2
 
-from mock_server.model_config.declaration import config_of
-from mock_server.model_config.defaults import ENSEMBLE, PYTHON, is_ensemble
-from mock_server.models import Model, TensorSpec
+from mock_server.model.config import config_of
+from mock_server.model.config_message import ENSEMBLE, PYTHON, is_ensemble
+from mock_server.model.declaration import Model, TensorSpec
 from mock_server.statistics import Duration, ModelStatistics
 
 

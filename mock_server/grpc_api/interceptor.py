@@ -9,10 +9,9 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2
 
+from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
 from mock_server.errors import ModelError
-from mock_server.faults.connections import close_connections_from
-from mock_server.faults.injector import FaultInjector, NotReadyError
-from mock_server.faults.selection import INFER
+from mock_server.grpc_api.connections import close_connections_from
 from mock_server.scheduling.threads import waiting
 from mock_server.wire.inference import Cancellation
 
@@ -25,10 +24,10 @@ _NOT_READY = {
 
 # grpc has no types; Any stands for its handlers, messages and contexts.
 class FaultInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Stands before the service: asks the injector about each RPC."""
+    """Stands before the service: applies the planned faults to each RPC."""
 
-    def __init__(self, injector: FaultInjector) -> None:
-        self._injector = injector
+    def __init__(self, faults: PlannedFaults) -> None:
+        self._faults = faults
 
     def intercept_service(
         self, continuation: Callable[[Any], Any], details: Any
@@ -50,7 +49,7 @@ class FaultInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
         def answer(request: Any, context: Any) -> Any:
             try:
                 with waiting():
-                    self._befall(rpc, request, context)
+                    self._apply_faults(rpc, request, context)
             except NotReadyError as error:
                 if rpc in _NOT_READY:
                     return _NOT_READY[rpc]
@@ -61,15 +60,15 @@ class FaultInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
 
         return answer
 
-    def _befall(self, rpc: str, request: Any, context: Any) -> None:
+    def _apply_faults(self, rpc: str, request: Any, context: Any) -> None:
         metadata = dict(context.invocation_metadata())
-        self._injector.admit(rpc, metadata.get("authorization"))
+        self._faults.check_access(rpc, metadata.get("authorization"))
         if rpc in _INFERENCES:
             return  # each request is met on its own, where both protocols come together
         cancellation = Cancellation()
         if not context.add_callback(cancellation.cancel):
             cancellation.cancel()
-        self._injector.befall_call(
+        self._faults.apply_to_call(
             rpc,
             model_name=getattr(request, "name", getattr(request, "model_name", "")),
             cancellation=cancellation,

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from mock_server.errors import ModelError
-from mock_server.validation import invalid
+from mock_server.errors import ModelError, invalid
 from mock_server.wire.inference import ParameterValue, SharedMemorySlice
 
 MAX_CORRELATION_ID_BYTES = 128

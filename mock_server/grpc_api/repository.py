@@ -3,11 +3,10 @@
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from mock_server.core import InferenceCore
-from mock_server.errors import ModelError
+from mock_server.core.inference_core import InferenceCore
+from mock_server.errors import ModelError, invalid
 from mock_server.grpc_api.status import errors_become_status
 from mock_server.scheduling.threads import waiting
-from mock_server.validation import invalid
 
 
 # The generated base class has no types. Method names are the protocol's.

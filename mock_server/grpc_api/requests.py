@@ -9,8 +9,8 @@ from typing import Any
 
 from tritonclient.grpc import service_pb2
 
+from mock_server.errors import invalid, invalid_request
 from mock_server.grpc_api.parameters import RequestParameters, tensor_parameters
-from mock_server.validation import invalid, invalid_request
 from mock_server.wire.codec import DATATYPES, RawTensor, encode_wrapped, pack_strings
 from mock_server.wire.inference import Cancellation, InferenceRequest, RequestedOutput
 from mock_server.wire.shared_memory import SharedMemory

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 import grpc
 from tritonclient.grpc import service_pb2
 
-from mock_server.core import (
+from mock_server.core.inference_core import (
     EXTENSIONS,
     SERVER_NAME,
     SERVER_VERSION,
     InferenceCore,
     refuse_decoupled,
 )
-from mock_server.faults.connections import close_connections_from
 from mock_server.grpc_api import descriptions, settings
+from mock_server.grpc_api.connections import close_connections_from
 from mock_server.grpc_api.repository import RepositoryRpcs
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import infer_response

@@ -2,7 +2,7 @@
 
 from tritonclient.grpc import service_pb2
 
-from mock_server.core import InferenceCore
+from mock_server.core.inference_core import InferenceCore
 from mock_server.log_settings import LogValue
 
 

@@ -3,7 +3,7 @@
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from mock_server.core import InferenceCore
+from mock_server.core.inference_core import InferenceCore
 from mock_server.grpc_api.status import errors_become_status
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2
 
-from mock_server.core import InferenceCore
+from mock_server.core.inference_core import InferenceCore
+from mock_server.core.loaded_model import Loaded
 from mock_server.errors import ModelError
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import end_of_stream, stream_response
-from mock_server.loaded import Loaded
 from mock_server.wire.inference import Cancellation, InferenceRequest, InferenceResponse
 
 

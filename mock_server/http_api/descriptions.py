@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from mock_server.core import EXTENSIONS, SERVER_NAME, SERVER_VERSION, InferenceCore
+from mock_server.core.inference_core import (
+    EXTENSIONS,
+    SERVER_NAME,
+    SERVER_VERSION,
+    InferenceCore,
+)
 from mock_server.grpc_api import descriptions
 from mock_server.http_api.json_text import Json
 from mock_server.http_api.reply import Reply
-from mock_server.model_config.json_form import json_of_message
+from mock_server.model.config_message import as_json
 
 
 def described(core: InferenceCore, what: str, model: str, version: str) -> Reply:
@@ -27,11 +32,11 @@ def described(core: InferenceCore, what: str, model: str, version: str) -> Reply
         found = core.repository.versions(model, version)
         versions = [loaded.model.version for loaded in found]
         metadata = descriptions.metadata_response(found[-1].model, versions)
-        return Reply.json(json_of_message(metadata))
+        return Reply.json(as_json(metadata))
     if what == "config":
         loaded = core.repository.find(model, version)
         answer = descriptions.config_response(loaded.model)
-        return Reply.json(json_of_message(answer.config))
+        return Reply.json(as_json(answer.config))
     rows = [
         descriptions.statistics_message(loaded.model, loaded.statistics.snapshot())
         for loaded in core.repository.counted(model, version)
@@ -41,7 +46,7 @@ def described(core: InferenceCore, what: str, model: str, version: str) -> Reply
 
 def _statistics(row: Message) -> dict[str, Json]:
     """Counters of a model: Triton writes these by hand, in another order."""
-    fields = json_of_message(row)
+    fields = as_json(row)
     last = ("response_stats", "batch_stats", "memory_usage")
     return {
         **{name: value for name, value in fields.items() if name not in last},

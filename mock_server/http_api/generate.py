@@ -11,16 +11,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from mock_server.core import InferenceCore
-from mock_server.errors import ModelError
+from mock_server.core.inference_core import InferenceCore
+from mock_server.errors import ModelError, invalid
 from mock_server.http_api.call import Call
 from mock_server.http_api.inference import submit
 from mock_server.http_api.json_tensors import data_of_json, json_of_data
 from mock_server.http_api.json_text import Json, dump, internal, parse, string_member
 from mock_server.http_api.parameters import RequestParameters
 from mock_server.http_api.reply import Reply
-from mock_server.models import FREE, Model, TensorSpec
-from mock_server.validation import invalid
+from mock_server.model.declaration import FREE, Model, TensorSpec
 from mock_server.wire.codec import RawTensor, element_count
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 

@@ -6,17 +6,16 @@ import asyncio
 import re
 from contextlib import suppress
 
-from mock_server.core import InferenceCore, refuse_decoupled
-from mock_server.errors import ModelError
+from mock_server.core.inference_core import InferenceCore, refuse_decoupled
+from mock_server.core.loaded_model import Loaded
+from mock_server.errors import ModelError, invalid
 from mock_server.http_api.call import Call
 from mock_server.http_api.compression import accepted_encoding, compress
 from mock_server.http_api.raw_request import raw_request
 from mock_server.http_api.reply import BINARY, JSON, PlainTextError, Reply
 from mock_server.http_api.requests import HttpInference, inference_request
 from mock_server.http_api.responses import HEADER_LENGTH, infer_answer
-from mock_server.loaded import Loaded
-from mock_server.models import Model
-from mock_server.validation import invalid
+from mock_server.model.declaration import Model
 from mock_server.wire.inference import InferenceRequest, InferenceResponse, Respond
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mock_server.errors import invalid
 from mock_server.http_api.json_text import (
     Json,
     dump,
@@ -16,7 +17,6 @@ from mock_server.http_api.json_text import (
     fail_to_parse,
     internal,
 )
-from mock_server.validation import invalid
 from mock_server.wire.codec import (
     RawTensor,
     decode,

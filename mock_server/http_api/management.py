@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import grpc
 
-from mock_server.core import InferenceCore
-from mock_server.errors import ModelError
+from mock_server.core.inference_core import InferenceCore
+from mock_server.errors import ModelError, invalid
 from mock_server.http_api.json_text import Json, internal, parse
 from mock_server.http_api.reply import Reply
 from mock_server.log_settings import DEFAULTS, LogValue
-from mock_server.validation import invalid
 
 _NOT_A_STRING = "attempt to access JSON non-string as string"
 

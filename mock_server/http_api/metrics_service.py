@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from mock_server.core.repository import Repository
 from mock_server.http_api.reply import TEXT
 from mock_server.metrics import CONTENT_TYPE, CpuMeter, metrics_text
-from mock_server.repository import Repository
 
 
 class MetricsService:

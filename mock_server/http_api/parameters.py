@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, invalid
 from mock_server.http_api.json_text import (
     Json,
     bool_member,
@@ -14,7 +14,6 @@ from mock_server.http_api.json_text import (
     string_member,
     unsigned_member,
 )
-from mock_server.validation import invalid
 from mock_server.wire.inference import ParameterValue, SharedMemorySlice
 
 

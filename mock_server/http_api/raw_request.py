@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mock_server.errors import invalid_request
 from mock_server.http_api.requests import HttpInference
-from mock_server.models import FREE, Model
-from mock_server.validation import invalid_request
+from mock_server.model.declaration import FREE, Model
 from mock_server.wire.codec import ELEMENT_BYTES, RawTensor, element_count
 from mock_server.wire.inference import Cancellation, InferenceRequest
 

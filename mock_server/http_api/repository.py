@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mock_server.core import InferenceCore
+from mock_server.core.inference_core import InferenceCore
 from mock_server.http_api.json_text import Json, internal, parse
 from mock_server.http_api.reply import Reply
 

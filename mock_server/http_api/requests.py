@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from mock_server.errors import invalid, invalid_request
 from mock_server.http_api.json_tensors import data_of_json
 from mock_server.http_api.json_text import (
     Json,
@@ -25,8 +26,7 @@ from mock_server.http_api.parameters import (
     options_of,
     shared_memory_slice,
 )
-from mock_server.models import Model
-from mock_server.validation import invalid, invalid_request
+from mock_server.model.declaration import Model
 from mock_server.wire.codec import DATATYPES, RawTensor
 from mock_server.wire.inference import Cancellation, InferenceRequest, RequestedOutput
 from mock_server.wire.shared_memory import SharedMemory

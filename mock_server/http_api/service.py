@@ -9,10 +9,9 @@ from urllib.parse import unquote
 import grpc
 from aiohttp import web
 
-from mock_server.core import InferenceCore
+from mock_server.core.inference_core import InferenceCore
+from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
 from mock_server.errors import ModelError
-from mock_server.faults.injector import FaultInjector, NotReadyError
-from mock_server.faults.selection import INFER
 from mock_server.http_api import management, repository
 from mock_server.http_api.call import Call
 from mock_server.http_api.compression import decompress, too_large
@@ -38,7 +37,7 @@ class HttpService:
     ----------
     core : InferenceCore
         Shared with the other protocols of the server.
-    faults : FaultInjector, optional
+    faults : PlannedFaults, optional
         Asked about each request before it is looked at.
     max_body_bytes : int
         Larger bodies, compressed or not, are refused.
@@ -47,7 +46,7 @@ class HttpService:
     def __init__(
         self,
         core: InferenceCore,
-        faults: FaultInjector | None = None,
+        faults: PlannedFaults | None = None,
         *,
         max_body_bytes: int,
     ) -> None:
@@ -117,10 +116,10 @@ class HttpService:
     async def _befall(self, route: Route, call: Call) -> None:
         if self._faults is None:
             return
-        self._faults.admit(route.rpc, call.headers.get("authorization"))
+        self._faults.check_access(route.rpc, call.headers.get("authorization"))
         if route.rpc != INFER:
             await call.in_thread(
-                self._faults.befall_call,
+                self._faults.apply_to_call,
                 route.rpc,
                 model_name=route.fields.get("model", ""),
                 cancellation=call.cancellation,

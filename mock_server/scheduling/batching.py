@@ -5,14 +5,19 @@ Rules: ``DynamicBatchScheduler::GetDynamicBatch`` in triton-inference-server/cor
 """
 
 from collections.abc import Hashable
+from itertools import islice
 
-from mock_server.scheduling.pending import PendingRequest, Turn
-from mock_server.scheduling.queue import NANOSECONDS, RequestQueue
-from mock_server.scheduling.settings import DynamicBatching
+from mock_server.model.batching import DynamicBatching
+from mock_server.scheduling.queue import (
+    NANOSECONDS,
+    PendingRequest,
+    RequestQueue,
+    Turn,
+)
 
 
 class OneByOne:
-    """Every request runs by itself, in the order in which they came."""
+    """A `Scheduler`: every request runs by itself, in the order of arrival."""
 
     wakes_all = False
 
@@ -27,27 +32,24 @@ class OneByOne:
         self._queue.add(pending)
 
     def take(self, instance: int, now_ns: int) -> Turn:
-        """Request for an instance that is free, of whatever number.
-
-        Be it cancelled or not: Triton looks at none that waits here.
-        """
-        batch = [pending for pending, _ in zip(self._queue, range(1), strict=False)]
+        """Return the next request, cancelled or not: Triton does not check here."""
+        batch = list(islice(self._queue, 1))
         self._queue.remove(batch)
         return Turn(batch)
 
     def executed(self, instance: int, now_ns: int) -> None:
-        """Nothing to note: instances are all alike here."""
+        """Do nothing: all instances are alike."""
 
 
 class DynamicBatcher:
-    """Joins requests of equal shapes up to the model's largest batch.
+    """A `Scheduler` that joins requests of equal shapes up to the largest batch.
 
     Parameters
     ----------
     settings : DynamicBatching
         Preferred sizes, delay, priorities and queue policies.
     max_batch_size : int
-        Rows; a batch takes no more, and a request of more was refused before.
+        Most rows of a batch; a larger request was refused before.
     """
 
     wakes_all = False
@@ -77,13 +79,13 @@ class DynamicBatcher:
         self._queue.add(pending)
 
     def take(self, instance: int, now_ns: int) -> Turn:
-        """Batch for an instance that is free, of whatever number.
+        """Return the batch that runs now, or how long to wait for it.
 
-        A preferred size runs at once, the largest of those reached, or what is left
-        below all of them once the next request is too large; else whatever fits runs as
-        soon as it cannot grow, or its oldest request was held back long enough.
+        A preferred size runs at once: the largest one reached, or what there is below
+        all of them if the next request is too large to join. Other sizes run when no
+        request can join any more, or when the oldest has been held back long enough.
         """
-        dropped = self._queue.give_up(now_ns)
+        dropped = self._queue.drop(now_ns)
         batch, preferred, rows, is_full = self._candidates()
         if not batch:
             return Turn(dropped=dropped)
@@ -98,10 +100,20 @@ class DynamicBatcher:
         return Turn(batch, dropped)
 
     def executed(self, instance: int, now_ns: int) -> None:
-        """Nothing to note: instances are all alike here."""
+        """Do nothing: all instances are alike."""
 
     def _candidates(self) -> tuple[list[PendingRequest], int, int, bool]:
-        """Requests that fit together, how many of them reach a preferred size, rows."""
+        """Find the requests that fit together.
+
+        Returns
+        -------
+        batch : list of PendingRequest
+        preferred : int
+            How many of them reach a preferred size; 0 if they do not.
+        rows : int
+        is_full : bool
+            Whether the next request cannot join.
+        """
         batch: list[PendingRequest] = []
         preferred = rows = 0
         for pending in self._queue:
@@ -110,7 +122,7 @@ class DynamicBatcher:
                 preferred = len(batch)
             if batch and (
                 rows + size > self._max_batch_size
-                or joined_form(pending) != joined_form(batch[0])
+                or batch_key(pending) != batch_key(batch[0])
             ):
                 return batch, preferred, rows, True
             batch.append(pending)
@@ -120,8 +132,8 @@ class DynamicBatcher:
         return batch, preferred, rows, False
 
 
-def joined_form(pending: PendingRequest) -> Hashable:
-    """Whatever must be equal for two requests to run in one batch."""
+def batch_key(pending: PendingRequest) -> Hashable:
+    """Return a value that is equal for requests that can run in one batch."""
     return frozenset(
         (tensor.name, tensor.datatype, tensor.shape[1:])
         for tensor in pending.request.inputs

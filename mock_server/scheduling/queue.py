@@ -1,19 +1,73 @@
-"""Waiting requests: in what order they are served, and which are given up.
+"""Waiting requests: in what order they are served, and which are dropped.
 
 Rules: ``PolicyQueue`` and ``PriorityQueue`` in triton-inference-server/core,
 ``src/scheduler_utils.cc``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import grpc
 
 from mock_server.errors import ModelError
-from mock_server.scheduling.pending import Dropped, PendingRequest
-from mock_server.scheduling.settings import QueuePolicy, TimeoutAction
+from mock_server.model.batching import QueuePolicy, TimeoutAction
 from mock_server.statistics import FailureReason
+from mock_server.wire.codec import RawTensor
+from mock_server.wire.inference import InferenceRequest, Respond
 
 NANOSECONDS = 1_000_000_000
+
+
+@dataclass(slots=True, eq=False)
+class PendingRequest:
+    """A checked request that waits for its turn, or runs."""
+
+    request: InferenceRequest
+
+    respond: Respond
+
+    batch_size: int
+    """Rows; 1 where there is no batching."""
+
+    arrived_ns: int
+    """On the scheduler's monotonic clock, as are all times here."""
+
+    deadline_ns: int | None = None
+    """When it has waited too long; None: never."""
+
+    controls: Sequence[RawTensor] = ()
+    """Inputs that the sequence scheduler adds to those of the client."""
+
+    is_filler: bool = False
+    """It fills the row of a sequence that has no request now; no client waits."""
+
+    def seen_by_model(self) -> InferenceRequest:
+        """Return the request with its control inputs, as the model gets it."""
+        if not self.controls:
+            return self.request
+        return replace(self.request, inputs=(*self.request.inputs, *self.controls))
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.request.cancellation.is_cancelled
+
+
+class Dropped(NamedTuple):
+    """A request that is answered without being run."""
+
+    pending: PendingRequest
+    error: ModelError
+    reason: FailureReason
+
+
+class Turn(NamedTuple):
+    """What a free instance does next."""
+
+    batch: Sequence[PendingRequest] = ()  #: to run together; empty: wait
+    dropped: Sequence[Dropped] = ()
+    wait_s: float | None = None  #: look again after this; None: at the next request
 
 
 class RequestQueue:
@@ -50,8 +104,12 @@ class RequestQueue:
     def __len__(self) -> int:
         return sum(map(len, self._levels.values()))
 
+    def __iter__(self) -> Iterator[PendingRequest]:
+        for level in self._levels.values():
+            yield from level
+
     def add(self, pending: PendingRequest) -> None:
-        """Queue a request, which arrived just now.
+        """Queue a request that has just arrived.
 
         Raises
         ------
@@ -63,16 +121,12 @@ class RequestQueue:
             level = self._levels[self._default_level]
         level.add(pending)
 
-    def give_up(self, now_ns: int) -> list[Dropped]:
-        """Take out those that were cancelled, or have waited too long."""
+    def drop(self, now_ns: int) -> list[Dropped]:
+        """Remove the requests that were cancelled, or have waited too long."""
         return [gone for level in self._levels.values() for gone in level.drop(now_ns)]
 
-    def __iter__(self) -> Iterator[PendingRequest]:
-        for level in self._levels.values():
-            yield from level
-
     def remove(self, taken: Iterable[PendingRequest]) -> None:
-        """Take these out, to be run."""
+        """Remove requests that will be run."""
         for pending in taken:
             for level in self._levels.values():
                 if level.remove(pending):
@@ -117,11 +171,10 @@ class _Level:
         return False
 
     def drop(self, now_ns: int) -> list[Dropped]:
-        dropped = []
-        for pending in list(self):
-            if pending.is_cancelled:
-                self.remove(pending)
-                dropped.append(cancelled(pending))
+        gone = [pending for pending in self if pending.is_cancelled]
+        for pending in gone:
+            self.remove(pending)
+        dropped = [cancelled(pending) for pending in gone]
         late = [
             pending
             for pending in self._waiting
@@ -137,7 +190,7 @@ class _Level:
 
 
 def cancelled(pending: PendingRequest) -> Dropped:
-    """Give up a request whose client has left."""
+    """Return a request as dropped because its client has left."""
     error = ModelError(grpc.StatusCode.CANCELLED, "Request cancelled")
     return Dropped(pending, error, FailureReason.CANCELED)
 

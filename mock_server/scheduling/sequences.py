@@ -6,19 +6,27 @@ triton-inference-server/core, ``src/sequence_batch_scheduler``.
 
 import itertools
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
-import grpc
+import numpy as np
 
-from mock_server.errors import ModelError
-from mock_server.scheduling.batching import joined_form
-from mock_server.scheduling.controls import control_tensors
-from mock_server.scheduling.pending import Dropped, PendingRequest, Turn
-from mock_server.scheduling.queue import NANOSECONDS, cancelled
-from mock_server.scheduling.settings import SequenceBatching
+from mock_server.errors import invalid
+from mock_server.model.batching import Control, ControlInput, SequenceBatching
+from mock_server.model.declaration import AnyArray
+from mock_server.scheduling.batching import batch_key
+from mock_server.scheduling.queue import (
+    NANOSECONDS,
+    Dropped,
+    PendingRequest,
+    Turn,
+    cancelled,
+)
+from mock_server.wire.codec import RawTensor, encode, pack_strings
 from mock_server.wire.inference import InferenceRequest
+
+_UNLIMITED = 2**31
 
 
 @dataclass(eq=False, slots=True)
@@ -32,9 +40,10 @@ class _Sequence:
 
 
 class SequenceBatcher:
-    """Gives each sequence a slot of an instance until it ends, or is idle for too long.
+    """A `Scheduler` that keeps each sequence on one instance, in one slot of it.
 
-    Of a batch every sequence has at most one request. Sequences that find no slot wait
+    A sequence keeps its slot until it ends, or has been idle for too long. A batch
+    holds at most one request of each sequence. Sequences that find no free slot wait
     in a backlog, in the order in which they started.
 
     Parameters
@@ -44,9 +53,9 @@ class SequenceBatcher:
     settings : SequenceBatching
         Strategy, control inputs and idle time.
     max_batch_size : int
-        Rows of a batch; 0: one request a batch.
+        Rows of a batch; 0: one request per batch.
     instances : int
-        How many there are to choose from; the first with a free slot is taken.
+        Number of instances; the first with a free slot is taken.
     """
 
     wakes_all = True
@@ -65,7 +74,7 @@ class SequenceBatcher:
         self._rows = max(1, max_batch_size)
         self._slots = self._rows
         if settings.strategy == "oldest":
-            self._slots = settings.max_candidate_sequences or 2**31
+            self._slots = settings.max_candidate_sequences or _UNLIMITED
         self._open: dict[Hashable, _Sequence] = {}  # those that may be continued
         self._on_instance: list[list[_Sequence]] = [[] for _ in range(instances)]
         self._backlog: deque[_Sequence] = deque()
@@ -80,17 +89,17 @@ class SequenceBatcher:
         Raises
         ------
         ModelError
-            INVALID_ARGUMENT if it names no sequence, is of several rows, or continues a
+            INVALID_ARGUMENT if it names no sequence, has several rows, or continues a
             sequence that was not started, has ended, or was idle for too long.
         """
         request = pending.request
         if not request.correlation_id:
-            raise self._invalid(
+            raise invalid(
                 f"inference request to model '{self._model_name}' must specify a "
                 "non-zero or non-empty correlation ID"
             )
         if pending.batch_size > 1:
-            raise self._invalid(
+            raise invalid(
                 f"inference request to model '{self._model_name}' must specify "
                 "batch-size 1 due to requirements of sequence batcher"
             )
@@ -98,7 +107,7 @@ class SequenceBatcher:
         sequence = self._open.get(request.correlation_id)
         if sequence is None:
             if not request.sequence_start:
-                raise self._invalid(
+                raise invalid(
                     f"inference request for sequence {request.correlation_id} to model "
                     f"'{self._model_name}' must specify the START flag on the first "
                     "request of the sequence"
@@ -116,10 +125,10 @@ class SequenceBatcher:
         self._fill_slots()
 
     def take(self, instance: int, now_ns: int) -> Turn:
-        """Batch of the sequences on this instance.
+        """Return the next batch of the sequences on this instance.
 
-        Of the direct strategy every row belongs to a slot: those below the last one of
-        the batch that have no request now are filled, and the model told so by READY.
+        With the direct strategy every row belongs to a slot: a slot below the last one
+        of the batch that has no request now is filled, and READY tells the model so.
         """
         dropped = self._drop_cancelled()
         self._end_idle(now_ns)
@@ -127,12 +136,12 @@ class SequenceBatcher:
         ready = [each for each in self._on_instance[instance] if each.waiting]
         ready.sort(key=lambda each: each.waiting[0].arrived_ns)
         taken: dict[int, PendingRequest] = {}
-        form: Hashable = None
+        key: Hashable = None
         for sequence in ready[: self._rows]:
             first = sequence.waiting[0]
-            if taken and joined_form(first) != form:
+            if taken and batch_key(first) != key:
                 continue
-            form = joined_form(first)
+            key = batch_key(first)
             taken[sequence.slot] = sequence.waiting.popleft()
             sequence.is_running = True
         batch = list(taken.values())
@@ -141,8 +150,18 @@ class SequenceBatcher:
             batch = [taken.get(slot, filler) for slot in range(max(taken) + 1)]
         return Turn(batch, dropped, self._wait_s(now_ns))
 
+    def executed(self, instance: int, now_ns: int) -> None:
+        """Free the slots of the sequences that ended with the batch that ran."""
+        for sequence in self._on_instance[instance].copy():
+            if sequence.is_running:
+                sequence.is_running = False
+                sequence.last_ns = now_ns
+            if sequence.is_ended and not sequence.waiting:
+                self._free(sequence)
+        self._fill_slots()
+
     def _filler(self, other: PendingRequest) -> PendingRequest:
-        """Row for a slot that has no request: zeros in the shape of another one."""
+        """Return a row for a slot without a request: zeros in the shape of another."""
         request = InferenceRequest(
             model_name=self._model_name,
             inputs=tuple(
@@ -161,16 +180,6 @@ class SequenceBatcher:
             is_filler=True,
         )
 
-    def executed(self, instance: int, now_ns: int) -> None:
-        """Free the slots of the sequences that ended with what has just run."""
-        for sequence in self._on_instance[instance].copy():
-            if sequence.is_running:
-                sequence.is_running = False
-                sequence.last_ns = now_ns
-            if sequence.is_ended and not sequence.waiting:
-                self._free(sequence)
-        self._fill_slots()
-
     def _all(self) -> chain[_Sequence]:
         return chain(chain.from_iterable(self._on_instance), self._backlog)
 
@@ -178,17 +187,17 @@ class SequenceBatcher:
         while self._backlog:
             free = [
                 number
-                for number, here in enumerate(self._on_instance)
-                if len(here) < self._slots
+                for number, sequences in enumerate(self._on_instance)
+                if len(sequences) < self._slots
             ]
             if not free:
                 return
             sequence = self._backlog.popleft()
-            here = self._on_instance[free[0]]
-            used = {each.slot for each in here}
+            others = self._on_instance[free[0]]
+            used = {each.slot for each in others}
             sequence.instance = free[0]
             sequence.slot = next(n for n in itertools.count() if n not in used)
-            here.append(sequence)
+            others.append(sequence)
 
     def _free(self, sequence: _Sequence) -> None:
         if sequence.instance is None:
@@ -209,7 +218,7 @@ class SequenceBatcher:
         return sequence.is_ended or now_ns - sequence.last_ns > self._idle_ns
 
     def _wait_s(self, now_ns: int) -> float | None:
-        """Until a slot may fall free for the backlog, by a sequence that is idle."""
+        """Return when an idle sequence may free a slot for the backlog."""
         if not self._backlog:
             return None
         idle = [s for s in self._all() if not s.waiting and not s.is_running]
@@ -226,5 +235,63 @@ class SequenceBatcher:
                 dropped.append(cancelled(pending))
         return dropped
 
-    def _invalid(self, text: str) -> ModelError:
-        return ModelError(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+def control_tensors(
+    controls: Iterable[ControlInput],
+    request: InferenceRequest,
+    *,
+    has_rows: bool,
+    is_ready: bool = True,
+) -> list[RawTensor]:
+    """Return the control inputs of one request: one element each.
+
+    Parameters
+    ----------
+    controls : iterable of ControlInput
+        The control inputs that the model declares.
+    request : InferenceRequest
+        A request of a sequence.
+    has_rows : bool
+        Whether the model has a batch dimension: the shape is then [1,1], else [1].
+    is_ready : bool
+        False for the row of a sequence that has no request now.
+    """
+    shape = (1, 1) if has_rows else (1,)
+    is_so = {
+        Control.START: request.sequence_start,
+        Control.READY: is_ready,
+        Control.END: request.sequence_end,
+    }
+    tensors = []
+    for control in controls:
+        if control.control is Control.CORRID:
+            data = _correlation_id(request.correlation_id, control.datatype)
+        else:
+            value = control.false_true[is_so[control.control]]
+            numpy_type = np.dtype(_NUMPY_TYPES[control.datatype])
+            data = encode(np.full(shape, value, numpy_type), control.datatype)
+        tensors.append(RawTensor(control.name, control.datatype, shape, data))
+    return tensors
+
+
+_NUMPY_TYPES = {
+    "BOOL": "bool",
+    "FP32": "float32",
+    "INT32": "int32",
+    "UINT32": "uint32",
+    "INT64": "int64",
+    "UINT64": "uint64",
+}
+
+
+def _correlation_id(correlation_id: int | str, datatype: str) -> bytes:
+    if datatype == "BYTES":
+        return pack_strings([str(correlation_id)])
+    if isinstance(correlation_id, str):
+        # Triton copies the bytes of the BYTES form, as far as there is room for them.
+        packed = pack_strings([correlation_id]).ljust(8, b"\0")
+        number = int.from_bytes(packed[:8], "little")
+    else:
+        number = correlation_id
+    wrapped: AnyArray = np.array([number], "<u8").astype(_NUMPY_TYPES[datatype])
+    return encode(wrapped, datatype)

@@ -1,30 +1,32 @@
 """Threads that run batches: one for each instance of a model."""
 
+import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 from typing import Protocol
 
-from mock_server.scheduling.pending import Dropped, PendingRequest, Turn
+from mock_server.scheduling.queue import Dropped, PendingRequest, Turn
+from mock_server.scheduling.threads import STOP_WAIT_S, join_threads
 
 
 class Scheduler(Protocol):
     """Decides what runs next. It is called under a lock, and never waits."""
 
     wakes_all: bool
-    """Whether a request may be for a certain instance, not for any that is free."""
+    """Whether a request may need a certain instance, not any free one."""
 
     def __len__(self) -> int:
-        """Requests waiting."""
+        """The number of waiting requests."""
 
     def add(self, pending: PendingRequest) -> None:
         """Queue a request; raises `ModelError` if it is refused."""
 
     def take(self, instance: int, now_ns: int) -> Turn:
-        """Say what an instance that is free is to do."""
+        """Return what a free instance does next."""
 
     def executed(self, instance: int, now_ns: int) -> None:
-        """Take note that an instance has run what it took."""
+        """Note that an instance has run what it took."""
 
 
 class Workers:
@@ -68,8 +70,8 @@ class Workers:
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()  # of the threads that run now
-        # Numbers of the instances that are free: of any for each thread, or of its own.
-        self._instances = [SimpleQueue[int]() for _ in range(count)]
+        # Numbers of the free instances: one queue for all threads, or one per thread.
+        self._instances = [queue.SimpleQueue[int]() for _ in range(count)]
         if not scheduler.wakes_all:
             self._instances = self._instances[:1] * count
         for number, free in enumerate(self._instances):
@@ -78,11 +80,11 @@ class Workers:
 
     @property
     def pending(self) -> int:
-        """Requests waiting for an instance."""
+        """The number of requests that wait for an instance."""
         return len(self._scheduler) + self._callers
 
     def submit(self, pending: PendingRequest) -> None:
-        """Queue a request; it is answered in good time.
+        """Queue a request.
 
         Raises
         ------
@@ -101,7 +103,7 @@ class Workers:
     def run_here(self, pending: PendingRequest) -> None:
         """Run a request in the calling thread, when an instance is free for it.
 
-        It passes the scheduler by, and saves two changes of threads, which cost more
+        It bypasses the scheduler, and saves two changes of threads, which cost more
         than a small model.
         """
         with self._changed:
@@ -115,16 +117,28 @@ class Workers:
             self._instances[0].put(instance)
 
     def stop(self) -> None:
-        """Run what is waiting, and wait for the threads to end."""
+        """Run what is waiting, and wait for the threads to end.
+
+        The wait is bounded by `STOP_WAIT_S`: an instance that still runs is left
+        behind.
+        """
         with self._changed:
             threads, self._threads = self._threads, []
             self._stopping.set()
             self._changed.notify_all()
-        for thread in threads:
-            thread.join()
-        # All instances at hand: none runs in the thread of a caller any more.
-        numbers = [free.get() for free in self._instances]
-        for number, free in zip(numbers, self._instances, strict=True):
+        end_s = time.monotonic() + STOP_WAIT_S
+        if not join_threads(threads):
+            return
+        # With all instances at hand, none runs in the thread of a caller any more.
+        taken = []
+        try:
+            for free in self._instances:
+                taken.append(
+                    (free, free.get(timeout=max(0.0, end_s - time.monotonic())))
+                )
+        except queue.Empty:
+            pass
+        for free, number in taken:
             free.put(number)
 
     def _start(self) -> None:
@@ -154,9 +168,9 @@ class Workers:
             free.put(instance)
 
     def _next_turn(
-        self, free: SimpleQueue[int], stopping: threading.Event
+        self, free: "queue.SimpleQueue[int]", stopping: threading.Event
     ) -> tuple[int, Turn] | None:
-        """Instance and what it is to do; None: nothing is left, nothing will come."""
+        """Return an instance and its turn; None when stopping, with nothing left."""
         while True:
             instance = free.get()
             with self._changed:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import grpc
 
-from mock_server.errors import ModelError
-from mock_server.validation import invalid
+from mock_server.errors import ModelError, invalid
 from mock_server.wire.inference import SharedMemorySlice
 
 _DIRECTORY = Path("/dev/shm")  # where Linux keeps POSIX shared memory

@@ -1,1 +1,1 @@
-"""The client inside of other people's frameworks."""
+"""Models in other frameworks: awkward arrays, coffea, dask-awkward, dask workers."""

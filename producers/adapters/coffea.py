@@ -1,17 +1,17 @@
-"""A drop-in for coffea's ``triton_wrapper``, which does not cut, pad or lose events.
+"""A drop-in for coffea's ``triton_wrapper`` that does not cut, pad or lose events.
 
 ::
 
     from producers.adapters.coffea import triton_wrapper
 
-instead of ``from coffea.ml_tools import triton_wrapper`` is all that changes. What is
-different then:
+in place of ``from coffea.ml_tools import triton_wrapper`` is all that changes. The
+differences are:
 
 - A model with ``max_batch_size: 0`` gets the array in one request; nothing is padded.
-- Batches are sent several at once, with this client's retries, servers and fallback.
-- Arrays may have one axis more than the model's tensors: then they hold a tensor an
+- Several batches are sent at once, with this client's retries, servers and fallback.
+- Arrays may have one axis more than the model's tensors: then they hold a tensor per
   event, of its own length, and so do the outputs.
-- Building a dask graph asks nothing of the model.
+- No inference is made to build a dask graph.
 """
 
 from __future__ import annotations
@@ -21,54 +21,76 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import awkward as ak
 import numpy as np
 
-from producers.adapters.awkward_tensors import check_outputs, infer_arrays
-from producers.adapters.coffea_url import config_of
+from producers.adapters.awkward import check_outputs, infer_arrays, infer_rows
 from producers.adapters.dask_awkward import infer_in_graph, is_dask_awkward
 from producers.adapters.process_client import process_client
-from producers.adapters.rows import infer_rows
 from producers.model.errors import ArrayFailedError
 from producers.model.results import FailurePolicy, check_policy
-from sonic_client import ClientConfig, ConfigError, JobSummary, ModelMetadata
+from sonic_base.errors import nearest_names
+from sonic_client import (
+    ClientConfig,
+    ConfigError,
+    JobSummary,
+    ModelMetadata,
+    RetryConfig,
+    ServerConfig,
+    TlsConfig,
+    WindowConfig,
+)
 
 __all__ = ["triton_wrapper"]
 
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 1000
-"""Causes that are kept, the latest ones: nobody may ever ask for them."""
+"""Most causes that are kept, the latest ones, in case nobody asks for them."""
+
+CLIENT_ARGS = (
+    "ssl",
+    "root_certificates",
+    "private_key",
+    "certificate_chain",
+    "verbose",
+    "concurrency",
+    "network_timeout",
+)
+URL_FORM = "triton+grpc://host:port/model/version"
 
 
 class triton_wrapper(ABC):
-    """A model on a server, called with arrays; to be used as coffea's is.
+    """A model on a server that is called with arrays, used as coffea's own wrapper.
 
-    Override `prepare_awkward`, and call an instance with whatever it takes. Picklable:
-    each process has a client of its own, opened when it is first used.
+    Override `prepare_awkward`, and call an instance with the arguments that it takes.
+    Picklable: each process has a client of its own, opened when it is first used.
 
     Parameters
     ----------
     model_url : str or ClientConfig
-        ``triton+grpc://host:port/model/version``, or ``triton+http://...``; or all that
-        this client may be told, such as several servers.
+        ``triton+grpc://host:port/model/version``, or ``triton+http://...``; or a whole
+        configuration, for example with several servers.
     client_args : mapping, optional
-        As for tritonclient: ``ssl`` (on for grpc, as coffea has it),
+        As for tritonclient: ``ssl`` (on for grpc, as in coffea),
         ``root_certificates``, ``private_key``, ``certificate_chain``, ``verbose``,
-        ``concurrency`` (requests at once), ``network_timeout`` (seconds a try).
+        ``concurrency`` (requests at once), ``network_timeout`` (seconds per try).
     batch_size : int
-        Rows a request at most, if the model takes a batch; else the model's own.
+        Most rows per request if the model takes a batch; the model's maximum if
+        negative.
     on_failure : {"raise", "skip", "fill"}
-        Of rows or events without an answer: an error is raised that names them, the
-        model and the servers; or they are None; or hold `fill`. With the last two,
-        `take_failures` gives the causes, and one warning a call is logged.
+        For rows or events without an answer: raise an error that names them, the model
+        and the servers; or make them None; or give them `fill`. With the last two,
+        `take_failures` returns the causes, and one warning per call is logged.
     fill : number
     metadata : ModelMetadata, optional
-        What the server says of the model. It is asked when this is first needed,
-        which is when a graph is built; given here, a graph is built without a server.
+        The server's description of the model. Without it, the server is asked when
+        needed, which is also to build a graph.
 
     Raises
     ------
@@ -88,26 +110,26 @@ class triton_wrapper(ABC):
         metadata: ModelMetadata | None = None,
     ) -> None:
         check_policy(on_failure)
-        self.config = config_of(model_url, client_args or {})
+        self.config = _config_of(model_url, client_args or {})
         self.on_failure, self.fill = on_failure, fill
         self.batch_size = batch_size
         self._metadata = metadata
         self._failures: deque[ArrayFailedError] = deque(maxlen=MAX_FAILURES)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Failures are of the process that met them.
+        # Failures belong to the process in which they happened.
         return {**self.__dict__, "_failures": deque(maxlen=MAX_FAILURES)}
 
     @abstractmethod
     def prepare_awkward(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Return what is asked for, as ``(output_list, input_dict), {}``.
+        """Return the wanted outputs and the inputs: ``(output_list, input_dict), {}``.
 
         ``output_list`` names outputs of the model; ``input_dict`` has an array for each
-        input: awkward arrays for awkward arrays, dask-awkward ones for those.
+        input, of the library of the arguments: awkward or dask-awkward.
         """
 
     def postprocess_awkward(self, outputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return what the caller gets; unless overridden, the arrays by output."""
+        """Return the result for the caller; unless overridden, the arrays by output."""
         return outputs
 
     def get_awkward_lib(self, *args: Any, **kwargs: Any) -> ModuleType | None:
@@ -116,7 +138,7 @@ class triton_wrapper(ABC):
         Raises
         ------
         ConfigError
-            If both are there.
+            If the arguments mix both.
         """
         values = [*args, *kwargs.values()]
         has_awkward = any(isinstance(value, ak.Array) for value in values)
@@ -124,7 +146,7 @@ class triton_wrapper(ABC):
             return ak if has_awkward else None
         if has_awkward:
             raise ConfigError("awkward and dask-awkward arrays cannot be mixed")
-        import dask_awkward  # noqa: PLC0415 - of an extra
+        import dask_awkward  # noqa: PLC0415 - an extra
 
         module: ModuleType = dask_awkward  # of any type where the extra is missing
         return module
@@ -180,7 +202,7 @@ class triton_wrapper(ABC):
     def infer(
         self, output_list: Sequence[str], inputs: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return the outputs for awkward arrays, as they are prepared."""
+        """Return the outputs for awkward arrays that are prepared."""
         client = process_client(self.config)
         check_outputs(output_list, client.metadata)
         with self._failures_kept() as failed:
@@ -195,10 +217,10 @@ class triton_wrapper(ABC):
         return {name: outputs[name] for name in output_list}
 
     def take_failures(self) -> list[ArrayFailedError]:
-        """Return why there was no answer, since this was asked last; then forget it.
+        """Return the failures of this process since the last call, and forget them.
 
-        What this process met, the latest 1,000 at most. In a processor, ``[str(each)
-        for each in wrapper.take_failures()]`` of each chunk adds up as its counts do.
+        At most the latest 1,000. In a processor, ``[str(each) for each in
+        wrapper.take_failures()]`` of each chunk adds up as its counts do.
         """
         taken = []
         while self._failures:
@@ -211,17 +233,19 @@ class triton_wrapper(ABC):
         yield failed
         if failed:
             self._failures.extend(failed)
-            logger.warning("%d requests without an answer: %s", len(failed), failed[0])
+            logger.warning(
+                "%d requests without an answer, first: %s", len(failed), failed[0]
+            )
 
     @property
     def metadata(self) -> ModelMetadata:
-        """The model's tensors; asked for once, and pickled along."""
+        """The model's tensors; asked for once, and pickled with the wrapper."""
         if self._metadata is None:
             self._metadata = process_client(self.config).metadata
         return self._metadata
 
     def summary(self) -> JobSummary:
-        """Return what this process asked of the servers until now."""
+        """Return the summary of this process's requests so far."""
         return process_client(self.config).summary()
 
 
@@ -229,3 +253,65 @@ def _asked(
     output_list: Sequence[str], input_dict: Mapping[str, Any]
 ) -> tuple[list[str], dict[str, Any]]:
     return list(output_list), dict(input_dict)
+
+
+def _config_of(
+    model_url: str | ClientConfig, client_args: Mapping[str, Any]
+) -> ClientConfig:
+    """Return the client's configuration; inputs are cast where numpy calls it safe.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is not of this form, or an argument is unknown.
+    """
+    for name in client_args:
+        if name not in CLIENT_ARGS:
+            raise ConfigError(
+                f"client_args: unknown {name!r}, {nearest_names(name, CLIENT_ARGS)}"
+            )
+    if isinstance(model_url, ClientConfig):
+        if client_args:
+            raise ConfigError("client_args go with a URL; a ClientConfig has its own")
+        return model_url
+    protocol, address, model, version = _parts(model_url)
+    is_encrypted = client_args.get("ssl", protocol == "grpc")
+    scheme = protocol + ("s" if is_encrypted else "")
+    server = ServerConfig(url=f"{scheme}://{address}", tls=_tls(client_args))
+    return ClientConfig(
+        servers=server,
+        model_name=model,
+        model_version=version,
+        cast="same_kind",
+        retry=RetryConfig(try_timeout_s=client_args.get("network_timeout")),
+        window=WindowConfig(
+            max_requests=client_args.get("concurrency", WindowConfig().max_requests)
+        ),
+    )
+
+
+def _parts(model_url: str) -> tuple[str, str, str, str]:
+    parts = urlsplit(model_url)
+    family, _, protocol = parts.scheme.partition("+")
+    names = parts.path.strip("/").split("/")
+    if (
+        family != "triton"
+        or protocol not in ("grpc", "http")
+        or not parts.netloc
+        or not 1 <= len(names) <= 2
+        or not names[0]
+    ):
+        raise ConfigError(f"model_url {model_url!r}: expected {URL_FORM}")
+    return protocol, parts.netloc, names[0], names[1] if len(names) > 1 else ""
+
+
+def _tls(client_args: Mapping[str, Any]) -> TlsConfig:
+    def path(name: str) -> Path | None:
+        value = client_args.get(name)
+        return Path(value) if value else None
+
+    return TlsConfig(
+        roots=path("root_certificates"),
+        certificate=path("certificate_chain"),
+        key=path("private_key"),
+    )

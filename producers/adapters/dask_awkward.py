@@ -1,4 +1,4 @@
-"""Inference as a step of a dask-awkward graph, which is built without the server."""
+"""Inference as a step of a dask-awkward graph; built without requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import awkward as ak
 
-from producers.adapters.awkward_tensors import is_by_event, types_of_outputs
+from producers.adapters.awkward import is_by_event, types_of_outputs
 from producers.model.results import FailurePolicy
 from sonic_client.types import ModelMetadata
 
@@ -16,7 +16,7 @@ __all__ = ["PartitionInference", "infer_in_graph", "is_dask_awkward"]
 
 
 class PartitionInference(Protocol):
-    """What a worker calls for each partition; must pickle."""
+    """The call that a worker makes for each partition; must be picklable."""
 
     on_failure: FailurePolicy
 
@@ -30,7 +30,7 @@ class PartitionInference(Protocol):
 
 
 def is_dask_awkward(array: Any) -> bool:
-    """Whether it is a dask-awkward array; asked without loading dask."""
+    """Whether an array is a dask-awkward one, without importing dask."""
     return any(
         base.__module__.startswith("dask_awkward.") and base.__name__ == "Array"
         for base in type(array).__mro__
@@ -42,14 +42,14 @@ def infer_in_graph(
 ) -> dict[str, Any]:
     """Return dask-awkward arrays of the outputs; nothing is computed yet.
 
-    Types come from the model's metadata, not from a trial with made-up values.
+    Types come from the model's metadata, not from a trial with invented values.
 
     Raises
     ------
     ConfigError
         If the arrays do not fit the model.
     """
-    import dask_awkward.lib.core as dask_awkward  # noqa: PLC0415 - of an extra
+    import dask_awkward.lib.core as dask_awkward  # noqa: PLC0415 - an extra
 
     step = _Step(inference, tuple(outputs), tuple(inputs))
     arrays = list(inputs.values())
@@ -69,7 +69,7 @@ class _Step:
     inputs: tuple[str, ...]
 
     def __call__(self, *arrays: Any) -> Any:
-        # dask-awkward tries the graph without values, to see which columns it needs.
+        # dask-awkward runs the graph without values to find the columns it needs.
         if any(ak.backend(array) == "typetracer" for array in arrays):
             for array in arrays:
                 ak.typetracer.touch_data(array)

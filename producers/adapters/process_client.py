@@ -1,4 +1,4 @@
-"""One open client a process and configuration, for code that cannot hold one."""
+"""One open client per process and configuration, for code that is pickled."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _lock = threading.Lock()
 
 
 def process_client(config: ClientConfig) -> Client:
-    """Return this process's client of a configuration, opened when first asked for.
+    """Return this process's client of a configuration, opened at the first call.
 
-    What is pickled and sent to workers asks for it where it works: connections cannot
-    travel. It is closed when the process ends. Safe to be called from several threads.
+    Connections cannot be pickled, so code sent to workers calls this on the worker. The
+    client is closed when the process ends. Safe to call from several threads.
 
     Raises
     ------
     SonicError
         If no server can be reached; the next call tries again.
     """
-    # Configurations hold mappings and cannot be keys; equal ones pickle alike.
+    # Configurations hold mappings and cannot be keys; equal ones have equal pickles.
     key = pickle.dumps(config)
     with _lock:
         if key not in _clients:
@@ -38,12 +38,12 @@ def process_client(config: ClientConfig) -> Client:
 @atexit.register
 def _close() -> None:
     for client in _clients.values():
-        with suppress(SonicError):  # nobody is left to be told
+        with suppress(SonicError):  # the process is ending
             client.__exit__(None, None, None)
 
 
 def _forget() -> None:
-    """Leave the clients to the process that has their threads, after a fork."""
+    """Drop the clients in a forked process, which does not have their threads."""
     global _lock  # noqa: PLW0603 - another thread may have held it
     _clients.clear()
     _lock = threading.Lock()

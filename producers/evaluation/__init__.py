@@ -19,6 +19,7 @@ from producers.evaluation.matching import (
     match_candidates,
     points_of_particles,
 )
+from producers.evaluation.pairing import events_with_truth
 from producers.evaluation.report import EvaluationReport, EventDisplay
 from producers.evaluation.scores import (
     TrackMLScore,
@@ -26,6 +27,7 @@ from producers.evaluation.scores import (
     hit_weights,
     score_event,
 )
+from producers.evaluation.stage_edges import candidate_edges, count_stage_edges
 
 __all__ = [
     "BinnedCounts",
@@ -38,10 +40,13 @@ __all__ = [
     "Ratio",
     "StyleCounts",
     "TrackMLScore",
+    "candidate_edges",
     "challenge_weights",
     "count_edges",
     "count_event",
+    "count_stage_edges",
     "evaluate",
+    "events_with_truth",
     "hit_weights",
     "match_candidates",
     "points_of_particles",

@@ -72,6 +72,8 @@ class EvaluationReport:
         The cuts on particles and candidates.
     edges : mapping of str to EdgeCounts
         By stage of the pipeline, if the edges were counted.
+    edges_not_counted : str or None
+        The reason why the edges were not counted, if known.
     n_failed_events : int
         Events without an answer; they are in no count.
     provenance : mapping
@@ -83,6 +85,7 @@ class EvaluationReport:
     counts: EvaluationCounts
     criteria: Criteria
     edges: Mapping[str, EdgeCounts] = field(default_factory=dict)
+    edges_not_counted: str | None = None
     n_failed_events: int = 0
     provenance: Mapping[str, Any] = field(default_factory=Json)
     display: EventDisplay | None = None

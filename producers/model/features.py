@@ -17,9 +17,9 @@ __all__ = ["FEATURE_NAMES", "FeatureScale", "node_features", "positions"]
 FEATURE_NAMES = ("r", "phi", "z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FeatureScale:
-    """Divisors of the cylindrical coordinates.
+    """Divisors of the cylindrical coordinates, in mm, rad and mm.
 
     They belong to the trained weights, so there is no default.
 

@@ -1,6 +1,6 @@
 """Simulated events with truth: particles, detector response, noise and inefficiency.
 
-Needs the extra ``simulation`` (`pyacts`); Pythia 8 is in the opt-in extra
+Needs the extra ``simulation`` (`pyacts`). Pythia 8 is in the opt-in extra
 ``generators`` because of its licence. Importing this package loads neither.
 """
 

@@ -1,4 +1,4 @@
-"""Our two steps in an ACTS sequence: particles in, hits out, both as arrays."""
+"""Two steps in an ACTS sequence: one feeds particles, one collects hits, as arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEASUREMENTS = "measurements"
 MEASUREMENT_HITS = "measurement_simhits_map"
 
 MAX_R_MM, MAX_Z_MM = 1026.0, 2990.0
-"""What is produced beyond the last layers (r 1020, |z| 2955 mm) leaves no hit."""
+"""Particles produced beyond the last layers (r 1020, |z| 2955 mm) leave no hit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ParticleSource(acts.examples.IReader):  # type: ignore[misc]  # pyacts is 
         self._particles.initialize(PARTICLES_IN)
 
     def availableEvents(self) -> tuple[int, int]:
-        """Range of event numbers, the end excluded; ACTS reads it from 0."""
+        """Return the range of event numbers, the end excluded; ACTS reads from 0."""
         return 0, self._first_event + len(self._events)
 
     def read(
@@ -88,7 +88,7 @@ class ParticleSource(acts.examples.IReader):  # type: ignore[misc]  # pyacts is 
 
 
 def _in_tracker(position_mm: list[float]) -> bool:
-    """Whether a production point lies inside the detector; ACTS knows no other."""
+    """Whether a production point lies inside the detector; ACTS refuses others."""
     x, y, z = position_mm
     return float(np.hypot(x, y)) < MAX_R_MM and abs(z) < MAX_Z_MM
 

@@ -1,4 +1,4 @@
-"""What to simulate: one immutable description, enough to make the events again."""
+"""The settings of a simulated sample; the same settings make the same events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GunConfig:
     """Particles per event."""
 
     pdg: int = 211
-    """PDG id; both charges are made in equal shares."""
+    """PDG id of the particle; its antiparticle is as frequent."""
 
     pt_gev: tuple[float, float] = (0.5, 10.0)
     """Range of transverse momentum in GeV, drawn flat in its logarithm."""
@@ -45,7 +45,7 @@ class GunConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationConfig:
-    """Everything that decides a simulated sample; the same values give the same events.
+    """The settings that decide a simulated sample; equal settings give equal events.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class SimulationConfig:
     """Number of events."""
 
     seed: int = 1
-    """Seed of the whole sample. Event `i` depends on `seed` and `i` alone."""
+    """Seed of the whole sample. Event `i` depends on `seed` and `i` only."""
 
     first_event: int = 0
     """Number of the first event, so that a sample can be made in pieces."""
@@ -76,18 +76,18 @@ class SimulationConfig:
 
     photons: bool = True
     """Whether photons are flown too (Pythia 8 only): in the material they convert to
-    pairs of electrons, which leave every eighth space point of an event."""
+    pairs of electrons, which leave one in eight space points of an event."""
 
     min_momentum_gev: float = 0.05
-    """Particles of less momentum leave no hits. Left to itself, ACTS takes 0.5 GeV
-    (``FatrasSimulation::Config::pMin``), and no event has its soft particles then: one
-    in five of those that leave hits."""
+    """Particles of less momentum leave no hits. ACTS' own default is 0.5 GeV
+    (``FatrasSimulation::Config::pMin``), without the soft particles: one in five of
+    those that leave hits."""
 
     vertex_sigma_mm: tuple[float, float, float] = (0.0125, 0.0125, 55.5)
     """Gaussian spread of the collision points in x, y, z: ACTS' HL-LHC setting."""
 
     noise_fraction: float = 0.0
-    """Space points on no particle, as a share of the space points on particles."""
+    """Number of space points on no particle, over the number on particles."""
 
     hit_inefficiency: float = 0.0
     """Probability that a space point is lost."""

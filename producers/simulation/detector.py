@@ -1,6 +1,6 @@
-"""Particles through the generic detector: Fatras and digitisation, by ACTS itself.
+"""Particles through the generic detector: Fatras and digitisation by ACTS.
 
-Imports `pyacts`; `producers.simulation.simulate` imports this module when it is needed.
+Imports `pyacts`; `producers.simulation.simulate` imports this module when needed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import acts
 import acts.examples
@@ -27,7 +28,6 @@ from producers.simulation.acts_steps import (
     ParticleSource,
     RawEvent,
 )
-from producers.simulation.digitization import digitization_config
 from producers.simulation.event import GeneratedParticles
 
 FIELD_TESLA = 2.0
@@ -36,7 +36,7 @@ QUIET = acts.logging.FATAL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorResponse:
-    """What one event left in the detector, before noise and inefficiency."""
+    """The space points of one event, before noise and inefficiency."""
 
     xyz: NDArray[np.float64]
     """Space points, shape (n_space_points, 3), in mm."""
@@ -62,7 +62,7 @@ class Detector:
     Parameters
     ----------
     min_momentum_gev : float
-        Particles of less are not flown.
+        Particles of less momentum are not flown.
     """
 
     def __init__(self, min_momentum_gev: float) -> None:
@@ -73,10 +73,10 @@ class Detector:
             acts.Vector3(0.0, 0.0, FIELD_TESLA * acts.UnitConstants.T)
         )
         self._surfaces = self._geometry.geoIdSurfaceMap()
-        self._planes = ModulePlanes.of(self._surfaces)
+        self._planes = _ModulePlanes.of(self._surfaces)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "digitization.json")
-            file.write_text(json.dumps(digitization_config()))
+            file.write_text(json.dumps(_digitization_config()))
             self._readout = acts.examples.json.readDigiConfigFromJson(str(file))
 
     def respond(
@@ -84,8 +84,8 @@ class Detector:
     ) -> list[DetectorResponse]:
         """Simulate consecutive events, in order.
 
-        ACTS seeds its random numbers with `seed` and the number of the event, so the
-        response to event `i` does not depend on which events go along with it.
+        ACTS seeds its random numbers with `seed` and the number of the event, so that
+        the response to an event does not depend on the other events.
         """
         rnd = acts.examples.RandomNumbers(seed=seed)
         sequencer = acts.examples.Sequencer(
@@ -149,8 +149,8 @@ class Detector:
 
 
 @dataclass(frozen=True, slots=True)
-class ModulePlanes:
-    """Every module's plane: turns all local measurements of an event into points."""
+class _ModulePlanes:
+    """The planes of all modules, which turn local measurements into points."""
 
     geometry_id: NDArray[np.uint64]  #: sorted
     module: NDArray[np.int32]  #: (n_modules, 3): volume, layer, module
@@ -158,7 +158,7 @@ class ModulePlanes:
     axes: NDArray[np.float64]  #: (n_modules, 2, 3): the two local directions
 
     @classmethod
-    def of(cls, surfaces: dict[acts.GeometryIdentifier, acts.Surface]) -> ModulePlanes:
+    def of(cls, surfaces: dict[acts.GeometryIdentifier, acts.Surface]) -> _ModulePlanes:
         """Read the planes from the geometry, once."""
         context = acts.GeometryContext.dangerouslyDefaultConstruct()
         ids, modules, points = [], [], []
@@ -186,13 +186,81 @@ class ModulePlanes:
         )
 
     def rows(self, geometry_id: NDArray[np.uint64]) -> NDArray[np.intp]:
-        """Row of each module."""
+        """Return the row of each module."""
         return np.searchsorted(self.geometry_id, geometry_id)
 
     def to_global(
         self, rows: NDArray[np.intp], local_mm: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Global positions, shape (n, 3), of local ones, shape (n, 2), both in mm."""
+        """Return global positions, shape (n, 3), of local ones, shape (n, 2), in mm."""
         offset = np.einsum("na,nax->nx", local_mm, self.axes[rows])
         points: NDArray[np.float64] = self.centre[rows] + offset
         return points
+
+
+@dataclass(frozen=True, slots=True)
+class _Readout:
+    """Segmentation of one kind of module, in mm.
+
+    Pitches and thicknesses are those of the TrackML detector, which ACTS'
+    ``GenericDetector`` is; source: acts-project/acts,
+    ``Examples/Configs/generic-digi-geometric-config.json``.
+    """
+
+    volumes: tuple[int, ...]
+    pitch_mm: tuple[float, float]
+    thickness_mm: float
+
+
+PIXEL = _Readout(volumes=(7, 8, 9), pitch_mm=(0.05, 0.05), thickness_mm=0.15)
+SHORT_STRIP = _Readout(volumes=(12, 13, 14), pitch_mm=(0.08, 1.2), thickness_mm=0.25)
+LONG_STRIP = _Readout(volumes=(16, 17, 18), pitch_mm=(0.12, 10.8), thickness_mm=0.25)
+READOUTS = (PIXEL, SHORT_STRIP, LONG_STRIP)
+
+# Larger than every module; the module's own bounds limit where particles cross it.
+HALF_LENGTH_MM = 108.0
+CHARGE_SMEARING = 0.01  # relative spread of the charge per channel, as in ACTS' file
+
+
+def _digitization_config() -> dict[str, Any]:
+    """Return the JSON document that ACTS' ``readDigiConfigFromJson`` takes.
+
+    Charge is shared by the channels crossed, neighbours form a cluster, and its
+    charge-weighted centre is measured.
+    """
+    entries = [
+        {"volume": volume, "value": {"geometric": _geometric(readout)}}
+        for readout in READOUTS
+        for volume in readout.volumes
+    ]
+    return {
+        "acts-geometry-hierarchy-map": {
+            "format-version": 0,
+            "value-identifier": "digitization-configuration",
+        },
+        "entries": entries,
+    }
+
+
+def _geometric(readout: _Readout) -> dict[str, Any]:
+    axes = zip(("binX", "binY"), readout.pitch_mm, strict=True)
+    return {
+        "indices": [0, 1],
+        "digital": False,
+        "thickness": readout.thickness_mm,
+        "threshold": 0.0,
+        "charge-smearing": {"type": "Gauss", "mean": 0.0, "stddev": CHARGE_SMEARING},
+        "segmentation": {
+            "binningdata": [
+                {
+                    "value": axis,
+                    "type": "equidistant",
+                    "option": "open",
+                    "bins": 2 * round(HALF_LENGTH_MM / pitch),
+                    "min": -pitch * round(HALF_LENGTH_MM / pitch),
+                    "max": pitch * round(HALF_LENGTH_MM / pitch),
+                }
+                for axis, pitch in axes
+            ]
+        },
+    }

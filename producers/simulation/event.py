@@ -20,7 +20,7 @@ def particle_ids(
     generation: NDArray[np.integer],
     sub_particle: NDArray[np.integer],
 ) -> NDArray[np.uint64]:
-    """One 64-bit id per particle, packed from the five numbers of ACTS' barcode.
+    """Return one 64-bit id per particle, packed from the numbers of ACTS' barcode.
 
     Widths from the highest bit: 16 (primary vertex), 12 (secondary vertex),
     16 (particle), 8 (generation), 12 (sub-particle). 0 means "on no particle";
@@ -80,7 +80,7 @@ class GeneratedParticles:
 class SimulatedEvent:
     """One event as the detector saw it, with the truth.
 
-    Space points come in random order: nothing downstream may rely on it.
+    Space points come in random order; do not rely on it.
     """
 
     event_id: int
@@ -94,9 +94,8 @@ class SimulatedEvent:
     module_id: NDArray[np.int32]
 
     particle_id: NDArray[np.uint64]
-    """Particle of each space point; of several, the one that left the most energy.
-
-    0 where it is on none (noise)."""
+    """Particle of each space point, the one that left the most energy if there are
+    several; 0 for noise."""
 
     n_true_hits: NDArray[np.int32]
     """Simulated hits merged into each space point; 0 for noise."""

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles, SimulatedEvent
-from producers.simulation.gun import shoot
-from producers.simulation.hepmc3 import read_hepmc3
-from producers.simulation.pythia import PythiaGenerator
+from producers.simulation.generators import PythiaGenerator, read_hepmc3, shoot
 from sonic_base.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,8 +23,8 @@ EVENTS_PER_SEQUENCE = 16  # setting up an ACTS sequence costs as much as a small
 def simulate(config: SimulationConfig) -> Iterator[SimulatedEvent]:
     """Yield `config.n_events` events, in order.
 
-    Event `i` depends on `config.seed` and `i` alone (for HepMC3 files: and on record
-    `i`), so a sample made in pieces (`first_event`) equals one made at once.
+    Event `i` depends on `config.seed` and `i` only (and with HepMC3 files, on record
+    `i`), so that a sample made in pieces (`first_event`) equals one made at once.
 
     Raises
     ------
@@ -34,7 +32,7 @@ def simulate(config: SimulationConfig) -> Iterator[SimulatedEvent]:
         If a package is not installed or a HepMC3 file does not exist or ends early.
     """
     try:
-        from producers.simulation.detector import Detector  # noqa: PLC0415 - pyacts
+        from producers.simulation.detector import Detector  # noqa: PLC0415 - an extra
     except ImportError as exc:
         raise ConfigError(
             "simulation needs the package pyacts: "
@@ -50,20 +48,20 @@ def simulate(config: SimulationConfig) -> Iterator[SimulatedEvent]:
             generated, first_event=block.start, seed=config.seed
         )
         for number, response in zip(block, responses, strict=True):
-            yield read_out(response, number, config)
+            yield _read_out(response, number, config)
 
 
-def event_rng(config: SimulationConfig, number: int, step: int) -> np.random.Generator:
-    """Random numbers of one step (0 generation, 1 read-out) of one event."""
+def _event_rng(config: SimulationConfig, number: int, step: int) -> np.random.Generator:
+    """Return the random numbers of one step of an event: 0 generation, 1 read-out."""
     return np.random.default_rng((config.seed, number, step))
 
 
 def _generator(config: SimulationConfig) -> Callable[[int], GeneratedParticles]:
     if config.generator == "gun":
-        return lambda number: shoot(config, event_rng(config, number, 0))
+        return lambda number: shoot(config, _event_rng(config, number, 0))
     if config.generator == "pythia8":
         pythia = PythiaGenerator(config)
-        return lambda number: pythia.draw(event_rng(config, number, 0))
+        return lambda number: pythia.draw(_event_rng(config, number, 0))
     records = islice(read_hepmc3(config.hepmc3_files), config.first_event, None)
 
     def next_record(number: int) -> GeneratedParticles:
@@ -77,17 +75,17 @@ def _generator(config: SimulationConfig) -> Callable[[int], GeneratedParticles]:
     return next_record
 
 
-def read_out(
+def _read_out(
     response: DetectorResponse, number: int, config: SimulationConfig
 ) -> SimulatedEvent:
     """Apply inefficiency and noise, shuffle, and keep the particles that left points.
 
-    A noise point takes the place of a real one, turned by a random angle around the
-    beam and mirrored in z half of the time, which maps the detector's layers onto
-    themselves: noise has the radial and longitudinal density of the event. It keeps the
-    module ids of the place it came from.
+    A noise point is a real one that is turned by a random angle around the beam and
+    mirrored in z half of the time. This maps the detector's layers onto themselves, so
+    that noise has the radial and longitudinal density of the event. It keeps the module
+    ids of the real point.
     """
-    rng = event_rng(config, number, 1)
+    rng = _event_rng(config, number, 1)
     n_hits = len(response.xyz)
     kept = np.flatnonzero(rng.random(n_hits) >= config.hit_inefficiency)
     n_noise = rng.poisson(config.noise_fraction * n_hits) if n_hits else 0

@@ -1,17 +1,28 @@
-"""Which requests travel in one message, and how its answer is taken apart again.
+"""Requests joined to messages, and answers split again.
 
-A file a layout; `limits` and `planner` say how many requests go together. All of
-it is pure: nothing here sends or waits.
+`checks` compares requests with the model, `layouts` joins and splits tensors, and
+`planning` decides which requests go together. All of it is pure.
 """
 
-from sonic_client.batching.base import BatchingLayout, CheckedRequest
-from sonic_client.batching.choice import layout_of
-from sonic_client.batching.concat import ConcatLayout
-from sonic_client.batching.limits import Load, MessageLimits
-from sonic_client.batching.padded import PaddedLayout
-from sonic_client.batching.per_event import PerEventLayout
-from sonic_client.batching.planner import BatchPlanner, plan_messages
-from sonic_client.batching.rectangular import RectangularLayout
+from sonic_client.batching.checks import (
+    CheckedRequest,
+    cast_inputs,
+    find_output_mismatches,
+)
+from sonic_client.batching.layouts import (
+    BatchingLayout,
+    ConcatLayout,
+    PaddedLayout,
+    PerEventLayout,
+    RectangularLayout,
+    layout_of,
+)
+from sonic_client.batching.planning import (
+    BatchPlanner,
+    Load,
+    MessageLimits,
+    plan_messages,
+)
 
 __all__ = [
     "BatchPlanner",
@@ -23,6 +34,8 @@ __all__ = [
     "PaddedLayout",
     "PerEventLayout",
     "RectangularLayout",
+    "cast_inputs",
+    "find_output_mismatches",
     "layout_of",
     "plan_messages",
 ]

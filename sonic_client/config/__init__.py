@@ -1,26 +1,41 @@
-"""The client's configuration: a file a section."""
+"""The client's configuration: one frozen dataclass per section."""
 
-from sonic_client.config.adaptive import AdaptiveConfig
-from sonic_client.config.answers import AnswersConfig, NonFinitePolicy
-from sonic_client.config.batching import BatchingConfig, Layout
-from sonic_client.config.cache import CacheConfig
-from sonic_client.config.channel import Balancing, ChannelConfig
-from sonic_client.config.client import CastPolicy, ClientConfig
-from sonic_client.config.fallback import FallbackConfig, OnDrift, SameOutputs
-from sonic_client.config.health import HealthConfig
-from sonic_client.config.pin import PinConfig
-from sonic_client.config.retry import RetryAction, RetryConfig
+from sonic_client.config.client import (
+    CastPolicy,
+    ClientConfig,
+    PinConfig,
+    client_table,
+)
+from sonic_client.config.failures import (
+    FallbackConfig,
+    HealthConfig,
+    OnDrift,
+    RetryAction,
+    RetryConfig,
+    SameOutputs,
+)
+from sonic_client.config.messages import (
+    AdaptiveConfig,
+    AnswersConfig,
+    BatchingConfig,
+    CacheConfig,
+    Layout,
+    NonFinitePolicy,
+    WindowConfig,
+)
 from sonic_client.config.server import (
     MAX_MESSAGE_BYTES,
+    Balancing,
+    ChannelConfig,
     Compression,
     Scheme,
     ServerConfig,
     ServersLike,
     SharedMemory,
+    TlsConfig,
     TokenProvider,
+    is_header_value,
 )
-from sonic_client.config.tls import TlsConfig
-from sonic_client.config.window import WindowConfig
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
@@ -49,4 +64,6 @@ __all__ = [
     "TlsConfig",
     "TokenProvider",
     "WindowConfig",
+    "client_table",
+    "is_header_value",
 ]

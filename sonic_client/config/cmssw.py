@@ -1,7 +1,7 @@
-"""CMSSW's names for what a client is told, taken as they are.
+"""A client's settings in CMSSW's names.
 
-In CMSSW two parameter sets say it: ``Client`` of a producer, and ``TritonService`` with
-the servers. Here they are tables of a TOML file, or dicts::
+CMSSW has two parameter sets: ``Client`` of a producer, and ``TritonService`` with the
+servers. Here they are tables of a TOML file, or dicts::
 
     [Client]
     modelName = "exatrkx"
@@ -14,7 +14,7 @@ the servers. Here they are tables of a TOML file, or dicts::
     address = "sonic.example.org"
     port = 8001
 
-docs/cmssw.md has a table of what becomes of each parameter.
+docs/cmssw.md has a table of the parameters and their equivalents.
 
 Notes
 -----
@@ -28,19 +28,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from sonic_base.errors import ConfigError, nearest_names
-from sonic_base.toml import config_from_mapping, toml_content
-from sonic_client.config.client import ClientConfig
+from sonic_base import ConfigError, TomlTable, config_from_mapping, nearest_names
 
-__all__ = ["config_from_cmssw", "is_cmssw", "table_from_cmssw"]
+__all__ = ["is_cmssw", "table_from_cmssw"]
 
 SECONDS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6}
 
 
-# The fields of these are CMSSW's names, which are not ours to choose.
+# The fields have CMSSW's names.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Client:
     modelName: str
@@ -91,43 +88,21 @@ class _Service:
     verbose: bool = False
 
 
-# Any, here and below: values of a TOML file, or of a dict, are of any type.
-def is_cmssw(content: Mapping[str, Any]) -> bool:
-    """Whether settings are in CMSSW's names, to judge by their tables."""
+def is_cmssw(content: Mapping[str, object]) -> bool:
+    """Whether settings have CMSSW's tables."""
     return "Client" in content or "TritonService" in content
 
 
-def config_from_cmssw(settings: Mapping[str, Any] | Path | str) -> ClientConfig:
-    """Return the configuration that CMSSW's parameters ask for.
+def table_from_cmssw(settings: TomlTable, *, where: str) -> TomlTable:
+    """Convert CMSSW's parameters to the table of a `ClientConfig`.
 
-    Parameters
-    ----------
-    settings : mapping or path
-        ``{"Client": {...}, "TritonService": {...}}``, or a TOML file with these tables;
-        its other tables are not looked at.
+    It holds only values that differ from our defaults.
 
     Raises
     ------
     ConfigError
-        As `table_from_cmssw`; or if there is no server, or a value is out of its range.
-    """
-    where = "CMSSW settings"
-    if not isinstance(settings, Mapping):
-        where, settings = str(settings), toml_content(settings)
-    table = table_from_cmssw(settings, where=where)
-    return config_from_mapping(ClientConfig, table, where=where)
-
-
-def table_from_cmssw(settings: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Return what CMSSW's parameters ask for, as a table of a `ClientConfig`.
-
-    Only what differs from our defaults is in it, so that others may be put on top.
-
-    Raises
-    ------
-    ConfigError
-        If a parameter is unknown, with the nearest; missing, or of the wrong type; or
-        if the preferred server is none of the servers.
+        If a parameter is unknown, missing, or of the wrong type; or if the preferred
+        server is none of the servers.
     """
     client = config_from_mapping(
         _Client, settings.get("Client", {}), where=f"{where}: Client"
@@ -146,9 +121,9 @@ def table_from_cmssw(settings: Mapping[str, Any], *, where: str) -> dict[str, An
             "servers": [_server(server, client) for server in service.servers],
             "model_name": client.modelName,
             "model_version": client.modelVersion,
-            # CMSSW's 0 is gRPC's, no deadline: here the default stands for it.
+            # 0 means no deadline in CMSSW; here it is left out, so our default holds.
             "deadline_s": client.timeout * SECONDS[client.timeoutUnit],
-            # Counts as CMSSW does: with 0 as with 1 there is one try.
+            # As in CMSSW, 0 and 1 both mean one try.
             "retry": {"allowed_tries": max(1, client.allowedTries)},
             "window": {"max_requests": int(client.mode == "Sync")},
             "pin": {"config_pbtxt": client.modelConfigPath},
@@ -157,7 +132,7 @@ def table_from_cmssw(settings: Mapping[str, Any], *, where: str) -> dict[str, An
     )
 
 
-def _server(server: _Server, client: _Client) -> dict[str, Any]:
+def _server(server: _Server, client: _Client) -> TomlTable:
     scheme = "grpcs" if server.useSsl else "grpc"
     certificates = {
         "roots": server.rootCertificates,
@@ -177,7 +152,7 @@ def _server(server: _Server, client: _Client) -> dict[str, Any]:
     )
 
 
-def _fallback(fallback: _Fallback) -> dict[str, Any]:
+def _fallback(fallback: _Fallback) -> TomlTable:
     if not fallback.enable:
         return {}
     image = f"{fallback.container}:{fallback.imageName}"
@@ -188,8 +163,8 @@ def _fallback(fallback: _Fallback) -> dict[str, Any]:
     }
 
 
-def _given(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what says nothing: no text, no number, no table."""
+def _given(table: TomlTable) -> TomlTable:
+    """Leave out empty texts and tables, and zeros."""
     given = {
         name: _given(value) if isinstance(value, dict) else value
         for name, value in table.items()

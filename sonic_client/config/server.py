@@ -1,43 +1,118 @@
-"""One server: where it is, and how it is meant."""
+"""One server: its address, connections, certificates, headers and token."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from sonic_base.errors import ConfigError, nearest_names
-from sonic_base.secrets import Secret
-from sonic_client.config.channel import ChannelConfig
-from sonic_client.config.headers import checked_headers
-from sonic_client.config.tls import TlsConfig
+from sonic_base import ConfigError, Secret, SecretMapping
+from sonic_client.config.checks import check_at_least_one, check_choice
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
+    "Balancing",
+    "ChannelConfig",
     "Compression",
     "Scheme",
     "ServerConfig",
     "ServersField",
     "ServersLike",
     "SharedMemory",
+    "TlsConfig",
     "TokenProvider",
+    "is_header_value",
 ]
 
 Scheme: TypeAlias = Literal["grpc", "grpcs", "http", "https"]
 Compression: TypeAlias = Literal["none", "gzip", "deflate"]
 SharedMemory: TypeAlias = Literal["off", "auto"]
+Balancing: TypeAlias = Literal["round_robin", "pick_first"]
 
 TokenProvider: TypeAlias = Callable[[], str]
-"""Returns a token that is valid now. Is called in a thread, so it may wait; must pickle
-if the configuration is to."""
+"""Returns a valid token. Called in a thread, so it may wait; must pickle if the
+configuration is pickled."""
 
 MAX_MESSAGE_BYTES = 2**31 - 1
-"""The most that a message may have on the wire: gRPC counts in int32."""
+"""Largest size of a message on the wire: gRPC counts in int32."""
 
 _TLS_PORT = 443
 _REMEDY = "expected grpc://host:port, such as grpc://localhost:8001"
+_MIN_KEEPALIVE_S = 10.0
+_HEADER_NAME = re.compile(r"[0-9a-z_.-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """Certificates of an encrypted connection; the files are read when it is opened.
+
+    Raises
+    ------
+    ConfigError
+        If a certificate is given without its key, or the other way round.
+    """
+
+    roots: Path | None = None
+    """PEM file of the trusted authorities; the system's if None."""
+
+    certificate: Path | None = None
+    """PEM file of the client's certificate chain, if the server asks for one."""
+
+    key: Path | None = None
+    """PEM file of its private key."""
+
+    server_name: str | None = None
+    """Name in the server's certificate, if it is not the host's."""
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ConfigError("tls: certificate and key must be given together")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelConfig:
+    """Connections of one client to one server; few, because a proxy may limit them.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
+    """
+
+    connections: int = 1
+    """Number of gRPC channels, used in turn. For HTTP the largest number of open
+    connections, where 1 means one per request in flight."""
+
+    keepalive_s: float = 600.0
+    """Seconds without traffic, while calls are in flight, after which the connection
+    is tested.
+
+    By default a server accepts one test per 300 s and closes the connection after more
+    (``too_many_pings``); gRPC then doubles this time. At least 10 s."""
+
+    keepalive_timeout_s: float = 20.0
+    """Seconds within which the test must be answered."""
+
+    balancing: Balancing = "round_robin"
+    """Use of the addresses of the host's DNS name: ``round_robin`` uses all of them,
+    ``pick_first`` one. gRPC only."""
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self.connections, "connections")
+        if not self.keepalive_s >= _MIN_KEEPALIVE_S:
+            raise ConfigError(
+                f"keepalive_s must be at least {_MIN_KEEPALIVE_S:g} s, "
+                f"got {self.keepalive_s} s"
+            )
+        if not self.keepalive_timeout_s > 0.0:
+            raise ConfigError(
+                f"keepalive_timeout_s must be positive, got {self.keepalive_timeout_s}"
+            )
+        check_choice(self.balancing, get_args(Balancing), "balancing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +132,25 @@ class ServerConfig:
     in its full form, ``scheme://host:port``."""
 
     name: str = ""
-    """What it is called in summaries and events; its URL unless given."""
+    """Its name in summaries and events; by default its URL."""
 
     preferred: bool = False
     """Used before the others as long as it works."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every call; shown by name only. Names are kept in lower case."""
+    """Headers of every call; messages and reprs show only their names. Names are kept
+    in lower case."""
 
     token: Secret | str | TokenProvider | None = None
     """Sent with every call as ``authorization: Bearer <token>``: the token itself, or
-    what returns it. One that the server refuses is asked for again, once a call."""
+    a function that returns it. If the server refuses it, it is read again, once per
+    call."""
 
     token_file: Path | None = None
-    """File that holds the token; read when needed, again when the server refuses."""
+    """File that holds the token; read when needed, and again if it is refused."""
 
     token_env: str | None = None
-    """Environment variable that holds the token; likewise."""
+    """Environment variable that holds the token; read like the file."""
 
     tls: TlsConfig = field(default_factory=TlsConfig)
     """Certificates, for ``grpcs`` and ``https``."""
@@ -81,27 +158,27 @@ class ServerConfig:
     channel: ChannelConfig = field(default_factory=ChannelConfig)
 
     compression: Compression = "none"
-    """Of requests, and asked for in answers. Costs time: the summary says how much,
-    and what it saves."""
+    """Compression of requests, also asked for in answers. The summary shows the time
+    it costs and the bytes it saves."""
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
-    """A larger request is refused before anything is copied. Lower it to what proxies
-    on the way let pass."""
+    """A larger request is refused before anything is copied. Lower it to the limit of
+    the proxies between client and server."""
 
     shared_memory: SharedMemory = "off"
-    """``auto`` passes tensors in shared memory where the server runs on this host and
-    agrees, and inline elsewhere."""
+    """``auto`` passes tensors in shared memory if the server runs on this host and
+    supports it, and in the message otherwise."""
 
     def __post_init__(self) -> None:
         url = _full_url(self.url)
         object.__setattr__(self, "url", url)
         object.__setattr__(self, "name", self.name or url)
-        object.__setattr__(self, "headers", checked_headers(self.headers))
+        object.__setattr__(self, "headers", _checked_headers(self.headers))
         if isinstance(self.token, str):
             object.__setattr__(self, "token", Secret(self.token))
         self._check_token()
-        self._check_choice("compression", get_args(Compression))
-        self._check_choice("shared_memory", get_args(SharedMemory))
+        check_choice(self.compression, get_args(Compression), "compression")
+        check_choice(self.shared_memory, get_args(SharedMemory), "shared_memory")
         if not 1 <= self.max_message_bytes <= MAX_MESSAGE_BYTES:
             raise ConfigError(
                 f"max_message_bytes must be from 1 to {MAX_MESSAGE_BYTES}, "
@@ -123,16 +200,9 @@ class ServerConfig:
                 f"server {self.url}: {' and '.join(given)} exclude one another"
             )
 
-    def _check_choice(self, name: str, known: Sequence[str]) -> None:
-        value = getattr(self, name)
-        if value not in known:
-            raise ConfigError(
-                f"unknown {name} {value!r}, {nearest_names(str(value), known)}"
-            )
-
     @property
     def scheme(self) -> Scheme:
-        """How it is spoken to."""
+        """The scheme of its URL."""
         scheme: Scheme = urlsplit(self.url).scheme  # type: ignore[assignment]  # checked
         return scheme
 
@@ -143,7 +213,7 @@ class ServerConfig:
 
     @property
     def uses_tls(self) -> bool:
-        """Whether the scheme asks for an encrypted connection."""
+        """Whether the connection is encrypted."""
         return self.scheme in ("grpcs", "https")
 
 
@@ -220,3 +290,31 @@ def _split(url: str) -> SplitResult:
     except ValueError as error:
         raise ConfigError(f"server {url!r}: {error}; {_REMEDY}") from error
     return parts
+
+
+def _checked_headers(headers: Mapping[str, str]) -> SecretMapping:
+    """Return the headers with lower-case names, as HTTP/2 demands.
+
+    Raises
+    ------
+    ConfigError
+        If a name or a value cannot be sent; the message shows no value.
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    if len(lowered) < len(headers):
+        raise ConfigError(f"headers: a name is given twice: {', '.join(headers)}")
+    for name, value in lowered.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigError(f"headers: {name!r} is not a header name")
+        if name.startswith("grpc-") or name.endswith("-bin"):
+            raise ConfigError(f"headers: {name!r} is reserved by gRPC")
+        if not is_header_value(value):
+            raise ConfigError(
+                f"headers: the value of {name!r} is not printable ASCII text"
+            )
+    return SecretMapping(lowered)
+
+
+def is_header_value(value: object) -> bool:
+    """Whether a value is text that can be sent in a header."""
+    return isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is not None

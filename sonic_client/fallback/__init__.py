@@ -1,6 +1,6 @@
 """The fallback: a local server or function that answers when no server does.
 
-`protocol` says what a fallback server is and finds one by name, `function` calls a
+`protocol` defines a fallback server and finds one by name, `function` calls a
 function as if it were a server, `standby` starts either when it is first needed, and
 `comparison` checks that a server and the fallback compute the same.
 """

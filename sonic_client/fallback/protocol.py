@@ -1,4 +1,4 @@
-"""What a fallback server is, and how one is found by its name."""
+"""The protocol of a fallback server, and how one is found by its name."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,
     MessageLimits,
+    cast_inputs,
     layout_of,
 )
-from sonic_client.casting import cast_inputs
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.fallback import FallbackLike, Standby, fallback_server
 from sonic_client.flow.adaptive_window import AdaptiveWindow

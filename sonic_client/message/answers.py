@@ -8,11 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sonic_client.batching import BatchingLayout, CheckedRequest
+from sonic_client.batching import BatchingLayout, CheckedRequest, find_output_mismatches
 from sonic_client.config import AnswersConfig
 from sonic_client.errors import InvalidAnswerError, Mismatch, NonFiniteAnswerError
 from sonic_client.report.observer import NonFiniteFound, Observer
-from sonic_client.tensor_checks import find_output_mismatches
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
 
 __all__ = ["AnswerChecker", "EventOutputs"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sonic_base.errors import SonicError
 from sonic_client.config import ClientConfig
@@ -19,6 +19,7 @@ from sonic_client.errors import (
 )
 from sonic_client.fallback import Standby, find_drift
 from sonic_client.message.adaptive_timeout import AdaptiveTimeout
+from sonic_client.message.answers import EventOutputs
 from sonic_client.report.observer import Observers, TryEnded
 from sonic_client.retry import (
     Disposition,
@@ -31,12 +32,11 @@ from sonic_client.retry import (
 )
 from sonic_client.servers import ServerPool, Slot
 from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.types import Tensors
 
 __all__ = ["Attempts", "Backends", "Delivery"]
 
 logger = logging.getLogger(__name__)
-
-ResultT = TypeVar("ResultT")
 
 # A try that its own timer ended may return this much before the deadline.
 _TIMER_SLACK_S = 0.005
@@ -85,19 +85,21 @@ class Backends:
         return self.has_fallback or self.pool.may_have_other({server})
 
 
-class Delivery(NamedTuple, Generic[ResultT]):
+class Delivery(NamedTuple):
     """A reply that was accepted.
 
     Attributes
     ----------
-    result : object
-        What the caller's `read` made of the reply.
+    reply : InferReply
+    outputs : sequence of EventOutputs
+        Each event's part of the reply.
     server : str
         Name of the server that answered.
+    is_fallback : bool
     """
 
     reply: InferReply
-    result: ResultT
+    outputs: Sequence[EventOutputs]
     server: str
     is_fallback: bool = False
 
@@ -109,16 +111,32 @@ class Attempts:
     ----------
     message : int
         Number of the message.
+    read : callable
+        Returns each event's part of a reply, given its outputs and the server's name;
+        raises `InvalidAnswerError` if the reply is not what the model declares.
+    deadline : float
+        Time on the clock that bounds all tries and waits.
+    n_events : int
+        The caller's requests in the message.
 
     Attributes
     ----------
+    message : int
     tries : int
         Calls so far, those to the fallback included.
     servers : list of str
         The server of each call.
     """
 
-    def __init__(self, backends: Backends, message: int) -> None:
+    def __init__(
+        self,
+        backends: Backends,
+        message: int,
+        read: Callable[[Tensors, str], Sequence[EventOutputs]],
+        *,
+        deadline: float,
+        n_events: int,
+    ) -> None:
         self.message = message
         self.tries = 0
         self.servers: list[str] = []
@@ -126,31 +144,15 @@ class Attempts:
         self._backends, self._pool = backends, backends.pool
         self._clock = backends.timing.clock
         self._retry = backends.config.retry
+        self._read, self._deadline, self._n_events = read, deadline, n_events
 
     @cached_property
     def _chain(self) -> RetryChain:
         """Plans what follows a failed try; made when one fails."""
         return RetryChain(self._retry, self._backends.timing.jitter)
 
-    async def deliver(
-        self,
-        call: InferCall,
-        read: Callable[[InferReply, str], ResultT],
-        *,
-        deadline: float,
-        n_events: int = 1,
-    ) -> Delivery[ResultT]:
+    async def deliver(self, call: InferCall) -> Delivery:
         """Return the first reply that can be read.
-
-        Parameters
-        ----------
-        read : callable
-            Is given a reply and the server's name; raises `InvalidAnswerError` if the
-            reply is not what the model declares.
-        deadline : float
-            Time on the clock that bounds all tries and waits.
-        n_events : int
-            The caller's requests in the message.
 
         Raises
         ------
@@ -168,29 +170,28 @@ class Attempts:
         Cancelling the caller cancels the try in flight and starts no other.
         """
         self._backends.budget.deposit()
-        given_s = deadline - self._clock()
         # Decided here, because messages come in order and answers do not.
-        is_compared = self._backends.is_to_compare(n_events)
+        is_compared = self._backends.is_to_compare(self._n_events)
         step = _FIRST_STEP
         while step.target != "fallback":
-            slot = await self._slot(step, deadline)
+            slot = await self._slot(step)
             if slot is None:
                 break
             try:
-                delivery = await self._try_server(slot, call, read, deadline=deadline)
+                delivery = await self._try_server(slot, call)
             except SonicError as error:
                 # The traceback would keep this message's tensors in memory.
                 failure = error.with_traceback(None)
             else:
                 if is_compared:
-                    await self._compare(call, delivery, deadline=deadline)
+                    await self._compare(call, delivery)
                 return delivery
-            step = self._next_step(failure, deadline=deadline, given_s=given_s)
+            step = self._next_step(failure)
             if step.wait_s > 0.0:
                 await self._backends.timing.sleep(step.wait_s)
-        return await self._fall_back(call, read, deadline=deadline)
+        return await self._fall_back(call)
 
-    async def _slot(self, step: RetryStep, deadline: float) -> Slot | None:
+    async def _slot(self, step: RetryStep) -> Slot | None:
         """Return a slot, waiting for a server to come back; None for the fallback."""
         only = self.servers[-1] if step.target == "same_server" else ""
         ruled_out = self._ruled_out
@@ -198,7 +199,7 @@ class Attempts:
         while True:
             now, failures = self._clock(), self._chain.failures
             # A wait may have ended late: no try begins after the deadline.
-            is_late = now + _TIMER_SLACK_S >= deadline
+            is_late = now + _TIMER_SLACK_S >= self._deadline
             if not (is_late and failures):
                 slot = self._pool.slot(self.servers, only=only, ruled_out=ruled_out)
                 if slot is not None:
@@ -213,35 +214,27 @@ class Attempts:
                 raise self._pool.failure(failures)
             if is_late:
                 no_server = self._pool.failure(failures)
-                raise DeadlineExceededError(
-                    deadline_s=self._backends.config.deadline_s,
-                    failures=[*failures, no_server],
-                ) from no_server
-            until = min(deadline, patient_until) if ruled_out else deadline
+                raise self._too_late([*failures, no_server]) from no_server
+            until = self._deadline
+            if ruled_out:
+                until = min(until, patient_until)
             await self._pool.wait_patiently(until=until)
 
-    async def _try_server(
-        self,
-        slot: Slot,
-        call: InferCall,
-        read: Callable[[InferReply, str], ResultT],
-        *,
-        deadline: float,
-    ) -> Delivery[ResultT]:
+    async def _try_server(self, slot: Slot, call: InferCall) -> Delivery:
         server, started = slot.server, self._clock()
-        timeout_s = self._timeout_s(server.name, deadline - started)
+        timeout_s = self._timeout_s(server.name, self._deadline - started)
         with slot:
             try:
                 reply = await self._call(
                     server.name, server.transport.infer, call, timeout_s
                 )
-                result = read(reply, server.name)
+                outputs = self._read(reply.outputs, server.name)
             except SonicError as error:
                 self._pool.judge(slot, error, self._clock() - started)
                 raise
             self._pool.judge(slot, None, self._clock() - started)
             self._pool.note_version(slot, reply.model_version)
-        return Delivery(reply, result, server.name)
+        return Delivery(reply, outputs, server.name)
 
     def _timeout_s(self, server: str, left_s: float) -> float:
         """Return the seconds of a try, given those that are left of the deadline."""
@@ -255,15 +248,11 @@ class Attempts:
         )
         return left_s / 2 if may_go_on else left_s
 
-    def _next_step(
-        self, error: SonicError, *, deadline: float, given_s: float
-    ) -> RetryStep:
+    def _next_step(self, error: SonicError) -> RetryStep:
         backends, now = self._backends, self._clock()
         failures = [*self._chain.failures, error]
-        if isinstance(error, TransientError) and now + _TIMER_SLACK_S >= deadline:
-            raise DeadlineExceededError(
-                deadline_s=given_s, failures=failures
-            ) from error
+        if isinstance(error, TransientError) and now + _TIMER_SLACK_S >= self._deadline:
+            raise self._too_late(failures) from error
         if disposition_of(error) is Disposition.ELSEWHERE_ONLY:
             self._ruled_out.add(self.servers[-1])
         situation = Situation(
@@ -276,42 +265,35 @@ class Attempts:
         if step.target == "fallback":
             return step
         wait_s = max(step.wait_s, backends.budget.take())
-        if now + wait_s < deadline:
+        if now + wait_s < self._deadline:
             return RetryStep(step.target, wait_s)
         backends.budget.give_back()
         if backends.has_fallback:
             return RetryStep("fallback")
-        raise DeadlineExceededError(deadline_s=given_s, failures=failures) from error
+        raise self._too_late(failures) from error
 
-    async def _fall_back(
-        self,
-        call: InferCall,
-        read: Callable[[InferReply, str], ResultT],
-        *,
-        deadline: float,
-    ) -> Delivery[ResultT]:
+    def _too_late(self, failures: Sequence[SonicError]) -> DeadlineExceededError:
+        deadline_s = self._backends.config.deadline_s
+        return DeadlineExceededError(deadline_s=deadline_s, failures=failures)
+
+    async def _fall_back(self, call: InferCall) -> Delivery:
         standby = self._backends.standby
         assert standby is not None  # no step leads here without one
         self._pool.reports.falls_back(
             standby.name, self._pool.failure(self._chain.failures)
         )
         reply = await self._call(
-            standby.name, standby.infer, call, deadline - self._clock()
+            standby.name, standby.infer, call, self._deadline - self._clock()
         )
-        return Delivery(reply, read(reply, standby.name), standby.name, True)
+        outputs = self._read(reply.outputs, standby.name)
+        return Delivery(reply, outputs, standby.name, is_fallback=True)
 
-    async def _compare(
-        self,
-        call: InferCall,
-        delivery: Delivery[ResultT],
-        *,
-        deadline: float,
-    ) -> None:
+    async def _compare(self, call: InferCall, delivery: Delivery) -> None:
         """Let the fallback compute the message, too, and compare the outputs."""
         standby, config = self._backends.standby, self._backends.config.fallback
         assert standby is not None  # there would be nothing to compare with
         try:
-            reply = await standby.infer(call, timeout_s=deadline - self._clock())
+            reply = await standby.infer(call, timeout_s=self._deadline - self._clock())
         except ServerError as error:
             logger.warning("%s cannot be compared with: %s", standby.name, error)
             return

@@ -34,7 +34,7 @@ from sonic_client.report.observer import (
     MessageEnded,
     MessageSent,
 )
-from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.base import InferCall
 from sonic_client.types import (
     Answer,
     Failure,
@@ -191,14 +191,24 @@ class Dispatcher:
             request_id=_wire_id(batch),
             inputs=self._layout.join(batch),
         )
-        attempts = Attempts(self._backends, next(self._numbers))
+
+        def read(outputs: Tensors, server: str) -> Sequence[EventOutputs]:
+            return self._checker.split(outputs, batch, server=server)
+
+        attempts = Attempts(
+            self._backends,
+            next(self._numbers),
+            read,
+            deadline=deadline,
+            n_events=len(batch),
+        )
         deliver = (
             self._deliver_announced
             if self._observer.follows_messages
             else self._deliver
         )
         try:
-            delivery, latency_s = await deliver(attempts, call, batch, deadline)
+            delivery, latency_s = await deliver(attempts, call, batch)
         except SonicError as error:
             if isinstance(error, RejectedRequestError):
                 if self._limits.learn(error, batch):
@@ -220,7 +230,7 @@ class Dispatcher:
                 latency_s=latency_s,
                 is_fallback=delivery.is_fallback,
             )
-            for item, outputs in zip(batch, delivery.result, strict=True)
+            for item, outputs in zip(batch, delivery.outputs, strict=True)
         ]
         if len(batch) > 1 and self._backends.may_have_other(server):
             for index, outcome in enumerate(outcomes):
@@ -230,21 +240,11 @@ class Dispatcher:
         return outcomes
 
     async def _deliver(
-        self,
-        attempts: Attempts,
-        call: InferCall,
-        batch: Sequence[CheckedRequest],
-        deadline: float,
-    ) -> tuple[Delivery[Sequence[EventOutputs]], float]:
+        self, attempts: Attempts, call: InferCall, batch: Sequence[CheckedRequest]
+    ) -> tuple[Delivery, float]:
         """Return a message's answer, and the seconds until it came."""
-
-        def read(reply: InferReply, server: str) -> Sequence[EventOutputs]:
-            return self._checker.split(reply.outputs, batch, server=server)
-
         started = self._clock()
-        delivery = await attempts.deliver(
-            call, read, deadline=deadline, n_events=len(batch)
-        )
+        delivery = await attempts.deliver(call)
         latency_s = self._clock() - started
         self._observer.message_answered(
             MessageAnswered(
@@ -260,12 +260,8 @@ class Dispatcher:
         return delivery, latency_s
 
     async def _deliver_announced(
-        self,
-        attempts: Attempts,
-        call: InferCall,
-        batch: Sequence[CheckedRequest],
-        deadline: float,
-    ) -> tuple[Delivery[Sequence[EventOutputs]], float]:
+        self, attempts: Attempts, call: InferCall, batch: Sequence[CheckedRequest]
+    ) -> tuple[Delivery, float]:
         """Deliver, and tell the observer when the message is sent and how it ended."""
         self._observer.message_sent(
             MessageSent(
@@ -280,7 +276,7 @@ class Dispatcher:
         try:
             if headers := self._observer.headers(attempts.message):
                 call = replace(call, headers=headers)
-            return await self._deliver(attempts, call, batch, deadline)
+            return await self._deliver(attempts, call, batch)
         except BaseException as exc:
             error = type(exc).__name__
             raise

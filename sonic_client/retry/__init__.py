@@ -1,7 +1,7 @@
 """Whether, where and when a failed try is repeated; nothing here sends or waits.
 
-`chain` says what an error asks for and what one request does next; `pacing` how
-long it waits, and how many retries all requests together may make.
+`chain` plans the next step of a request after an error; `pacing` says how long it
+waits, and how many retries all requests together may make.
 """
 
 from sonic_client.retry.chain import (

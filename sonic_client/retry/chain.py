@@ -1,4 +1,4 @@
-"""What one request does after a failed try: pure planning."""
+"""The next step of a request after a failed try: pure planning."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Target: TypeAlias = Literal["same_server", "other_server", "any_server", "fallba
 
 
 class Disposition(Enum):
-    """What may help after a failed try."""
+    """The remedy after a failed try."""
 
     AGAIN = "again"
     """The same server may answer when asked again."""
@@ -53,7 +53,7 @@ class Disposition(Enum):
 
 
 def disposition_of(error: SonicError) -> Disposition:
-    """Return what may help after this error.
+    """Return the remedy for an error.
 
     The transport chose the error's class by the status and the text of the answer: a
     full queue and a lost connection are both UNAVAILABLE, but not the same here.

@@ -1,9 +1,8 @@
 """Which server a request goes to.
 
-`health` and `choice` are pure: what the calls say about a server, and which one is
-best. `checks` are the questions to a server before it gets requests, `server` is what
-the client knows of one, `probing` asks again those that failed, and `pool` is the
-whole, as the client uses it.
+`health` and `choice` are pure: they judge a server by its calls, and choose the best.
+`checks` asks a server whether it can be used, `server` holds the state of one,
+`probing` asks again those that failed, and `pool` holds all of them together.
 """
 
 from sonic_client.servers.pool import ServerPool

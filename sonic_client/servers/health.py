@@ -1,4 +1,4 @@
-"""What calls say about a server: verdict, sliding window and circuit breaker."""
+"""The health of a server: verdict on a try, sliding window, circuit breaker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LATEST_WEIGHT = 0.2
 
 
 class Verdict(Enum):
-    """What a try says about the server; `retry.Disposition` is about the request."""
+    """The state of a server after a try; `retry.Disposition` is about the request."""
 
     WORKS = "works"
     """It answered, even if it refused this request."""
@@ -49,7 +49,7 @@ class Verdict(Enum):
 
 
 def verdict_on(error: SonicError | None) -> Verdict:
-    """Return what a try says about the server; `error` is None for an answer."""
+    """Return the verdict on a server after a try; `error` is None for an answer."""
     match error:
         case None:
             return Verdict.WORKS
@@ -230,7 +230,7 @@ class Breaker:
         self.state, self._has_trial = "half_open", False
 
     def open(self, *, now: float) -> None:
-        """Admit no request; each time in a row, for longer."""
+        """Admit no request; the pause is longer each time in a row."""
         self._n_pauses += 1
         bound_s = wait_bound_s(
             self._config.first_pause_s, self._config.max_pause_s, self._n_pauses

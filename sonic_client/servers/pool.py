@@ -1,4 +1,4 @@
-"""The servers of a client: which one a try goes to, and what each try says of it."""
+"""The servers of a client: one is chosen for each try, and judged by its end."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class ServerPool:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether waiting for a server is in vain, or has lasted long enough."""
+        """Whether no server will come back, or requests have waited long enough."""
         if all(server.is_hopeless for server in self._servers.values()):
             return True
         return self._outage_ends() <= self._timing.clock()
@@ -233,9 +233,9 @@ class ServerPool:
         self._change = asyncio.Event()
 
     def failure(self, failures: Sequence[SonicError] = ()) -> SonicError:
-        """Return the error that says of every server why it cannot be used.
+        """Return an error that names, for every server, why it cannot be used.
 
-        For a single server it is its own error, unless the server may come back.
+        A single server gives its own error, unless it may come back.
         """
         last_errors = {
             name: server.last_error or self._no_answer(server)

@@ -34,8 +34,8 @@ _ANSWERS = "answers, and has the model"
 class StateReports:
     """Tells the log and the observer when a server's state changes, once a change.
 
-    Until the job has begun, warnings of servers that are left alone wait: if no
-    server can be used, the error says the same of all of them.
+    Warnings about servers that are left alone wait until the job has begun: if it
+    cannot begin, its error has the same text.
     """
 
     def __init__(self, observer: Observer) -> None:

@@ -1,4 +1,4 @@
-"""One server of the pool: its connection, and what the client knows of it."""
+"""One server of the pool: its connection and its state, as the client sees it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Server:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether waiting for it is in vain, as far as is known."""
+        """Whether it will not come back, as far as is known."""
         if self.breaker.state != "open" or self.last_error is None:
             return False
         if not isinstance(self.last_error, TransientError | InvalidAnswerError):
@@ -88,13 +88,13 @@ class Server:
 
     @property
     def pause(self) -> str:
-        """How long it gets no requests and after what, for people."""
+        """How long it gets no requests, and why, as text for the user."""
         n_failures = max(1, self._window.n_failed)
         failures = "1 failure" if n_failures == 1 else f"{n_failures} failures"
         return f"left alone for {self.probe_wait_s():.3g} s after {failures}"
 
     def candidate(self) -> Candidate:
-        """Return what is known of it, for a choice."""
+        """Return the facts that the choice of a server depends on."""
         now = self._timing.clock()
         return Candidate(
             name=self.name,

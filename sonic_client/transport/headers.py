@@ -9,8 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from sonic_base.errors import ConfigError
 from sonic_base.secrets import MASK, Secret
-from sonic_client.config import ServerConfig, TokenProvider
-from sonic_client.config.headers import is_header_value
+from sonic_client.config import ServerConfig, TokenProvider, is_header_value
 from sonic_client.errors import AccessDeniedError
 
 __all__ = ["CallHeaders", "Headers"]

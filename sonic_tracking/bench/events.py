@@ -15,7 +15,6 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale, node_features, open_events
 from producers.io import locations
 from sonic_base.errors import ConfigError
-from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.outputs import check_outputs, write_json
 
 __all__ = [
@@ -47,7 +46,7 @@ def local_files(files: Sequence[str]) -> tuple[Path, ...]:
 
 def read_features(
     files: Sequence[str],
-    scale: FeatureScale,
+    scales: Sequence[float],
     *,
     max_events: int | None = None,
     csv_scale: FeatureScale | None = None,
@@ -60,6 +59,7 @@ def read_features(
         If a file cannot be read, or has no events.
     """
     source = open_events(files, csv_scale=csv_scale, max_events=max_events)
+    scale = FeatureScale(*scales)
     return [node_features(event.xyz, scale) for chunk in source for event in chunk]
 
 
@@ -169,7 +169,7 @@ def run_export(job: PerfAnalyzerExport) -> int:
     )
     features = read_features(
         job.files,
-        feature_scale(load_weights(job.weights or bundled_weights())),
+        load_weights(job.weights or bundled_weights()).config.features.scales,
         max_events=job.max_events,
         csv_scale=job.csv_scale,
     )

@@ -34,9 +34,8 @@ from sonic_tracking.bench.pipeline_report import (
     SizeCost,
     plot_pipeline,
 )
-from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.outputs import check_outputs, whole_path, write_json
-from sonic_tracking.progress import Report, progress
+from sonic_tracking.progress import Report, progress_bar
 
 __all__ = ["PipelineBench", "event_rates", "run_pipeline_bench", "torch_threads"]
 
@@ -87,11 +86,11 @@ def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
     )
     features = read_features(
         job.files,
-        feature_scale(pipeline),
+        pipeline.config.features.scales,
         max_events=job.max_events,
         csv_scale=job.csv_scale,
     )
-    with progress("bench", len(job.sizes) + 2, unit="steps") as report:
+    with progress_bar("bench", len(job.sizes) + 2, unit="steps") as report:
         rates = tuple(event_rates(pipeline, features, job.workers))
         report(1, "events as they are")
         with torch_threads(job.threads):

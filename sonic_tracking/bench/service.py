@@ -20,12 +20,11 @@ from sonic_tracking.bench.service_report import (
     ScanPoint,
     plot_service,
 )
-from sonic_tracking.engines.choice import Engine, EngineName, engine
+from sonic_tracking.engines.choice import Engine, EngineName, engine_of
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton import written_repository
-from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.outputs import check_outputs, whole_path, write_json
-from sonic_tracking.progress import Report, progress
+from sonic_tracking.progress import Report, progress_bar
 
 __all__ = ["ServiceBench", "ServiceScan", "run_service_bench"]
 
@@ -99,11 +98,11 @@ def run_service_bench(job: ServiceBench) -> ServiceScan:
     weights = job.weights or bundled_weights()
     features = read_features(
         job.files,
-        feature_scale(load_weights(weights)),
+        load_weights(weights).config.features.scales,
         max_events=job.max_events,
         csv_scale=job.csv_scale,
     )
-    with progress("bench", len(job.points), unit="points") as report:
+    with progress_bar("bench", len(job.points), unit="points") as report:
         measurements = tuple(_measured(job, features, weights, report))
     scan = ServiceScan(
         command=job.command,
@@ -188,4 +187,4 @@ def _server(
             settings = replace(
                 settings, weights=None, repository=stack.enter_context(repository)
             )
-        yield stack.enter_context(engine(job.engine, settings))
+        yield stack.enter_context(engine_of(job.engine, settings))

@@ -7,9 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from sonic_tracking.command_line import this_command
-from sonic_tracking.commands.printing import print_line, print_table
-from sonic_tracking.errors import needs_extra, one_line_errors
+from sonic_tracking.commands.console import (
+    one_line_errors,
+    print_line,
+    print_table,
+    this_command,
+)
+from sonic_tracking.commands.options import CsvScale, Force, parse_scale
+from sonic_tracking.errors import needs_extra
 
 __all__ = ["export", "pipeline", "register", "service"]
 
@@ -42,18 +47,11 @@ Events = Annotated[
     typer.Option("--input", help="File, or pattern of files; may be given again."),
 ]
 MaxEvents = Annotated[
-    int | None, typer.Option(min=1, help="Take so many events at most.")
+    int | None, typer.Option(min=1, help="Use at most this number of events.")
 ]
 Weights = Annotated[
-    Path | None, typer.Option(help="Weights directory; else the bundled ones.")
+    Path | None, typer.Option(help="Weights folder; by default the bundled ones.")
 ]
-CsvScale = Annotated[
-    str | None,
-    typer.Option(
-        metavar="R,PHI,Z", help="What csv features were divided by, in mm, rad, mm."
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +71,9 @@ def service(
     ] = "1:16",
     instances: Annotated[
         str,
-        typer.Option(metavar="FIRST:LAST[:STEP]", help="Of the model; also threads."),
+        typer.Option(
+            metavar="FIRST:LAST[:STEP]", help="Instances of the model; also threads."
+        ),
     ] = "1:4",
     engine: Annotated[
         Literal["mock", "triton"], typer.Option(help="What serves the models.")
@@ -111,7 +111,6 @@ def service(
     process, with as many threads as there are instances.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
         with needs_extra("bench"):
             import psutil  # noqa: F401, PLC0415
         with needs_extra("pipeline"):
@@ -121,7 +120,6 @@ def service(
                 parse_range,
                 plan_scan,
             )
-            from sonic_tracking.jobs.track import parse_scale  # noqa: PLC0415
 
         job = ServiceBench(
             files=tuple(events),
@@ -178,8 +176,8 @@ def pipeline(
     """Measure the pipeline in this process: rate, latency, cost against size, memory.
 
     Events as they are: one by one, side by side on threads, then all in one batch.
-    Sizes: the events laid over each other, each turned about the beam, the last one in
-    part. Baselines: the neighbour search against scipy's tree, and faiss where it is
+    Sizes: several events overlaid, each rotated about the beam, and a part of the last
+    one. Baselines: the neighbour search against scipy's tree, and faiss where it is
     installed; the networks against themselves from TorchScript.
     """
     with one_line_errors():
@@ -189,7 +187,6 @@ def pipeline(
             from sonic_tracking.bench.events import parse_sizes  # noqa: PLC0415
             from sonic_tracking.bench.pipeline import PipelineBench, run_pipeline_bench  # noqa: PLC0415
             from sonic_tracking.bench.service_report import parse_range  # noqa: PLC0415
-            from sonic_tracking.jobs.track import parse_scale  # noqa: PLC0415
 
         report = run_pipeline_bench(
             PipelineBench(
@@ -228,7 +225,6 @@ def export(
     with one_line_errors():
         with needs_extra("pipeline"):
             from sonic_tracking.bench.events import PerfAnalyzerExport, run_export  # noqa: PLC0415
-            from sonic_tracking.jobs.track import parse_scale  # noqa: PLC0415
 
         n_events = run_export(
             PerfAnalyzerExport(

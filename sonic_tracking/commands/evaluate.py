@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from sonic_tracking.commands.printing import print_line, print_rows
-from sonic_tracking.errors import needs_extra, one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_line, print_rows
+from sonic_tracking.commands.options import Force
+from sonic_tracking.errors import needs_extra
 
 __all__ = ["evaluate", "register"]
 
@@ -34,12 +36,12 @@ def evaluate(
     truth: Annotated[
         list[Path],
         typer.Option(
-            help="ROOT file of the truth; one for each input, in their order."
+            help="ROOT file of the truth; one for each input, in the same order."
         ),
     ],
     events: Annotated[
         list[Path] | None,
-        typer.Option(help="The tracks' input, if it is no longer where it was."),
+        typer.Option(help="The input of the tracks, if it was moved."),
     ] = None,
     weights: Annotated[
         Path | None,
@@ -51,17 +53,17 @@ def evaluate(
         float, typer.Option(min=0.0, help="Transverse momentum above this, in GeV.")
     ] = 1.0,
     max_eta: Annotated[
-        float, typer.Option(help="Pseudorapidity below this, either way.")
+        float, typer.Option(help="Absolute pseudorapidity below this.")
     ] = 2.5,
     max_radius: Annotated[
         float,
         typer.Option(help="Produced within this distance of the beam line, in mm."),
     ] = 10.0,
     min_points: Annotated[
-        int, typer.Option(min=1, help="Space points of a particle, at least.")
+        int, typer.Option(min=1, help="Least number of space points of a particle.")
     ] = 7,
     min_candidate_points: Annotated[
-        int, typer.Option(min=1, help="Space points of a candidate, at least.")
+        int, typer.Option(min=1, help="Least number of space points of a candidate.")
     ] = 5,
     json: Annotated[
         Path | None, typer.Option(help="File for all numbers, also in bins.")
@@ -69,27 +71,22 @@ def evaluate(
     plot: Annotated[
         Path | None, typer.Option(help="PNG file for a page of plots.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace outputs that exist.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Compare tracks with the truth: efficiency, fake and duplicate rate.
 
-    Runs the pipeline again, where it has the events and the weights, to say
-    what each stage does to the true edges. The TrackML score takes the weights
-    of the truth, or makes them as the challenge did.
+    If the events and the weights are at hand, the pipeline is run again to count
+    the true edges that each stage keeps. The TrackML score takes the weights of the
+    truth, or makes them as the challenge did.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
         with needs_extra("plot"):
-            import hist.intervals  # noqa: F401, PLC0415
-        from producers.evaluation import Criteria  # noqa: PLC0415
-        from sonic_tracking.jobs.evaluate import EvaluationJob, run_evaluation  # noqa: PLC0415
+            from producers.evaluation import Criteria  # noqa: PLC0415 - start-up
 
-        job = EvaluationJob(
-            tracks=tracks,
-            truth=tuple(truth),
-            events=tuple(events or ()),
+        report = sonic_tracking.evaluate(
+            tracks,
+            truth,
+            events=events,
             weights=weights,
             criteria=Criteria(
                 min_pt_gev=min_pt,
@@ -101,8 +98,8 @@ def evaluate(
             json=json,
             plot=plot,
             force=force,
+            progress=True,
         )
-        result = run_evaluation(job)
-        print_rows("evaluated", result.report.rows())
-        if result.edges_not_counted is not None:
-            print_line(f"edges per stage not counted: {result.edges_not_counted}")
+        print_rows("evaluated", report.rows())
+        if report.edges_not_counted is not None:
+            print_line(f"edges per stage not counted: {report.edges_not_counted}")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sonic_tracking.commands.printing import print_rows
-from sonic_tracking.errors import needs_extra, one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_rows
 
 __all__ = ["import_models", "register"]
 
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _models() -> None:
-    """Take networks that were trained elsewhere."""
+    """Use networks that were trained elsewhere."""
 
 
 def import_models(
@@ -58,7 +58,8 @@ def import_models(
         typer.Option(help="TorchScript of the same form, or tensors of a ResAGNN."),
     ],
     config: Annotated[
-        Path, typer.Option(help="TOML file of scales and cuts, which files lack.")
+        Path,
+        typer.Option(help="TOML file of scales and cuts, which the networks lack."),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the weights.")
@@ -73,16 +74,7 @@ def import_models(
     GNN is recognised by its tensors and its answers, and runs as our own.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
-        with needs_extra("pipeline"):
-            from sonic_tracking.jobs.weights import ImportJob, run_import  # noqa: PLC0415
-
-        job = ImportJob(
-            embed=embed,
-            filter=filter_,
-            gnn=gnn,
-            config=config,
-            output=output,
-            force=force,
+        imported = sonic_tracking.import_weights(
+            embed, filter_, gnn, config, output, force=force
         )
-        print_rows("imported", run_import(job))
+        print_rows("imported", imported.rows())

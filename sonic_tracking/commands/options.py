@@ -1,23 +1,28 @@
-"""How a command is let in by a server: the options that several commands share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from sonic_client.config import ServerConfig, TlsConfig
+from sonic_base.errors import ConfigError
+
+if TYPE_CHECKING:
+    from producers import FeatureScale
 
 __all__ = [
     "ClientConfigFile",
+    "CsvScale",
     "Fallback",
+    "Force",
     "Roots",
     "Servers",
     "TokenEnv",
     "TokenFile",
     "TryTimeout",
-    "server_config",
+    "parse_scale",
 ]
 
 TokenFile: TypeAlias = Annotated[
@@ -30,25 +35,16 @@ Roots: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="PEM file of the authorities to trust; else the system's."),
 ]
-
-
-def server_config(
-    url: str, *, token_file: Path | None, token_env: str | None, roots: Path | None
-) -> ServerConfig:
-    """Return the configuration of a server that a command names.
-
-    Raises
-    ------
-    ConfigError
-        If the URL is none, or the options exclude one another.
-    """
-    return ServerConfig(
-        url=url,
-        token_file=token_file,
-        token_env=token_env,
-        tls=TlsConfig(roots=roots),
-    )
-
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Replace outputs that exist.")
+]
+CsvScale: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="R,PHI,Z",
+        help="Divisors of the features in csv files, in mm, rad, mm.",
+    ),
+]
 
 PANEL = "Servers"
 
@@ -58,8 +54,9 @@ Servers: TypeAlias = Annotated[
         "--server",
         metavar="URL",
         rich_help_panel=PANEL,
-        help="grpc://, grpcs://, http:// or https://host:port; may be repeated. None: "
-        "that of SONIC_LOCAL_BALANCER_HOST and _PORT, or else one in this process.",
+        help="grpc://, grpcs://, http:// or https://host:port; may be repeated. By "
+        "default the server that SONIC_LOCAL_BALANCER_HOST and _PORT name, or else "
+        "one in this process.",
     ),
 ]
 Fallback: TypeAlias = Annotated[
@@ -67,8 +64,8 @@ Fallback: TypeAlias = Annotated[
     typer.Option(
         metavar="NAME",
         rich_help_panel=PANEL,
-        help="What answers when no server does: mock (the pipeline in this process), "
-        "triton (started on this machine).",
+        help="The server to start if no other answers: mock (the pipeline in this "
+        "process) or triton (on this machine).",
     ),
 ]
 TryTimeout: TypeAlias = Annotated[
@@ -87,3 +84,25 @@ ClientConfigFile: TypeAlias = Annotated[
         help="Its table \\[client] configures the client; options go before it.",
     ),
 ]
+
+
+def parse_scale(text: str | None) -> FeatureScale | None:
+    """Return the divisors of csv features, from ``r,phi,z`` in mm, rad, mm.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not three positive numbers.
+    """
+    if text is None:
+        return None
+    try:
+        r_mm, phi_rad, z_mm = map(float, text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            "--csv-scale: expected three numbers R,PHI,Z in mm, rad, mm, such as "
+            f"1000,3.14159265,1000, got {text!r}"
+        ) from error
+    from producers import FeatureScale  # noqa: PLC0415 - `sonic --help` starts fast
+
+    return FeatureScale(r_mm, phi_rad, z_mm)

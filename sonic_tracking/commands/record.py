@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sonic_tracking.errors import one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_rows
 
 __all__ = ["record", "register"]
 
@@ -32,7 +34,8 @@ def record(
     server: Annotated[str, typer.Option(help="grpc://host:port of a Triton.")],
     models: Annotated[str, typer.Option(help="Models to record, separated by commas.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the cassette; new.")
+        Path,
+        typer.Option("-o", "--output", help="New folder for the recording (cassette)."),
     ],
     listen: Annotated[
         int,
@@ -45,32 +48,35 @@ def record(
     decimals: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Round floats to so many decimals, of requests and answers."
+            min=0, help="Round floats of requests and answers to this many decimals."
         ),
     ] = None,
     max_mb: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Record no more beyond this size of the cassette."),
+        typer.Option(min=0.0, help="Stop recording beyond this size of the cassette."),
     ] = None,
 ) -> None:
-    """Stand between a client and a server, and keep what the server answers.
+    """Stand between a client and a server, and record the server's answers.
 
     Point the client at the address that is printed, and end with Ctrl-C; or name
-    files by --requests, and the command is the client itself and ends by itself.
+    files by --requests, and the command sends them itself and then ends.
     `sonic serve --cassette` answers the same requests later, without the server.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
-        from sonic_tracking.jobs.record import RecordingJob, run_recording  # noqa: PLC0415
-
-        run_recording(
-            RecordingJob(
-                server=server,
-                models=tuple(models.split(",")),
-                output=output,
-                listen=listen,
-                requests=tuple(requests or ()),
-                decimals=decimals,
-                max_bytes=None if max_mb is None else int(max_mb * 1_000_000),
-            )
+        recording = sonic_tracking.record(
+            server,
+            models.split(","),
+            output,
+            listen=listen,
+            decimals=decimals,
+            max_bytes=None if max_mb is None else int(max_mb * 1_000_000),
         )
+        with recording:
+            if requests:
+                recording.send(requests)
+            else:
+                rows = [("clients connect to", recording.url), ("server", server)]
+                print_rows("recording", rows)
+                with suppress(KeyboardInterrupt):  # the intended end of a recording
+                    recording.wait()
+        print_rows("recorded", recording.rows())

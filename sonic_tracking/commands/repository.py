@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from sonic_tracking.commands.printing import print_rows
-from sonic_tracking.errors import needs_extra, one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_rows
 
 __all__ = ["register", "repository"]
 
@@ -36,12 +36,12 @@ def repository(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Weights directory, copied into each model; else the bundled ones, "
-            "by name."
+            help="Weights folder, copied into each model; by default the bundled ones, "
+            "which are named."
         ),
     ] = None,
     models: Annotated[
-        str, typer.Option(help="Which to write, separated by commas.")
+        str, typer.Option(help="Models to write, separated by commas.")
     ] = "exatrkx,exatrkx_batch,exatrkx_ensemble",
     instances: Annotated[
         int, typer.Option(min=1, help="Requests that each model computes at once.")
@@ -59,16 +59,12 @@ def repository(
     is a chain of six. Their cuts and scales are parameters in config.pbtxt.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
-        with needs_extra("pipeline"):
-            from sonic_tracking.jobs.weights import RepositoryJob, run_repository  # noqa: PLC0415
-
-        job = RepositoryJob(
-            output=output,
+        written = sonic_tracking.write_repository(
+            output,
             weights=weights,
-            models=tuple(models.split(",")),
+            models=models.split(","),
             instances=instances,
             device=device,
             force=force,
         )
-        print_rows("model repository", run_repository(job))
+        print_rows("model repository", [*written.items(), ("written", str(output))])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from sonic_tracking.errors import one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_rows
 
 __all__ = ["register", "serve"]
 
@@ -40,15 +42,15 @@ def serve(
         typer.Option(help="NVIDIA's tritonserver, or the server in this process."),
     ] = "mock",
     weights: Annotated[
-        Path | None, typer.Option(help="Weights directory; else the bundled ones.")
+        Path | None, typer.Option(help="Weights folder; by default the bundled ones.")
     ] = None,
     models: Annotated[
         Path | None,
-        typer.Option(help="Model repository to serve; else the tracking models."),
+        typer.Option(help="Model repository to serve in place of the tracking models."),
     ] = None,
     load_model: Annotated[
         list[str] | None,
-        typer.Option(help="Serve this model alone; may be given several times."),
+        typer.Option(help="Serve only this model; may be given several times."),
     ] = None,
     model_control: Annotated[
         Literal["none", "explicit"],
@@ -56,11 +58,11 @@ def serve(
     ] = "none",
     faults: Annotated[
         Path | None,
-        typer.Option(help="TOML file of what goes wrong, and when; of the mock."),
+        typer.Option(help="TOML file of the faults to inject (mock)."),
     ] = None,
     cassette: Annotated[
         Path | None,
-        typer.Option(help="Answers recorded by sonic record, to replay; of the mock."),
+        typer.Option(help="Answers recorded by sonic record, to replay (mock)."),
     ] = None,
     instances: Annotated[
         int, typer.Option(min=1, help="Requests that each model computes at once.")
@@ -72,7 +74,7 @@ def serve(
         Literal["cpu", "gpu"], typer.Option(help="Where triton's models compute.")
     ] = "cpu",
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than loopback warn.")
+        str, typer.Option(help="Address to listen on; a warning if it is not loopback.")
     ] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535)] = 8001,
     http_port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
@@ -100,7 +102,8 @@ def serve(
         Path | None, typer.Option(help="File for the output of tritonserver.")
     ] = None,
     tls_certificate: Annotated[
-        Path | None, typer.Option(help="PEM file; triton then speaks TLS, gRPC alone.")
+        Path | None,
+        typer.Option(help="PEM file; triton then speaks TLS, over gRPC only."),
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM file.")] = None,
     tls_client_roots: Annotated[
@@ -117,40 +120,31 @@ def serve(
     ] = None,
 ) -> None:
     """Serve models on this machine, until Ctrl-C or SIGTERM."""
-    with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
-        from sonic_tracking.engines.settings import MODELS, EngineSettings  # noqa: PLC0415
-        from sonic_tracking.engines.triton_command import Container  # noqa: PLC0415
-        from sonic_tracking.jobs.serve import (  # noqa: PLC0415
-            serve_in_foreground,
-            server_tls,
-            token_in,
-        )
-
-        gpu = device == "gpu"
-        image = None if container is None else Container.parse(container, gpus=gpu)
-        settings = EngineSettings(
-            models=tuple(load_model or MODELS),
-            is_all=not load_model,
+    with one_line_errors(), suppress(KeyboardInterrupt):  # the intended end
+        server = sonic_tracking.serve(
+            engine,
             weights=weights,
             repository=models,
+            load_models=load_model or (),
             model_control=model_control,
             faults=faults,
             cassette=cassette,
-            host=host,
             instances=instances,
             threads=threads,
-            gpu=gpu,
+            device=device,
+            host=host,
             grpc_port=grpc_port,
             http_port=http_port,
             metrics_port=metrics_port,
-            python=python if engine == "triton" and image is None else None,
-            container=None
-            if container is None
-            else Container.parse(container, gpus=gpu),
+            python=python,
+            container=container,
             start_limit_s=start_limit,
             log=log,
-            tls=server_tls(tls_certificate, tls_key, tls_client_roots),
-            token=None if token_file is None else token_in(token_file),
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+            tls_client_roots=tls_client_roots,
+            token_file=token_file,
         )
-        serve_in_foreground(engine, settings)
+        with server:
+            print_rows(f"{engine} serves", server.rows())
+            server.wait()

@@ -8,9 +8,14 @@ from typing import Annotated
 
 import typer
 
-from sonic_tracking.commands.options import Roots, TokenEnv, TokenFile, server_config
-from sonic_tracking.commands.printing import print_line, print_table
-from sonic_tracking.errors import FAILED, one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import (
+    FAILED,
+    one_line_errors,
+    print_line,
+    print_table,
+)
+from sonic_tracking.commands.options import Roots, TokenEnv, TokenFile
 
 __all__ = ["register", "servers"]
 
@@ -39,7 +44,7 @@ def servers(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.001, help="Seconds that each server is given.")
+        float, typer.Option(min=0.001, help="Seconds for the answer of each server.")
     ] = 5.0,
     token_file: TokenFile = None,
     token_env: TokenEnv = None,
@@ -51,16 +56,16 @@ def servers(
     """Ask servers whether they are ready, how soon they answer, and for their models.
 
     Without a URL, the one on this machine: grpc://localhost:8001. The status is 0 if
-    all of them are ready. A server that turns new work away is "saturated".
+    all of them are ready. A server that refuses new work is "saturated".
     """
     with one_line_errors():
-        from sonic_tracking.jobs.servers import survey  # noqa: PLC0415
-
-        asked = [
-            server_config(url, token_file=token_file, token_env=token_env, roots=roots)
-            for url in urls or ["grpc://localhost:8001"]
-        ]
-        reports = survey(asked, timeout_s=timeout)
+        reports = sonic_tracking.servers(
+            urls or ["grpc://localhost:8001"],
+            timeout_s=timeout,
+            token_file=token_file,
+            token_env=token_env,
+            roots=roots,
+        )
         if json:
             print_line(jsonlib.dumps([asdict(report) for report in reports], indent=2))
         else:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from sonic_tracking.commands.printing import print_rows
-from sonic_tracking.errors import one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_rows
+from sonic_tracking.commands.options import Force
 
 __all__ = ["register", "simulate"]
 
@@ -57,10 +58,12 @@ def simulate(
     ] = 0,
     photons: Annotated[
         bool,
-        typer.Option(help="Fly photons too, which convert in the material (pythia8)."),
+        typer.Option(
+            help="Simulate photons too, which convert in the material (pythia8)."
+        ),
     ] = True,
     min_momentum: Annotated[
-        float, typer.Option(help="Particles of less, in GeV, are not flown.")
+        float, typer.Option(help="Particles below this momentum, in GeV, are left out.")
     ] = 0.05,
     noise: Annotated[
         float, typer.Option(min=0.0, help="Noise points, as a share of the real ones.")
@@ -74,21 +77,17 @@ def simulate(
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes; the events do not depend on it.")
     ] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace outputs that exist.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Simulate events of the generic (TrackML) detector, with truth in its own file.
 
-    ACTS flies the particles through 2 T and the detector's material and digitises what
-    they leave. Positions are in mm, momenta in GeV.
+    ACTS propagates the particles through a field of 2 T and the detector's material,
+    and digitises their hits. Positions are in mm, momenta in GeV.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
-        from producers.simulation import SimulationConfig  # noqa: PLC0415
-        from sonic_tracking.jobs.simulate import run_simulation  # noqa: PLC0415
-
-        config = SimulationConfig(
+        report = sonic_tracking.simulate(
+            output,
+            truth,
             n_events=n_events,
             seed=seed,
             first_event=first_event,
@@ -99,8 +98,9 @@ def simulate(
             min_momentum_gev=min_momentum,
             noise_fraction=noise,
             hit_inefficiency=inefficiency,
-        )
-        report = run_simulation(
-            config, output, truth, form=form, n_processes=jobs, force=force
+            form=form,
+            n_processes=jobs,
+            force=force,
+            progress=True,
         )
         print_rows("simulated", report.rows())

@@ -7,18 +7,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from sonic_tracking.command_line import this_command
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_rows, this_command
 from sonic_tracking.commands.options import (
     ClientConfigFile,
+    CsvScale,
     Fallback,
+    Force,
     Roots,
     Servers,
     TokenEnv,
     TokenFile,
     TryTimeout,
+    parse_scale,
 )
-from sonic_tracking.commands.printing import print_rows
-from sonic_tracking.errors import one_line_errors
 
 __all__ = ["register", "track"]
 
@@ -68,12 +70,15 @@ def track(
     ],
     input_format: Annotated[
         str | None,
-        typer.Option("--format", help="Of the files, if not as their content shows."),
+        typer.Option(
+            "--format", help="Format of the files; by default it is detected."
+        ),
     ] = None,
     output_format: Annotated[
         str | None,
         typer.Option(
-            help="ttree, rntuple, parquet, trackml or edm4hep; else by the suffix."
+            help="ttree, rntuple, parquet, trackml or edm4hep; by default the suffix "
+            "decides."
         ),
     ] = None,
     server: Servers = None,
@@ -86,7 +91,8 @@ def track(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Name of the served model; exatrkx, or exatrkx_batch for concat."
+            help="Name of the served model; by default exatrkx, or exatrkx_batch for "
+            "concat."
         ),
     ] = None,
     layout: Annotated[
@@ -96,17 +102,18 @@ def track(
         ),
     ] = None,
     window: Annotated[
-        int | None, typer.Option(min=1, help="Requests in flight at once; else 16.")
+        int | None,
+        typer.Option(min=1, help="Requests in flight at once; by default 16."),
     ] = None,
     deadline: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for a request, all its tries included; else 300 at a named "
+            help="Seconds for a request with all its tries; by default 300 for a named "
             "server, a week in this process."
         ),
     ] = None,
     max_events: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many events.")
+        int | None, typer.Option(min=1, help="Stop after this number of events.")
     ] = None,
     min_space_points: Annotated[
         int, typer.Option(min=1, help="A smaller component is no candidate.")
@@ -115,16 +122,12 @@ def track(
         Path | None,
         typer.Option(help="TOML file whose table \\[columns] names tree and branches."),
     ] = None,
-    csv_scale: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R,PHI,Z",
-            help="What csv features were divided by, in mm, rad, mm.",
-        ),
-    ] = None,
+    csv_scale: CsvScale = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Weights for the server in this process, or the fallback."),
+        typer.Option(
+            help="Weights for the server in this process, or for the fallback."
+        ),
     ] = None,
     json: Annotated[
         Path | None,
@@ -133,7 +136,8 @@ def track(
     on_failure: Annotated[
         Literal["raise", "skip", "fill"],
         typer.Option(
-            help="Of an event without answer: end, leave it empty, or fill with -1."
+            help="For an event without an answer: end the job, leave it empty, or "
+            "fill it with -1."
         ),
     ] = "raise",
     dask: Annotated[
@@ -141,7 +145,7 @@ def track(
         typer.Option(
             metavar="ADDRESS",
             help="Scheduler of a dask cluster that does the job, such as "
-            "tcp://host:8786; its workers see the same files (extra dask).",
+            "tcp://host:8786; its workers must see the same files (extra dask).",
         ),
     ] = None,
     workers: Annotated[
@@ -152,54 +156,47 @@ def track(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from what an interrupted job left."),
+        typer.Option("--resume", help="Go on from an interrupted job."),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace outputs that exist.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Find the tracks of every event, on a server or in this process.
 
     Writes one entry per event, in the order of the input: a label per space
     point (-1: on no candidate), the candidates, the failures, and where they
-    come from. A job that is interrupted leaves what it finished in
-    <output>.partial, from where --resume goes on.
+    come from. An interrupted job leaves its finished events in <output>.partial,
+    and --resume goes on from there.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick.
-        from producers import ColumnMapping  # noqa: PLC0415
-        from sonic_tracking.distributed.config import cluster_of  # noqa: PLC0415
-        from sonic_tracking.jobs.connection import ClientSettings  # noqa: PLC0415
-        from sonic_tracking.jobs.track import TrackingJob, parse_scale, run_tracking  # noqa: PLC0415
-
-        job = TrackingJob(
-            files=tuple(files),
+        result = sonic_tracking.track(
+            files,
             output=output,
-            input_format=input_format,
+            format=input_format,
             output_format=output_format,
-            on_failure=on_failure,
-            resume=resume,
-            client=ClientSettings(
-                file=client_config,
-                servers=tuple(server or ()),
-                fallback=fallback,
-                try_timeout_s=try_timeout,
-                token_file=token_file,
-                token_env=token_env,
-                roots=roots,
-                model=model,
-                layout=layout,
-                window=window,
-                deadline_s=deadline,
-            ),
+            server=server,
+            fallback=fallback,
+            try_timeout_s=try_timeout,
+            client_config=client_config,
+            token_file=token_file,
+            token_env=token_env,
+            roots=roots,
+            model=model,
+            layout=layout,
+            window=window,
+            deadline_s=deadline,
             max_events=max_events,
             min_space_points=min_space_points,
-            columns=None if columns is None else ColumnMapping.from_toml(columns),
+            columns=columns,
             csv_scale=parse_scale(csv_scale),
             weights=weights,
             json=json,
+            on_failure=on_failure,
+            dask=dask,
+            workers=workers,
+            resume=resume,
             force=force,
-            cluster=cluster_of(dask, workers),
+            progress=True,
             command=this_command(),
+            on_interrupt=lambda summary: print_rows("done until now", summary.rows()),
         )
-        print_rows("tracked", run_tracking(job).rows())
+        print_rows("tracked", result.report.rows())

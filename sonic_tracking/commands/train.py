@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sonic_tracking.commands.printing import print_rows
-from sonic_tracking.errors import needs_extra, one_line_errors
+import sonic_tracking
+from sonic_tracking.commands.console import one_line_errors, print_rows
+from sonic_tracking.commands.options import Force
 
 __all__ = ["register", "train"]
 
@@ -51,29 +52,30 @@ def train(
     start_from: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="WEIGHTS", help="Weights to start from, not random ones."
+            "--from",
+            metavar="WEIGHTS",
+            help="Weights to start from, in place of random ones.",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Instead of the recipe's.")
+        int | None, typer.Option(min=0, help="Seed in place of the recipe's.")
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads of torch; all cores unless given."),
+        typer.Option(min=1, help="Threads of torch; by default all cores."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Picture of the learning curves (png, pdf).")
     ] = None,
     checkpoint_every: Annotated[
-        int, typer.Option(min=1, metavar="STEPS", help="How often the state is kept.")
+        int,
+        typer.Option(min=1, metavar="STEPS", help="Steps between two saved states."),
     ] = 200,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from what an interrupted training left."),
+        typer.Option("--resume", help="Go on from an interrupted training."),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace outputs that exist.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Train embedding, edge filter and GNN, and write a weights folder.
 
@@ -83,17 +85,10 @@ def train(
     where --resume goes on to the same weights.
     """
     with one_line_errors():
-        # Loaded here, for `sonic --help` is to be quick; and before the hours of
-        # work, because the scores at its end need hist.
-        with needs_extra("plot"):
-            import hist.intervals  # noqa: F401, PLC0415
-        with needs_extra("pipeline"):
-            from sonic_tracking.jobs.train import TrainingJob, run_training  # noqa: PLC0415
-
-        job = TrainingJob(
-            events=tuple(events or ()),
-            truth=tuple(truth or ()),
-            output=output,
+        result = sonic_tracking.train(
+            output,
+            events=events or (),
+            truth=truth or (),
             recipe=recipe,
             start_from=start_from,
             seed=seed,
@@ -102,5 +97,6 @@ def train(
             checkpoint_every=checkpoint_every,
             resume=resume,
             force=force,
+            progress=True,
         )
-        print_rows("trained", run_training(job).rows())
+        print_rows("trained", result.rows())

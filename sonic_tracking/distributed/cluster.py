@@ -1,4 +1,4 @@
-"""The dask cluster of a job: one on this machine, or one that is there."""
+"""The dask cluster of a job: a local one, or one that runs already."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from distributed import LocalCluster
 from distributed.system import MEMORY_LIMIT
 
 from sonic_base.errors import SonicError
-from sonic_tracking.distributed.config import ClusterConfig
 
 __all__ = ["ClusterError", "cluster_client"]
 
 START_TIMEOUT_S = 120.0
-"""For the scheduler to answer, and a first worker to be there."""
+"""Limit for the scheduler's answer, and for the first worker to appear."""
 
 
 class ClusterError(SonicError):
@@ -26,39 +25,46 @@ class ClusterError(SonicError):
 
 
 @contextmanager
-def cluster_client(config: ClusterConfig) -> Iterator[DaskClient]:
-    """Connect to the cluster, with a worker at least; it ends if it is our own.
+def cluster_client(scheduler: str | None, workers: int | None) -> Iterator[DaskClient]:
+    """Connect to a cluster and wait for its workers; a local one ends with the block.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Address of a dask scheduler, such as ``tcp://host:8786``.
+    workers : int or None
+        Without a scheduler, the number of processes of a local cluster.
 
     Raises
     ------
     ClusterError
-        If it cannot be reached, or no worker comes.
+        If the cluster cannot be reached, or no worker appears.
     """
     with ExitStack() as stack:
-        # A worker that dies is started anew and its task repeated: no news for users.
+        # A worker that dies is restarted and its task repeated: no news for users.
         stack.enter_context(_quiet("distributed"))
         try:
-            address = config.scheduler or stack.enter_context(_own(config.workers or 1))
+            address = scheduler or stack.enter_context(_local_cluster(workers or 1))
             client = DaskClient(address, timeout=START_TIMEOUT_S, set_as_default=False)
             stack.enter_context(client)
-            client.wait_for_workers(config.workers or 1, timeout=START_TIMEOUT_S)
+            client.wait_for_workers(workers or 1, timeout=START_TIMEOUT_S)
         except (OSError, TimeoutError, ValueError) as error:
-            where = config.scheduler or f"{config.workers} workers on this machine"
+            where = scheduler or f"{workers} workers on this machine"
             raise ClusterError(f"dask cluster {where}: {error}") from error
         yield client
 
 
-def _own(n_workers: int) -> LocalCluster:
+def _local_cluster(n_workers: int) -> LocalCluster:
     with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
         return LocalCluster(
             n_workers=n_workers,
-            # One sends, with many requests in flight, the other reads and writes.
+            # One thread sends, with many requests in flight; the other does the I/O.
             threads_per_worker=2,
             processes=True,
             host="127.0.0.1",
             protocol="tcp",
             dashboard_address=None,
-            # The scheduler answers HTTP even without: at a port of its own.
+            # The scheduler serves HTTP even without a dashboard: take a free port.
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             memory_limit=MEMORY_LIMIT // n_workers,
             preload=["sonic_tracking.distributed.worker"],

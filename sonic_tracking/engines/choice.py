@@ -14,7 +14,7 @@ from sonic_tracking.engines.mock import TrackingMock
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton import TrackingTriton
 
-__all__ = ["Engine", "EngineName", "engine", "mock_fallback", "triton_fallback"]
+__all__ = ["Engine", "EngineName", "engine_of", "mock_fallback", "triton_fallback"]
 
 EngineName = Literal["mock", "triton"]
 
@@ -27,7 +27,7 @@ class Engine(FallbackServer, Protocol):
         ...
 
 
-def engine(name: EngineName, settings: EngineSettings) -> Engine:
+def engine_of(name: EngineName, settings: EngineSettings) -> Engine:
     """The server of this name, not started.
 
     Raises
@@ -46,9 +46,9 @@ def mock_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer
     ConfigError
         If the model or an option is unknown; so does the function below.
     """
-    return engine("mock", EngineSettings.for_fallback(model_name, options))
+    return engine_of("mock", EngineSettings.for_fallback(model_name, options))
 
 
 def triton_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer:
     """The pipeline on a real Triton, which ends with this process."""
-    return engine("triton", EngineSettings.for_fallback(model_name, options))
+    return engine_of("triton", EngineSettings.for_fallback(model_name, options))

@@ -1,1 +1,1 @@
-"""What the subcommands run: plain functions, whose imports may be heavy."""
+"""The jobs of the application, one function each; public at the root of the package."""

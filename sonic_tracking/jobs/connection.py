@@ -1,57 +1,36 @@
-"""What a command was told about the client: options, a file, the environment."""
+"""The server of a job and its client: from options, a file and the environment."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sonic_base.errors import ConfigError
-from sonic_base.toml import config_from_mapping, toml_content, toml_table
-from sonic_client.config import ClientConfig, Layout
-from sonic_client.config.cmssw import is_cmssw, table_from_cmssw
+from sonic_base.toml import config_from_mapping
+from sonic_client import ClientConfig, Layout, client_table
 from sonic_tracking.errors import needs_extra
+from sonic_tracking.outputs import Json
 from sonic_tracking.progress import activity
 
 if TYPE_CHECKING:
     from exatrkx_pipeline import StageClock
 
-__all__ = ["ClientSettings", "ServerInUse", "local_balancer", "tracking_server"]
+__all__ = ["ClientSettings", "ServerInUse", "job_server", "tracking_server"]
 
 DEFAULT_MODELS: dict[Layout, str] = {"per_event": "exatrkx", "concat": "exatrkx_batch"}
 OWN_SERVER_DEADLINE_S = 7 * 86_400.0
-"""A server in this process is as alive as the job: there is nothing to give up for."""
-
-
-def local_balancer() -> str | None:
-    """The server that a site names in the environment, as SuperSONIC's sites do.
-
-    Raises
-    ------
-    ConfigError
-        If only one of ``SONIC_LOCAL_BALANCER_HOST`` and ``..._PORT`` is set.
-    """
-    host, port = (
-        os.environ.get(f"SONIC_LOCAL_BALANCER_{name}") for name in ("HOST", "PORT")
-    )
-    if not host and not port:
-        return None
-    if not host or not port:
-        raise ConfigError(
-            "SONIC_LOCAL_BALANCER_HOST and SONIC_LOCAL_BALANCER_PORT go together, got "
-            f"{host!r} and {port!r}"
-        )
-    return f"{host}:{port}"
+"""A server in this process lives as long as the job: no reason to give up earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
-    """What a command was told about the client; None is "not told".
+    """Settings of the client; None where an option was not given.
 
-    An option goes before the file's entry. The environment names a server if
+    An option goes before an entry of the file. The environment names a server if
     neither does.
     """
 
@@ -66,16 +45,15 @@ class ClientSettings:
     try_timeout_s: float | None = None
     fallback: str | None = None
     weights: Path | None = None
-    """Of the fallback."""
+    """Weights of the fallback."""
 
     token_file: Path | None = None
     token_env: str | None = None
     roots: Path | None = None
 
-    # Any, here and below: values of a TOML file are of any type.
-    def table(self) -> dict[str, Any]:
-        """Options over file over environment, as one table."""
-        told: dict[str, Any] = {
+    def table(self) -> Json:
+        """Return options over file over environment, as one table."""
+        given: Json = {
             "servers": [self._server(url) for url in self.servers],
             "model_name": self.model,
             "layout": self.layout,
@@ -87,12 +65,12 @@ class ClientSettings:
                 "options": {"weights": self.weights and str(self.weights)},
             },
         }
-        table = _merged({} if self.file is None else _table_of(self.file), told)
-        balancer = None if "servers" in table else local_balancer()
+        table = _merged({} if self.file is None else client_table(self.file), given)
+        balancer = None if "servers" in table else _local_balancer()
         return table if balancer is None else table | {"servers": balancer}
 
     def config(self, own_server: str | None = None) -> ClientConfig:
-        """Configure the client, of a server in this process if none was named.
+        """Return the client's configuration; `own_server` is one in this process.
 
         Raises
         ------
@@ -101,15 +79,16 @@ class ClientSettings:
         """
         table = self.table()
         if own_server is not None:
-            table = {"deadline_s": OWN_SERVER_DEADLINE_S} | table
-            table["servers"] = own_server
+            table = (
+                {"deadline_s": OWN_SERVER_DEADLINE_S} | table | {"servers": own_server}
+            )
         layout = table.get("layout", "per_event")
         default_model = DEFAULT_MODELS.get(layout, DEFAULT_MODELS["per_event"])
         table = {"model_name": default_model} | table
         where = "client" if self.file is None else f"{self.file}: [client]"
         return config_from_mapping(ClientConfig, table, where=where)
 
-    def _server(self, url: str) -> dict[str, Any]:
+    def _server(self, url: str) -> Json:
         access = {
             "url": url,
             "token_file": self.token_file and str(self.token_file),
@@ -117,26 +96,6 @@ class ClientSettings:
             "tls": {"roots": self.roots and str(self.roots)},
         }
         return _merged({}, access)
-
-
-def _table_of(file: Path) -> Mapping[str, Any]:
-    content = toml_content(file)
-    if "client" not in content and is_cmssw(content):
-        return table_from_cmssw(content, where=str(file))
-    return toml_table(file, "client")
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """What was told above, and below where nothing was, table by table."""
-    merged = dict(below)
-    for key, value in above.items():
-        told = value
-        if isinstance(value, Mapping):
-            known = merged.get(key, {})
-            told = _merged(known if isinstance(known, Mapping) else {}, value)
-        if told not in (None, {}, []):
-            merged[key] = told
-    return merged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,31 +119,53 @@ class ServerInUse:
 
 
 @contextmanager
+def job_server(
+    settings: ClientSettings, weights: Path | None, *, progress: bool
+) -> Iterator[tuple[ServerInUse, ClientConfig]]:
+    """Give the server of a job, and the client's configuration for it.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is wrong, or weights are given for a server that has its own.
+    MissingExtraError, WeightsError
+        As `tracking_server`.
+    """
+    if "servers" not in settings.table():
+        with tracking_server(None, weights, progress=progress) as own:
+            yield own, settings.config(own_server=own.url)
+        return
+    if settings.fallback is None and weights is not None:
+        raise ConfigError(
+            "--weights is for the server in this process and for --fallback mock: "
+            "the weights of a named server are its own"
+        )
+    config = replace(settings, weights=weights).config()
+    yield ServerInUse(url=", ".join(each.url for each in config.servers)), config
+
+
+@contextmanager
 def tracking_server(
-    server: str | None, weights: Path | None = None
+    server: str | None, weights: Path | None = None, *, progress: bool = False
 ) -> Iterator[ServerInUse]:
-    """The server at an address, or without one an in-process server on loopback.
+    """Give the server at an address, or else start one in this process.
 
     Parameters
     ----------
     server : str, optional
     weights : Path, optional
-        Directory for the in-process server; the bundled weights unless given.
+        Weights for the server in this process; by default the bundled ones.
+    progress : bool
+        Whether to show on a terminal that the networks are being prepared.
 
     Raises
     ------
-    ConfigError
-        If both are given: the weights of a server are its own.
     MissingExtraError
         If torch is not installed, and no server is named.
     WeightsError
         If the weights cannot be used.
     """
     if server is not None:
-        if weights is not None:
-            raise ConfigError(
-                f"--weights is for the in-process server, which {server} is not"
-            )
         yield ServerInUse(url=server)
         return
     with needs_extra("pipeline"):
@@ -193,10 +174,39 @@ def tracking_server(
         from mock_server.tracking import tracking_models  # noqa: PLC0415
 
         clock = StageClock()
-        with activity("prepare the networks (the first time, compile them: a minute)"):
-            # An event of a few thousand points is too small to keep two cores busy.
+        what = "prepare the networks (the first time, compile them: a minute)"
+        with activity(what, is_shown=progress):
+            # One event of a few thousand points cannot keep two cores busy.
             models = tracking_models(
                 weights or bundled_weights(), clock, instances=os.cpu_count() or 1
             )
     with MockServer(models) as own:
         yield ServerInUse(url=own.url, clock=clock)
+
+
+def _local_balancer() -> str | None:
+    """Return the server that a site names in the environment, as SuperSONIC does."""
+    host, port = (
+        os.environ.get(f"SONIC_LOCAL_BALANCER_{name}") for name in ("HOST", "PORT")
+    )
+    if not host and not port:
+        return None
+    if not host or not port:
+        raise ConfigError(
+            "SONIC_LOCAL_BALANCER_HOST and SONIC_LOCAL_BALANCER_PORT go together, got "
+            f"{host!r} and {port!r}"
+        )
+    return f"{host}:{port}"
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Json:
+    """Return `above`, and `below` where `above` has no value, table by table."""
+    merged = dict(below)
+    for key, value in above.items():
+        given = value
+        if isinstance(value, Mapping):
+            known = merged.get(key, {})
+            given = _merged(known if isinstance(known, Mapping) else {}, value)
+        if given not in (None, {}, []):
+            merged[key] = given
+    return merged

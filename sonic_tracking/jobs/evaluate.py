@@ -1,17 +1,15 @@
-"""Tracks of a file against the truth, and the edges behind them."""
+"""Tracks against the truth, and the edges that the pipeline kept on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exatrkx_pipeline import Pipeline
-from exatrkx_pipeline.stages import StageResults
 from producers import (
     ColumnMapping,
     DataError,
@@ -22,69 +20,76 @@ from producers import (
     TrackEvents,
     TruthEvent,
     TruthEvents,
-    UnequalEventsError,
+    node_features,
     open_events,
 )
+from producers import evaluation as producers_evaluation
 from producers.evaluation import (
     Criteria,
     EdgeCounts,
     EvaluationReport,
-    count_edges,
-    evaluate,
-    points_of_particles,
-    production_vertices,
-    true_edges,
+    candidate_edges,
+    count_stage_edges,
+    events_with_truth,
 )
 from producers.io.iteration import iterating
-from producers.model.features import node_features
-from sonic_client import SonicError
+from sonic_base.errors import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
+from sonic_tracking.jobs.track import PathLike, TrackingResult
 from sonic_tracking.outputs import check_outputs, write_json
-from sonic_tracking.progress import progress
+from sonic_tracking.progress import progress_bar
 
 if TYPE_CHECKING:
-    from exatrkx_pipeline import Pipeline
+    from exatrkx_pipeline import Pipeline, StageResults
 
-__all__ = [
-    "EdgesNotCountedError",
-    "EvaluationJob",
-    "EvaluationResult",
-    "count_edges_of_event",
-    "count_stage_edges",
-    "edges_of_candidates",
-    "edges_of_run",
-    "events_with_truth",
-    "feature_scale",
-    "no_edges",
-    "pipeline_of",
-    "run_evaluation",
-]
+__all__ = ["evaluate"]
+
+STAGES = ("radius graph", "filter", "gnn", "tracks")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationJob:
-    """What `sonic evaluate` was asked for; see its options."""
+def evaluate(
+    tracks: TrackingResult | PathLike,
+    truth: PathLike | Sequence[PathLike],
+    *,
+    events: PathLike | Sequence[PathLike] | None = None,
+    weights: PathLike | None = None,
+    criteria: Criteria | None = None,
+    json: PathLike | None = None,
+    plot: PathLike | None = None,
+    force: bool = False,
+    progress: bool = False,
+) -> EvaluationReport:
+    """Compare tracks with the truth: ``sonic evaluate`` as a function.
 
-    tracks: Path
-    truth: tuple[Path, ...]
-    events: tuple[Path, ...] = ()
-    weights: Path | None = None
-    criteria: Criteria = field(default_factory=Criteria)
-    json: Path | None = None
-    plot: Path | None = None
-    force: bool = False
+    Where the events and the weights are at hand, the pipeline is run again to count
+    the true edges that each of its stages keeps; otherwise the report's
+    `edges_not_counted` says why not.
 
+    Parameters
+    ----------
+    tracks : TrackingResult or path
+        As `track` returned it, or a file that it wrote.
+    truth : path, or sequence of paths
+        ROOT files of the truth: one for each input, in the same order.
+    events : path, or sequence of paths, optional
+        The input of the tracks, if it was moved.
+    weights : path or name, optional
+        The weights that found the tracks, if they are not bundled ones.
+    criteria : Criteria, optional
+        The particles and candidates that are counted; by default particles above
+        1 GeV within abs(eta) < 2.5.
+    json : path, optional
+        File for all numbers, also in bins.
+    plot : path, optional
+        PNG file for a page of plots.
+    force : bool
+        Whether outputs that exist are replaced.
+    progress : bool
+        Whether to show the progress on stderr.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationResult:
-    """The report, and why it lacks the edges, if it does."""
-
-    report: EvaluationReport
-    edges_not_counted: str | None = None
-
-
-def run_evaluation(job: EvaluationJob) -> EvaluationResult:
-    """Compare tracks with the truth; run the pipeline for the edges, if possible.
+    Returns
+    -------
+    EvaluationReport
 
     Raises
     ------
@@ -92,116 +97,98 @@ def run_evaluation(job: EvaluationJob) -> EvaluationResult:
         If an input is wrong, or an output must not or cannot be written.
     ConfigError
         If an output is an input.
+    WeightsError
+        If the weights that are named cannot be read.
+    MissingExtraError
+        If hist or scipy (extra ``plot``) is not installed.
+
+    Examples
+    --------
+    >>> from sonic_tracking import evaluate, track
+    >>> report = evaluate(track("events.root"), truth="truth.root")
+    >>> report.efficiency.value, report.fake_rate.value
     """
+    with needs_extra("plot"):
+        import hist.intervals  # noqa: F401, PLC0415 - before any work is done
+    file = tracks.path if isinstance(tracks, TrackingResult) else Path(tracks)
+    truth_files, named_inputs = _paths(truth), _paths(events)
+    weights = None if weights is None else Path(weights)
+    json, plot = (None if path is None else Path(path) for path in (json, plot))
+    criteria = criteria or Criteria()
     check_outputs(
-        {"--json": job.json, "--plot": job.plot},
-        inputs=(job.tracks, *job.truth, *job.events),
-        force=job.force,
+        {"--json": json, "--plot": plot},
+        inputs=(file, *truth_files, *named_inputs),
+        force=force,
     )
-    tracks, truth = TrackEvents(job.tracks), TruthEvents(job.truth)
+    found, true = TrackEvents(file), TruthEvents(truth_files)
     source, pipeline, reason = None, None, None
     try:
-        source = _input_events(job, tracks)
-        pipeline = pipeline_of(tracks, job.weights)
-    except EdgesNotCountedError as error:
+        source = _input_events(named_inputs, found)
+        pipeline = _pipeline_of(found, weights)
+    except _EdgesNotCountedError as error:
         reason = str(error)
-    with progress("evaluate", len(tracks), unit="events") as progressed:
-        report = evaluate(
-            tracks, truth, events=source, criteria=job.criteria, on_event=progressed
+    with progress_bar(
+        "evaluate", len(found), unit="events", is_shown=progress
+    ) as report_progress:
+        report = producers_evaluation.evaluate(
+            found, true, events=source, criteria=criteria, on_event=report_progress
         )
     if source is not None and pipeline is not None:
-        edges = _stage_edges(pipeline, source, tracks, truth, job.criteria)
+        edges = _count_edges(pipeline, source, found, true, criteria, progress=progress)
         report = replace(report, edges=edges)
-    if job.json is not None:
-        write_json(job.json, {**report.to_dict(), "edges_not_counted": reason})
-    if job.plot is not None:
-        report.plot(job.plot)
-    return EvaluationResult(report=report, edges_not_counted=reason)
+    report = replace(report, edges_not_counted=reason)
+    if json is not None:
+        write_json(json, {**report.to_dict(), "edges_not_counted": reason})
+    if plot is not None:
+        report.plot(plot)
+    return report
 
 
-def _stage_edges(
-    pipeline: Pipeline,
-    source: EventSource,
-    tracks: TrackEvents,
-    truth: TruthEvents,
-    criteria: Criteria,
-) -> dict[str, EdgeCounts]:
-    from sonic_tracking.jobs.evaluate import count_stage_edges  # noqa: PLC0415 - torch
-
-    with progress("count edges", len(source), unit="events") as progressed:
-        return count_stage_edges(
-            pipeline, _triples(source, tracks, truth), criteria, progressed
-        )
+def no_edges() -> dict[str, EdgeCounts]:
+    """Return the counts of no event, by stage."""
+    return dict.fromkeys(STAGES, EdgeCounts())
 
 
-def _triples(
-    source: EventSource, tracks: TrackEvents, truth: TruthEvents
-) -> Iterator[tuple[Event, TrackCandidates, TruthEvent]]:
-    with (
-        iterating(events_with_truth(source, truth)) as events,
-        iterating(tracks) as found,
-    ):
-        for (event, true), track in zip(events, found, strict=True):
-            if not track.is_failed:
-                yield event, track.candidates, true
+def kept_edges(
+    pipeline: Pipeline, run: StageResults, candidates: TrackCandidates
+) -> dict[str, NDArray[np.int64]]:
+    """Return the edges that each stage of `STAGES` left in an event.
+
+    ``gnn`` has the edges above the score cut, ``tracks`` the pairs of neighbouring
+    space points on a candidate.
+    """
+    above_cut = run.edge_scores > pipeline.config.track_building.score_cut
+    return {
+        "radius graph": run.radius_edges,
+        "filter": run.filtered_edges,
+        "gnn": run.filtered_edges[:, above_cut],
+        "tracks": candidate_edges(candidates),
+    }
 
 
-def _input_events(job: EvaluationJob, tracks: TrackEvents) -> EventSource:
-    provenance = tracks.provenance
-    paths = job.events or tuple(provenance.get("inputs", ()))
-    if not paths:
-        raise EdgesNotCountedError("the tracks do not name their input: give --events")
-    columns, scale = provenance.get("columns"), provenance.get("csv_scale")
-    try:
-        source = open_events(
-            paths,
-            format=provenance.get("format"),
-            columns=ColumnMapping.from_dict(columns) if columns else None,
-            csv_scale=FeatureScale(**scale) if scale else None,
-            max_events=len(tracks),
-        )
-    except DataError as error:
-        if job.events:
-            raise
-        raise EdgesNotCountedError(str(error)) from error
-    if len(source) < len(tracks):
-        raise EdgesNotCountedError(
-            f"{len(tracks)} events with tracks, {len(source)} in the events' files"
-        )
-    return source
-
-
-class EdgesNotCountedError(SonicError):
+class _EdgesNotCountedError(SonicError):
     """The edges behind the tracks cannot be found again; the message says why."""
 
 
-def pipeline_of(tracks: TrackEvents, weights: Path | None) -> Pipeline:
-    """Load the weights that found the tracks.
+def _paths(given: PathLike | Sequence[PathLike] | None) -> tuple[Path, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, str | Path):
+        return (Path(given),)
+    return tuple(map(Path, given))
 
-    Parameters
-    ----------
-    tracks : TrackEvents
-    weights : Path, optional
-        Where they are; without it, those of the bundled ones that have their id.
 
-    Raises
-    ------
-    EdgesNotCountedError
-        If they are others, or none of the bundled ones.
-    WeightsError
-        If those that are named cannot be read.
-    """
+def _pipeline_of(tracks: TrackEvents, weights: Path | None) -> Pipeline:
+    """Load the weights that found the tracks: the named ones, or bundled ones."""
     try:
         with needs_extra("pipeline"):
             from exatrkx_pipeline import load_weights  # noqa: PLC0415 - loads torch
     except MissingExtraError as error:
-        raise EdgesNotCountedError(str(error)) from error
+        raise _EdgesNotCountedError(str(error)) from error
     used = tracks.provenance.get("weights_id")
-    if weights is None:
-        weights = _bundled_with(used)
-    pipeline = load_weights(weights)
+    pipeline = load_weights(_bundled_with(used) if weights is None else weights)
     if pipeline.weights_id != used:
-        raise EdgesNotCountedError(
+        raise _EdgesNotCountedError(
             f"the tracks were found with the weights {used}, not with "
             f"{pipeline.weights_id}: give --weights"
         )
@@ -218,149 +205,69 @@ def _bundled_with(weights_id: object) -> Path:
     for file in sorted(BUNDLED.glob(f"*/{CONFIG_FILE}")):
         if read_weights_config(file.parent).get("weights_id") == weights_id:
             return file.parent
-    raise EdgesNotCountedError(
+    raise _EdgesNotCountedError(
         f"the tracks were found with the weights {weights_id}, which are not among "
         "the bundled ones: give --weights"
     )
 
 
-def events_with_truth(
-    source: EventSource, truth: TruthEvents
-) -> Iterator[tuple[Event, TruthEvent]]:
-    """Yield each event with its truth; the truth may go on after the last event.
-
-    Raises
-    ------
-    UnequalEventsError
-        If the truth is of fewer or other events, or of other space points.
-    """
-    if len(truth) < len(source):
-        raise UnequalEventsError(
-            f"{truth.paths[0]}: truth of {len(truth)} events, "
-            f"there are {len(source)} events in {source.names[0]}"
+def _input_events(named: tuple[Path, ...], tracks: TrackEvents) -> EventSource:
+    """Open the input that is named, or else the one that the tracks name."""
+    provenance = tracks.provenance
+    paths = named or tuple(provenance.get("inputs", ()))
+    if not paths:
+        raise _EdgesNotCountedError("the tracks do not name their input: give --events")
+    columns, scale = provenance.get("columns"), provenance.get("csv_scale")
+    try:
+        source = open_events(
+            paths,
+            format=provenance.get("format"),
+            columns=ColumnMapping.from_dict(columns) if columns else None,
+            csv_scale=FeatureScale(**scale) if scale else None,
+            max_events=len(tracks),
         )
-    with iterating(source) as chunks, iterating(truth) as true_events:
-        events = (event for chunk in chunks for event in chunk)
-        for event, true in zip(events, true_events, strict=False):
-            _require_same(event, true)
-            yield event, true
-
-
-def _require_same(event: Event, truth: TruthEvent) -> None:
-    where = f"{event.source}: entry {event.entry}"
-    if event.event_id != truth.event_id:
-        raise UnequalEventsError(
-            f"{where} is event {event.event_id}, in the truth it is event "
-            f"{truth.event_id}"
+    except DataError as error:
+        if named:
+            raise
+        raise _EdgesNotCountedError(str(error)) from error
+    if len(source) < len(tracks):
+        raise _EdgesNotCountedError(
+            f"{len(tracks)} events with tracks, {len(source)} in the events' files"
         )
-    if len(event) != len(truth.particle_id):
-        raise UnequalEventsError(
-            f"{where} has {len(event)} space points, in the truth it has "
-            f"{len(truth.particle_id)}"
-        )
+    return source
 
 
-STAGES = ("radius graph", "filter", "gnn", "tracks")
-
-
-def count_stage_edges(
+def _count_edges(
     pipeline: Pipeline,
-    events: Iterable[tuple[Event, TrackCandidates, TruthEvent]],
+    source: EventSource,
+    tracks: TrackEvents,
+    truth: TruthEvents,
     criteria: Criteria,
-    on_event: Callable[[int], None],
+    *,
+    progress: bool,
 ) -> dict[str, EdgeCounts]:
-    """Run the pipeline anew and count the edges that each stage leaves.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        With the weights that found the candidates.
-    events : iterable of (Event, TrackCandidates, TruthEvent)
-    criteria : Criteria
-        Particles whose true edges make the efficiency.
-    on_event : callable
-        Called with the number of events done.
-
-    Returns
-    -------
-    dict of str to EdgeCounts
-        ``radius graph``, ``filter``, ``gnn`` (above its cut), and ``tracks``: points
-        next to each other on a candidate.
-
-    Raises
-    ------
-    UnequalEventsError
-        If a space point is on a particle that the truth does not list.
-    """
-    totals = no_edges()
-    for done, (event, candidates, truth) in enumerate(events, start=1):
-        run = pipeline.run(node_features(event.xyz, feature_scale(pipeline)))
-        kept = edges_of_run(pipeline, run, candidates)
-        counts = count_edges_of_event(kept, event, truth, criteria)
-        totals = {stage: totals[stage] + counts[stage] for stage in totals}
-        on_event(done)
+    """Run the pipeline again and count the edges that each stage leaves."""
+    totals, scale = no_edges(), FeatureScale(*pipeline.config.features.scales)
+    with progress_bar(
+        "count edges", len(source), unit="events", is_shown=progress
+    ) as show:
+        answered = _answered(source, tracks, truth)
+        for done, (event, candidates, true) in enumerate(answered, start=1):
+            run = pipeline.run(node_features(event.xyz, scale))
+            kept = kept_edges(pipeline, run, candidates)
+            counts = count_stage_edges(kept, event, true, criteria)
+            totals = {stage: totals[stage] + counts[stage] for stage in totals}
+            show(done)
     return totals
 
 
-def no_edges() -> dict[str, EdgeCounts]:
-    """The counts of no event, by stage."""
-    return dict.fromkeys(STAGES, EdgeCounts())
-
-
-def edges_of_run(
-    pipeline: Pipeline, run: StageResults, candidates: TrackCandidates
-) -> dict[str, NDArray[np.int64]]:
-    """The edges that each stage left in an event, and those along the candidates."""
-    above_cut = run.edge_scores > pipeline.config.track_building.score_cut
-    return {
-        "radius graph": run.radius_edges,
-        "filter": run.filtered_edges,
-        "gnn": run.filtered_edges[:, above_cut],
-        "tracks": edges_of_candidates(candidates),
-    }
-
-
-def count_edges_of_event(
-    kept: Mapping[str, NDArray[np.int64]],
-    event: Event,
-    truth: TruthEvent,
-    criteria: Criteria,
-) -> dict[str, EdgeCounts]:
-    """Compare the edges of one event, by stage, with the true ones.
-
-    Raises
-    ------
-    UnequalEventsError
-        If a space point is on a particle that the truth does not list.
-    """
-    particles, of_point = truth.particles, truth.particle_id
-    try:
-        vertices = production_vertices(of_point, particles)
-    except ValueError as error:
-        raise UnequalEventsError(f"truth of event {truth.event_id}: {error}") from error
-    n_points = points_of_particles(particles.particle_id, of_point)
-    wanted = particles.particle_id[criteria.passes(particles, n_points)]
-    true = true_edges(of_point, event.xyz, vertices)
-    of_interest = np.isin(of_point, wanted)
-    return {
-        stage: count_edges(edges, true, of_point, of_interest=of_interest)
-        for stage, edges in kept.items()
-    }
-
-
-def edges_of_candidates(candidates: TrackCandidates) -> NDArray[np.int64]:
-    """Pairs of space points that follow each other on a candidate, outward.
-
-    Returns
-    -------
-    ndarray, shape (2, n_edges), int64
-    """
-    inner, outer = candidates.space_points[:-1], candidates.space_points[1:]
-    same = candidates.labels[inner] == candidates.labels[outer]
-    return np.stack((inner[same], outer[same]))
-
-
-def feature_scale(pipeline: Pipeline) -> FeatureScale:
-    """What the pipeline's features are divided by."""
-    r_mm, phi_rad, z_mm = pipeline.config.features.scales
-    return FeatureScale(r_mm=r_mm, phi_rad=phi_rad, z_mm=z_mm)
+def _answered(
+    source: EventSource, tracks: TrackEvents, truth: TruthEvents
+) -> Iterator[tuple[Event, TrackCandidates, TruthEvent]]:
+    with (
+        iterating(events_with_truth(source, truth)) as events,
+        iterating(tracks) as found,
+    ):
+        for (event, true), track in zip(events, found, strict=True):
+            if not track.is_failed:
+                yield event, track.candidates, true

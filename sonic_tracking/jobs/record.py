@@ -1,47 +1,70 @@
-"""Record a server: as a proxy in the foreground, or with requests of our own."""
+"""Record the answers of a server, as a proxy between it and its clients."""
 
 from __future__ import annotations
 
 import tempfile
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from sonic_base.errors import ConfigError, SonicError
-from sonic_tracking.commands.printing import print_rows
 from sonic_tracking.errors import needs_extra
+from sonic_tracking.jobs.track import track
 
 if TYPE_CHECKING:
     from mock_server.cassette import Cassette
 
-__all__ = ["RecordingJob", "run_recording"]
+__all__ = ["Recording", "record"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingJob:
-    """What to record, and where to."""
+def record(
+    server: str,
+    models: Sequence[str],
+    output: str | Path,
+    *,
+    listen: int = 0,
+    decimals: int | None = None,
+    max_bytes: int | None = None,
+) -> Recording:
+    """Record a server: ``sonic record`` as a function.
 
-    server: str
-    models: tuple[str, ...]
-    output: Path
-    listen: int = 0
-    requests: tuple[Path, ...] = ()
-    """Files for `sonic track`; none: stand as a proxy until Ctrl-C or SIGTERM."""
+    Clients that use `Recording.url` in place of the server's are answered by the
+    server, and each answer is kept. ``serve(cassette=output)`` replays them.
 
-    decimals: int | None = None
-    max_bytes: int | None = None
+    Parameters
+    ----------
+    server : str
+        ``grpc://host:port`` of a Triton.
+    models : sequence of str
+        Models to record.
+    output : path
+        Folder for the recording; it must be new or empty.
+    listen : int
+        Port for clients; 0 takes a free one.
+    decimals : int, optional
+        Round the floats of requests and answers to this number of decimals.
+    max_bytes : int, optional
+        Stop recording beyond this size.
 
-
-def run_recording(job: RecordingJob) -> None:
-    """Record, and print what was recorded.
+    Returns
+    -------
+    Recording
 
     Raises
     ------
     ConfigError
         If the address or the folder cannot be used.
     SonicError
-        If the server does not describe its models, or a request of ours failed.
+        If the server does not describe its models.
+
+    Examples
+    --------
+    >>> from sonic_tracking import record, track
+    >>> with record("grpc://host:8001", ["exatrkx"], "cassette/") as recording:
+    ...     result = track("events.root", server=recording.url)
     """
     with needs_extra("mock"):
         from mock_server import MockServer, ModelError  # noqa: PLC0415
@@ -49,56 +72,90 @@ def run_recording(job: RecordingJob) -> None:
         from mock_server.cassette.recording import recorded_models  # noqa: PLC0415
         from mock_server.cassette.upstream import Upstream  # noqa: PLC0415
 
-    try:
-        upstream = Upstream(job.server)
-    except ValueError as error:
-        raise ConfigError(f"--server: {error}") from error
-    with upstream:
+    with ExitStack() as stack:
         try:
-            described = upstream.described(job.models)
-            cassette = Cassette.create(job.output, described, decimals=job.decimals)
+            upstream = stack.enter_context(Upstream(server))
+        except ValueError as error:
+            raise ConfigError(f"--server: {error}") from error
+        try:
+            described = upstream.described(models)
+            cassette = Cassette.create(Path(output), described, decimals=decimals)
         except ModelError as error:
-            raise SonicError(f"{job.server}: {error}") from error
+            raise SonicError(f"{server}: {error}") from error
         except CassetteError as error:
             raise ConfigError(f"--output {error}") from error
-        models = recorded_models(upstream, cassette, max_bytes=job.max_bytes)
-        with MockServer(models, grpc_port=job.listen) as proxy:
-            if job.requests:
-                _find_tracks(job, proxy.url)
-            else:
-                _wait_for_clients(job, proxy.url)
-    _print_result(job, cassette)
+        recorded = recorded_models(upstream, cassette, max_bytes=max_bytes)
+        proxy = stack.enter_context(MockServer(recorded, grpc_port=listen))
+        return Recording(server, Path(output), proxy.url, cassette, stack.pop_all())
 
 
-def _find_tracks(job: RecordingJob, url: str) -> None:
-    from sonic_tracking.jobs.connection import ClientSettings  # noqa: PLC0415
-    from sonic_tracking.jobs.track import TrackingJob, run_tracking  # noqa: PLC0415
+class Recording:
+    """A proxy that records; a context manager that ends it.
 
-    with tempfile.TemporaryDirectory(prefix="sonic-record-") as folder:
-        tracking = TrackingJob(
-            files=job.requests,
-            output=Path(folder) / "tracks.root",
-            client=ClientSettings(servers=(url,), model=job.models[0]),
-            command="sonic record",
-        )
-        run_tracking(tracking)
+    Attributes
+    ----------
+    server, url : str
+        The server that is recorded, and the address for its clients.
+    output : Path
+        Folder of the recording.
+    """
 
+    def __init__(
+        self,
+        server: str,
+        output: Path,
+        url: str,
+        cassette: Cassette,
+        running: ExitStack,
+    ) -> None:
+        self.server, self.output, self.url = server, output, url
+        self._cassette, self._running = cassette, running
 
-def _wait_for_clients(job: RecordingJob, url: str) -> None:
-    print_rows("recording", [("clients connect to", url), ("server", job.server)])
-    try:
+    def __repr__(self) -> str:
+        return f"<Recording of {self.server} at {self.url}, into {self.output}>"
+
+    def send(self, files: Sequence[Path]) -> None:
+        """Send the events of files of space points to the first model.
+
+        Raises
+        ------
+        SonicError
+            As `track`.
+        """
+        with tempfile.TemporaryDirectory(prefix="sonic-record-") as folder:
+            track(
+                files,
+                output=Path(folder) / "tracks.root",
+                server=self.url,
+                model=next(iter(self._cassette.models)),
+                command="sonic record",
+            )
+
+    def wait(self) -> None:
+        """Record until Ctrl-C or SIGTERM raises KeyboardInterrupt."""
         threading.Event().wait()
-    except KeyboardInterrupt:
-        return  # how a recording is meant to end
 
-
-def _print_result(job: RecordingJob, cassette: Cassette) -> None:
-    counts = [(name, len(cassette.exchanges(name))) for name in cassette.models]
-    print_rows(
-        "recorded",
-        [
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what was recorded so far, for a table."""
+        cassette = self._cassette
+        counts = [(name, len(cassette.exchanges(name))) for name in cassette.models]
+        return [
             *((f"requests to {name}", f"{count}") for name, count in counts),
             ("size", f"{cassette.size_bytes / 1e6:.3f} MB"),
-            ("replay with", f"sonic serve --cassette {job.output}"),
-        ],
-    )
+            ("replay with", f"sonic serve --cassette {self.output}"),
+        ]
+
+    def stop(self) -> None:
+        """Stop the proxy; does nothing the second time."""
+        self._running.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

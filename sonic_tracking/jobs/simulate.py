@@ -1,4 +1,4 @@
-"""Simulated events into files, by one process or several."""
+"""Simulated events in files, by one process or several."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from producers import SpacePointWriter, TruthWriter
+from producers import SpacePointWriter, TruthWriter, simulation
 from producers.io import RootForm
-from producers.simulation import SimulatedEvent, SimulationConfig, simulate
+from producers.simulation import SimulatedEvent, SimulationConfig
 from sonic_base.errors import SonicError
 from sonic_tracking.outputs import check_outputs
-from sonic_tracking.progress import progress
+from sonic_tracking.progress import progress_bar
 
-__all__ = ["SimulationReport", "run_simulation"]
+__all__ = ["SimulationReport", "simulate"]
 
 EVENTS_PER_BLOCK = 32
 """Events that a process makes at once; it sets up the detector anew for each block."""
 
 
 class WorkerDiedError(SonicError):
-    """A process was ended from outside, as a system short of memory does it."""
+    """A process was ended from outside, for example because memory ran out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationReport:
-    """What was simulated, and how long it took."""
+    """The files of a simulation, what they hold, and how long it took."""
 
     events: Path
     truth: Path
@@ -42,7 +43,7 @@ class SimulationReport:
     elapsed_s: float
 
     def rows(self) -> list[tuple[str, str]]:
-        """Names and values, ready for a table."""
+        """Return names and values for a table."""
         rate = self.n_events / self.elapsed_s
         return [
             ("events", str(self.n_events)),
@@ -53,18 +54,43 @@ class SimulationReport:
         ]
 
 
-def run_simulation(
-    config: SimulationConfig,
-    events: Path,
-    truth: Path,
+# Any: the fields of a SimulationConfig.
+def simulate(
+    events: str | Path,
+    truth: str | Path,
+    config: SimulationConfig | None = None,
     *,
     form: RootForm = "ttree",
     n_processes: int = 1,
     force: bool = False,
+    progress: bool = False,
+    **settings: Any,
 ) -> SimulationReport:
-    """Simulate into two ROOT files.
+    """Simulate events of the generic detector: ``sonic simulate`` as a function.
 
-    The same events in the same order whatever the number of processes.
+    The events and their order do not depend on the number of processes.
+
+    Parameters
+    ----------
+    events, truth : path
+        ROOT files for the space points (mm) and for the truth (mm, GeV).
+    config : SimulationConfig, optional
+    form : {"ttree", "rntuple"}
+        Form of the files.
+    n_processes : int
+        Start this from a module that can be imported if it is more than one.
+    force : bool
+        Whether files that exist are replaced.
+    progress : bool
+        Whether to show the progress on stderr.
+    **settings
+        Fields of a `producers.simulation.SimulationConfig`, such as ``n_events``,
+        ``generator`` ("gun", "pythia8" or "hepmc3"), ``seed``, ``pileup``; they go
+        before those of `config`.
+
+    Returns
+    -------
+    SimulationReport
 
     Raises
     ------
@@ -74,7 +100,17 @@ def run_simulation(
         As `producers.simulation.simulate`.
     WorkerDiedError
         If one of several processes was ended from outside.
+
+    Examples
+    --------
+    >>> from sonic_tracking import simulate
+    >>> report = simulate("events.root", "truth.root", n_events=10, generator="gun")
+    >>> report.n_space_points
     """
+    events, truth = Path(events), Path(truth)
+    config = (
+        SimulationConfig(**settings) if config is None else replace(config, **settings)
+    )
     check_outputs(
         {"--output": events, "--truth": truth}, inputs=config.hepmc3_files, force=force
     )
@@ -83,14 +119,16 @@ def run_simulation(
     with (
         SpacePointWriter(events, form=form, force=force) as point_writer,
         TruthWriter(truth, form=form, force=force) as truth_writer,
-        progress("simulate", config.n_events, unit="events") as report,
+        progress_bar(
+            "simulate", config.n_events, unit="events", is_shown=progress
+        ) as show,
     ):
         for done, event in enumerate(_events(config, n_processes), start=1):
             point_writer.write(event)
             truth_writer.write(event)
             n_space_points += len(event.xyz)
             n_particles += len(event.particles["particle_id"])
-            report(done)
+            show(done)
     return SimulationReport(
         events=events,
         truth=truth,
@@ -104,7 +142,7 @@ def run_simulation(
 def _events(config: SimulationConfig, n_processes: int) -> Iterator[SimulatedEvent]:
     blocks = _blocks(config, n_processes)
     if len(blocks) == 1:
-        yield from simulate(config)
+        yield from simulation.simulate(config)
         return
     with _processes(min(n_processes, len(blocks))) as pool:
         waiting: deque[Future[list[SimulatedEvent]]] = deque()
@@ -138,17 +176,17 @@ def _blocks(config: SimulationConfig, n_processes: int) -> list[SimulationConfig
 
 
 def _simulate_block(config: SimulationConfig) -> list[SimulatedEvent]:
-    return list(simulate(config))
+    return list(simulation.simulate(config))
 
 
 @contextmanager
 def _processes(n: int) -> Iterator[ProcessPoolExecutor]:
-    # Spawned, for a fork would copy the threads' locks of the libraries in use.
+    # Spawned: a fork would copy the locks of other threads in their current state.
     pool = ProcessPoolExecutor(
         n,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_DFL),  # ends at Ctrl-C without a word
+        initargs=(signal.SIGINT, signal.SIG_DFL),  # ends at Ctrl-C without a traceback
     )
     others = set(multiprocessing.active_children())
     try:

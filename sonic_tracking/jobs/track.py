@@ -1,23 +1,27 @@
-"""Tracks out of files, through a client and a server, into a file."""
+"""Tracks from files of space points, by a server or in this process."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import typer
+from typing import Any, Literal
 
 from producers import (
     ColumnMapping,
+    Event,
     EventLoop,
     EventSource,
     FeatureScale,
     LoopTimes,
+    TrackCandidates,
+    TrackEvents,
     TrackFindingProducer,
     TrackWriter,
     open_events,
@@ -25,80 +29,131 @@ from producers import (
 from producers.event_loop import FailurePolicy
 from producers.formats.registry import choose_track_format
 from producers.io import locations
+from producers.io.iteration import iterating
 from producers.model.track_block import FailureRow
+from sonic_base.errors import ConfigError
 from sonic_client import (
     Client,
     ClientClosedError,
     ClientConfig,
-    ConfigError,
     JobSummary,
     ModelMetadata,
 )
 from sonic_client.report import ProgressMeter
-from sonic_tracking.commands.printing import print_rows
-from sonic_tracking.distributed.config import ClusterConfig
 from sonic_tracking.errors import needs_extra
-from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, tracking_server
+from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, job_server
 from sonic_tracking.memory import peak_memory_bytes
-from sonic_tracking.outputs import check_interrupted, check_outputs, write_json
-from sonic_tracking.progress import progress
+from sonic_tracking.outputs import Json, check_interrupted, check_outputs, write_json
+from sonic_tracking.progress import progress_bar
 
-__all__ = [
-    "TrackingJob",
-    "TrackingReport",
-    "open_writer",
-    "parse_scale",
-    "run_tracking",
-    "summary_if_interrupted",
-]
+__all__ = ["TrackingReport", "TrackingResult", "track"]
+
+PathLike = str | Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackingJob:
-    """What `sonic track` was asked for; see its options."""
+def track(
+    files: PathLike | Sequence[PathLike],
+    *,
+    output: PathLike | None = None,
+    server: str | Sequence[str] | None = None,
+    model: str | None = None,
+    weights: PathLike | None = None,
+    fallback: str | None = None,
+    on_failure: FailurePolicy = "raise",
+    format: str | None = None,
+    columns: ColumnMapping | Mapping[str, object] | PathLike | None = None,
+    csv_scale: FeatureScale | None = None,
+    max_events: int | None = None,
+    min_space_points: int = 3,
+    workers: int | None = None,
+    dask: str | None = None,
+    layout: Literal["per_event", "concat"] | None = None,
+    window: int | None = None,
+    deadline_s: float | None = None,
+    try_timeout_s: float | None = None,
+    client_config: PathLike | None = None,
+    token_file: PathLike | None = None,
+    token_env: str | None = None,
+    roots: PathLike | None = None,
+    output_format: str | None = None,
+    json: PathLike | None = None,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = False,
+    command: str = "sonic_tracking.track",
+    on_interrupt: Callable[[JobSummary], object] | None = None,
+) -> TrackingResult:
+    """Find the tracks of every event: ``sonic track`` as a function.
 
-    files: tuple[str | Path, ...]
-    output: Path
-    input_format: str | None = None
-    output_format: str | None = None
-    on_failure: FailurePolicy = "raise"
-    resume: bool = False
-    client: ClientSettings = field(default_factory=ClientSettings)
-    max_events: int | None = None
-    min_space_points: int = 3
-    columns: ColumnMapping | None = None
-    csv_scale: FeatureScale | None = None
-    weights: Path | None = None
-    json: Path | None = None
-    force: bool = False
-    cluster: ClusterConfig | None = None
-    """Where it is done, if not in this process."""
+    Memory is bounded by the window of requests: tracks go to the file as they are
+    found, and are read from it when they are asked for. Without `output` it is a
+    temporary file, which is deleted with the result.
 
-    command: str = "sonic track"
+    Parameters
+    ----------
+    files : path, or sequence of paths
+        Files, patterns, URLs, or ``@list.txt`` of them, as `producers.open_events`
+        takes them. Positions are in mm.
+    output : path, optional
+        File for the tracks; its suffix chooses the format.
+    server : str, or sequence of str, optional
+        ``grpc://host:port``. By default the server that
+        ``SONIC_LOCAL_BALANCER_HOST`` and ``..._PORT`` name, or else one in this
+        process.
+    model : str, optional
+        Name of the served model; by default ``exatrkx``, or ``exatrkx_batch`` for the
+        layout ``concat``.
+    weights : path or name, optional
+        Weights for the server in this process, or for the fallback: a folder, or the
+        name of bundled ones such as ``generic_pileup``.
+    fallback : {"mock", "triton"}, optional
+        The server that is started here if no other answers.
+    on_failure : {"raise", "skip", "fill"}
+        For an event without an answer: end the job, leave the event empty, or give
+        all its space points the label -1.
+    format : str, optional
+        Format of the files; by default it is detected.
+    columns : ColumnMapping, mapping, or path of a TOML file, optional
+        The tree and branches of the space points.
+    csv_scale : FeatureScale, optional
+        Divisors of the features in a csv file, in mm, rad, mm.
+    max_events : int, optional
+        Stop after this number of events.
+    min_space_points : int
+        A smaller component is no candidate.
+    workers : int, optional
+        Number of processes of this machine that share the job (extra ``dask``).
+    dask : str, optional
+        Address of a dask scheduler whose workers do the job; they must see the same
+        files.
+    layout : {"per_event", "concat"}, optional
+        One request an event (the default), or several events in one request.
+    window : int, optional
+        Requests in flight at once; by default 16.
+    deadline_s, try_timeout_s : float, optional
+        Seconds for a request with all its tries, and for a single try.
+    client_config : path, optional
+        TOML file whose table ``[client]`` configures the client; the other arguments
+        go before it.
+    token_file, token_env, roots : path or str, optional
+        The server's bearer token, in a file or an environment variable, and the PEM
+        file of the authorities to trust.
+    output_format : str, optional
+        ``ttree``, ``rntuple``, ``parquet``, ``trackml`` or ``edm4hep``.
+    json : path, optional
+        File for the job summary, rates, times and peak memory.
+    resume, force : bool
+        Go on from an interrupted job; replace outputs that exist.
+    progress : bool
+        Whether to show the progress on stderr.
+    command : str
+        Recorded in the output's provenance.
+    on_interrupt : callable, optional
+        Called with the summary so far if Ctrl-C or SIGTERM ends the job.
 
-
-def parse_scale(text: str | None) -> FeatureScale | None:
-    """The divisors of csv features, from ``r,phi,z`` in mm, rad, mm.
-
-    Raises
-    ------
-    ConfigError
-        If it is not three positive numbers.
-    """
-    if text is None:
-        return None
-    try:
-        r_mm, phi_rad, z_mm = map(float, text.split(","))
-    except ValueError as error:
-        raise ConfigError(
-            "--csv-scale: expected three numbers R,PHI,Z in mm, rad, mm, such as "
-            f"1000,3.14159265,1000, got {text!r}"
-        ) from error
-    return FeatureScale(r_mm=r_mm, phi_rad=phi_rad, z_mm=z_mm)
-
-
-def run_tracking(job: TrackingJob) -> TrackingReport:
-    """Find the tracks of all events and write them.
+    Returns
+    -------
+    TrackingResult
 
     Raises
     ------
@@ -106,18 +161,79 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
         If a setting is wrong, or the server's model cannot find tracks.
     DataError
         If an input is wrong, or an output must not or cannot be written.
+    EventFailedError
+        With ``on_failure="raise"``, for the first event without an answer.
     SonicError
-        If the server cannot be reached or fails an event.
-    WeightsError
-        If the weights for the in-process server cannot be used.
+        If the server cannot be reached, or the weights cannot be used.
+
+    Examples
+    --------
+    >>> from sonic_tracking import track
+    >>> result = track("events.root", weights="generic_pu0")
+    >>> for event, tracks in result:
+    ...     print(event.event_id, len(tracks))
     """
     started = time.perf_counter()
-    source = _source(job)
-    with _server(job) as (server, config):
-        track = _in_this_process if job.cluster is None else _on_cluster
-        done = track(job, source, server, config)
+    paths = [files] if isinstance(files, str | Path) else list(files)
+    urls = [server] if isinstance(server, str) else list(server or ())
+    if dask is not None and workers is not None:
+        raise ConfigError("--dask and --workers exclude one another")
+    if dask is not None and output is None:
+        raise ConfigError("dask needs an output: its workers share no temporary folder")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers must be at least 1, got {workers}")
+    settings = ClientSettings(
+        file=_path(client_config),
+        servers=tuple(urls),
+        fallback=fallback,
+        try_timeout_s=try_timeout_s,
+        token_file=_path(token_file),
+        token_env=token_env,
+        roots=_path(roots),
+        model=model,
+        layout=layout,
+        window=window,
+        deadline_s=deadline_s,
+    )
+    target = _Output.of(output, output_format, resume=resume, force=force)
+    local = tuple(path for path in locations(paths) if isinstance(path, Path))
+    check_outputs(
+        {"--output": _path(output), "--json": _path(json)}, inputs=local, force=force
+    )
+    check_interrupted(target.path, resume=resume, force=force)
+    choose_track_format(target.path, output_format)
+    mapping = _columns(columns)
+    source = open_events(
+        paths,
+        format=format,
+        columns=mapping,
+        csv_scale=csv_scale,
+        max_events=max_events,
+    )
+    with job_server(settings, _path(weights), progress=progress) as (used, config):
+        job = _Job(
+            source=source,
+            config=config,
+            server=used,
+            output=target,
+            min_space_points=min_space_points,
+            on_failure=on_failure,
+            provenance={
+                "command": command,
+                "format": format,
+                "layout": settings.table().get("layout", "per_event"),
+                "columns": mapping and _given(asdict(mapping)),
+                "csv_scale": csv_scale and asdict(csv_scale),
+            },
+            progress=progress,
+            on_interrupt=on_interrupt or (lambda _: None),
+        )
+        if dask is None and workers is None:
+            done = _in_this_process(job)
+        else:
+            done = _on_cluster(job, dask, workers)
         report = TrackingReport(
-            output=job.output,
+            output=_path(output),
             n_candidates=done.writer.n_candidates,
             n_resumed=done.n_resumed,
             failures=done.writer.failures,
@@ -126,221 +242,21 @@ def run_tracking(job: TrackingJob) -> TrackingReport:
             start_s=done.began_s - started,
             loop_s=done.ended_s - done.began_s,
             close_s=done.closed_s - done.ended_s,
-            stage_s={} if server.clock is None else dict(server.clock.seconds),
+            stage_s={} if used.clock is None else dict(used.clock.seconds),
             peak_memory_bytes=max(peak_memory_bytes(), done.peak_memory_bytes),
         )
-    if job.json is not None:
-        write_json(job.json, {"command": job.command, **report.to_dict()})
-    return report
-
-
-def _source(job: TrackingJob) -> EventSource:
-    """Open the input, after what can be refused without it."""
-    local = tuple(path for path in locations(job.files) if isinstance(path, Path))
-    check_outputs(
-        {"--output": job.output, "--json": job.json}, inputs=local, force=job.force
-    )
-    check_interrupted(job.output, resume=job.resume, force=job.force)
-    choose_track_format(job.output, job.output_format)
-    return open_events(
-        job.files,
-        format=job.input_format,
-        columns=job.columns,
-        csv_scale=job.csv_scale,
-        max_events=job.max_events,
-    )
-
-
-class _Done(NamedTuple):
-    """What was done between the first event and the last, and when."""
-
-    writer: TrackWriter
-    n_resumed: int
-    summary: JobSummary
-    times: LoopTimes
-    began_s: float
-    ended_s: float
-    closed_s: float
-    peak_memory_bytes: int = 0
-
-
-def _in_this_process(
-    job: TrackingJob, source: EventSource, server: ServerInUse, config: ClientConfig
-) -> _Done:
-    meter = ProgressMeter()
-    client = Client(config, observers=[meter])
-    with summary_if_interrupted(client.summary), client:
-        producer = TrackFindingProducer(
-            client.metadata, min_space_points=job.min_space_points
-        )
-        began_s = time.perf_counter()
-        with open_writer(job, source, client.metadata, server) as writer:
-            n_before = writer.n_done
-            loop = EventLoop(
-                source.between(n_before),
-                producer,
-                client,
-                sink=writer,
-                on_failure=job.on_failure,
-            )
-            with progress("track", len(source), unit="events") as show:
-                loop.process(
-                    lambda n_events: show(n_before + n_events, _in_flight(meter))
-                )
-            ended_s = time.perf_counter()
-        closed_s = time.perf_counter()
-    return _Done(
-        writer, n_before, client.summary(), loop.times(), began_s, ended_s, closed_s
-    )
-
-
-def _on_cluster(
-    job: TrackingJob, source: EventSource, server: ServerInUse, config: ClientConfig
-) -> _Done:
-    assert job.cluster is not None  # why it is here
-    with needs_extra("dask"):
-        from sonic_tracking.distributed.cluster import cluster_client  # noqa: PLC0415
-        from sonic_tracking.distributed.tracking import (  # noqa: PLC0415
-            PartMerge,
-            client_on_workers,
-            track_on_cluster,
-        )
-    if server.is_own and job.cluster.scheduler is not None:
-        raise ConfigError(
-            "--dask needs --server: the workers may be on other machines, which a "
-            "server in this process is not for"
-        )
-    merge, client = PartMerge(source), Client(config)
-
-    def summary() -> JobSummary:
-        of_workers = merge.work().summary
-        own = client.summary()
-        return own if of_workers is None else own + of_workers
-
-    with ExitStack() as stack:
-        cluster = stack.enter_context(cluster_client(job.cluster))
-        stack.enter_context(summary_if_interrupted(summary))
-        with client:
-            model = client.metadata
-        producer = TrackFindingProducer(model, min_space_points=job.min_space_points)
-        plugin = stack.enter_context(client_on_workers(cluster, config))
-        began_s = time.perf_counter()
-        with open_writer(job, source, model, server) as writer:
-            n_before = writer.n_done
-            with progress("track", len(source), unit="events") as show:
-                track_on_cluster(
-                    cluster,
-                    plugin,
-                    source,
-                    producer,
-                    writer,
-                    merge=merge,
-                    on_failure=job.on_failure,
-                    on_events=lambda n_events: show(n_before + n_events),
-                )
-            ended_s = time.perf_counter()
-        closed_s = time.perf_counter()  # of the output; the cluster's end is no part
-    work = merge.work()
-    return _Done(
-        writer,
-        n_before,
-        summary(),
-        work.times,
-        began_s,
-        ended_s,
-        closed_s,
-        work.peak_memory_bytes,
-    )
-
-
-def _in_flight(meter: ProgressMeter) -> str:
-    """Return how many requests wait for their answers, for the progress display."""
-    n_in_flight = meter.progress().in_flight
-    return f"{n_in_flight} in flight" if n_in_flight else ""
-
-
-@contextmanager
-def _server(job: TrackingJob) -> Iterator[tuple[ServerInUse, ClientConfig]]:
-    """Give the server of the job, and the client's configuration for it."""
-    if "servers" not in job.client.table():
-        with tracking_server(None, job.weights) as own:
-            yield own, job.client.config(own_server=own.url)
-        return
-    if job.client.fallback is None and job.weights is not None:
-        raise ConfigError(
-            "--weights is for the server in this process and for --fallback mock: "
-            "the weights of a named server are its own"
-        )
-    config = replace(job.client, weights=job.weights).config()
-    yield ServerInUse(url=", ".join(each.url for each in config.servers)), config
-
-
-@contextmanager
-def open_writer(
-    job: TrackingJob, source: EventSource, model: ModelMetadata, server: ServerInUse
-) -> Iterator[TrackWriter]:
-    """Give the writer; if the job ends early, say what it leaves."""
-    provenance = _provenance(job, source, model, server)
-    same = ("inputs", "n_events", "model", "columns", "csv_scale", "min_space_points")
-    writer = TrackWriter(
-        job.output,
-        provenance,
-        format=job.output_format,
-        force=job.force,
-        resume=job.resume,
-        job={name: provenance[name] for name in same} | {"on_failure": job.on_failure},
-    )
-    try:
-        with writer:
-            yield writer
-    finally:
-        if writer.partial.is_dir():
-            more = " with parts that workers finished" if writer.parts.is_dir() else ""
-            typer.echo(
-                f"sonic: {writer.n_done} events are in {writer.partial}{more}; "
-                "--resume goes on from there",
-                err=True,
-            )
-
-
-def _provenance(
-    job: TrackingJob, source: EventSource, model: ModelMetadata, server: ServerInUse
-) -> dict[str, Any]:
-    packages = ["sonic-tracking", "numpy", "uproot", "tritonclient"]
-    packages += ["torch"] if server.is_own else []
-    return {
-        "command": job.command,
-        "inputs": [
-            name if "://" in name else str(Path(name).resolve())
-            for name in source.names
-        ],
-        "format": job.input_format,
-        "n_events": len(source),
-        "server": "in this process" if server.is_own else server.url,
-        "model": {
-            "name": model.name,
-            "version": model.version,
-            "platform": model.platform,
-            "parameters": dict(model.parameters),
-        },
-        "weights_id": model.parameters.get("weights_id"),
-        "layout": job.client.table().get("layout", "per_event"),
-        "columns": job.columns and _given(asdict(job.columns)),
-        "csv_scale": job.csv_scale and asdict(job.csv_scale),
-        "min_space_points": job.min_space_points,
-        "versions": {package: version(package) for package in packages},
-    }
-
-
-def _given(columns: Mapping[str, str | None]) -> dict[str, str]:
-    return {kind: name for kind, name in columns.items() if name is not None}
+    if json is not None:
+        write_json(Path(json), {"command": command, **report.to_dict()})
+    return TrackingResult(target, source, report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingReport:
-    """What a job found, and where its time and memory went."""
+    """The number of tracks found, and where time and memory went."""
 
-    output: Path
+    output: Path | None
+    """The file of the tracks; None if it is a temporary one."""
+
     n_candidates: int
     n_resumed: int = 0
     """Events that an interrupted job had finished before."""
@@ -349,27 +265,31 @@ class TrackingReport:
     summary: JobSummary
     times: LoopTimes
     start_s: float
-    """Until the server was up and the client connected."""
+    """Seconds until the server was running and the client connected."""
 
     loop_s: float
-    """From the first event to the last, whoever did them."""
+    """Seconds from the first event to the last, of all workers together."""
 
     close_s: float
-    """For the last block of the output."""
+    """Seconds for the last block of the output."""
 
     stage_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds in each stage of the pipeline, summed over its threads; empty if the
-    server was elsewhere."""
+    server was not in this process."""
 
     peak_memory_bytes: int
 
     @property
-    def loop_parts_s(self) -> dict[str, float]:
-        """Seconds by what the loop did, from the first read to the last write.
+    def n_events(self) -> int:
+        """Number of events in the output."""
+        return self.times.events + self.n_resumed
 
-        Servers compute while the loop does any of it; ``wait`` is when it did nothing
-        but wait for them. Of several workers, each counts: the sum is more than
-        `loop_s`.
+    @property
+    def loop_parts_s(self) -> dict[str, float]:
+        """Seconds by activity of the loop, from the first read to the last write.
+
+        Servers compute during all of them; in ``wait`` the loop only waits for
+        servers. Times of several workers are added, so the sum may exceed `loop_s`.
         """
         times = self.times
         return {
@@ -382,16 +302,15 @@ class TrackingReport:
 
     @property
     def events_per_s(self) -> float:
-        """Events per second of the loop, the server's start left out."""
+        """Events per second of the loop, without the server's start."""
         loop_s = self.loop_s + self.close_s
         return self.times.events / loop_s if loop_s > 0.0 else 0.0
 
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_dict(self) -> Json:
+        """Return plain values for JSON."""
         times = self.times
         return {
-            "output": str(self.output),
+            "output": self.output and str(self.output),
             "events": times.events,
             "failed_events": times.failed_events,
             "failures": [asdict(row) for row in self.failures],
@@ -406,24 +325,364 @@ class TrackingReport:
         }
 
     def rows(self) -> list[tuple[str, str]]:
-        """Names and values, ready for a table."""
-        n_events = self.times.events + self.n_resumed
+        """Return names and values for a table."""
         rows = [
-            ("track candidates", f"{self.n_candidates} in {n_events} events"),
+            ("track candidates", f"{self.n_candidates} in {self.n_events} events"),
             *self.summary.rows(),
             ("events per second", f"{self.events_per_s:.3g}, start-up left out"),
             ("time", _shares(self.loop_parts_s)),
         ]
         if self.n_resumed:
             rows.insert(1, ("resumed", f"after {self.n_resumed} events"))
-        rows += [("failed", _failed(self.failures))] if self.failures else []
+        if self.failures:
+            rows.append(("failed", _failed(self.failures)))
         if self.stage_s:
             rows.append(("compute", _shares(self.stage_s)))
-        rows += [
-            ("peak memory", f"{self.peak_memory_bytes / 1e6:.0f} MB"),
-            ("written", str(self.output)),
-        ]
+        rows.append(("peak memory", f"{self.peak_memory_bytes / 1e6:.0f} MB"))
+        if self.output is not None:
+            rows.append(("written", str(self.output)))
         return rows
+
+
+class TrackingResult:
+    """The tracks of a job, read from its file when they are asked for.
+
+    Iterating gives each event of the input with its `TrackCandidates`, or None if the
+    event failed. `len` is the number of events.
+
+    Attributes
+    ----------
+    path : Path
+        The file of the tracks; a temporary one exists as long as this object.
+    report : TrackingReport
+        Numbers, times and peak memory.
+    source : EventSource
+        The events of the input.
+    """
+
+    def __init__(
+        self, output: _Output, source: EventSource, report: TrackingReport
+    ) -> None:
+        self._output = output  # a temporary folder lives as long as this object
+        self.path, self.source, self.report = output.path, source, report
+
+    def __len__(self) -> int:
+        return self.report.n_events
+
+    def __repr__(self) -> str:
+        where = f" in {self.path}" if self.report.output else ""
+        n_failed = len(self.report.failures)
+        failed = f", {n_failed} of them failed" if n_failed else ""
+        return (
+            f"<TrackingResult: {self.report.n_candidates} track candidates of "
+            f"{len(self)} events{failed}{where}>"
+        )
+
+    def __iter__(self) -> Iterator[tuple[Event, TrackCandidates | None]]:
+        with iterating(self.source) as chunks, iterating(self.tracks) as found:
+            events = (event for chunk in chunks for event in chunk)
+            for event, each in zip(events, found, strict=False):
+                yield event, None if each.is_failed else each.candidates
+
+    @property
+    def tracks(self) -> TrackEvents:
+        """The tracks alone, without reading the events again.
+
+        Raises
+        ------
+        DataError
+            If the file's format cannot be read back (trackml, edm4hep).
+        """
+        return TrackEvents(self.path)
+
+    @property
+    def summary(self) -> JobSummary:
+        """Requests, tries, servers and latencies of the client."""
+        return self.report.summary
+
+    # Any: awkward has no type information.
+    def arrays(self) -> Any:
+        """Return the tracks of all events as one awkward array, in memory.
+
+        Returns
+        -------
+        ak.Array, one record per event, in input order
+            ``event``, its number; ``sp_label``, the candidate of each space point, -1
+            for none; ``candidates``, the indices of the space points of each
+            candidate, outward. None for an event that failed.
+        """
+        import awkward as ak  # noqa: PLC0415 - the jobs that need no array start faster
+
+        rows = [
+            (each.event_id, each.candidates, each.is_failed) for each in self.tracks
+        ]
+        array = ak.zip(
+            {
+                "event": [event_id for event_id, *_ in rows],
+                **candidate_arrays([found for _, found, _ in rows]),
+            },
+            depth_limit=1,
+        )
+        is_failed = [failed for *_, failed in rows]
+        return ak.mask(array, is_failed, valid_when=False) if any(is_failed) else array
+
+
+def candidate_arrays(found: Sequence[TrackCandidates]) -> dict[str, Any]:
+    """Return ``sp_label`` and ``candidates`` of some events as awkward arrays."""
+    import awkward as ak  # noqa: PLC0415 - the jobs that need no array start faster
+    import numpy as np  # noqa: PLC0415
+
+    nothing = np.empty(0, np.int64)
+    labels = np.concatenate([nothing, *(each.labels for each in found)])
+    points = np.concatenate([nothing, *(each.space_points for each in found)])
+    sizes = np.concatenate([nothing, *(each.sizes for each in found)])
+    n_labels = np.array([len(each.labels) for each in found], np.int64)
+    n_candidates = np.array([len(each) for each in found], np.int64)
+    return {
+        "sp_label": ak.unflatten(labels, n_labels),
+        "candidates": ak.unflatten(ak.unflatten(points, sizes), n_candidates),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: it is referenced weakly
+class _Output:
+    """The file of the tracks, and how it may be written."""
+
+    path: Path
+    format: str | None
+    resume: bool
+    force: bool
+    is_temporary: bool = False
+
+    @classmethod
+    def of(
+        cls, path: PathLike | None, format: str | None, *, resume: bool, force: bool
+    ) -> _Output:
+        if path is not None:
+            return cls(path=Path(path), format=format, resume=resume, force=force)
+        if format is not None or resume:
+            raise ConfigError("output_format and resume need an output")
+        folder = tempfile.mkdtemp(prefix="sonic-tracks-")
+        output = cls(
+            path=Path(folder) / "tracks.root",
+            format=None,
+            resume=False,
+            force=False,
+            is_temporary=True,
+        )
+        weakref.finalize(output, shutil.rmtree, folder, ignore_errors=True)
+        return output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    source: EventSource
+    config: ClientConfig
+    server: ServerInUse
+    output: _Output
+    min_space_points: int
+    on_failure: FailurePolicy
+    provenance: Json
+    progress: bool
+    on_interrupt: Callable[[JobSummary], object]
+
+    def producer(self, model: ModelMetadata) -> TrackFindingProducer:
+        return TrackFindingProducer(model, min_space_points=self.min_space_points)
+
+    @contextmanager
+    def writer(self, model: ModelMetadata) -> Iterator[TrackWriter]:
+        """Give the open writer; an early end notes in the error where to go on from."""
+        provenance = self._provenance(model)
+        same = (
+            *("inputs", "n_events", "model", "columns", "csv_scale"),
+            "min_space_points",
+        )
+        writer = TrackWriter(
+            self.output.path,
+            provenance,
+            format=self.output.format,
+            force=self.output.force,
+            resume=self.output.resume,
+            job={name: provenance[name] for name in same}
+            | {"on_failure": self.on_failure},
+        )
+        try:
+            with writer:
+                yield writer
+        except BaseException as error:
+            if writer.partial.is_dir() and not self.output.is_temporary:
+                has_parts = writer.parts.is_dir()
+                more = " with parts that workers finished" if has_parts else ""
+                error.add_note(
+                    f"{writer.n_done} events are in {writer.partial}{more}; "
+                    "--resume goes on from there"
+                )
+            raise
+
+    def _provenance(self, model: ModelMetadata) -> Json:
+        packages = ["sonic-tracking", "numpy", "uproot", "tritonclient"]
+        packages += ["torch"] if self.server.is_own else []
+        return self.provenance | {
+            "inputs": [
+                name if "://" in name else str(Path(name).resolve())
+                for name in self.source.names
+            ],
+            "n_events": len(self.source),
+            "server": "in this process" if self.server.is_own else self.server.url,
+            "model": {
+                "name": model.name,
+                "version": model.version,
+                "platform": model.platform,
+                "parameters": dict(model.parameters),
+            },
+            "weights_id": model.parameters.get("weights_id"),
+            "min_space_points": self.min_space_points,
+            "versions": {package: version(package) for package in packages},
+        }
+
+    @contextmanager
+    def reporting_interrupts(self, summary: Callable[[], JobSummary]) -> Iterator[None]:
+        """Report a summary if Ctrl-C or SIGTERM ends the block.
+
+        Enter it before the client: once that is closed, its summary no longer asks
+        the servers, which may be why the job was interrupted.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            with suppress(ClientClosedError):  # interrupted before it was open
+                self.on_interrupt(summary())
+            raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What was done between the first event and the last, and when."""
+
+    writer: TrackWriter
+    n_resumed: int
+    summary: JobSummary
+    times: LoopTimes
+    began_s: float
+    ended_s: float
+    closed_s: float
+    peak_memory_bytes: int = 0
+
+
+def _in_this_process(job: _Job) -> _Done:
+    meter = ProgressMeter()
+    client = Client(job.config, observers=[meter])
+    with job.reporting_interrupts(client.summary), client:
+        producer = job.producer(client.metadata)
+        began_s = time.perf_counter()
+        with job.writer(client.metadata) as writer:
+            n_before = writer.n_done
+            loop = EventLoop(
+                job.source.between(n_before),
+                producer,
+                client,
+                sink=writer,
+                on_failure=job.on_failure,
+            )
+            with progress_bar(
+                "track", len(job.source), unit="events", is_shown=job.progress
+            ) as show:
+                loop.process(
+                    lambda n_events: show(n_before + n_events, _in_flight(meter))
+                )
+            ended_s = time.perf_counter()
+        closed_s = time.perf_counter()
+    return _Done(
+        writer=writer,
+        n_resumed=n_before,
+        summary=client.summary(),
+        times=loop.times(),
+        began_s=began_s,
+        ended_s=ended_s,
+        closed_s=closed_s,
+    )
+
+
+def _on_cluster(job: _Job, scheduler: str | None, workers: int | None) -> _Done:
+    with needs_extra("dask"):
+        from sonic_tracking.distributed.cluster import cluster_client  # noqa: PLC0415
+        from sonic_tracking.distributed.tracking import (  # noqa: PLC0415
+            PartMerge,
+            client_on_workers,
+            track_on_cluster,
+        )
+    if job.server.is_own and scheduler is not None:
+        raise ConfigError(
+            "--dask needs --server: its workers may be on other machines, which "
+            "cannot reach a server in this process"
+        )
+    merge, client = PartMerge(job.source), Client(job.config)
+
+    def summary() -> JobSummary:
+        of_workers = merge.work().summary
+        own = client.summary()
+        return own if of_workers is None else own + of_workers
+
+    with ExitStack() as stack:
+        cluster = stack.enter_context(cluster_client(scheduler, workers))
+        stack.enter_context(job.reporting_interrupts(summary))
+        with client:
+            model = client.metadata
+        producer = job.producer(model)
+        plugin = stack.enter_context(client_on_workers(cluster, job.config))
+        began_s = time.perf_counter()
+        with job.writer(model) as writer:
+            n_before = writer.n_done
+            with progress_bar(
+                "track", len(job.source), unit="events", is_shown=job.progress
+            ) as show:
+                track_on_cluster(
+                    cluster,
+                    plugin,
+                    job.source,
+                    producer,
+                    writer,
+                    merge=merge,
+                    on_failure=job.on_failure,
+                    on_events=lambda n_events: show(n_before + n_events),
+                )
+            ended_s = time.perf_counter()
+        closed_s = time.perf_counter()  # without the end of the cluster
+    work = merge.work()
+    return _Done(
+        writer=writer,
+        n_resumed=n_before,
+        summary=summary(),
+        times=work.times,
+        began_s=began_s,
+        ended_s=ended_s,
+        closed_s=closed_s,
+        peak_memory_bytes=work.peak_memory_bytes,
+    )
+
+
+def _in_flight(meter: ProgressMeter) -> str:
+    """Return the number of requests in flight, for the progress display."""
+    n_in_flight = meter.progress().in_flight
+    return f"{n_in_flight} in flight" if n_in_flight else ""
+
+
+def _path(path: PathLike | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _columns(
+    given: ColumnMapping | Mapping[str, object] | PathLike | None,
+) -> ColumnMapping | None:
+    if given is None or isinstance(given, ColumnMapping):
+        return given
+    if isinstance(given, Mapping):
+        return ColumnMapping.from_dict(given)
+    return ColumnMapping.from_toml(given)
+
+
+def _given(columns: Mapping[str, str | None]) -> dict[str, str]:
+    return {kind: name for kind, name in columns.items() if name is not None}
 
 
 def _failed(failures: tuple[FailureRow, ...]) -> str:
@@ -434,18 +693,3 @@ def _failed(failures: tuple[FailureRow, ...]) -> str:
 
 def _shares(seconds: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
-
-
-@contextmanager
-def summary_if_interrupted(summary: Callable[[], JobSummary]) -> Iterator[None]:
-    """Print a summary if Ctrl-C or SIGTERM ends the block.
-
-    To be entered before the client that it is of: when that is closed its summary no
-    longer asks the servers, which may be why the job was ended.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        with suppress(ClientClosedError):  # interrupted before it was open
-            print_rows("done until now", summary().rows())
-        raise

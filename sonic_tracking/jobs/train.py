@@ -1,8 +1,9 @@
-"""Weights from events with truth."""
+"""Weights from events with truth: read, trained, scored, written."""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,10 +29,14 @@ from exatrkx_pipeline.weights.storage import read_weights_config
 from producers import (
     Event,
     EventSource,
+    FeatureScale,
+    OutputError,
     TrackCandidates,
     TruthEvent,
     TruthEvents,
     UnequalEventsError,
+    UnreadableFileError,
+    node_features,
     open_events,
 )
 from producers.evaluation import (
@@ -40,67 +45,178 @@ from producers.evaluation import (
     EvaluationReport,
     Ratio,
     count_event,
+    count_stage_edges,
+    events_with_truth,
 )
 from producers.io import partial_folder
-from producers.model.errors import OutputError, UnreadableFileError
-from producers.model.features import node_features
 from sonic_base import ConfigError, SonicError, config_to_mapping
-from sonic_tracking.commands.printing import print_warning
 from sonic_tracking.errors import needs_extra
-from sonic_tracking.jobs.evaluate import (
-    count_edges_of_event,
-    edges_of_run,
-    events_with_truth,
-    feature_scale,
-    no_edges,
-)
+from sonic_tracking.jobs.evaluate import kept_edges, no_edges
 from sonic_tracking.jobs.weights import check_folder, write_weights
-from sonic_tracking.outputs import check_interrupted, check_outputs, whole_path
-from sonic_tracking.progress import Report, progress
+from sonic_tracking.outputs import Json, check_interrupted, check_outputs, whole_path
+from sonic_tracking.progress import Report, progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "OpenSample",
-    "ReadSample",
-    "StageProgress",
-    "TrainingJob",
-    "TrainingResult",
-    "plot_learning_curves",
-    "run_training",
-    "score_samples",
-    "scores_to_dict",
-    "training_folder",
-]
+__all__ = ["TrainingResult", "train"]
+
+logger = logging.getLogger(__name__)
+
+PathLike = str | Path
+
+MIN_SPACE_POINTS = 3
+"""A smaller component is no candidate in the scores."""
+
+JOB, THREADS = "job.json", "n_threads"
+"""In the folder of checkpoints: the job's file, and its key for the threads."""
+
+TRAINING, VALIDATION = "#3f72af", "#d1495b"
+"""Colours of the learning curves, distinct in grey, too."""
 
 
 class TrainingFailedError(SonicError):
-    """The loss is no number any more: the weights are of no use."""
+    """The loss is not a finite number: the weights are of no use."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingJob:
-    """What `sonic train` was asked for; see its options."""
+def train(
+    output: PathLike,
+    *,
+    events: PathLike | Sequence[PathLike] = (),
+    truth: PathLike | Sequence[PathLike] = (),
+    recipe: PathLike | None = None,
+    start_from: PathLike | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    plot: PathLike | None = None,
+    checkpoint_every: int = EVERY_N_STEPS,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = False,
+) -> TrainingResult:
+    """Train embedding, edge filter and GNN: ``sonic train`` as a function.
 
-    events: tuple[Path, ...] = ()
-    truth: tuple[Path, ...] = ()
-    output: Path
-    recipe: Path | None = None
-    start_from: Path | None = None
-    seed: int | None = None
-    threads: int | None = None
-    plot: Path | None = None
-    resume: bool = False
-    checkpoint_every: int = EVERY_N_STEPS
-    force: bool = False
+    The last events of each sample are not trained on: they choose the cuts and give
+    the scores that the folder records.
+
+    Parameters
+    ----------
+    output : path
+        Folder for the weights.
+    events, truth : path, or sequence of paths
+        ROOT files of the space points and of their truth, in the same order, unless
+        the recipe names samples.
+    recipe : path or name, optional
+        TOML file of samples, networks and schedules, or a recipe of the package.
+    start_from : path or name, optional
+        Weights to start from; by default random ones.
+    seed : int, optional
+        In place of the recipe's.
+    threads : int, optional
+        Threads of torch; by default all cores.
+    plot : path, optional
+        Picture of the learning curves.
+    checkpoint_every : int
+        Steps between two saved states.
+    resume : bool
+        Go on from what an interrupted training left in ``<output>.partial``.
+    force : bool
+        Whether outputs that exist are replaced.
+    progress : bool
+        Whether to show the progress on stderr.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    ConfigError
+        If the recipe is wrong, or asks for more events than there are.
+    DataError
+        If an input is wrong, or an output must not or cannot be written.
+    TrainingFailedError
+        If a loss is not finite.
+    WeightsError
+        If the weights to start from, or a checkpoint, cannot be used.
+    MissingExtraError
+        If hist or scipy (extra ``plot``), which the scores need, is not installed.
+
+    Examples
+    --------
+    >>> from sonic_tracking import train
+    >>> result = train("weights/", events="events.root", truth="truth.root")
+    >>> result.scores["events"].efficiency
+    """
+    with needs_extra("plot"):
+        import hist.intervals  # noqa: F401, PLC0415 - before the hours of work
+    started = time.perf_counter()
+    output, plot = Path(output), None if plot is None else Path(plot)
+    check_folder(output, force=force)
+    check_interrupted(output, resume=resume, force=force)
+    planned = read_recipe(
+        None if recipe is None else Path(recipe),
+        events=_paths(events),
+        truth=_paths(truth),
+        start_from=None if start_from is None else Path(start_from),
+        seed=seed,
+    )
+    inputs = [Path(path) for each in planned.samples for path in each.events]
+    inputs += [Path(path) for each in planned.samples for path in each.truth]
+    check_outputs({"--plot": plot}, inputs=tuple(inputs), force=force)
+    names = [sample.name for sample in planned.samples]
+    check_plan(planned.recipe, names, planned.start)
+    n_validation = planned.recipe.n_validation
+    opened = {each.name: _OpenSample.of(each, n_validation) for each in planned.samples}
+    if threads is not None:
+        torch.set_num_threads(threads)
+    how = _how(planned, opened)
+    with _training_folder(
+        output, how, resume=resume, every_n_steps=checkpoint_every
+    ) as checkpoints:
+        read = {name: each.read(progress=progress) for name, each in opened.items()}
+        with _StageProgress(is_shown=progress) as stages:
+            try:
+                trained = train_on(
+                    {name: sample.events for name, sample in read.items()},
+                    planned.recipe,
+                    stages,
+                    start=planned.start,
+                    checkpoints=checkpoints,
+                )
+            except FloatingPointError as error:
+                raise TrainingFailedError(str(error)) from error
+        scores = {
+            name: _score(name, trained.pipeline, sample.validation, progress=progress)
+            for name, sample in read.items()
+            if sample.validation
+        }
+        write_weights(
+            output,
+            trained.pipeline,
+            training={**how, **_learned(trained)},
+            scores=_scores_to_dict(scores),
+        )
+    if plot is not None:
+        with whole_path(plot) as partial:
+            plot_learning_curves(trained.curves, partial)
+    return TrainingResult(
+        output=output,
+        weights_id=read_weights_config(output)["weights_id"],
+        n_events=sum(len(sample.source) for sample in opened.values()),
+        curves=trained.curves,
+        scores=scores,
+        elapsed_s=time.perf_counter() - started,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """Weights, and how well they do on the events kept for validation."""
+    """Trained weights, and their scores on the events kept for validation."""
 
     output: Path
+    """Folder of the weights."""
+
     weights_id: str
     n_events: int
     curves: tuple[LearningCurve, ...]
@@ -110,7 +226,7 @@ class TrainingResult:
     elapsed_s: float
 
     def rows(self) -> list[tuple[str, str]]:
-        """Names and values, ready for a table."""
+        """Return names and values for a table."""
         rows = [("events", str(self.n_events))]
         for curve in self.curves:
             if curve.losses:
@@ -132,80 +248,12 @@ class TrainingResult:
         ]
 
 
-def run_training(job: TrainingJob) -> TrainingResult:
-    """Train networks, score them, and write a weights directory.
-
-    Raises
-    ------
-    ConfigError, PipelineConfigError
-        If the recipe is wrong, or asks for more events than there are.
-    DataError
-        If an input is wrong, or an output must not or cannot be written.
-    TrainingFailedError
-        If a loss is not finite.
-    WeightsError
-        If the weights to start from, or a checkpoint, cannot be used.
-    """
-    started = time.perf_counter()
-    check_folder(job.output, force=job.force)
-    check_interrupted(job.output, resume=job.resume, force=job.force)
-    planned = read_recipe(
-        job.recipe,
-        events=job.events,
-        truth=job.truth,
-        start_from=job.start_from,
-        seed=job.seed,
-    )
-    inputs = [Path(path) for each in planned.samples for path in each.events]
-    inputs += [Path(path) for each in planned.samples for path in each.truth]
-    check_outputs({"--plot": job.plot}, inputs=tuple(inputs), force=job.force)
-    names = [sample.name for sample in planned.samples]
-    check_plan(planned.recipe, names, planned.start)
-    n_validation = planned.recipe.n_validation
-    opened = {each.name: OpenSample.of(each, n_validation) for each in planned.samples}
-    if job.threads is not None:
-        torch.set_num_threads(job.threads)
-    how = _how(planned, opened)
-    with training_folder(
-        job.output, how, resume=job.resume, every_n_steps=job.checkpoint_every
-    ) as checkpoints:
-        read = {name: sample.read() for name, sample in opened.items()}
-        with StageProgress() as stages:
-            try:
-                trained = train_on(
-                    {name: sample.events for name, sample in read.items()},
-                    planned.recipe,
-                    stages,
-                    start=planned.start,
-                    checkpoints=checkpoints,
-                )
-            except FloatingPointError as error:
-                raise TrainingFailedError(str(error)) from error
-        scores = score_samples(
-            trained.pipeline, {name: each.validation for name, each in read.items()}
-        )
-        write_weights(
-            job.output,
-            trained.pipeline,
-            training={**how, **_learned(trained)},
-            scores=scores_to_dict(scores),
-        )
-    if job.plot is not None:
-        with whole_path(job.plot) as partial:
-            plot_learning_curves(trained.curves, partial)
-    return TrainingResult(
-        output=job.output,
-        weights_id=read_weights_config(job.output)["weights_id"],
-        n_events=sum(len(sample.source) for sample in opened.values()),
-        curves=trained.curves,
-        scores=scores,
-        elapsed_s=time.perf_counter() - started,
-    )
+def _paths(given: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
+    return (Path(given),) if isinstance(given, str | Path) else tuple(map(Path, given))
 
 
-# Any: TOML values of several kinds.
-def _how(planned: JobRecipe, opened: Mapping[str, OpenSample]) -> dict[str, Any]:
-    """What it takes to make the weights again; nothing that another day changes."""
+def _how(planned: JobRecipe, opened: Mapping[str, _OpenSample]) -> Json:
+    """Return what the weights depend on, which is the same on any day."""
     start = planned.start
     return {
         "seed": planned.recipe.seed,
@@ -227,8 +275,7 @@ def _how(planned: JobRecipe, opened: Mapping[str, OpenSample]) -> dict[str, Any]
     }
 
 
-# Any: TOML values of several kinds.
-def _learned(trained: TrainedPipeline) -> dict[str, Any]:
+def _learned(trained: TrainedPipeline) -> Json:
     return {
         "elapsed_s": round(sum(curve.seconds for curve in trained.curves), 1),
         "stages": {
@@ -242,112 +289,17 @@ def _learned(trained: TrainedPipeline) -> dict[str, Any]:
     }
 
 
-MIN_SPACE_POINTS = 3
-
-
-def score_samples(
-    pipeline: Pipeline, samples: Mapping[str, Sequence[tuple[Event, TruthEvent]]]
-) -> dict[str, EvaluationReport]:
-    """Find the tracks of each sample's events, and compare them with the truth.
-
-    Samples without events are left out.
-
-    Raises
-    ------
-    UnequalEventsError
-        If a space point is on a particle that the truth does not list.
-    """
-    return {
-        name: _score(name, pipeline, events)
-        for name, events in samples.items()
-        if events
-    }
-
-
-def _score(
-    name: str, pipeline: Pipeline, events: Sequence[tuple[Event, TruthEvent]]
-) -> EvaluationReport:
-    criteria, scale = Criteria(), feature_scale(pipeline)
-    counts, edges = EvaluationCounts(), no_edges()
-    with progress(f"score {name}", len(events), unit="events") as report:
-        for done, (event, truth) in enumerate(events, start=1):
-            run = pipeline.run(node_features(event.xyz, scale))
-            candidates = TrackCandidates.from_components(
-                run.labels, event.xyz, min_space_points=MIN_SPACE_POINTS
-            )
-            counts += count_event(candidates, truth, criteria, event.xyz)
-            kept = edges_of_run(pipeline, run, candidates)
-            found = count_edges_of_event(kept, event, truth, criteria)
-            edges = {stage: edges[stage] + found[stage] for stage in edges}
-            report(done)
-    return EvaluationReport(counts=counts, criteria=criteria, edges=edges)
-
-
-# Any: TOML values of several kinds.
-def scores_to_dict(scores: Mapping[str, EvaluationReport]) -> dict[str, Any]:
-    """What weights say of themselves; plain values for TOML, which has no null.
-
-    All samples together, and where there are several, each of them.
-    """
-    together = _one_to_dict(_together(scores.values()))
-    if len(scores) > 1:
-        together["samples"] = {
-            name: _one_to_dict(each) for name, each in scores.items()
-        }
-    return together
-
-
-def _together(reports: Iterable[EvaluationReport]) -> EvaluationReport:
-    total = EvaluationReport(
-        counts=EvaluationCounts(), criteria=Criteria(), edges=no_edges()
-    )
-    for report in reports:
-        total = replace(
-            total,
-            counts=total.counts + report.counts,
-            edges={s: total.edges[s] + report.edges[s] for s in total.edges},
-        )
-    return total
-
-
-# Any: TOML values of several kinds.
-def _one_to_dict(scores: EvaluationReport) -> dict[str, Any]:
-    ratios = {
-        "efficiency": scores.efficiency,
-        "fake_rate": scores.fake_rate,
-        "duplicate_rate": scores.duplicate_rate,
-        "displaced_efficiency": scores.displaced_efficiency,
-    }
-    return {
-        "n_events": scores.counts.n_events,
-        "n_space_points": scores.counts.n_space_points,
-        "particles": str(scores.criteria),
-        **{name: _plain(ratio) for name, ratio in ratios.items()},
-        "edges": {
-            stage.replace(" ", "_"): {
-                "efficiency": _plain(edges.efficiency),
-                "purity": _plain(edges.purity),
-            }
-            for stage, edges in scores.edges.items()
-        },
-    }
-
-
-def _plain(ratio: Ratio) -> dict[str, Any]:
-    return {k: v for k, v in ratio.to_dict().items() if v is not None}
-
-
 @dataclass(frozen=True, slots=True)
-class ReadSample:
-    """The events of a sample, and those for validation also as they are."""
+class _ReadSample:
+    """The events of a sample; those for validation also as they were read."""
 
     events: TrainingSample
     validation: list[tuple[Event, TruthEvent]]
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSample:
-    """Files that were looked into, before any is read: a wrong one is found at once."""
+class _OpenSample:
+    """Files that were opened, but not read: mistakes are found before the work."""
 
     files: SampleFiles
     source: EventSource
@@ -356,8 +308,8 @@ class OpenSample:
     n_validation: int
 
     @classmethod
-    def of(cls, files: SampleFiles, n_validation: int) -> OpenSample:
-        """Open a sample, `n_validation` of it for validation if it does not say.
+    def of(cls, files: SampleFiles, n_validation: int) -> _OpenSample:
+        """Open a sample; `n_validation` applies if the sample does not have its own.
 
         Raises
         ------
@@ -377,32 +329,33 @@ class OpenSample:
                 else f"{n_training} events to train on"
             )
             raise ConfigError(
-                f"sample {files.name!r}: need {wanted}, for {n_validation} are kept "
-                f"for validation; got {len(source)}"
+                f"sample {files.name!r}: need {wanted}, because {n_validation} are "
+                f"kept for validation; got {len(source)}"
             )
         return cls(files, source, truth, n_training, n_validation)
 
-    def read(self) -> ReadSample:
+    def read(self, *, progress: bool) -> _ReadSample:
         """Read the first events for training and the last ones for validation.
 
         Raises
         ------
         UnequalEventsError
-            If the truth is of other events, or lacks a particle.
+            If the truth has other events, or lacks a particle.
         """
         n_events = len(self.source)
         training: list[TrainingEvent] = []
         validation: list[tuple[Event, TruthEvent]] = []
-        with progress(f"read {self.files.name}", n_events, unit="events") as report:
+        what = f"read {self.files.name}"
+        with progress_bar(what, n_events, unit="events", is_shown=progress) as show:
             pairs = events_with_truth(self.source, self.truth)
             for number, (event, truth) in enumerate(pairs):
                 if number < self.n_training:
                     training.append(_training_event(event, truth))
                 elif number >= n_events - self.n_validation:
                     validation.append((event, truth))
-                report(number + 1)
+                show(number + 1)
         kept = [_training_event(event, truth) for event, truth in validation]
-        return ReadSample(TrainingSample(training, kept), validation)
+        return _ReadSample(TrainingSample(training, kept), validation)
 
 
 def _training_event(event: Event, truth: TruthEvent) -> TrainingEvent:
@@ -424,14 +377,15 @@ def _training_event(event: Event, truth: TruthEvent) -> TrainingEvent:
     )
 
 
-class StageProgress:
-    """A bar for each stage, opened when the one before it is done."""
+class _StageProgress:
+    """A progress bar for each stage of the training, one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_shown: bool) -> None:
+        self._is_shown = is_shown
         self._stage = ""
         self._bars = ExitStack()
 
-    def __enter__(self) -> StageProgress:
+    def __enter__(self) -> _StageProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -443,39 +397,120 @@ class StageProgress:
             self._bars.close()
             self._stage = stage
             self._report: Report = self._bars.enter_context(
-                progress(f"train {stage}", n_steps, unit="steps")
+                progress_bar(
+                    f"train {stage}", n_steps, unit="steps", is_shown=self._is_shown
+                )
             )
         self._report(step, f"loss {loss:.4g}")
 
 
-JOB = "job.json"
-THREADS = "n_threads"
+def _score(
+    name: str,
+    pipeline: Pipeline,
+    events: Sequence[tuple[Event, TruthEvent]],
+    *,
+    progress: bool,
+) -> EvaluationReport:
+    """Find the tracks of the events, and compare them with the truth.
+
+    Raises
+    ------
+    UnequalEventsError
+        If a space point is on a particle that the truth does not list.
+    """
+    criteria, scale = Criteria(), FeatureScale(*pipeline.config.features.scales)
+    counts, edges = EvaluationCounts(), no_edges()
+    with progress_bar(
+        f"score {name}", len(events), unit="events", is_shown=progress
+    ) as show:
+        for done, (event, truth) in enumerate(events, start=1):
+            run = pipeline.run(node_features(event.xyz, scale))
+            candidates = TrackCandidates.from_components(
+                run.labels, event.xyz, min_space_points=MIN_SPACE_POINTS
+            )
+            counts += count_event(candidates, truth, criteria, event.xyz)
+            kept = kept_edges(pipeline, run, candidates)
+            found = count_stage_edges(kept, event, truth, criteria)
+            edges = {stage: edges[stage] + found[stage] for stage in edges}
+            show(done)
+    return EvaluationReport(counts=counts, criteria=criteria, edges=edges)
+
+
+def _scores_to_dict(scores: Mapping[str, EvaluationReport]) -> Json:
+    """Return plain values for TOML: of all samples together, and of each of several."""
+    together = _one_to_dict(_together(scores.values()))
+    if len(scores) > 1:
+        together["samples"] = {
+            name: _one_to_dict(each) for name, each in scores.items()
+        }
+    return together
+
+
+def _together(reports: Iterable[EvaluationReport]) -> EvaluationReport:
+    total = EvaluationReport(
+        counts=EvaluationCounts(), criteria=Criteria(), edges=no_edges()
+    )
+    for report in reports:
+        total = replace(
+            total,
+            counts=total.counts + report.counts,
+            edges={s: total.edges[s] + report.edges[s] for s in total.edges},
+        )
+    return total
+
+
+def _one_to_dict(scores: EvaluationReport) -> Json:
+    ratios = {
+        "efficiency": scores.efficiency,
+        "fake_rate": scores.fake_rate,
+        "duplicate_rate": scores.duplicate_rate,
+        "displaced_efficiency": scores.displaced_efficiency,
+    }
+    return {
+        "n_events": scores.counts.n_events,
+        "n_space_points": scores.counts.n_space_points,
+        "particles": str(scores.criteria),
+        **{name: _plain(ratio) for name, ratio in ratios.items()},
+        "edges": {
+            stage.replace(" ", "_"): {
+                "efficiency": _plain(edges.efficiency),
+                "purity": _plain(edges.purity),
+            }
+            for stage, edges in scores.edges.items()
+        },
+    }
+
+
+def _plain(ratio: Ratio) -> Json:
+    # TOML has no null.
+    return {k: v for k, v in ratio.to_dict().items() if v is not None}
 
 
 @contextmanager
-def training_folder(
+def _training_folder(
     output: Path, job: Mapping[str, Any], *, resume: bool, every_n_steps: int
 ) -> Iterator[CheckpointFolder]:
-    """The folder while the training runs; taken away when the block has succeeded.
+    """Give the folder of checkpoints; it is deleted when the block has succeeded.
 
-    An interruption leaves it, if there is something in it to go on from.
+    An interruption leaves it if it holds a checkpoint.
 
     Parameters
     ----------
     output : Path
     job : mapping
-        What the result depends on, as plain values for JSON: a training that goes on
-        must have the same, but for the number of threads, which changes last bits.
+        What the result depends on, as plain values for JSON: a training that is
+        resumed must have the same, except for the number of threads, which changes
+        the last bits.
     resume : bool
-        Whether to go on from what is there; else it is thrown away.
+        Whether to go on from a folder that exists; otherwise it is deleted.
     every_n_steps : int
 
     Raises
     ------
     ConfigError
-        If what is there is of another training; names what differs.
+        If the folder belongs to another training; names the difference.
     UnreadableFileError
-        If what is there is damaged.
+        If it is damaged.
     OutputError
         If it cannot be written.
     """
@@ -496,7 +531,6 @@ def training_folder(
     shutil.rmtree(folder, ignore_errors=True)
 
 
-# Any: JSON values of several kinds.
 def _make(folder: Path, job: Mapping[str, Any], output: Path) -> None:
     try:
         if folder.is_dir():
@@ -519,9 +553,11 @@ def _require_same_job(folder: Path, job: Mapping[str, Any]) -> None:
         if was == is_now:
             continue
         if name == THREADS:
-            print_warning(
-                f"the training began with {was} threads and goes on with {is_now}: the "
-                "weights' last bits will be others"
+            logger.warning(
+                "the training began with %s threads and goes on with %s: the weights' "
+                "last bits will differ",
+                was,
+                is_now,
             )
             continue
         raise ConfigError(
@@ -530,16 +566,13 @@ def _require_same_job(folder: Path, job: Mapping[str, Any]) -> None:
         )
 
 
-def _flat(table: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """Nested tables as one, with names like ``recipe.gnn.n_steps``."""
-    flat: dict[str, Any] = {}
+def _flat(table: Mapping[str, Any], where: str = "") -> Json:
+    """Return nested tables as one, with names like ``recipe.gnn.n_steps``."""
+    flat: Json = {}
     for name, value in table.items():
         path = f"{where}{name}"
         flat |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
     return flat
-
-
-TRAINING, VALIDATION = "#3f72af", "#d1495b"  # told apart in grey, too
 
 
 def plot_learning_curves(curves: Sequence[LearningCurve], path: Path) -> None:
@@ -565,7 +598,7 @@ def _draw(axes: Axes, curve: LearningCurve) -> None:
 
     n_parts = len(curve.losses)
     share = [100.0 * (part + 1) / n_parts for part in range(n_parts)]
-    # A point of training is a mean over the part before it: at the part's middle.
+    # A training loss is the mean over a part: it belongs to the middle of the part.
     middle = [each - 50.0 / n_parts for each in share]
     axes.plot(
         middle, curve.losses, "o-", color=TRAINING, markersize=3.5, label="training"
@@ -579,7 +612,9 @@ def _draw(axes: Axes, curve: LearningCurve) -> None:
             markersize=3.5,
             label="validation",
         )
-    axes.set_title(f"{curve.stage}, {_duration(curve.seconds)}", fontsize=11)
+    duration = curve.seconds
+    spent = f"{duration:.0f} s" if duration < 120.0 else f"{duration / 60.0:.0f} min"
+    axes.set_title(f"{curve.stage}, {spent}", fontsize=11)
     axes.set_xlabel("steps [%]")
     axes.set_xlim(0.0, 102.0)
     axes.set_yscale("log")
@@ -589,7 +624,3 @@ def _draw(axes: Axes, curve: LearningCurve) -> None:
     axes.tick_params(which="both", direction="in", top=True, right=True)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120.0 else f"{seconds / 60.0:.0f} min"

@@ -1,25 +1,21 @@
-"""A weights directory out of the files of the paper's kind."""
+"""Weights from elsewhere, and what a real Triton loads: folders that jobs write."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from exatrkx_pipeline import Pipeline
+from exatrkx_pipeline import repository as pipeline_repository
 from exatrkx_pipeline.config import (
     FeatureConfig,
     GnnConfig,
     GraphConfig,
     TrackBuildingConfig,
 )
-from exatrkx_pipeline.repository import (
-    MODELS,
-    Device,
-    plan_repository,
-    write_repository,
-)
+from exatrkx_pipeline.repository import MODELS, Device, plan_repository
 from exatrkx_pipeline.weights.importing import Cuts, import_networks
 from exatrkx_pipeline.weights.storage import (
     CONFIG_FILE,
@@ -28,18 +24,81 @@ from exatrkx_pipeline.weights.storage import (
     save_weights,
     weights_files,
 )
-from producers.model.errors import OutputError
+from producers import OutputError
 from sonic_base import config_from_mapping, toml_content
-from sonic_tracking.outputs import RefusedOutputError
+from sonic_tracking.outputs import Json, RefusedOutputError
 
-__all__ = [
-    "ImportJob",
-    "RepositoryJob",
-    "check_folder",
-    "run_import",
-    "run_repository",
-    "write_weights",
-]
+__all__ = ["ImportedWeights", "import_weights", "write_repository"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedWeights:
+    """A folder of weights that was made from other files."""
+
+    output: Path
+    weights_id: str
+    has_own_gnn: bool
+    """Whether the GNN is the paper's and runs as our own network."""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return how each network will run, for a table."""
+        script = "TorchScript, run as it is"
+        return [
+            ("embed", script),
+            ("filter", script),
+            ("gnn", "ResAGNN, our own" if self.has_own_gnn else script),
+            ("weights", f"{self.weights_id} in {self.output}"),
+        ]
+
+
+def import_weights(
+    embed: str | Path,
+    filter: str | Path,
+    gnn: str | Path,
+    config: str | Path,
+    output: str | Path,
+    *,
+    force: bool = False,
+) -> ImportedWeights:
+    """Make a weights folder from networks in exatrkx-service's form.
+
+    Parameters
+    ----------
+    embed, filter, gnn : path
+        TorchScript files; `gnn` may hold the tensors of a ResAGNN instead.
+    config : path
+        TOML file with the tables features, graph, filter, track_building and, if
+        needed, gnn: the scales and cuts, which the files lack.
+    output : path
+        Folder for the weights.
+    force : bool
+        Whether weights that exist are replaced.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration lacks a cut or a scale, or has a wrong one.
+    WeightsError
+        If a file does not hold such a network.
+    RefusedOutputError, OutputError
+        If the output exists already, or cannot be written.
+    """
+    output = Path(output)
+    check_folder(output, force=force)
+    files = {"embed": Path(embed), "filter": Path(filter), "gnn": Path(gnn)}
+    cuts = _read_cuts(Path(config))
+    pipeline = import_networks(files["embed"], files["filter"], files["gnn"], cuts)
+    write_weights(
+        output,
+        pipeline,
+        training={"imported": {part: file.name for part, file in files.items()}},
+        scores={},
+    )
+    return ImportedWeights(
+        output=output,
+        weights_id=read_weights_config(output)["weights_id"],
+        has_own_gnn=isinstance(pipeline.config.gnn, GnnConfig),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,49 +122,6 @@ class _CutsFile:
     gnn: _GnnTable | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportJob:
-    """What `sonic models import` was asked for; see its options."""
-
-    embed: Path
-    filter: Path
-    gnn: Path
-    config: Path
-    output: Path
-    force: bool = False
-
-
-def run_import(job: ImportJob) -> list[tuple[str, str]]:
-    """Write the weights directory; what became of each network, in rows.
-
-    Raises
-    ------
-    ConfigError, PipelineConfigError
-        If the configuration lacks a cut or a scale, or has a wrong one.
-    WeightsError
-        If a file holds no such network.
-    RefusedOutputError, OutputError
-        If the output is there already, or cannot be written.
-    """
-    check_folder(job.output, force=job.force)
-    cuts = _read_cuts(job.config)
-    pipeline = import_networks(job.embed, job.filter, job.gnn, cuts)
-    files = {"embed": job.embed, "filter": job.filter, "gnn": job.gnn}
-    write_weights(
-        job.output,
-        pipeline,
-        training={"imported": {part: file.name for part, file in files.items()}},
-        scores={},
-    )
-    is_own = isinstance(pipeline.config.gnn, GnnConfig)
-    return [
-        ("embed", "TorchScript, run as it is"),
-        ("filter", "TorchScript, run as it is"),
-        ("gnn", "ResAGNN, our own" if is_own else "TorchScript, run as it is"),
-        ("weights", f"{read_weights_config(job.output)['weights_id']} in {job.output}"),
-    ]
-
-
 def _read_cuts(file: Path) -> Cuts:
     read = config_from_mapping(_CutsFile, toml_content(file), where=str(file))
     return Cuts(
@@ -117,65 +133,68 @@ def _read_cuts(file: Path) -> Cuts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryJob:
-    """What `sonic repository` was asked for; see its options."""
+def write_repository(
+    output: str | Path,
+    *,
+    weights: str | Path | None = None,
+    models: Sequence[str] = MODELS,
+    instances: int = 1,
+    device: Device = "cpu",
+    force: bool = False,
+) -> dict[str, str]:
+    """Write a Triton model repository from the pipeline and its weights.
 
-    output: Path
-    weights: Path | None = None
-    models: tuple[str, ...] = MODELS
-    instances: int = 1
-    device: Device = "cpu"
-    force: bool = False
+    Parameters
+    ----------
+    output : path
+        Folder for the models.
+    weights : path, optional
+        Folder of weights, copied into each model; by default the bundled ones, which
+        are named.
+    models : sequence of str
+        Some of exatrkx, exatrkx_batch, exatrkx_ensemble.
+    instances : int
+        Requests that each model computes at once.
+    device : {"cpu", "gpu"}
+        Where the networks compute.
+    force : bool
+        Whether models that exist are replaced.
 
-
-def run_repository(job: RepositoryJob) -> list[tuple[str, str]]:
-    """Write the models; what was written, in rows for a table.
+    Returns
+    -------
+    dict of str to str
+        By model, its device, or ``ensemble``.
 
     Raises
     ------
-    PipelineConfigError
+    ConfigError
         If there is no such model.
     WeightsError
         If the weights cannot be used.
     RefusedOutputError
-        If a model is there already, and `force` is not set.
+        If a model exists already, and `force` is not set.
     OutputError
         If the folder cannot be written.
     """
-    plans = plan_repository(
-        job.models,
-        weights=job.weights,
-        instances=job.instances,
-        device=job.device,
-    )
-    there = [plan.name for plan in plans if (job.output / plan.name).exists()]
-    if there and not job.force:
+    output = Path(output)
+    weights = None if weights is None else Path(weights)
+    plans = plan_repository(models, weights=weights, instances=instances, device=device)
+    there = [plan.name for plan in plans if (output / plan.name).exists()]
+    if there and not force:
         raise RefusedOutputError(
-            f"{job.output}: has {', '.join(there)} already; --force replaces them"
+            f"{output}: has {', '.join(there)} already; --force replaces them"
         )
-    if not job.output.resolve().parent.is_dir():
-        raise OutputError(
-            job.output, f"folder {str(job.output.parent)!r} does not exist"
-        )
+    if not output.resolve().parent.is_dir():
+        raise OutputError(output, f"folder {str(output.parent)!r} does not exist")
     try:
-        write_repository(job.output, plans, job.weights)
+        pipeline_repository.write_repository(output, plans, weights)
     except OSError as error:
-        raise OutputError(
-            job.output, f"cannot write: {error.strerror or error}"
-        ) from error
-    return [
-        *((plan.name, "ensemble" if plan.steps else plan.device) for plan in plans),
-        ("written", str(job.output)),
-    ]
-
-
-FILES = (TENSOR_FILE, CONFIG_FILE)
-"""What every weights directory has."""
+        raise OutputError(output, f"cannot write: {error.strerror or error}") from error
+    return {plan.name: "ensemble" if plan.steps else plan.device for plan in plans}
 
 
 def check_folder(output: Path, *, force: bool) -> None:
-    """Refuse a folder now, rather than after hours of training.
+    """Refuse a folder for weights before the work starts.
 
     Raises
     ------
@@ -188,21 +207,17 @@ def check_folder(output: Path, *, force: bool) -> None:
         raise OutputError(output, "is a file, expected a folder for the weights")
     if not output.resolve().parent.is_dir():
         raise OutputError(output, f"folder {str(output.parent)!r} does not exist")
-    if not force and any((output / name).exists() for name in FILES):
+    has_weights = any((output / name).exists() for name in (TENSOR_FILE, CONFIG_FILE))
+    if has_weights and not force:
         raise RefusedOutputError(
             f"{output}: has weights already; --force replaces them"
         )
 
 
-# Any: TOML values of several kinds.
 def write_weights(
-    output: Path,
-    pipeline: Pipeline,
-    *,
-    training: dict[str, Any],
-    scores: dict[str, Any],
+    output: Path, pipeline: Pipeline, *, training: Json, scores: Json
 ) -> None:
-    """Write a weights directory, made if it does not exist; old weights stay till then.
+    """Write a weights folder, made if needed; old weights stay until all is written.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def test_exception_of_a_step_is_that_of_the_ensemble(ask):
     assert text.startswith(
         "in ensemble 'failing_step', Failed to process the request(s) for model "
         "'misbehaving_0', message: "
-        "RuntimeError: no hits\n\nAt:\n"
+        "RuntimeError: no hits"
     )
 
 

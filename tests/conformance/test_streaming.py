@@ -135,7 +135,7 @@ def test_exception_of_a_decoupled_model(decoupled):
 
     assert message.error_message.startswith(
         "Failed to process the request(s) for model 'decoupled_0', message: "
-        "RuntimeError: decoupled\n\nAt:\n"
+        "RuntimeError: decoupled"
     )
     assert message.infer_response.id == "7"
     assert final(message) is True

@@ -4,6 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from sonic_client import ClientConfig
 from sonic_client.config import cmssw
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cmssw.md").read_text()
@@ -19,7 +20,7 @@ def test_its_examples_are_configurations(tmp_path):
     named = {}
     exec(block("python"), named)
 
-    (purdue,) = cmssw.config_from_cmssw(tmp_path / "sonic.toml").servers
+    (purdue,) = ClientConfig.from_toml(tmp_path / "sonic.toml").servers
     (local,) = named["config"].servers
 
     assert purdue.preferred

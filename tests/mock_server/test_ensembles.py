@@ -5,7 +5,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from mock_server import Model, TensorSpec
-from mock_server.ensembles.steps import Ensemble, Step
+from mock_server.model.declaration import Ensemble, Step
 
 FREE = (-1,)
 

@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import grpc
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from mock_server import Model, ModelError, TensorSpec
-from mock_server.functions import split_rows, takes_request
-from mock_server.loaded_model import LoadedModel
-from mock_server.scheduling.settings import DynamicBatching
+from mock_server.core.loaded_model import LoadedModel
+from mock_server.model.batching import DynamicBatching
+from mock_server.model.functions import split_rows, takes_request
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import InferenceRequest
 
@@ -22,6 +23,12 @@ def request(*values):
         model_name="m",
         inputs=(RawTensor("X", "FP32", array.shape, array.tobytes()),),
     )
+
+
+def answer_of(loaded, request):
+    answers = SimpleQueue()
+    loaded.submit(request, lambda response, is_final: answers.put(response))
+    return answers.get(timeout=WAIT_S)
 
 
 @pytest.fixture
@@ -47,10 +54,10 @@ def joining():
         )
         loaded.append(LoadedModel(model))
         with ThreadPoolExecutor(8) as pool:
-            futures = [pool.submit(loaded[-1].infer, first)]
+            futures = [pool.submit(answer_of, loaded[-1], first)]
             assert started.wait(WAIT_S)
             for other in others:
-                futures.append(pool.submit(loaded[-1].infer, other))
+                futures.append(pool.submit(answer_of, loaded[-1], other))
                 while loaded[-1].pending < len(futures) - 1:
                     pass
             release.set()

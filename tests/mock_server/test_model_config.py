@@ -6,17 +6,8 @@ from pathlib import Path
 import pytest
 
 from mock_server import Model, TensorSpec
-from mock_server.ensembles.steps import Ensemble, Step
-from mock_server.model_config import defaults
-from mock_server.model_config.declaration import (
-    config_of,
-    ensemble_of,
-    instance_names,
-    model_of,
-    model_of_text,
-)
-from mock_server.model_config.text import ConfigurationError, parse_text
-from mock_server.scheduling.settings import (
+from mock_server.errors import ConfigurationError
+from mock_server.model.batching import (
     Control,
     ControlInput,
     DynamicBatching,
@@ -24,6 +15,14 @@ from mock_server.scheduling.settings import (
     SequenceBatching,
     TimeoutAction,
 )
+from mock_server.model.config import config_of, ensemble_of, model_of, model_of_text
+from mock_server.model.config_message import (
+    completed,
+    instance_names,
+    is_ensemble,
+    parse_text,
+)
+from mock_server.model.declaration import Ensemble, Step
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance" / "repository"
 TENSORS = """
@@ -44,9 +43,9 @@ def test_configuration_survives_being_a_model(file):
     if not config.input:
         pytest.skip("the model completes it")
 
-    function = ensemble_of(config) if defaults.is_ensemble(config) else identity
+    function = ensemble_of(config) if is_ensemble(config) else identity
 
-    assert config_of(model_of(config, function)) == defaults.completed(config)
+    assert config_of(model_of(config, function)) == completed(config)
 
 
 def test_text_and_function_make_a_model():

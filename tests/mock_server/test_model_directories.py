@@ -8,7 +8,8 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from mock_server import MockServer
-from mock_server.repository import ModelLoadError, load_repository
+from mock_server.core.sources import load_repository
+from mock_server.errors import ModelLoadError
 
 CONFIG = """
 backend: "python"

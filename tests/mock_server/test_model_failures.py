@@ -1,4 +1,3 @@
-import re
 import sys
 
 import grpc
@@ -26,7 +25,7 @@ def error_of(client, tensor):
 
 
 def test_exception_becomes_internal_with_the_text_of_the_python_backend(
-    serve, connect, tensor
+    serve, connect, tensor, caplog
 ):
     def divide(tensors):
         raise RuntimeError("no hits")
@@ -34,12 +33,11 @@ def test_exception_becomes_internal_with_the_text_of_the_python_backend(
     error = error_of(connect(serve(failing(divide))), tensor)
 
     assert error.status() == "StatusCode.INTERNAL"
-    assert re.fullmatch(
-        r"Failed to process the request\(s\) for model 'failing_0_0', message: "
-        r"RuntimeError: no hits\n\nAt:\n"
-        r"  .*test_model_failures\.py\(\d+\): divide\n",
-        error.message(),
+    assert error.message() == (
+        "Failed to process the request(s) for model 'failing_0_0', message: "
+        "RuntimeError: no hits"
     )
+    assert "in divide" in caplog.text  # the traceback is logged
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
+from queue import SimpleQueue
+
 import grpc
 import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
 from mock_server import Model, ModelError, TensorSpec
-from mock_server.loaded_model import LoadedModel
-from mock_server.scheduling.settings import DynamicBatching
+from mock_server.core.loaded_model import LoadedModel
+from mock_server.model.batching import DynamicBatching
 from mock_server.statistics import FailureReason
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import InferenceRequest
@@ -154,7 +156,9 @@ def test_request_nobody_waits_for_is_not_run_and_counts_as_failure():
     request = InferenceRequest(model_name="m", inputs=(x,))
     request.cancellation.cancel()
 
-    response = loaded.infer(request)
+    answers = SimpleQueue()
+    loaded.submit(request, lambda response, is_final: answers.put(response))
+    response = answers.get()
 
     loaded.close()
     assert response.error.code is grpc.StatusCode.CANCELLED

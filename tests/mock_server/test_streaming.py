@@ -6,7 +6,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from mock_server import Model, ModelError, TensorSpec
-from mock_server.scheduling.settings import DynamicBatching
+from mock_server.model.batching import DynamicBatching
 
 WAIT_S = 10.0
 

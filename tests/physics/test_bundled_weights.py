@@ -12,10 +12,9 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
-from producers import TrackEvents, open_events
+from producers import FeatureScale, TrackEvents, open_events
 from producers.model.features import node_features
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
-from sonic_tracking.jobs.evaluate import feature_scale
 from sonic_tracking.main import app
 
 SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
@@ -42,7 +41,7 @@ def pipeline():
 
 @pytest.fixture(scope="module")
 def sample_features(pipeline):
-    scale = feature_scale(pipeline)
+    scale = FeatureScale(*pipeline.config.features.scales)
     source = open_events([SAMPLE / "events.root"], max_events=8)
     return [node_features(event.xyz, scale) for chunk in source for event in chunk]
 

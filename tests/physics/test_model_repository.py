@@ -10,7 +10,6 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from mock_server import MockServer
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.bench.events import read_features
-from sonic_tracking.jobs.evaluate import feature_scale
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 SAMPLE = Path(sonic_tracking.__file__).parent / "sample" / "events.root"
@@ -25,7 +24,7 @@ def pipeline():
 def events(pipeline):
     """Three events, and some with too few points for any edge, or with none."""
     return [
-        *read_features([str(SAMPLE)], feature_scale(pipeline), max_events=3),
+        *read_features([str(SAMPLE)], pipeline.config.features.scales, max_events=3),
         np.zeros((0, 3), dtype=np.float32),
         np.array([[0.03, -0.9, -0.5], [0.9, 0.9, 0.9]], dtype=np.float32),
     ]

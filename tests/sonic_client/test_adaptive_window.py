@@ -51,7 +51,7 @@ def rounds(window, capacity, n_rounds):
 
 
 @pytest.mark.parametrize("capacity", [3, 10, 40])
-def test_it_converges_on_what_a_queue_limited_server_takes(capacity):
+def test_it_converges_on_the_capacity_of_a_server(capacity):
     sizes = rounds(window_of(64), capacity, n_rounds=300)
 
     settled = sizes[100:]

@@ -107,7 +107,7 @@ async def test_nan_may_be_ignored(score_config, make_request, caplog, policy, co
     assert caplog.records == []
 
 
-async def test_what_fills_up_a_padded_message_is_not_looked_at(config, make_request):
+async def test_padding_is_not_checked_for_nan(config, make_request):
     metadata = ModelMetadata(
         name="padded",
         version="1",

@@ -155,7 +155,7 @@ async def test_an_answer_larger_than_the_cache_is_not_kept():
     assert await cache.find("a") is None
 
 
-async def test_what_is_kept_does_not_keep_its_message():
+async def test_a_kept_answer_does_not_keep_its_message():
     message = np.zeros(1000, np.float32)
     cache = AnswerCache(CacheConfig(max_bytes=100), ECHO)
 

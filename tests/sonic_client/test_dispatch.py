@@ -159,7 +159,7 @@ async def test_concat_joins_events_and_returns_each_its_own(
 
 
 @pytest.mark.parametrize("bad", [{3}, {0}, {7}, {2, 5}, {0, 1, 2, 3, 4, 5, 6, 7}])
-async def test_a_poisoned_event_fails_alone(
+async def test_a_bad_event_fails_alone(
     batch_metadata, concat_config, make_request, bad
 ):
     transport = FakeTransport(batch_metadata, rejecting(*bad))
@@ -173,7 +173,7 @@ async def test_a_poisoned_event_fails_alone(
     assert statistics.failed_events == len(bad)
 
 
-async def test_finding_one_poisoned_event_takes_logarithmically_many_calls(
+async def test_finding_one_bad_event_takes_logarithmically_many_calls(
     batch_metadata, concat_config, make_request
 ):
     transport = FakeTransport(batch_metadata, rejecting(3))

@@ -13,7 +13,7 @@ from sonic_client.flow.window import Finished, Window
 class Bounds:
     """A layout, as far as planning looks at it."""
 
-    max_bytes, max_batch_size, fills_up = 10**9, 0, False
+    max_bytes, max_batch_size, pads = 10**9, 0, False
 
     def __init__(self, max_events):
         self.max_events = max_events

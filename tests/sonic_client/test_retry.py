@@ -60,7 +60,7 @@ def targets_of(chain, errors, situation):
         (RejectedRequestError, Disposition.NEVER),
     ],
 )
-def test_the_class_of_an_error_says_what_may_repair_it(kind, disposition):
+def test_the_class_of_an_error_decides_the_remedy(kind, disposition):
     assert disposition_of(error_of(kind)) is disposition
 
 
@@ -113,7 +113,7 @@ def test_without_another_server_the_same_one_is_tried_after_a_wait():
 
 
 @pytest.mark.parametrize("kind", [RejectedRequestError, RequestTooLargeError])
-def test_what_no_server_can_repair_is_raised_at_once(kind):
+def test_an_error_that_no_server_repairs_is_raised_at_once(kind):
     error = error_of(kind)
     everything = Situation(same_server=True, other_server=True, fallback=True)
 

@@ -66,7 +66,7 @@ def test_undelivered_outcomes_are_bounded_behind_a_late_one():
     assert not window.deliver()
 
 
-def test_what_is_not_about_the_requests_is_raised():
+def test_a_bug_is_raised():
     window = window_of(2)
     number = window.start(1)
 

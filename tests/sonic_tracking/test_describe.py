@@ -10,7 +10,7 @@ import pytest
 from mock_server import MockServer, Model
 from mock_server import TensorSpec as Served
 from sonic_client import ModelMetadata, ServerConfig, TensorSpec
-from sonic_tracking.jobs.describe import example_call, suggested_layout
+from sonic_tracking.jobs.servers import example_call, suggested_layout
 
 
 def answer_zeros(tensors):

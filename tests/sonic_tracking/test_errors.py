@@ -5,7 +5,8 @@ import typer
 
 from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
 from sonic_client import ConfigError, SonicError
-from sonic_tracking.errors import MissingExtraError, needs_extra, one_line_errors
+from sonic_tracking.commands.console import one_line_errors
+from sonic_tracking.errors import MissingExtraError, needs_extra
 
 
 @pytest.mark.parametrize(

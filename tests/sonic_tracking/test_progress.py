@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from sonic_tracking.progress import activity, progress
+from sonic_tracking.progress import activity, progress_bar
 
 
 class Terminal(io.StringIO):
@@ -16,7 +16,7 @@ def test_lines_come_every_few_seconds_with_rate_and_time_left():
     seconds = iter([0.0, 1.0, 6.0, 7.0, 10.0])
     stream = io.StringIO()
 
-    with progress(
+    with progress_bar(
         "track", 100, unit="events", stream=stream, clock=lambda: next(seconds)
     ) as report:
         for done in (10, 60, 70):
@@ -31,7 +31,9 @@ def test_lines_come_every_few_seconds_with_rate_and_time_left():
 def test_note_is_shown():
     stream = io.StringIO()
 
-    with progress("gnn", 2, unit="steps", stream=stream, clock=lambda: 0.0) as report:
+    with progress_bar(
+        "gnn", 2, unit="steps", stream=stream, clock=lambda: 0.0
+    ) as report:
         report(2, "loss 0.1")
 
     assert stream.getvalue() == "gnn: 2 of 2 steps, 0.0 s, loss 0.1\n"
@@ -42,7 +44,7 @@ def test_failed_work_is_not_reported_as_done():
 
     with (
         pytest.raises(ZeroDivisionError),
-        progress("track", 1, unit="events", stream=stream),
+        progress_bar("track", 1, unit="events", stream=stream),
     ):
         _ = 1 / 0
 
@@ -52,7 +54,7 @@ def test_failed_work_is_not_reported_as_done():
 def test_terminal_gets_a_bar():
     stream = Terminal()
 
-    with progress("track", 4, unit="events", stream=stream) as report:
+    with progress_bar("track", 4, unit="events", stream=stream) as report:
         report(4)
 
     assert "track" in stream.getvalue()

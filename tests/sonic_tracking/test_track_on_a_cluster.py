@@ -22,7 +22,6 @@ from distributed import Client as DaskClient
 from distributed import LocalCluster
 
 from sonic_tracking.distributed.cluster import cluster_client
-from sonic_tracking.distributed.config import ClusterConfig
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -328,8 +327,8 @@ def test_one_cluster_at_a_time(refused, sample):
 
 def test_its_own_cluster_listens_on_loopback_at_free_ports():
     with (
-        cluster_client(ClusterConfig(workers=1)),
-        cluster_client(ClusterConfig(workers=1)) as client,  # warns if a port is taken
+        cluster_client(None, 1),
+        cluster_client(None, 1) as client,  # warns if a port is taken
     ):
         processes = psutil.Process().children(recursive=True)
         sockets = [

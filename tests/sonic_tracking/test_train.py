@@ -21,13 +21,19 @@ pytest.importorskip("acts", reason="pyacts is not installed")
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, tiny_config):
     """Five small events, and a recipe of few steps with two of them for validation."""
-    from producers.simulation import GunConfig, SimulationConfig
-    from sonic_tracking.jobs.simulate import run_simulation
+    from producers.simulation import GunConfig
+    from sonic_tracking import simulate
 
     folder = tmp_path_factory.mktemp("training")
     gun = GunConfig(n_particles=20)
-    config = SimulationConfig(n_events=5, seed=3, generator="gun", gun=gun)
-    run_simulation(config, folder / "events.root", folder / "truth.root")
+    simulate(
+        folder / "events.root",
+        folder / "truth.root",
+        n_events=5,
+        seed=3,
+        generator="gun",
+        gun=gun,
+    )
     steps = StageSchedule(n_steps=10, learning_rate=1e-3)
     recipe = TrainingRecipe(
         pipeline=tiny_config, n_validation=2, embedding=steps, filter=steps, gnn=steps

@@ -10,7 +10,6 @@ from producers import FeatureScale
 from sonic_tracking.bench.events import read_features
 from sonic_tracking.engines.triton import TritonServer
 from sonic_tracking.engines.triton_command import TritonOptions
-from sonic_tracking.jobs.evaluate import feature_scale
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 LRT_SCALE = FeatureScale(r_mm=1000.0, phi_rad=3.141592653589793, z_mm=1000.0)
@@ -52,7 +51,7 @@ def sample() -> Path:
 @pytest.fixture(scope="session")
 def events_of(pipeline, sample, request):
     """The features of a few events of a data set, by its name."""
-    scale = feature_scale(pipeline)
+    scale = FeatureScale(*pipeline.config.features.scales)
 
     def read(name: str):
         if name == "sample":

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
-from producers import TrackEvents, open_events
+from producers import FeatureScale, TrackEvents, open_events
 from producers.model.features import node_features
-from sonic_tracking.jobs.evaluate import feature_scale
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -39,7 +38,7 @@ def labels_in(output):
 @pytest.fixture(scope="module")
 def expected(pipeline, sample):
     """Components of the sample's events, by the pipeline itself."""
-    scale = feature_scale(pipeline)
+    scale = FeatureScale(*pipeline.config.features.scales)
     return [
         pipeline.labels(node_features(event.xyz, scale))
         for chunk in open_events([sample])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mock_server.scheduling.pending import PendingRequest
+from mock_server.scheduling.queue import PendingRequest
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import InferenceRequest
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mock_server.model.batching import DynamicBatching
 from mock_server.scheduling.batching import DynamicBatcher, OneByOne
-from mock_server.scheduling.settings import DynamicBatching
 
 MS = 1_000_000
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server import ModelError
+from mock_server.model.batching import QueuePolicy, TimeoutAction
 from mock_server.scheduling.queue import RequestQueue
-from mock_server.scheduling.settings import QueuePolicy, TimeoutAction
 from mock_server.statistics import FailureReason
 
 MS = 1_000_000
@@ -64,8 +64,8 @@ def test_request_that_waited_too_long_is_rejected(pending, ids):
     policy = QueuePolicy(default_timeout_s=0.1)
     queue = filled(pending("a"), pending("b", at_ms=50), policy=policy)
 
-    assert queue.give_up(100 * MS) == []
-    (dropped,) = queue.give_up(101 * MS)
+    assert queue.drop(100 * MS) == []
+    (dropped,) = queue.drop(101 * MS)
 
     assert dropped.pending.request.id == "a"
     assert dropped.error.code is grpc.StatusCode.UNAVAILABLE
@@ -103,7 +103,7 @@ def test_delayed_request_goes_behind_those_in_time(pending, ids):
     policy = QueuePolicy(default_timeout_s=0.1, timeout_action=TimeoutAction.DELAY)
     queue = filled(pending("a"), pending("b", at_ms=90), policy=policy)
 
-    dropped = queue.give_up(150 * MS)
+    dropped = queue.drop(150 * MS)
 
     assert dropped == []
     assert ids(queue) == ["b", "a"]
@@ -114,7 +114,7 @@ def test_cancelled_request_is_given_up(pending, ids):
     queue = filled(request, pending("b"))
 
     request.request.cancellation.cancel()
-    (dropped,) = queue.give_up(0)
+    (dropped,) = queue.drop(0)
 
     assert dropped.error.code is grpc.StatusCode.CANCELLED
     assert dropped.reason is FailureReason.CANCELED

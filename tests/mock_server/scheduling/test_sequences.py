@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from mock_server import ModelError
+from mock_server.model.batching import Control, ControlInput, SequenceBatching
 from mock_server.scheduling.sequences import SequenceBatcher
-from mock_server.scheduling.settings import Control, ControlInput, SequenceBatching
 from mock_server.wire.codec import decode
 
 MS = 1_000_000

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
+from mock_server.model.batching import DynamicBatching
 from mock_server.scheduling.batching import DynamicBatcher, OneByOne
-from mock_server.scheduling.settings import DynamicBatching
 from mock_server.scheduling.workers import Workers
 
 WAIT_S = 10.0

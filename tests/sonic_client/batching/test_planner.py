@@ -19,10 +19,10 @@ class Bounds:
     """A layout, as far as planning looks at it."""
 
     def __init__(
-        self, *, max_events=100, max_bytes=10**9, max_batch_size=0, fills_up=False
+        self, *, max_events=100, max_bytes=10**9, max_batch_size=0, pads=False
     ):
         self.max_events, self.max_bytes = max_events, max_bytes
-        self.max_batch_size, self.fills_up = max_batch_size, fills_up
+        self.max_batch_size, self.pads = max_batch_size, pads
 
     def cut(self, item, max_batch_size):
         return [item]
@@ -69,7 +69,7 @@ def test_plan_fills_batches_as_far_as_the_bounds_allow():
 def test_filled_up_requests_count_as_the_largest():
     items = [sized(n_bytes) for n_bytes in (1, 1, 6, 1)]
 
-    batches = plan(items, max_bytes=12, fills_up=True)
+    batches = plan(items, max_bytes=12, pads=True)
 
     assert [[item.n_bytes for item in batch] for batch in batches] == [[1, 1], [6, 1]]
 

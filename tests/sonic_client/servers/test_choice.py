@@ -11,7 +11,7 @@ def named(name, **facts):
     return Candidate(name=name, **facts)
 
 
-def test_nobody_is_chosen_when_nobody_is_usable():
+def test_none_is_chosen_when_none_is_usable():
     assert choose_server([]) is None
     assert choose_server([named("a", is_usable=False)]) is None
 

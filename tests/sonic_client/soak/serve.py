@@ -69,7 +69,7 @@ def fault_plan(board: Board, seed: int) -> FaultPlan:
     lock = Lock()
 
     def count(arrival):
-        for fault, _ in plan.befalling(arrival)[1:]:
+        for fault, _ in plan.faults_of(arrival)[1:]:
             with lock:
                 board.count(fault.verb)
             if fault.verb in ("hang", "drop_connection", "refuse"):

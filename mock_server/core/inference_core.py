@@ -1,0 +1,177 @@
+"""What both protocols stand on: models, shared memory and settings of one server."""
+
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+
+import grpc
+
+from mock_server.core.loaded_model import Loaded
+from mock_server.core.planned_faults import PlannedFaults
+from mock_server.core.repository import Repository
+from mock_server.core.tensor_forms import in_requested_form
+from mock_server.errors import ModelError, invalid
+from mock_server.log_settings import LogSettings
+from mock_server.model.declaration import Model
+from mock_server.received import RequestRecord
+from mock_server.scheduling.threads import waiting
+from mock_server.trace_settings import TraceSettings
+from mock_server.wire.inference import (
+    InferenceRequest,
+    InferenceResponse,
+    Respond,
+)
+from mock_server.wire.shared_memory import SharedMemory
+
+SERVER_NAME = "triton"
+SERVER_VERSION = "2.51.0"
+EXTENSIONS = (
+    "classification",
+    "sequence",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
+    "model_configuration",
+    "system_shared_memory",
+    "cuda_shared_memory",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "trace",
+    "logging",
+)
+"""The extensions that this version of Triton names, in its order."""
+
+
+class InferenceCore:
+    """One server, whatever the protocol; may be used from any thread.
+
+    Parameters
+    ----------
+    repository : Repository
+        May be added to while the server runs.
+    faults : PlannedFaults, optional
+        Applied to each inference before it runs.
+    record : RequestRecord, optional
+        Told of each inference.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        faults: PlannedFaults | None = None,
+        record: RequestRecord | None = None,
+    ) -> None:
+        self.repository = repository
+        self.shared_memory = SharedMemory()
+        self.trace = TraceSettings()
+        self.log = LogSettings()
+        self._faults = faults
+        self._record = record
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether a planned fault may make `submit` wait."""
+        return self._faults is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether models may be asked: not after one failed to load."""
+        return self.repository.is_server_ready
+
+    def submit(
+        self,
+        loaded: Loaded,
+        request: InferenceRequest,
+        respond: Respond,
+        *,
+        is_awaited: bool = False,
+    ) -> None:
+        """Check a request and queue it; its answers come in the requested form.
+
+        Parameters
+        ----------
+        loaded : Loaded
+            The model it names.
+        request : InferenceRequest
+        respond : Respond
+        is_awaited : bool
+            Whether the caller does nothing but wait: its thread may run the model then.
+
+        Raises
+        ------
+        ModelError
+            If the request is wrong, or the queue refuses it: it is not answered then.
+        """
+        if self._record is not None:
+            self._record.add(request)
+        for output in request.outputs:
+            if output.shared_memory is not None:
+                self.shared_memory.check(output.shared_memory)
+        if self._faults is not None:
+            respond = self._faults.apply_to_inference(request, respond)
+        if any(o.n_classes or o.shared_memory for o in request.outputs):
+            respond = self._in_requested_form(loaded.model, request, respond)
+        submit = loaded.submit_and_wait if is_awaited else loaded.submit
+        submit(request, respond)
+
+    def infer(self, loaded: Loaded, request: InferenceRequest) -> InferenceResponse:
+        """Return the one answer of a model that is not decoupled; waits for it.
+
+        Raises
+        ------
+        ModelError
+            As `submit` does; an error of the model is in the response.
+        """
+        answers: SimpleQueue[InferenceResponse | None] = SimpleQueue()
+
+        def respond(response: InferenceResponse | None, is_final: bool) -> None:
+            answers.put(response)
+
+        with waiting():
+            self.submit(loaded, request, respond, is_awaited=True)
+            while (response := answers.get()) is None:
+                pass  # the end of an answer that is still to come
+        return response
+
+    def _in_requested_form(
+        self, model: Model, request: InferenceRequest, respond: Respond
+    ) -> Respond:
+        def changed(response: InferenceResponse | None, is_final: bool) -> None:
+            if response is not None:
+                response = in_requested_form(
+                    response, request, model, self.shared_memory
+                )
+            respond(response, is_final)
+
+        return changed
+
+    def update_trace(
+        self, settings: Mapping[str, Sequence[str]], model_name: str = ""
+    ) -> None:
+        """Change trace settings: those of the server if no model is named.
+
+        Raises
+        ------
+        ModelError
+            INVALID_ARGUMENT for an unknown model; else as `TraceSettings.update`.
+        """
+        if model_name and not self.repository.is_ready(model_name, ""):
+            raise invalid(f"Request for unknown model : {model_name}")
+        self.trace.update(settings, model_name)
+
+    def close(self) -> None:
+        """Release shared memory, and end the threads of the models."""
+        self.shared_memory.unregister()
+        self.repository.close()
+
+
+def refuse_decoupled(loaded: Loaded, text: str) -> None:
+    """Refuse a request that has room for one answer only to a decoupled model.
+
+    Raises
+    ------
+    ModelError
+        UNIMPLEMENTED with `text`, if the model is decoupled.
+    """
+    if loaded.model.is_decoupled:
+        raise ModelError(grpc.StatusCode.UNIMPLEMENTED, text)

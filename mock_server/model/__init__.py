@@ -1,0 +1,1 @@
+"""Models as a user declares them: tensors, configuration, functions, backends."""

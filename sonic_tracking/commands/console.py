@@ -1,0 +1,149 @@
+"""The terminal: tables, warnings, and one line for each error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sonic_base.errors import ConfigError, SonicError
+
+__all__ = [
+    "FAILED",
+    "one_line_errors",
+    "print_line",
+    "print_rows",
+    "print_table",
+    "this_command",
+]
+
+FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+"""Exit statuses; the last two are what shells give after SIGINT and SIGTERM."""
+
+
+def this_command() -> str:
+    """Return ``sonic`` with its arguments, quoted for a shell, for the provenance."""
+    return shlex.join(["sonic", *sys.argv[1:]])
+
+
+def print_line(text: str) -> None:
+    """Print one line on stdout, not wrapped and without markup."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
+def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and values on stdout, one pair a line."""
+    print_table(title, (), rows)
+
+
+def print_table(
+    title: str, header: Iterable[str], rows: Iterable[tuple[str, ...]]
+) -> None:
+    """Print a table on stdout; the first column names the rows.
+
+    If stdout is not a terminal, values are neither wrapped nor cut, because a program
+    may read them.
+    """
+    columns = list(header)
+    cells = list(rows)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        show_header=bool(columns),
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+    )
+    for index in range(len(columns) or max(map(len, cells), default=0)):
+        table.add_column(columns[index] if columns else "", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 200)
+    console.print(table)
+    console.print()
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn every error that a user can cause into one line on stderr and a status.
+
+    1: the job failed; 2: the settings are wrong; 130: Ctrl-C; 143: SIGTERM. Any other
+    exception is a defect of this program and passes through. With ``SONIC_DEBUG`` set
+    in the environment, the traceback is printed before the line. Warnings that the
+    package logs are printed on stderr as well.
+
+    Raises
+    ------
+    typer.Exit
+        With the status.
+    """
+    try:
+        with _warnings_on_stderr(), _sigterm_interrupts():
+            yield
+    except SonicError as error:
+        _say(error, error)
+        is_usage = isinstance(error, ConfigError)
+        raise typer.Exit(BAD_USAGE if is_usage else FAILED) from error
+    except _Terminated as terminated:
+        _say("terminated", terminated)
+        raise typer.Exit(TERMINATED) from terminated
+    except KeyboardInterrupt as interrupt:
+        _say("interrupted", interrupt)
+        raise typer.Exit(INTERRUPTED) from interrupt
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it; cleaned up after like Ctrl-C."""
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("sonic: warning: %(message)s"))
+    logger = logging.getLogger("sonic_tracking")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _say(message: object, error: BaseException) -> None:
+    """Print the notes of the error, such as where to go on from, and its message."""
+    if os.environ.get("SONIC_DEBUG"):
+        traceback.print_exc()
+    for each in (*getattr(error, "__notes__", ()), message):
+        line = " ".join(str(each).split())
+        print(f"sonic: {line}", file=sys.stderr)  # noqa: T201 - a command's voice

@@ -1,0 +1,208 @@
+"""Tracks from arrays of positions: no file, no server, no scaling by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from producers import (
+    CandidateChunk,
+    Event,
+    FeatureScale,
+    TrackFindingProducer,
+    node_features,
+)
+from producers.adapters.process_client import process_client
+from producers.model.features import FEATURE_NAMES
+from sonic_base.errors import ConfigError
+from sonic_client import Answer, Client, Failure, Request
+from sonic_tracking.errors import needs_extra
+from sonic_tracking.jobs.connection import ClientSettings
+from sonic_tracking.jobs.track import candidate_arrays
+
+__all__ = ["find_tracks"]
+
+# Any: awkward has no type information.
+Positions: TypeAlias = Any
+
+Labels: TypeAlias = Callable[
+    [Sequence[NDArray[np.float32]]], Sequence[NDArray[np.int64]]
+]
+"""Positions of several events to the label of each space point."""
+
+
+def find_tracks(
+    xyz: Positions,
+    *,
+    weights: str | Path | None = None,
+    server: str | Sequence[str] | None = None,
+    model: str | None = None,
+    min_space_points: int = 3,
+) -> Any:
+    """Find the tracks among space points that are in memory.
+
+    The weights that were loaded, their compiled code and the connections to servers
+    are kept for the next call. Several threads may call it.
+
+    Parameters
+    ----------
+    xyz : ndarray, shape (n_space_points, 3), or awkward array
+        Global Cartesian positions in mm, beam along z. An awkward array of events has
+        the type ``n_events * var * 3 * float``, or ``n_events * var`` records with the
+        fields x, y and z.
+    weights : path or name, optional
+        A folder, or the name of bundled weights; by default ``generic_pu0``.
+    server : str, or sequence of str, optional
+        ``grpc://host:port`` of a server that finds the tracks with its own weights.
+    model : str, optional
+        Name of the served model; by default ``exatrkx``.
+    min_space_points : int
+        A smaller component is no candidate.
+
+    Returns
+    -------
+    TrackCandidates, or ak.Array
+        For one event, its candidates: ``tracks.labels`` has the candidate of each
+        space point, -1 for none, and ``tracks[i]`` the indices of the space points of
+        candidate i, outward. Zero space points give no candidates.
+        For an awkward array of events, one record per event: ``sp_label``, and
+        ``candidates``, lists of indices.
+
+    Raises
+    ------
+    ValueError
+        If the positions have another shape, or a value is not finite, or the event is
+        too dense for the weights.
+    ConfigError
+        If `weights` or `model` do not go with `server`, or the features of the weights
+        are not r, phi, z.
+    WeightsError, MissingExtraError
+        If the weights cannot be used, or torch (extra ``pipeline``) is not installed.
+    SonicError
+        If the server cannot be reached, or fails an event.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sonic_tracking import find_tracks
+    >>> r = np.array([32.0, 72.0, 116.0, 172.0])
+    >>> xyz = np.stack((r, 0.1 * r, 0.5 * r), axis=1)  # one straight track
+    >>> tracks = find_tracks(xyz)
+    >>> tracks.labels.shape
+    (4,)
+    """
+    if server is not None and weights is not None:
+        raise ConfigError(
+            "weights are for the pipeline in this process: a server has its own"
+        )
+    if server is None and model is not None:
+        raise ConfigError(f"model {model!r} needs a server that serves it")
+    is_nested = isinstance(xyz, ak.Array)
+    events = _events(xyz) if is_nested else [_one_event(xyz)]
+    if server is None:
+        labels = _pipeline_labels(None if weights is None else str(weights))
+    else:
+        urls = (server,) if isinstance(server, str) else tuple(server)
+        labels = _server_labels(urls, model)
+    splits = np.concatenate(([0], np.cumsum([len(each) for each in events])))
+    nothing: NDArray[np.float32] = np.empty((0, 3), np.float32)
+    found = CandidateChunk.from_components(
+        np.concatenate([np.empty(0, np.int64), *labels(events)]),
+        np.concatenate([nothing, *events]),
+        splits.astype(np.int64),
+        min_space_points=min_space_points,
+    )
+    if is_nested:
+        return ak.zip(candidate_arrays(list(found)), depth_limit=1)
+    return found[0]
+
+
+def _one_event(xyz: Positions) -> NDArray[np.float32]:
+    positions: NDArray[np.float32] = np.asarray(xyz, dtype=np.float32)
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise ValueError(
+            "expected positions of shape (n_space_points, 3) in mm, got shape "
+            f"{positions.shape}; give several events as an awkward array"
+        )
+    return positions
+
+
+def _events(array: Any) -> list[NDArray[np.float32]]:
+    """Return the positions of each event of an awkward array."""
+    expected = (
+        "expected n_events * var * 3 * float, or n_events * var records with x, y, z"
+    )
+    if array.ndim < 2:
+        raise ValueError(f"{expected}, got {array.type}")
+    counts = ak.to_numpy(ak.num(array, axis=1))
+    flat = ak.flatten(array, axis=1)
+    try:
+        if ak.fields(flat):
+            columns = [ak.to_numpy(flat[axis]) for axis in "xyz"]
+            positions = np.stack(columns, axis=1)
+        else:
+            positions = ak.to_numpy(flat)
+    except (ValueError, ak.errors.FieldNotFoundError) as error:
+        raise ValueError(f"{expected}, got {array.type}") from error
+    if not len(positions):
+        positions = np.empty((0, 3), np.float32)
+    return np.split(_one_event(positions), np.cumsum(counts)[:-1])[: len(counts)]
+
+
+@lru_cache(maxsize=4)
+def _pipeline_labels(weights: str | None) -> Labels:
+    with needs_extra("pipeline"):
+        from exatrkx_pipeline import bundled_weights, load_weights  # noqa: PLC0415
+
+        pipeline = load_weights(bundled_weights() if weights is None else Path(weights))
+    features = pipeline.config.features
+    if tuple(features.names) != FEATURE_NAMES:
+        raise ConfigError(
+            f"weights {weights}: expected the features r, phi, z, got "
+            f"{', '.join(features.names)}"
+        )
+    scale = FeatureScale(*features.scales)
+
+    def labels(
+        events: Sequence[NDArray[np.float32]],
+    ) -> Sequence[NDArray[np.int64]]:
+        return pipeline.labels_of([node_features(xyz, scale) for xyz in events])
+
+    return labels
+
+
+def _server_labels(urls: tuple[str, ...], model: str | None) -> Labels:
+    client = process_client(ClientSettings(servers=urls, model=model).config())
+    producer = TrackFindingProducer(client.metadata)
+
+    def labels(
+        events: Sequence[NDArray[np.float32]],
+    ) -> Sequence[NDArray[np.int64]]:
+        return _asked(client, producer, events)
+
+    return labels
+
+
+def _asked(
+    client: Client,
+    producer: TrackFindingProducer,
+    positions: Sequence[NDArray[np.float32]],
+) -> Sequence[NDArray[np.int64]]:
+    events = [
+        Event(event_id=number, xyz=xyz, source="memory", entry=number)
+        for number, xyz in enumerate(positions)
+    ]
+    requests = (Request(event.entry, producer.acquire(event)) for event in events)
+    labels = []
+    for event, outcome in zip(events, client.map(requests), strict=True):
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        assert isinstance(outcome, Answer)
+        labels.append(producer.accept(event, outcome.outputs))
+    return labels
