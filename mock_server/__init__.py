@@ -1,19 +1,26 @@
 """A Triton Inference Server in this process, for any Python callable.
 
-It speaks KServe v2 over gRPC and HTTP on loopback, with Triton's codes, texts and
-counters, so that a client can be tested offline against what it meets in production.
+It speaks KServe v2 over gRPC and HTTP on loopback, with Triton's status codes, texts
+and counters, so that a client can be tested offline against what it meets in
+production. See ``docs/testing.md``.
 
-Names are loaded when they are first used: pytest imports this package in every run,
-for its plugin.
+Names are loaded when they are first used, because pytest imports this package in every
+run, for its plugin.
+
+Public submodules
+-----------------
+- `cassette`: record the answers of a real server, and replay them.
+- `tracking`: the tracking pipeline as models of this server.
 """
 
 import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
+    from mock_server.core.received import ReceivedRequest
     from mock_server.errors import ModelError, ModelLoadError
-    from mock_server.faults import Arrival, FaultHook, FaultPlan
-    from mock_server.mock_triton import MockTriton
+    from mock_server.faults.kinds import Arrival, FaultHook
+    from mock_server.faults.plan import FaultPlan
     from mock_server.model.batching import (
         Control,
         ControlInput,
@@ -30,8 +37,30 @@ if _typing.TYPE_CHECKING:
         Step,
         TensorSpec,
     )
-    from mock_server.received import ReceivedRequest
-    from mock_server.server import MockServer
+    from mock_server.server import MockServer, MockTriton
+
+_MODULE_OF = {
+    "Arrival": "faults.kinds",
+    "Control": "model.batching",
+    "ControlInput": "model.batching",
+    "DynamicBatching": "model.batching",
+    "Ensemble": "model.declaration",
+    "FaultHook": "faults.kinds",
+    "FaultPlan": "faults.plan",
+    "MockServer": "server",
+    "MockTriton": "server",
+    "Model": "model.declaration",
+    "ModelError": "errors",
+    "ModelFunction": "model.declaration",
+    "ModelLoadError": "errors",
+    "QueuePolicy": "model.batching",
+    "ReceivedRequest": "core.received",
+    "SequenceBatching": "model.batching",
+    "Step": "model.declaration",
+    "TensorSpec": "model.declaration",
+    "TimeoutAction": "model.batching",
+    "model_of_text": "model.config",
+}
 
 __all__ = [
     "Arrival",
@@ -56,31 +85,12 @@ __all__ = [
     "model_of_text",
 ]
 
-_HOMES = {
-    "errors": ("ModelError", "ModelLoadError"),
-    "faults": ("Arrival", "FaultHook", "FaultPlan"),
-    "mock_triton": ("MockTriton",),
-    "model.config": ("model_of_text",),
-    "model.declaration": ("Ensemble", "Model", "ModelFunction", "Step", "TensorSpec"),
-    "received": ("ReceivedRequest",),
-    "model.batching": (
-        "Control",
-        "ControlInput",
-        "DynamicBatching",
-        "QueuePolicy",
-        "SequenceBatching",
-        "TimeoutAction",
-    ),
-    "server": ("MockServer",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _importlib.import_module(f"{__name__}.{_HOME_OF[name]}")
-    return getattr(home, name)
+    module = _importlib.import_module(f"{__name__}.{_MODULE_OF[name]}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -1,27 +1,40 @@
-"""What Triton tells Prometheus of its models, in Prometheus' text form.
+"""Triton's Prometheus metrics of the models, and the service that answers with them.
 
-Names, labels, texts and counting rules are those of Triton Inference Server 2.51. They
-are why prometheus-client does not write them: it appends ``_total`` to every counter.
+Names, labels, texts and counting rules are those of Triton Inference Server 2.51.
+prometheus-client cannot write them, because it appends ``_total`` to every counter.
+Triton's gauges of the machine (memory, processor, pinned memory) are left out.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
+from aiohttp import web
+
 from mock_server.core.loaded_model import Loaded
-from mock_server.statistics import FailureReason, ModelStatistics
+from mock_server.core.repository import Repository
+from mock_server.core.statistics import ModelStatistics
+from mock_server.wire.inference import FailureReason
 
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
-PINNED_POOL_BYTES = 268_435_456
-"""Triton's default pool of pinned memory, of which nothing is used without a GPU."""
-
 Labels = Mapping[str, str]
+
+
+class MetricsService:
+    """Answers each GET, on every path, with the metrics of all loaded models."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Text of the metrics."""
+        if request.method != "GET":
+            return web.json_response({"error": "Method Not Allowed"}, status=405)
+        text = metrics_text(self._repository.all())
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 
 class Sample(NamedTuple):
@@ -50,8 +63,6 @@ class Metric:
 
 
 def _braced(labels: Labels) -> str:
-    if not labels:
-        return ""
     quoted = (f'{name}="{_escaped(value)}"' for name, value in sorted(labels.items()))
     return "{" + ",".join(quoted) + "}"
 
@@ -63,6 +74,11 @@ def _escaped(text: str) -> str:
 _NO_CACHE = "(does not include cached requests)"
 _CACHE = "(includes cached requests)"
 _COUNTERS: tuple[tuple[str, str, Callable[[ModelStatistics], float]], ...] = (
+    (
+        "nv_inference_request_success",
+        "Number of successful inference requests, all batch sizes",
+        lambda s: s.success.count,
+    ),
     (
         "nv_inference_count",
         f"Number of inferences performed {_NO_CACHE}",
@@ -101,14 +117,12 @@ _COUNTERS: tuple[tuple[str, str, Callable[[ModelStatistics], float]], ...] = (
 )
 
 
-def metrics_text(models: Iterable[Loaded], cpu: CpuMeter) -> str:
-    """Everything, as one scrape gets it."""
-    return "".join(
-        metric.text() for metric in (*_model_metrics(models), *_server_metrics(cpu))
-    )
+def metrics_text(models: Iterable[Loaded]) -> str:
+    """All metrics, as one scrape gets them."""
+    return "".join(metric.text() for metric in _metrics(models))
 
 
-def _model_metrics(models: Iterable[Loaded]) -> Iterator[Metric]:
+def _metrics(models: Iterable[Loaded]) -> Iterator[Metric]:
     counted = [
         (
             {"model": loaded.model.name, "version": loaded.model.version},
@@ -117,12 +131,9 @@ def _model_metrics(models: Iterable[Loaded]) -> Iterator[Metric]:
         )
         for loaded in models
     ]
-    yield Metric(
-        "nv_inference_request_success",
-        "Number of successful inference requests, all batch sizes",
-        "counter",
-        tuple(Sample(labels, now.success.count) for labels, now, _ in counted),
-    )
+    for name, text, value_of in _COUNTERS:
+        samples = tuple(Sample(labels, value_of(now)) for labels, now, _ in counted)
+        yield Metric(name, text, "counter", samples)
     yield Metric(
         "nv_inference_request_failure",
         "Number of failed inference requests, all batch sizes",
@@ -133,81 +144,9 @@ def _model_metrics(models: Iterable[Loaded]) -> Iterator[Metric]:
             for reason in FailureReason
         ),
     )
-    for name, text, value_of in _COUNTERS:
-        samples = tuple(Sample(labels, value_of(now)) for labels, now, _ in counted)
-        yield Metric(name, text, "counter", samples)
     yield Metric(
         "nv_inference_pending_request_count",
         "Instantaneous number of pending requests awaiting execution per-model.",
         "gauge",
         tuple(Sample(labels, pending) for labels, _, pending in counted),
     )
-
-
-def _server_metrics(cpu: CpuMeter) -> Iterator[Metric]:
-    memory = memory_bytes()
-    for name, text, value in (
-        (
-            "nv_pinned_memory_pool_total_bytes",
-            "Pinned memory pool total memory size, in bytes",
-            PINNED_POOL_BYTES,
-        ),
-        (
-            "nv_pinned_memory_pool_used_bytes",
-            "Pinned memory pool used memory size, in bytes",
-            0,
-        ),
-        (
-            "nv_cpu_utilization",
-            "CPU utilization rate [0.0 - 1.0]",
-            cpu.utilization(),
-        ),
-        (
-            "nv_cpu_memory_total_bytes",
-            "CPU total memory (RAM), in bytes",
-            memory.total,
-        ),
-        (
-            "nv_cpu_memory_used_bytes",
-            "CPU used memory (RAM), in bytes",
-            memory.used,
-        ),
-    ):
-        yield Metric(name, text, "gauge", (Sample({}, value),))
-
-
-class Memory(NamedTuple):
-    """Of the machine, in bytes; zeros where the system does not tell."""
-
-    total: int
-    used: int
-
-
-def memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> Memory:
-    """Main memory by Linux' own account."""
-    try:
-        lines = meminfo.read_text().splitlines()
-    except OSError:
-        return Memory(0, 0)
-    kib = {line.partition(":")[0]: int(line.split()[1]) for line in lines}
-    return Memory(
-        1024 * kib["MemTotal"], 1024 * (kib["MemTotal"] - kib["MemAvailable"])
-    )
-
-
-class CpuMeter:
-    """Share of the machine's cores that this process has used since the last time."""
-
-    def __init__(self) -> None:
-        self._last = self._now()
-
-    def utilization(self) -> float:
-        """Between 0 and 1."""
-        (busy_before_s, wall_before_s), self._last = self._last, self._now()
-        busy_s, wall_s = self._last
-        passed_s = (wall_s - wall_before_s) * (os.cpu_count() or 1)
-        return min(1.0, (busy_s - busy_before_s) / passed_s) if passed_s > 0 else 0.0
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        return time.process_time(), time.monotonic()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from mock_server.mock_triton import MockTriton
+    from mock_server.server import MockTriton
 
 MARKER = (
     "mock_triton(models=(), faults=None, http=False, metrics=False, keep_inputs=True, "
@@ -39,7 +39,7 @@ def mock_triton(request: pytest.FixtureRequest) -> Iterator[MockTriton]:
     At free ports, so tests may run side by side. When the test ends, its requests are
     ended, and its threads, ports and descriptors are gone.
     """
-    from mock_server.mock_triton import MockTriton  # noqa: PLC0415
+    from mock_server.server import MockTriton  # noqa: PLC0415
 
     marker = request.node.get_closest_marker("mock_triton")
     arguments, options = (marker.args, marker.kwargs) if marker else ((), {})
@@ -57,7 +57,7 @@ def mock_triton_session() -> Iterator[MockTriton]:
 
     Tests add their models to it, under names of their own.
     """
-    from mock_server.mock_triton import MockTriton  # noqa: PLC0415
+    from mock_server.server import MockTriton  # noqa: PLC0415
 
     with MockTriton(http=True, metrics=True) as server:
         yield server

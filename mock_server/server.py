@@ -1,4 +1,4 @@
-"""A KServe v2 server in this process."""
+"""A KServe v2 server in this process, and the one that tests get."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -6,17 +6,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from mock_server.core.endpoints import Endpoint, Endpoints, Opener
 from mock_server.core.inference_core import InferenceCore
+from mock_server.core.received import ReceivedRequest, RequestRecord
 from mock_server.core.repository import ModelControl, Repository
 from mock_server.core.sources import load_repository
-from mock_server.endpoints import Endpoint, Endpoints, Opener
 from mock_server.faults import FaultHook, FaultPlan
 from mock_server.faults.injector import FaultInjector
 from mock_server.grpc_api.endpoint import GrpcEndpoint
-from mock_server.grpc_api.interceptor import FaultInterceptor
 from mock_server.grpc_api.service import InferenceService
 from mock_server.model.declaration import Model, ModelFunction, TensorSpec
-from mock_server.received import RequestRecord
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,8 @@ class MockServer:
     """Serves Python callables to any Triton client, over gRPC and HTTP, on loopback.
 
     A context manager; leaving it cancels the requests in flight, waits for the model
-    functions that are running, and leaves no thread and no port behind. It may be
+    functions that are running, and closes all threads and ports. A function that does
+    not return within seconds is left behind in its daemon thread. The server may be
     started again, with the same models and their counters.
 
     Parameters
@@ -41,21 +41,21 @@ class MockServer:
     repository : Path, optional
         Directory of further models, in Triton's layout: see `load_repository`.
     model_control : {"none", "explicit"}
-        ``none``: `start` loads all of them; ``explicit``: those of `load_models`, and
+        ``none``: `start` loads all of them; ``explicit``: it loads `load_models`, and
         clients load and unload.
     load_models : iterable of str
-        Names; ``*`` is all.
+        Names; ``*`` means all.
     host : str
         Address to listen on.
     grpc_port : int
         0 takes a free one: see `url`.
     http_port : int, optional
-        For KServe's REST protocol: see `http_url`. None, the default, is no port, which
-        saves a thread; the same is true of the next one. Both need aiohttp.
+        For KServe's REST protocol: see `http_url`. None, the default, means no port,
+        which saves a thread; the same holds for `metrics_port`. Both need aiohttp.
     metrics_port : int, optional
         For Prometheus: see `metrics_url`.
     faults : FaultPlan or callable, optional
-        What goes wrong; or a function called with each inference request's `Arrival`
+        The planned faults; or a function called with each inference request's `Arrival`
         before anything of it is looked at.
     max_message_bytes : int, optional
         Larger gRPC messages and HTTP bodies are refused, with RESOURCE_EXHAUSTED and
@@ -109,7 +109,7 @@ class MockServer:
 
     @property
     def url(self) -> str:
-        """Where it listens: ``grpc://127.0.0.1:PORT``.
+        """Address of the gRPC protocol: ``grpc://127.0.0.1:PORT``.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class MockServer:
 
     @property
     def http_url(self) -> str:
-        """Where REST is spoken: ``http://127.0.0.1:PORT``.
+        """Address of the REST protocol: ``http://127.0.0.1:PORT``.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class MockServer:
 
     @property
     def metrics_url(self) -> str:
-        """What Prometheus is to scrape: ``http://127.0.0.1:PORT/metrics``.
+        """Address for Prometheus: ``http://127.0.0.1:PORT/metrics``.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class MockServer:
         name: str | None = None,
         **options: Any,
     ) -> Callable[[FunctionT], FunctionT]:
-        """Serve the decorated function, which stays as it is.
+        """Serve the decorated function, which is returned unchanged.
 
         The name is the function's unless given; inputs, outputs and further options
         are the fields of `Model`.
@@ -182,22 +182,22 @@ class MockServer:
     @classmethod
     # Any: the options of the constructor, which are checked there.
     def replay(cls, folder: Path | str, **options: Any) -> Self:
-        """Server of the models and answers that `sonic record` has written.
+        """Return a server of the models and answers that `sonic record` has written.
 
         Parameters
         ----------
         folder : path
             A cassette.
         **options
-            As for the constructor: ports, faults.
+            Of the constructor: ports, faults.
 
         Raises
         ------
         CassetteError
             If the folder cannot be used.
         """
+        from mock_server.cassette import replayed_models  # noqa: PLC0415
         from mock_server.cassette.folder import Cassette  # noqa: PLC0415
-        from mock_server.cassette.replaying import replayed_models  # noqa: PLC0415
 
         return cls(replayed_models(Cassette.load(Path(folder))), **options)
 
@@ -211,7 +211,7 @@ class MockServer:
         RuntimeError
             If the server is running already.
         ModelLoadError
-            If a model that is to be loaded at the start cannot be.
+            If a model of the start cannot be loaded; one line says why.
         """
         if self._endpoints.urls:
             raise RuntimeError(f"the mock server is running already at {self.url}")
@@ -222,7 +222,7 @@ class MockServer:
         logger.info("mock server listens at %s", self._urls_text())
 
     def restart(self, down_s: float = 0.0) -> None:
-        """Go down with all that is in flight, and come back at the same ports.
+        """Go down with all requests in flight, and come back at the same ports.
 
         Returns at once; does nothing if the server is stopped, or restarting already.
         The models and their counters are kept.
@@ -235,7 +235,10 @@ class MockServer:
         self._endpoints.restart(down_s)
 
     def stop(self) -> None:
-        """Stop listening and wait for what is running; nothing if not started."""
+        """Stop listening, and wait a bounded time for the models that are running.
+
+        Does nothing if the server is not running.
+        """
         if self._endpoints.urls:
             urls = self._urls_text()
             self._endpoints.stop()
@@ -268,13 +271,12 @@ class MockServer:
         return ", ".join(self._endpoints.urls.values())
 
     def _open_grpc(self, port: int) -> Endpoint:
-        faults = self._faults
         return GrpcEndpoint(
             self._service,
             self._host,
             port,
             max_message_bytes=self._max_message_bytes,
-            interceptors=() if faults is None else (FaultInterceptor(faults),),
+            faults=self._faults,
         )
 
     def _open_http(self, port: int) -> Endpoint:
@@ -294,7 +296,7 @@ class MockServer:
 
     def _open_metrics(self, port: int) -> Endpoint:
         from mock_server.http_api.endpoint import HttpEndpoint  # noqa: PLC0415
-        from mock_server.http_api.metrics_service import MetricsService  # noqa: PLC0415
+        from mock_server.metrics import MetricsService  # noqa: PLC0415
 
         return HttpEndpoint(
             MetricsService(self._repository).answer,
@@ -303,3 +305,95 @@ class MockServer:
             max_body_bytes=0,
             name="mock-server-metrics",
         )
+
+
+class MockTriton(MockServer):
+    """A `MockServer` for tests, at free ports, with a record of its requests.
+
+    Parameters
+    ----------
+    models : iterable of Model
+        The test can add more, by `add` or `model`.
+    faults : FaultPlan or callable, optional
+    http, metrics : bool
+        Whether it has these ports.
+    keep_inputs : bool
+        Whether `received` holds the arrays.
+    max_requests : int
+        Length of the record.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[Model] = (),
+        *,
+        faults: FaultPlan | FaultHook | None = None,
+        http: bool = False,
+        metrics: bool = False,
+        keep_inputs: bool = True,
+        max_requests: int = 1000,
+    ) -> None:
+        self._record = RequestRecord(max_requests, keep_inputs=keep_inputs)
+        super().__init__(
+            models,
+            http_port=0 if http else None,
+            metrics_port=0 if metrics else None,
+            faults=faults,
+            record=self._record,
+        )
+
+    @property
+    def received(self) -> tuple[ReceivedRequest, ...]:
+        """Requests for inference, in the order of arrival; each try counts as one."""
+        return self._record.requests()
+
+    def forget(self) -> None:
+        """Empty the record."""
+        self._record.clear()
+
+    def assert_received(
+        self,
+        model: str | None = None,
+        *,
+        id: str | None = None,
+        times: int | None = None,
+    ) -> tuple[ReceivedRequest, ...]:
+        """Return the requests of this model and id: `times` of them, or at least one.
+
+        Raises
+        ------
+        AssertionError
+            If there were not as many; the message lists all requests.
+        """
+        found = tuple(
+            request
+            for request in self.received
+            if model in (None, request.model_name) and id in (None, request.id)
+        )
+        if (len(found) != times) if times is not None else not found:
+            wanted = "at least one" if times is None else str(times)
+            what = "".join(
+                f" {key} {value!r}"
+                for key, value in (("of model", model), ("with id", id))
+                if value is not None
+            )
+            raise AssertionError(
+                f"expected {wanted} request(s){what}, got {len(found)}. {self._all()}"
+            )
+        return found
+
+    def assert_nothing_received(self) -> None:
+        """Check that no request for inference has arrived.
+
+        Raises
+        ------
+        AssertionError
+            If one has.
+        """
+        if self._record.count:
+            raise AssertionError(f"expected no request. {self._all()}")
+
+    def _all(self) -> str:
+        known = self.received
+        lines = [f"  {request}" for request in known[-20:]]
+        return "\n".join([f"Received in all: {self._record.count}", *lines])

@@ -4,7 +4,7 @@ It imports the standard library only.
 """
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names
-from sonic_base.secrets import Secret, SecretMapping
+from sonic_base.secrets import MASK, Secret, SecretMapping
 from sonic_base.toml import (
     TomlTable,
     check_keys,
@@ -17,6 +17,7 @@ from sonic_base.toml import (
 )
 
 __all__ = [
+    "MASK",
     "ConfigError",
     "Secret",
     "SecretMapping",

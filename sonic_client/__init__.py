@@ -13,7 +13,7 @@ Public submodules
 - `types`: tensors, models, requests and outcomes.
 """
 
-from sonic_base.errors import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError
 from sonic_client.client import AsyncClient, Client
 from sonic_client.config import (
     AdaptiveConfig,

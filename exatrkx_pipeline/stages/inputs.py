@@ -37,6 +37,10 @@ class Cylindrical:
     z: Tensor
     scaled: Tensor  #: the input tensor itself, shape (n_space_points, 3)
     eta: Tensor = field(init=False)  #: asinh(z / r), with r of a millimetre at least
+    known_inputs: dict[object, Tensor] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
+    """Results of `node_inputs`: the networks take the same ones."""
 
     def __post_init__(self) -> None:
         eta = torch.asinh(self.z / self.r.clamp_min(MIN_SPAN_M))
@@ -71,15 +75,19 @@ def node_inputs(points: Cylindrical, names: Sequence[NodeInput]) -> Tensor:
     """
     if tuple(names) == ("r", "phi", "z"):
         return points.scaled
-    columns = {
-        "r": lambda: points.scaled[:, 0],
-        "phi": lambda: points.scaled[:, 1],
-        "z": lambda: points.scaled[:, 2],
-        "cos_phi": lambda: torch.cos(points.phi),
-        "sin_phi": lambda: torch.sin(points.phi),
-        "eta": lambda: points.eta,
-    }
-    return torch.stack([columns[name]() for name in names], dim=1)
+    # Tensors made in inference mode cannot be trained with.
+    key = tuple(names), torch.is_inference_mode_enabled()
+    if key not in points.known_inputs:
+        columns = {
+            "r": lambda: points.scaled[:, 0],
+            "phi": lambda: points.scaled[:, 1],
+            "z": lambda: points.scaled[:, 2],
+            "cos_phi": lambda: torch.cos(points.phi),
+            "sin_phi": lambda: torch.sin(points.phi),
+            "eta": lambda: points.eta,
+        }
+        points.known_inputs[key] = torch.stack([columns[n]() for n in names], dim=1)
+    return points.known_inputs[key]
 
 
 def edge_inputs(

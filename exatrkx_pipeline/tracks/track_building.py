@@ -1,6 +1,6 @@
 """Track building: from scored edges to a component number for every space point.
 
-Three ways, of the same inputs. Edges have row > column, and space points are sorted
+There are three methods. Edges have row > column, and space points are sorted
 outward, so an edge leaves its inner point (column) and enters its outer one (row).
 """
 
@@ -23,7 +23,8 @@ Edges = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 LABELS_PER_POINT = 8
-"""Up to which labels are renumbered through a table; wider spread ones are sorted."""
+"""Size of the table that labels are renumbered with, at most; beyond it, they are
+sorted."""
 
 
 def build_tracks(
@@ -58,7 +59,7 @@ def build_tracks(
 
 
 def components(edge_index: Edges, n_space_points: int) -> NDArray[np.int64]:
-    """Weakly connected components: an arbitrary number for each, none shared."""
+    """Weakly connected components: a number for each point, the same within one."""
     row, col = edge_index
     found: NDArray[np.int64] = lowest_of_components(row, col, n_space_points)
     return found
@@ -68,8 +69,8 @@ def best_both_ways(edge_index: Edges, scores: Scores) -> NDArray[np.bool_]:
     """Edges that are the best one out of their inner and into their outer point.
 
     The junction removal of ACTS (``Plugins/Gnn/src/JunctionRemoval.cu``), with both
-    conditions demanded at once: every point keeps at most one edge each way, so
-    components are chains. Of equal scores the first edge wins.
+    conditions at once: every point keeps at most one edge each way, so components are
+    chains. Of equal scores the first edge wins.
     """
     number = np.arange(len(scores))
     n_points = int(edge_index.max(initial=-1)) + 1

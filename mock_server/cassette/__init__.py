@@ -1,9 +1,18 @@
-"""Answers of a real server, recorded once and replayed offline.
+"""Answers of a real server, recorded and replayed. See ``docs/testing.md``.
 
-`exchange` is a request and its answers, `folder` keeps them on disk, `upstream` asks
-the real server, `recording` and `replaying` are models of a `MockServer` in between.
+`folder` keeps exchanges on disk, `upstream` asks the real server, `models` are the
+models of a `MockServer` that record or replay.
 """
 
-from mock_server.cassette.folder import Cassette, CassetteError
+from mock_server.cassette.folder import Cassette
+from mock_server.cassette.models import recorded_models, replayed_models
+from mock_server.cassette.upstream import Upstream
+from mock_server.errors import CassetteError
 
-__all__ = ["Cassette", "CassetteError"]
+__all__ = [
+    "Cassette",
+    "CassetteError",
+    "Upstream",
+    "recorded_models",
+    "replayed_models",
+]

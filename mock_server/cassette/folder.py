@@ -1,4 +1,4 @@
-"""A cassette on disk: JSON that says what there is, and npz files with the data.
+"""Recorded exchanges, and their folder: JSON that lists them, npz files with the data.
 
 .. code-block:: text
 
@@ -12,73 +12,91 @@ Nothing in it is pickled, and nothing in it is run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
-from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from mock_server.cassette.exchange import Exchange, RecordedResponse
-from mock_server.model.config_message import as_text, parse_text
-from mock_server.wire.codec import RawTensor
+from mock_server.errors import CassetteError, ModelError
+from mock_server.model.config_message import Json, as_text, parse_text
+from mock_server.model.declaration import AnyArray
+from mock_server.wire.codec import RawTensor, decode, encode
+from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 FORMAT = 1
 
+_FLOATS = ("FP16", "BF16", "FP32", "FP64")
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-class CassetteError(ValueError):
-    """A folder is no cassette, or one of its files is not what it should be."""
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request to a model, and every response to it."""
+
+    model_name: str
+
+    key: str
+    """See `key_of`."""
+
+    shapes: str
+    """Of the inputs, as text, to find similar requests."""
+
+    responses: tuple[InferenceResponse, ...]
+    """Outputs or errors; ids and versions are not recorded."""
 
 
 class Cassette:
     """Recorded exchanges of a folder; may be added to from any thread.
 
-    Every exchange is on disk when `add` returns, so a recording that is cut off keeps
+    Every exchange is on disk when `add` returns, so an interrupted recording keeps
     what it has.
 
     Parameters
     ----------
     folder : Path
-    decimals : int, optional
-        To which floats of requests and answers are rounded.
     models : mapping of str to (ModelConfig, str)
         Configuration and version of each model.
+    decimals : int, optional
+        Floats of requests and answers are rounded to this.
     """
 
     def __init__(
         self,
         folder: Path,
-        models: Mapping[str, tuple[model_config_pb2.ModelConfig, str]],
+        models: Mapping[str, tuple[ModelConfig, str]],
         *,
         decimals: int | None = None,
     ) -> None:
         self.folder = folder
         self.models = dict(models)
         self.decimals = decimals
+        self.size_bytes = 0
         self._lock = threading.Lock()
         self._exchanges: dict[tuple[str, str], Exchange] = {}
-        self.size_bytes = 0
 
     @classmethod
     def create(
         cls,
         folder: Path,
-        models: Mapping[str, tuple[model_config_pb2.ModelConfig, str]],
+        models: Mapping[str, tuple[ModelConfig, str]],
         *,
         decimals: int | None = None,
     ) -> Cassette:
-        """An empty one in a folder, which is made.
+        """Make an empty cassette in a folder, which is made if it does not exist.
 
         Raises
         ------
         CassetteError
-            If something is in the folder already.
+            If the folder is not empty.
         """
         if folder.exists() and any(folder.iterdir()):
             raise CassetteError(f"{folder}: there is something in it already")
@@ -102,14 +120,14 @@ class Cassette:
         Raises
         ------
         CassetteError
-            If it is none of ours; the message names the file.
+            If it is not a cassette; the message names the file.
         """
         path = folder / "cassette.json"
         try:
             cassette = cls._of_content(folder, json.loads(path.read_text()))
             path = folder / "exchanges.jsonl"
             for line in path.read_text().splitlines():
-                exchange = cassette._read(json.loads(line))
+                exchange = _read_exchange(folder, json.loads(line))
                 cassette._exchanges[exchange.model_name, exchange.key] = exchange
         except OSError as error:
             raise CassetteError(f"{path}: cannot read: {error.strerror}") from error
@@ -117,9 +135,8 @@ class Cassette:
             raise CassetteError(f"{path}: not a cassette: {error}") from error
         return cassette
 
-    # Any: JSON, of whatever form.
     @classmethod
-    def _of_content(cls, folder: Path, content: dict[str, Any]) -> Cassette:
+    def _of_content(cls, folder: Path, content: Json) -> Cassette:
         if content["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, got {content['format']!r}")
         models = {
@@ -129,73 +146,132 @@ class Cassette:
         return cls(folder, models, decimals=content["decimals"])
 
     def exchanges(self, model_name: str) -> list[Exchange]:
-        """All of one model, in the order of recording."""
+        """Return all exchanges of one model, in the order of recording."""
         with self._lock:
             return [e for e in self._exchanges.values() if e.model_name == model_name]
 
     def find(self, model_name: str, key: str) -> Exchange | None:
-        """The exchange of a request, if it was recorded."""
+        """Return the exchange of a request, if it was recorded."""
         return self._exchanges.get((model_name, key))
 
     def __len__(self) -> int:
         return len(self._exchanges)
 
     def add(self, exchange: Exchange) -> None:
-        """Write an exchange; one that is known already is left as it is."""
+        """Write an exchange, unless its request was recorded already."""
         with self._lock:
             if (exchange.model_name, exchange.key) in self._exchanges:
                 return
             self._exchanges[exchange.model_name, exchange.key] = exchange
-            answers = self.folder / "answers" / f"{exchange.key}.npz"
-            arrays = {
+            answers = _answers(self.folder, exchange.key)
+            arrays: dict[str, Any] = {  # Any: savez takes options by keyword, too
                 f"r{r}.o{o}": np.frombuffer(tensor.data, np.uint8)
                 for r, response in enumerate(exchange.responses)
                 for o, tensor in enumerate(response.outputs)
             }
-            np.savez_compressed(answers, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(answers, **arrays)
             line = json.dumps(_described(exchange))
             with (self.folder / "exchanges.jsonl").open("a") as index:
                 index.write(line + "\n")
             self.size_bytes += answers.stat().st_size + len(line) + 1
 
-    # Any: JSON, of whatever form.
-    def _read(self, described: dict[str, Any]) -> Exchange:
-        key = described["key"]
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"{key!r} is no key of an exchange")
-        path = self.folder / "answers" / f"{key}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                responses = tuple(
-                    _response(arrays, number, each)
-                    for number, each in enumerate(described["responses"])
-                )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"cannot read {path}: {error}") from error
-        return Exchange(described["model"], key, described["shapes"], responses)
+
+def key_of(request: InferenceRequest, decimals: int | None) -> str:
+    """Return a digest of all that an answer may depend on: not of the request's id.
+
+    The order of inputs does not count. Floats are rounded to `decimals` first, so that
+    a difference in the last place does not make another request.
+    """
+    digest = hashlib.sha256()
+    facts = {
+        "model": request.model_name,
+        "outputs": sorted(output.name for output in request.outputs),
+        "parameters": dict(request.parameters),
+        "sequence": [
+            request.correlation_id,
+            request.sequence_start,
+            request.sequence_end,
+        ],
+    }
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    for tensor in sorted(request.inputs):
+        name, datatype, shape, data = rounded(tensor, decimals)
+        digest.update(json.dumps([name, datatype, shape, len(data)]).encode())
+        digest.update(data)
+    return digest.hexdigest()
 
 
-def _described(exchange: Exchange) -> dict[str, object]:
+def rounded(tensor: RawTensor, decimals: int | None) -> RawTensor:
+    """Return a tensor with its floats rounded to `decimals`; None: as it is."""
+    if decimals is None or tensor.datatype not in _FLOATS:
+        return tensor
+    try:
+        array = decode(tensor.data, tensor.datatype, tensor.shape)
+    except ValueError:  # its data does not fill its shape: nothing to round
+        return tensor
+    # Adding zero makes -0.0 the same as 0.0.
+    data = encode(np.round(array, decimals) + array.dtype.type(0), tensor.datatype)
+    return tensor._replace(data=data)
+
+
+def shapes_text(request: InferenceRequest) -> str:
+    """Return the inputs as text: ``X FP32[3,3]``."""
+    return ", ".join(
+        f"{name} {datatype}[{','.join(map(str, shape))}]"
+        for name, datatype, shape, _ in sorted(request.inputs)
+    )
+
+
+def _answers(folder: Path, key: str) -> Path:
+    return folder / "answers" / f"{key}.npz"
+
+
+def _described(exchange: Exchange) -> Json:
+    responses = []
+    for response in exchange.responses:
+        error = response.error
+        responses.append(
+            {
+                "code": "OK" if error is None else error.code.name,
+                "text": "" if error is None else error.message,
+                "outputs": [tensor[:3] for tensor in response.outputs],
+            }
+        )
     return {
         "model": exchange.model_name,
         "key": exchange.key,
         "shapes": exchange.shapes,
-        "responses": [
-            {
-                "code": response.code,
-                "text": response.text,
-                "outputs": [tensor[:3] for tensor in response.outputs],
-            }
-            for response in exchange.responses
-        ],
+        "responses": responses,
     }
 
 
-def _response(
-    arrays: Mapping[str, Any], number: int, described: dict[str, Any]
-) -> RecordedResponse:
+def _read_exchange(folder: Path, described: Json) -> Exchange:
+    key = described["key"]
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is no key of an exchange")
+    model_name = described["model"]
+    path = _answers(folder, key)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            responses = tuple(
+                _read_response(arrays, number, model_name, each)
+                for number, each in enumerate(described["responses"])
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+    return Exchange(model_name, key, described["shapes"], responses)
+
+
+def _read_response(
+    arrays: Mapping[str, AnyArray], number: int, model_name: str, described: Json
+) -> InferenceResponse:
     outputs = tuple(
         RawTensor(name, datatype, tuple(shape), arrays[f"r{number}.o{o}"].tobytes())
         for o, (name, datatype, shape) in enumerate(described["outputs"])
     )
-    return RecordedResponse(outputs, described["code"], described["text"])
+    error = None
+    if described["code"] != "OK":
+        error = ModelError(grpc.StatusCode[described["code"]], described["text"])
+    return InferenceResponse(
+        model_name=model_name, model_version="", outputs=outputs, error=error
+    )

@@ -1,4 +1,4 @@
-"""The real server that is recorded, asked over gRPC."""
+"""The client of the real server that is recorded, over gRPC."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 
 class Upstream:
-    """A connection to a Triton, plain or with TLS; a context manager.
+    """A connection to the real server, plain or with TLS; a context manager.
 
     Parameters
     ----------
     url : str
         ``grpc://HOST:PORT``, ``grpcs://HOST:PORT``, or ``HOST:PORT``.
     timeout_s : float
-        Of every call.
+        Of every call, in seconds.
+
+    Raises
+    ------
+    ValueError
+        If `url` has another form.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 300.0) -> None:
@@ -46,7 +51,7 @@ class Upstream:
     def described(
         self, names: Iterable[str]
     ) -> dict[str, tuple[model_config_pb2.ModelConfig, str]]:
-        """Configuration and highest version of each model.
+        """Return the configuration and the highest version of each model.
 
         Raises
         ------
@@ -71,7 +76,7 @@ class Upstream:
     def ask(
         self, request: InferenceRequest, *, is_decoupled: bool
     ) -> list[InferenceResponse]:
-        """Every response to a request; an error is one too."""
+        """Return every response to a request; an error is a response, too."""
         message = _message(request)
         try:
             if is_decoupled:
@@ -96,7 +101,7 @@ class Upstream:
         for each in call:
             answer = each.infer_response
             if each.error_message:
-                # A stream tells no codes: most of what models raise is this one.
+                # Streams carry no codes: INTERNAL is that of an exception.
                 error = ModelError(grpc.StatusCode.INTERNAL, each.error_message)
                 yield replace(_response(answer), error=error)
             elif not (answer.parameters[FINAL_FLAG].bool_param and not answer.outputs):

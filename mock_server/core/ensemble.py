@@ -8,17 +8,13 @@ from dataclasses import dataclass, field, replace
 import grpc
 
 from mock_server.core.loaded_model import Loaded
+from mock_server.core.statistics import Answered, ExecutionTimes, StatisticsCounter
+from mock_server.core.validation import check_request
 from mock_server.errors import ModelError
 from mock_server.model.declaration import Ensemble, Model, Step
-from mock_server.statistics import (
-    Answered,
-    ExecutionTimes,
-    FailureReason,
-    StatisticsCounter,
-)
-from mock_server.validation import check_request
 from mock_server.wire.codec import RawTensor
 from mock_server.wire.inference import (
+    FailureReason,
     InferenceRequest,
     InferenceResponse,
     RequestedOutput,

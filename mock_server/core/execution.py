@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mock_server.core.statistics import Answered, ExecutionTimes, StatisticsCounter
 from mock_server.core.tensor_forms import reshaped_inputs, reshaped_outputs
 from mock_server.errors import BackendError, ModelError, exception_text, internal
 from mock_server.model.declaration import Execution, Instance, Model
 from mock_server.scheduling.queue import PendingRequest
-from mock_server.statistics import Answered, ExecutionTimes, StatisticsCounter
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 logger = logging.getLogger(__name__)

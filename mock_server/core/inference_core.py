@@ -1,20 +1,17 @@
-"""What both protocols stand on: models, shared memory and settings of one server."""
+"""What both protocols stand on: models and shared memory of one server."""
 
-from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
 
 import grpc
 
 from mock_server.core.loaded_model import Loaded
 from mock_server.core.planned_faults import PlannedFaults
+from mock_server.core.received import RequestRecord
 from mock_server.core.repository import Repository
 from mock_server.core.tensor_forms import in_requested_form
-from mock_server.errors import ModelError, invalid
-from mock_server.log_settings import LogSettings
+from mock_server.errors import ModelError
 from mock_server.model.declaration import Model
-from mock_server.received import RequestRecord
 from mock_server.scheduling.threads import waiting
-from mock_server.trace_settings import TraceSettings
 from mock_server.wire.inference import (
     InferenceRequest,
     InferenceResponse,
@@ -36,10 +33,8 @@ EXTENSIONS = (
     "binary_tensor_data",
     "parameters",
     "statistics",
-    "trace",
-    "logging",
 )
-"""The extensions that this version of Triton names, in its order."""
+"""Those of this Triton, but for ``trace`` and ``logging``, in its order."""
 
 
 class InferenceCore:
@@ -63,8 +58,6 @@ class InferenceCore:
     ) -> None:
         self.repository = repository
         self.shared_memory = SharedMemory()
-        self.trace = TraceSettings()
-        self.log = LogSettings()
         self._faults = faults
         self._record = record
 
@@ -144,20 +137,6 @@ class InferenceCore:
             respond(response, is_final)
 
         return changed
-
-    def update_trace(
-        self, settings: Mapping[str, Sequence[str]], model_name: str = ""
-    ) -> None:
-        """Change trace settings: those of the server if no model is named.
-
-        Raises
-        ------
-        ModelError
-            INVALID_ARGUMENT for an unknown model; else as `TraceSettings.update`.
-        """
-        if model_name and not self.repository.is_ready(model_name, ""):
-            raise invalid(f"Request for unknown model : {model_name}")
-        self.trace.update(settings, model_name)
 
     def close(self) -> None:
         """Release shared memory, and end the threads of the models."""

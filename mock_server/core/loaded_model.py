@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mock_server.core.execution import run_batch
+from mock_server.core.statistics import StatisticsCounter
+from mock_server.core.validation import check_request
 from mock_server.model.config import config_of
 from mock_server.model.config_message import instance_names
 from mock_server.model.declaration import Backend, Ensemble, Instance, Model
@@ -13,8 +15,6 @@ from mock_server.scheduling.batching import DynamicBatcher, OneByOne
 from mock_server.scheduling.queue import Dropped, PendingRequest
 from mock_server.scheduling.sequences import SequenceBatcher
 from mock_server.scheduling.workers import Scheduler, Workers
-from mock_server.statistics import StatisticsCounter
-from mock_server.validation import check_request
 from mock_server.wire.inference import InferenceRequest, Respond
 
 

@@ -4,7 +4,7 @@
 to a request; `injector` does it.
 """
 
-from mock_server.faults.kinds import FaultHook
-from mock_server.faults.plan import Arrival, FaultPlan
+from mock_server.faults.kinds import Arrival, FaultHook
+from mock_server.faults.plan import FaultPlan
 
 __all__ = ["Arrival", "FaultHook", "FaultPlan"]

@@ -1,1 +1,1 @@
-"""KServe v2 over gRPC: translation to and from `InferenceRequest`, and nothing else."""
+"""KServe v2 over gRPC: messages to and from `InferenceRequest` and its responses."""

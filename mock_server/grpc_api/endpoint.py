@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 import grpc
 
-from mock_server.grpc_api.handlers import UnknownRpcs, inference_handler
-from mock_server.grpc_api.health import health_handler
+from mock_server.core.planned_faults import PlannedFaults
+from mock_server.grpc_api.handlers import health_handler, inference_handler
 from mock_server.grpc_api.service import InferenceService
 from mock_server.scheduling.threads import STOP_WAIT_S, RequestThreads
 
 MAX_REQUESTS_IN_FLIGHT = 256
-"""Requests held at once, running or waiting for an instance: a thread each, made when
-needed. Further ones wait inside gRPC."""
+"""Requests held at once, running or waiting for an instance: one thread each, created
+on demand. Further ones wait inside gRPC."""
 
 
 class GrpcEndpoint:
@@ -27,9 +26,9 @@ class GrpcEndpoint:
     port : int
         0 takes a free one.
     max_message_bytes : int, optional
-        Larger requests and answers are refused with RESOURCE_EXHAUSTED.
-    interceptors : sequence
-        gRPC's, before the service.
+        Larger requests and responses are refused with RESOURCE_EXHAUSTED.
+    faults : PlannedFaults, optional
+        Applied to each RPC before the service.
 
     Raises
     ------
@@ -50,13 +49,12 @@ class GrpcEndpoint:
         port: int,
         *,
         max_message_bytes: int | None = None,
-        interceptors: Sequence[grpc.ServerInterceptor] = (),
+        faults: PlannedFaults | None = None,
     ) -> None:
         limit = -1 if max_message_bytes is None else max_message_bytes
         self._workers = RequestThreads(MAX_REQUESTS_IN_FLIGHT, "mock-server")
         self._server = grpc.server(
             self._workers,
-            interceptors=tuple(interceptors),
             options=[
                 ("grpc.max_receive_message_length", limit),
                 ("grpc.max_send_message_length", limit),
@@ -64,7 +62,7 @@ class GrpcEndpoint:
             ],
         )
         self._server.add_generic_rpc_handlers(
-            (inference_handler(service), health_handler(), UnknownRpcs())
+            (inference_handler(service, faults), health_handler())
         )
         try:
             self.port = self._server.add_insecure_port(f"{host}:{port}")

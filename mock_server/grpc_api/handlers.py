@@ -1,103 +1,155 @@
-"""Which RPC is answered by what, down to those that nobody answers."""
+"""The service's methods as gRPC handlers.
+
+Here errors become statuses, and planned faults come before every RPC.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import wraps
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from mock_server.grpc_api.service import InferenceService
+from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
+from mock_server.errors import ModelError
+from mock_server.grpc_api.connections import close_connections_from
+from mock_server.grpc_api.service import InferenceService, cancelled_with
 from mock_server.scheduling.threads import waiting
 
 _SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+_INFERENCES = (INFER, "ModelStreamInfer")
+_NOT_READY = {
+    "ServerReady": service_pb2.ServerReadyResponse(ready=False),
+    "ModelReady": service_pb2.ModelReadyResponse(ready=False),
+}
+
+Untyped = Any
+"""Messages of tritonclient, and handlers and contexts of gRPC: neither has types."""
 
 
-class _Unreadable:
-    """Stands for a request whose bytes are no message of the RPC's type."""
-
-
-def inference_handler(service: InferenceService) -> grpc.GenericRpcHandler:
-    """All RPCs of KServe v2 and of Triton's extensions.
-
-    Built from the service's description rather than by the generated function: that one
-    leaves it to gRPC to answer what cannot be parsed, whose words are not Triton's.
-    """
+def inference_handler(
+    service: InferenceService, faults: PlannedFaults | None = None
+) -> grpc.GenericRpcHandler:
+    """All RPCs that the service has; gRPC answers UNIMPLEMENTED to others."""
     return grpc.method_handlers_generic_handler(
         _SERVICE.full_name,
         {
             method.name: _handler(
                 getattr(service, method.name),
                 getattr(service_pb2, method.input_type.name),
+                method.name,
+                faults,
                 is_stream=method.client_streaming,
             )
             for method in _SERVICE.methods
+            if hasattr(service, method.name)
         },
     )
 
 
-# Any: tritonclient's messages and gRPC's handlers have no types.
+def health_handler() -> grpc.GenericRpcHandler:
+    """``grpc.health.v1.Health/Check``: SERVING for every service name, as in Triton."""
+
+    def check(request: bytes, context: grpc.ServicerContext) -> bytes:
+        # HealthCheckResponse(status=SERVING): field 1, a varint, 1. The package with
+        # the messages, grpcio-health-checking, is not worth two bytes.
+        return b"\x08\x01"
+
+    return grpc.method_handlers_generic_handler(
+        "grpc.health.v1.Health", {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    )
+
+
 def _handler(
-    behaviour: Callable[[Any, Any], Any], request_type: Any, *, is_stream: bool
-) -> Any:
-    def read(data: bytes) -> Any:
-        try:
-            return request_type.FromString(data)
-        except DecodeError:
-            return _Unreadable()
+    method: Callable[[Untyped, Untyped], Untyped],
+    request_type: Untyped,
+    rpc: str,
+    faults: PlannedFaults | None,
+    *,
+    is_stream: bool,
+) -> Untyped:
+    def answer(request: Untyped, context: grpc.ServicerContext) -> Untyped:
+        with _errors_as_status(context):
+            if faults is not None:
+                try:
+                    with waiting():
+                        _apply_faults(faults, rpc, request, context)
+                except NotReadyError:
+                    if rpc in _NOT_READY:
+                        return _NOT_READY[rpc]
+                    raise
+            return method(request, context)
 
-    @wraps(behaviour)
-    def answer(request: Any, context: grpc.ServicerContext) -> Any:
-        if isinstance(request, _Unreadable):
-            context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
-        return behaviour(request, context)
-
-    @wraps(behaviour)
-    def answer_all(
-        requests: Iterator[Any], context: grpc.ServicerContext
-    ) -> Iterator[Any]:
-        readable = _Readable(requests)
+    def answer_stream(
+        requests: Iterator[Untyped], context: grpc.ServicerContext
+    ) -> Iterator[Untyped]:
+        readable = _ReadableRequests(requests)
         with waiting():
-            yield from behaviour(iter(readable), context)
+            yield from answer(iter(readable), context)
         if readable.ended_early:
             context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
 
+    def parsed_or_none(data: bytes) -> Untyped:
+        try:
+            return request_type.FromString(data)
+        except DecodeError:
+            return _UNREADABLE
+
     if is_stream:
-        return grpc.stream_stream_rpc_method_handler(answer_all, read, _serialized)
-    return grpc.unary_unary_rpc_method_handler(answer, read, _serialized)
+        return grpc.stream_stream_rpc_method_handler(
+            answer_stream, parsed_or_none, _serialized
+        )
+    return grpc.unary_unary_rpc_method_handler(
+        answer, request_type.FromString, _serialized
+    )
 
 
-class _Readable:
-    """Requests of a stream up to the first that cannot be read.
+@contextmanager
+def _errors_as_status(context: grpc.ServicerContext) -> Iterator[None]:
+    try:
+        yield
+    except ModelError as error:
+        context.abort(error.code, error.message)
+
+
+def _apply_faults(
+    faults: PlannedFaults, rpc: str, request: Untyped, context: grpc.ServicerContext
+) -> None:
+    metadata = dict(context.invocation_metadata())
+    faults.check_access(rpc, metadata.get("authorization"))
+    if rpc not in _INFERENCES:  # the core applies them to each inference request
+        faults.apply_to_call(
+            rpc,
+            model_name=getattr(request, "name", getattr(request, "model_name", "")),
+            cancellation=cancelled_with(context),
+            drop_connection=lambda: close_connections_from(context.peer()),
+        )
+
+
+_UNREADABLE = object()
+
+
+class _ReadableRequests:
+    """Requests of a stream up to the first that cannot be parsed.
 
     gRPC itself would end the stream there too, but two such requests in a row make it
-    lose the call, for which the server's stop then waits for ever (grpcio 1.85).
+    lose the call, and the server's stop then waits for it (grpcio 1.85).
     """
 
-    def __init__(self, requests: Iterator[Any]) -> None:
+    def __init__(self, requests: Iterator[Untyped]) -> None:
         self._requests = requests
         self.ended_early = False
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Untyped]:
         for request in self._requests:
-            if isinstance(request, _Unreadable):
+            if request is _UNREADABLE:
                 self.ended_early = True
                 return
             yield request
 
 
-def _serialized(message: Any) -> Any:
+def _serialized(message: Untyped) -> Untyped:
     return message.SerializeToString()
-
-
-class UnknownRpcs(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Answers whatever no other handler does: UNIMPLEMENTED, without a word."""
-
-    def service(self, details: Any) -> Any:
-        """Handler of any RPC. It takes requests of every kind and number."""
-
-        def refuse(requests: Any, context: grpc.ServicerContext) -> Any:
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
-
-        return grpc.stream_stream_rpc_method_handler(refuse)

@@ -1,4 +1,4 @@
-"""Answers to requests for inference, as protobuf messages."""
+"""Inference responses as protobuf messages."""
 
 from tritonclient.grpc import service_pb2
 
@@ -8,7 +8,7 @@ FINAL_FLAG = "triton_final_response"
 
 
 def infer_response(response: InferenceResponse) -> service_pb2.ModelInferResponse:
-    """Answer to one request; the data is always raw."""
+    """Response to one request; the data is always raw."""
     message = service_pb2.ModelInferResponse(
         model_name=response.model_name,
         model_version=response.model_version,
@@ -25,15 +25,15 @@ def infer_response(response: InferenceResponse) -> service_pb2.ModelInferRespons
 def stream_response(
     response: InferenceResponse, *, is_final: bool | None
 ) -> service_pb2.ModelStreamInferResponse:
-    """Answer within a stream.
+    """Response within a stream.
 
     Parameters
     ----------
     response : InferenceResponse
         An error goes into ``error_message``, with the request's id beside it.
     is_final : bool or None
-        Whether it is the request's last one; None: say nothing of it, as Triton does
-        where a request was refused before it was scheduled.
+        Whether it is the request's last one; None leaves the flag out, as Triton does
+        for a request that was refused before it was scheduled.
     """
     if response.error is None:
         message = service_pb2.ModelStreamInferResponse(
@@ -54,18 +54,13 @@ def stream_response(
 def end_of_stream(
     model_name: str, request_id: str
 ) -> service_pb2.ModelStreamInferResponse:
-    """Message that ends the answers to a request and holds none."""
-    message = service_pb2.ModelStreamInferResponse(
-        infer_response=service_pb2.ModelInferResponse(
-            model_name=model_name, id=request_id
-        )
-    )
-    message.infer_response.parameters[FINAL_FLAG].bool_param = True
-    return message
+    """Empty message that ends the responses to a request."""
+    end = InferenceResponse(model_name=model_name, model_version="", id=request_id)
+    return stream_response(end, is_final=True)
 
 
 def set_parameter(parameter: service_pb2.InferParameter, value: ParameterValue) -> None:
-    """Set the one field of a parameter that holds values of this type."""
+    """Set the field of a parameter that holds values of this type."""
     if isinstance(value, bool):
         parameter.bool_param = value
     elif isinstance(value, int):

@@ -1,10 +1,16 @@
-"""The RPCs of KServe v2, answered as Triton Inference Server 2.51 answers them."""
+"""The RPCs of KServe v2 and of Triton's extensions.
+
+Method names are the protocol's. A `ModelError` becomes the status of the RPC: see
+`handlers`.
+"""
 
 from collections.abc import Callable, Iterator
 
 import grpc
+from grpc import ServicerContext
 from tritonclient.grpc import service_pb2
 
+from mock_server.core.descriptions import metadata_response, statistics_message
 from mock_server.core.inference_core import (
     EXTENSIONS,
     SERVER_NAME,
@@ -12,20 +18,20 @@ from mock_server.core.inference_core import (
     InferenceCore,
     refuse_decoupled,
 )
-from mock_server.grpc_api import descriptions, settings
+from mock_server.errors import ModelError, invalid
 from mock_server.grpc_api.connections import close_connections_from
-from mock_server.grpc_api.repository import RepositoryRpcs
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import infer_response
-from mock_server.grpc_api.shared_memory import SharedMemoryRpcs
-from mock_server.grpc_api.status import errors_become_status
 from mock_server.grpc_api.streaming import InferenceStream
+from mock_server.model.config import config_of
+from mock_server.scheduling.threads import waiting
 from mock_server.wire.inference import Cancellation
 
 
-# Method names are the protocol's.
-class InferenceService(RepositoryRpcs, SharedMemoryRpcs):
-    """The service: it translates to and from what the core speaks.
+class InferenceService:
+    """Translates the messages of each RPC to and from calls of the core.
+
+    ``TraceSetting`` and ``LogSettings`` are missing: gRPC answers UNIMPLEMENTED.
 
     Parameters
     ----------
@@ -37,54 +43,62 @@ class InferenceService(RepositoryRpcs, SharedMemoryRpcs):
         self._core = core
 
     def ServerLive(
-        self, request: service_pb2.ServerLiveRequest, context: grpc.ServicerContext
+        self, request: service_pb2.ServerLiveRequest, context: ServicerContext
     ) -> service_pb2.ServerLiveResponse:
-        """Answer that the process answers."""
+        """Tell that the process answers."""
         return service_pb2.ServerLiveResponse(live=True)
 
     def ServerReady(
-        self, request: service_pb2.ServerReadyRequest, context: grpc.ServicerContext
+        self, request: service_pb2.ServerReadyRequest, context: ServicerContext
     ) -> service_pb2.ServerReadyResponse:
-        """Tell whether models may be asked: not after one failed to load."""
+        """Tell whether all models are loaded: false after one failed to load."""
         return service_pb2.ServerReadyResponse(ready=self._core.is_ready)
 
-    @errors_become_status
     def ModelReady(
-        self, request: service_pb2.ModelReadyRequest, context: grpc.ServicerContext
+        self, request: service_pb2.ModelReadyRequest, context: ServicerContext
     ) -> service_pb2.ModelReadyResponse:
         """Tell whether a model is served; an unknown one is no error."""
         ready = self._core.repository.is_ready(request.name, request.version)
         return service_pb2.ModelReadyResponse(ready=ready)
 
     def ServerMetadata(
-        self, request: service_pb2.ServerMetadataRequest, context: grpc.ServicerContext
+        self, request: service_pb2.ServerMetadataRequest, context: ServicerContext
     ) -> service_pb2.ServerMetadataResponse:
         """Name, version and extensions of the Triton this stands for."""
         return service_pb2.ServerMetadataResponse(
             name=SERVER_NAME, version=SERVER_VERSION, extensions=EXTENSIONS
         )
 
-    @errors_become_status
     def ModelMetadata(
-        self, request: service_pb2.ModelMetadataRequest, context: grpc.ServicerContext
+        self, request: service_pb2.ModelMetadataRequest, context: ServicerContext
     ) -> service_pb2.ModelMetadataResponse:
-        """Tensors of a model: of the highest version if none is named."""
+        """Tensors of a model, of the highest version if none is named."""
         found = self._core.repository.versions(request.name, request.version)
-        return descriptions.metadata_response(
+        return metadata_response(
             found[-1].model, [loaded.model.version for loaded in found]
         )
 
-    @errors_become_status
     def ModelConfig(
-        self, request: service_pb2.ModelConfigRequest, context: grpc.ServicerContext
+        self, request: service_pb2.ModelConfigRequest, context: ServicerContext
     ) -> service_pb2.ModelConfigResponse:
-        """Describe a model as its configuration file would, parameters included."""
+        """Whole configuration of a model, parameters included."""
         loaded = self._core.repository.find(request.name, request.version)
-        return descriptions.config_response(loaded.model)
+        return service_pb2.ModelConfigResponse(config=config_of(loaded.model))
 
-    @errors_become_status
+    def ModelStatistics(
+        self, request: service_pb2.ModelStatisticsRequest, context: ServicerContext
+    ) -> service_pb2.ModelStatisticsResponse:
+        """Counters of one model, or of all if none is named."""
+        counted = self._core.repository.counted(request.name, request.version)
+        return service_pb2.ModelStatisticsResponse(
+            model_stats=[
+                statistics_message(loaded.model, loaded.statistics.snapshot())
+                for loaded in counted
+            ]
+        )
+
     def ModelInfer(
-        self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext
+        self, request: service_pb2.ModelInferRequest, context: ServicerContext
     ) -> service_pb2.ModelInferResponse:
         """Run a model on the tensors of a request."""
         loaded = self._core.repository.find(request.model_name, request.model_version)
@@ -95,7 +109,7 @@ class InferenceService(RepositoryRpcs, SharedMemoryRpcs):
         read = inference_request(
             request,
             self._core.shared_memory,
-            _cancelled_with(context),
+            cancelled_with(context),
             drop_connection=_dropping(context),
         )
         response = self._core.infer(loaded, read)
@@ -105,53 +119,136 @@ class InferenceService(RepositoryRpcs, SharedMemoryRpcs):
 
     def ModelStreamInfer(
         self,
-        request_iterator: Iterator[service_pb2.ModelInferRequest],
-        context: grpc.ServicerContext,
+        requests: Iterator[service_pb2.ModelInferRequest],
+        context: ServicerContext,
     ) -> Iterator[service_pb2.ModelStreamInferResponse]:
-        """Run models on any number of requests, which may have several answers each."""
+        """Run models on any number of requests, each with any number of responses."""
         stream = InferenceStream(
-            self._core, _cancelled_with(context), drop_connection=_dropping(context)
+            self._core, cancelled_with(context), drop_connection=_dropping(context)
         )
-        return stream.answers_to(request_iterator)
+        return stream.responses_to(requests)
 
-    @errors_become_status
-    def ModelStatistics(
-        self, request: service_pb2.ModelStatisticsRequest, context: grpc.ServicerContext
-    ) -> service_pb2.ModelStatisticsResponse:
-        """Counters of one model, or of all if none is named."""
-        counted = self._core.repository.counted(request.name, request.version)
-        return service_pb2.ModelStatisticsResponse(
-            model_stats=[
-                descriptions.statistics_message(
-                    loaded.model, loaded.statistics.snapshot()
-                )
-                for loaded in counted
+    def RepositoryIndex(
+        self, request: service_pb2.RepositoryIndexRequest, context: ServicerContext
+    ) -> service_pb2.RepositoryIndexResponse:
+        """List the models and their states."""
+        _refuse_named_repository(request.repository_name)
+        rows = self._core.repository.index(only_ready=request.ready)
+        return service_pb2.RepositoryIndexResponse(
+            models=[
+                service_pb2.RepositoryIndexResponse.ModelIndex(**row._asdict())
+                for row in rows
             ]
         )
 
-    @errors_become_status
-    def TraceSetting(
-        self, request: service_pb2.TraceSettingRequest, context: grpc.ServicerContext
-    ) -> service_pb2.TraceSettingResponse:
-        """Change what is given, and tell all settings."""
-        return settings.trace_setting(self._core, request)
+    def RepositoryModelLoad(
+        self, request: service_pb2.RepositoryModelLoadRequest, context: ServicerContext
+    ) -> service_pb2.RepositoryModelLoadResponse:
+        """Load a model; answers when it is ready."""
+        _refuse_named_repository(request.repository_name)
+        config = None
+        for key, value in request.parameters.items():
+            if key != "config":
+                raise invalid(f"unrecognized load parameter '{key}'.")
+            if value.WhichOneof("parameter_choice") != "string_param":
+                raise invalid(
+                    f"invalid value type for load parameter '{key}', expected "
+                    "string_param."
+                )
+            config = value.string_param
+        with waiting():
+            self._core.repository.load(request.model_name, config)
+        return service_pb2.RepositoryModelLoadResponse()
 
-    @errors_become_status
-    def LogSettings(
-        self, request: service_pb2.LogSettingsRequest, context: grpc.ServicerContext
-    ) -> service_pb2.LogSettingsResponse:
-        """Change what is given, and tell all settings."""
-        return settings.log_settings(self._core, request)
+    def RepositoryModelUnload(
+        self,
+        request: service_pb2.RepositoryModelUnloadRequest,
+        context: ServicerContext,
+    ) -> service_pb2.RepositoryModelUnloadResponse:
+        """Unload a model; its running requests finish."""
+        _refuse_named_repository(request.repository_name)
+        with waiting():
+            self._core.repository.unload(
+                request.model_name,
+                with_dependents=request.parameters["unload_dependents"].bool_param,
+            )
+        return service_pb2.RepositoryModelUnloadResponse()
+
+    def SystemSharedMemoryStatus(
+        self,
+        request: service_pb2.SystemSharedMemoryStatusRequest,
+        context: ServicerContext,
+    ) -> service_pb2.SystemSharedMemoryStatusResponse:
+        """List the registered regions, or the one that is named."""
+        response = service_pb2.SystemSharedMemoryStatusResponse()
+        for region in self._core.shared_memory.status(request.name):
+            listed = response.regions[region.name]
+            listed.name, listed.key = region.name, region.key
+            listed.offset, listed.byte_size = region.offset, region.byte_size
+        return response
+
+    def SystemSharedMemoryRegister(
+        self,
+        request: service_pb2.SystemSharedMemoryRegisterRequest,
+        context: ServicerContext,
+    ) -> service_pb2.SystemSharedMemoryRegisterResponse:
+        """Map a region that the client has created."""
+        self._core.shared_memory.register(
+            request.name, request.key, request.offset, request.byte_size
+        )
+        return service_pb2.SystemSharedMemoryRegisterResponse()
+
+    def SystemSharedMemoryUnregister(
+        self,
+        request: service_pb2.SystemSharedMemoryUnregisterRequest,
+        context: ServicerContext,
+    ) -> service_pb2.SystemSharedMemoryUnregisterResponse:
+        """Unmap a region, or all."""
+        self._core.shared_memory.unregister(request.name)
+        return service_pb2.SystemSharedMemoryUnregisterResponse()
+
+    def CudaSharedMemoryStatus(
+        self,
+        request: service_pb2.CudaSharedMemoryStatusRequest,
+        context: ServicerContext,
+    ) -> service_pb2.CudaSharedMemoryStatusResponse:
+        """List no region, because there is no GPU."""
+        self._core.shared_memory.cuda_status(request.name)
+        return service_pb2.CudaSharedMemoryStatusResponse()
+
+    def CudaSharedMemoryRegister(
+        self,
+        request: service_pb2.CudaSharedMemoryRegisterRequest,
+        context: ServicerContext,
+    ) -> service_pb2.CudaSharedMemoryRegisterResponse:
+        """Refuse, as a Triton without a GPU does."""
+        raise invalid("failed to register shared memory region: invalid args")
+
+    def CudaSharedMemoryUnregister(
+        self,
+        request: service_pb2.CudaSharedMemoryUnregisterRequest,
+        context: ServicerContext,
+    ) -> service_pb2.CudaSharedMemoryUnregisterResponse:
+        """Do nothing: an unknown region is no error."""
+        return service_pb2.CudaSharedMemoryUnregisterResponse()
 
 
-def _cancelled_with(context: grpc.ServicerContext) -> Cancellation:
-    """Cancelled when the RPC ends, in whatever way."""
+def _refuse_named_repository(name: str) -> None:
+    if name:
+        raise ModelError(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "'repository_name' specification is not supported",
+        )
+
+
+def cancelled_with(context: ServicerContext) -> Cancellation:
+    """Cancellation that happens when the RPC ends, for whatever reason."""
     cancellation = Cancellation()
     if not context.add_callback(cancellation.cancel):
         cancellation.cancel()
     return cancellation
 
 
-def _dropping(context: grpc.ServicerContext) -> Callable[[], object]:
-    """Closes the connection that the RPC came by, when called."""
+def _dropping(context: ServicerContext) -> Callable[[], object]:
+    """Return a function that closes the connection of the RPC."""
     return lambda: close_connections_from(context.peer())

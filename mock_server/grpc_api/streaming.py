@@ -1,10 +1,10 @@
-"""One ModelStreamInfer call: many requests in, their answers out in the right order."""
+"""One ModelStreamInfer call: many requests in, their responses out in order."""
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from typing import Any
+from typing import TypeAlias
 
 import grpc
 from tritonclient.grpc import service_pb2
@@ -14,14 +14,21 @@ from mock_server.core.loaded_model import Loaded
 from mock_server.errors import ModelError
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import end_of_stream, stream_response
-from mock_server.wire.inference import Cancellation, InferenceRequest, InferenceResponse
+from mock_server.wire.inference import (
+    Cancellation,
+    InferenceRequest,
+    InferenceResponse,
+    Respond,
+)
+
+Message: TypeAlias = service_pb2.ModelStreamInferResponse
 
 
 class InferenceStream:
-    """Runs the requests of one stream, and says what is to be sent when.
+    """Runs the requests of one stream, and orders their responses.
 
-    Answers of models that are not decoupled leave in the order of their requests; those
-    of decoupled ones as soon as they are there.
+    Responses of models that are not decoupled are sent in the order of their requests;
+    those of decoupled models at once.
     """
 
     def __init__(
@@ -34,18 +41,16 @@ class InferenceStream:
         self._drop_connection = drop_connection
         self._core = core
         self._cancellation = cancellation
-        self._outgoing: SimpleQueue[service_pb2.ModelStreamInferResponse | None] = (
-            SimpleQueue()
-        )
+        self._outgoing: SimpleQueue[Message | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._in_order: deque[_Place] = deque()
+        self._in_order: deque[_Pending] = deque()
         self._unanswered = 0
         self._has_all_requests = False
 
-    def answers_to(
+    def responses_to(
         self, messages: Iterable[service_pb2.ModelInferRequest]
-    ) -> Iterator[service_pb2.ModelStreamInferResponse]:
-        """Messages to send, as they come; ends with the last answer.
+    ) -> Iterator[Message]:
+        """Messages to send, as they come; ends with the last response.
 
         Requests are read in a thread of their own, which ends with the call.
         """
@@ -63,7 +68,7 @@ class InferenceStream:
         try:
             for message in messages:
                 self._submit(message)
-        except grpc.RpcError:  # so ends the iterator of a call that was cancelled
+        except grpc.RpcError:  # the call was cancelled
             self._cancellation.cancel()
         finally:
             with self._lock:
@@ -71,16 +76,16 @@ class InferenceStream:
                 self._end_if_done()
 
     def _submit(self, message: service_pb2.ModelInferRequest) -> None:
-        place = _Place(self)
+        pending = _Pending()
         with self._lock:
             self._unanswered += 1
-            self._in_order.append(place)
+            self._in_order.append(pending)
         try:
             loaded = self._core.repository.find(
                 message.model_name, message.model_version
             )
             if loaded.model.is_decoupled:
-                self.leave_order(place)
+                self._send_at_once(pending)
             request = inference_request(
                 message,
                 self._core.shared_memory,
@@ -88,34 +93,43 @@ class InferenceStream:
                 drop_connection=self._drop_connection,
                 is_streamed=True,
             )
-            self._core.submit(loaded, request, place.respond_to(loaded, request))
+            self._core.submit(loaded, request, self._respond(loaded, request, pending))
         except ModelError as error:
             response = InferenceResponse(
                 model_name="", model_version="", id=message.id, error=error
             )
-            place.send(stream_response(response, is_final=None), is_last=True)
+            self._put(pending, stream_response(response, is_final=None), is_last=True)
 
-    def leave_order(self, place: "_Place") -> None:
-        """Answers of this request wait for no others."""
+    def _respond(
+        self, loaded: Loaded, request: InferenceRequest, pending: "_Pending"
+    ) -> Respond:
+        def respond(response: InferenceResponse | None, is_final: bool) -> None:
+            message = None
+            if response is not None:
+                message = stream_response(response, is_final=is_final)
+            elif request.enable_empty_final_response:
+                message = end_of_stream(loaded.model.name, request.id)
+            self._put(pending, message, is_last=is_final)
+
+        return respond
+
+    def _send_at_once(self, pending: "_Pending") -> None:
+        """Let the responses to this request wait for no others."""
         with self._lock:
-            self._in_order.remove(place)
-            place.is_ordered = False
+            self._in_order.remove(pending)
+            pending.is_ordered = False
             self._flush()
 
-    def put(
-        self,
-        place: "_Place",
-        message: service_pb2.ModelStreamInferResponse | None,
-        *,
-        is_last: bool,
+    def _put(
+        self, pending: "_Pending", message: Message | None, *, is_last: bool
     ) -> None:
         """Send a message now, or when those before it are sent."""
         with self._lock:
             if is_last:
                 self._unanswered -= 1
-                place.is_done = True
-            if message is not None and place.is_ordered:
-                place.waiting.append(message)
+                pending.is_done = True
+            if message is not None and pending.is_ordered:
+                pending.messages.append(message)
             elif message is not None:
                 self._outgoing.put(message)
             self._flush()
@@ -124,8 +138,8 @@ class InferenceStream:
     def _flush(self) -> None:
         while self._in_order:
             first = self._in_order[0]
-            while first.waiting:
-                self._outgoing.put(first.waiting.popleft())
+            while first.messages:
+                self._outgoing.put(first.messages.popleft())
             if not first.is_done:
                 return
             self._in_order.popleft()
@@ -135,29 +149,10 @@ class InferenceStream:
             self._outgoing.put(None)
 
 
-class _Place:
-    """Where among the answers those to one request go."""
+class _Pending:
+    """A request on the stream, with its responses that wait for earlier ones."""
 
-    def __init__(self, stream: InferenceStream) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self.is_ordered = True
         self.is_done = False
-        self.waiting: deque[service_pb2.ModelStreamInferResponse] = deque()
-
-    def send(
-        self, message: service_pb2.ModelStreamInferResponse | None, *, is_last: bool
-    ) -> None:
-        self._stream.put(self, message, is_last=is_last)
-
-    def respond_to(
-        self, loaded: Loaded, request: InferenceRequest
-    ) -> Callable[[InferenceResponse | None, bool], None]:
-        def respond(response: InferenceResponse | None, is_final: bool) -> None:
-            message: Any = None
-            if response is not None:
-                message = stream_response(response, is_final=is_final)
-            elif request.enable_empty_final_response:
-                message = end_of_stream(loaded.model.name, request.id)
-            self.send(message, is_last=is_final)
-
-        return respond
+        self.messages: deque[Message] = deque()

@@ -1,1 +1,1 @@
-"""KServe v2 over HTTP/REST: a translation of the same core that gRPC speaks to."""
+"""KServe v2 over HTTP: JSON and binary tensors to and from `InferenceRequest`."""

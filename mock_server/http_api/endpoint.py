@@ -18,9 +18,6 @@ ResultT = TypeVar("ResultT")
 _SHUTDOWN_S = 0.01
 """Before requests are cancelled; aiohttp takes 0 for no limit."""
 
-_UNSENT = ("Server", "Date")
-"""Headers that aiohttp adds and Triton does not send."""
-
 
 class HttpEndpoint:
     """Listens from construction to `close`.
@@ -28,7 +25,7 @@ class HttpEndpoint:
     Parameters
     ----------
     handler : callable
-        Answers every request, whatever its path. It is cancelled if its client leaves.
+        Answers every request on every path. It is cancelled if the client leaves.
     host : str
     port : int
         0 takes a free one.
@@ -37,7 +34,7 @@ class HttpEndpoint:
     max_header_bytes : int
         Longer lines, names and values of the header are refused, status 400.
     name : str
-        Of the thread.
+        The thread's name.
     on_close : callable
         Called when no request is left, to end the threads of the handler.
 
@@ -60,7 +57,6 @@ class HttpEndpoint:
     ) -> None:
         application = web.Application(client_max_size=max_body_bytes)
         application.router.add_route("*", "/{path:.*}", handler)
-        application.on_response_prepare.append(_send_fewer_headers)
         self._runner = web.AppRunner(
             application,
             handle_signals=False,
@@ -103,10 +99,3 @@ class HttpEndpoint:
 
     def _run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-
-async def _send_fewer_headers(
-    request: web.Request, response: web.StreamResponse
-) -> None:
-    for name in _UNSENT:
-        response.headers.pop(name, None)

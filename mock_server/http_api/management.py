@@ -1,18 +1,74 @@
-"""Repository, shared memory and settings over HTTP."""
+"""Descriptions, repository and shared memory over HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import grpc
+from mock_server.core.descriptions import metadata_response, statistics_message
+from mock_server.core.inference_core import (
+    EXTENSIONS,
+    SERVER_NAME,
+    SERVER_VERSION,
+    InferenceCore,
+)
+from mock_server.errors import internal, invalid
+from mock_server.http_api.json_values import Json, member, parse, typed
+from mock_server.http_api.replies import Reply
+from mock_server.model.config import config_of
+from mock_server.model.config_message import as_json
 
-from mock_server.core.inference_core import InferenceCore
-from mock_server.errors import ModelError, invalid
-from mock_server.http_api.json_text import Json, internal, parse
-from mock_server.http_api.reply import Reply
-from mock_server.log_settings import DEFAULTS, LogValue
 
-_NOT_A_STRING = "attempt to access JSON non-string as string"
+def description(core: InferenceCore, what: str, model: str, version: str) -> Reply:
+    """Server or model metadata, a configuration, or statistics.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    """
+    if what == "server_metadata":
+        return Reply.json(
+            {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": EXTENSIONS}
+        )
+    if what == "metadata":
+        found = core.repository.versions(model, version)
+        versions = [loaded.model.version for loaded in found]
+        return Reply.json(as_json(metadata_response(found[-1].model, versions)))
+    if what == "config":
+        loaded = core.repository.find(model, version)
+        return Reply.json(as_json(config_of(loaded.model)))
+    rows = [
+        statistics_message(loaded.model, loaded.statistics.snapshot())
+        for loaded in core.repository.counted(model, version)
+    ]
+    return Reply.json({"model_stats": [as_json(row) for row in rows]})
+
+
+def repository(core: InferenceCore, action: str, model: str, body: bytes) -> Reply:
+    """Answer ``index``, ``load`` or ``unload``; may take long.
+
+    Raises
+    ------
+    ModelError
+        As the repository does, or for a body of another form.
+    """
+    value = parse(body) if body else {}
+    value = value if isinstance(value, dict) else {}
+    if action == "index":
+        only_ready = typed(value.get("ready", False), bool)
+        rows = core.repository.index(only_ready=only_ready)
+        # Keys without a value are left out.
+        return Reply.json([{k: v for k, v in r._asdict().items() if v} for r in rows])
+    parameters = typed(value.get("parameters", {}), dict)
+    if action == "unload":
+        with_dependents = parameters.get("unload_dependents") is True
+        core.repository.unload(model, with_dependents=with_dependents)
+        return Reply()
+    if set(parameters) - {"config"}:
+        raise internal("unexpected error on creating Triton parameter")
+    config = typed(parameters["config"], str) if parameters else None
+    core.repository.load(model, config)
+    return Reply()
 
 
 def shared_memory(
@@ -23,7 +79,7 @@ def shared_memory(
     Raises
     ------
     ModelError
-        As `SharedMemory` does, or for a body that is no such request.
+        As `SharedMemory` does, or for a body of another form.
     """
     memory = core.shared_memory
     if verb == "unregister":
@@ -36,16 +92,9 @@ def shared_memory(
     if kind == "cuda":
         memory.cuda_status(region)
         return Reply.json([])
+    keys = ("name", "key", "offset", "byte_size")
     return Reply.json(
-        [
-            {
-                "name": each.name,
-                "key": each.key,
-                "offset": each.offset,
-                "byte_size": each.byte_size,
-            }
-            for each in memory.status(region)
-        ]
+        [{key: getattr(each, key) for key in keys} for each in memory.status(region)]
     )
 
 
@@ -54,98 +103,15 @@ def _register(core: InferenceCore, *, kind: str, region: str, body: bytes) -> No
         raise invalid(
             f"'region name' is necessary to register {kind} shared memory region"
         )
-    value = parse(body)
-    key = "key" if kind == "system" else "raw_handle"
-    for name in (key, "byte_size"):
+    value: Json = parse(body)
+    for name in ("key" if kind == "system" else "raw_handle", "byte_size"):
         if not isinstance(value, Mapping) or name not in value:
             raise invalid(f"Shared memory register request has no '{name}' field")
     if kind == "cuda":
         raise invalid("'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t")
-    if not isinstance(value["key"], str):
-        raise internal(_NOT_A_STRING)
-    offset = _unsigned(value.get("offset", 0))
     core.shared_memory.register(
-        region, value["key"], offset, _unsigned(value["byte_size"])
+        region,
+        member(value, "key", str),
+        typed(value.get("offset", 0), int),
+        member(value, "byte_size", int),
     )
-
-
-def _unsigned(value: Json) -> int:
-    if type(value) is not int or not 0 <= value < 2**64:
-        raise internal(
-            "attempt to access JSON non-unsigned-integer as unsigned-integer"
-        )
-    return value
-
-
-def trace(core: InferenceCore, method: str, model: str, body: bytes) -> Reply:
-    """Trace settings, changed first by a POST; null clears one.
-
-    Raises
-    ------
-    ModelError
-        As `InferenceCore.update_trace` does, or for a body that is no such request.
-    """
-    changes: dict[str, list[str]] = {}
-    if method == "POST":
-        value = parse(body)
-        for name in value if isinstance(value, Mapping) else ():
-            changes[name] = _trace_values(name, value[name])
-    core.update_trace(changes, model)
-    settings = core.trace.of(model)
-    order = ("trace_level", "trace_rate", "trace_count", "log_frequency", "trace_file")
-    return Reply.json(
-        {
-            name: list(settings[name]) if name == "trace_level" else settings[name][0]
-            for name in (*order, "trace_mode")
-        }
-    )
-
-
-def _trace_values(name: str, value: Json) -> list[str]:
-    if value is None:
-        return []
-    if name == "trace_level":
-        if not isinstance(value, list):
-            raise internal("attempt to access JSON non-array as array")
-        values = value
-    elif name in {"trace_rate", "trace_count", "log_frequency"}:
-        values = [value]
-    else:
-        return [str(value)]
-    if not all(isinstance(each, str) for each in values):
-        raise internal(_NOT_A_STRING)
-    return values
-
-
-def logging_settings(core: InferenceCore, method: str, body: bytes) -> Reply:
-    """Log settings, changed first by a POST.
-
-    Raises
-    ------
-    ModelError
-        As `LogSettings.update` does, or for a body that is no such request.
-    """
-    if method == "POST":
-        value = parse(body)
-        changes = {
-            name: _log_value(name, value[name])
-            for name in (value if isinstance(value, Mapping) else ())
-            if name in DEFAULTS
-        }
-        if changes.get("log_format") not in {None, "default", "ISO8601"}:
-            raise ModelError(
-                grpc.StatusCode.UNAVAILABLE,
-                f"invalid argument for --log_format, got: {changes['log_format']}",
-            )
-        core.log.update(changes)
-    return Reply.json(core.log.now())
-
-
-def _log_value(name: str, value: Json) -> LogValue:
-    kind = type(DEFAULTS[name])
-    if kind is int:
-        return _unsigned(value)
-    if not isinstance(value, kind):
-        name_of_kind = {bool: "boolean", str: "string"}[kind]
-        raise internal(f"attempt to access JSON non-{name_of_kind} as {name_of_kind}")
-    return value

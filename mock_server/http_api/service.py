@@ -1,33 +1,91 @@
-"""KServe v2 over HTTP, answered as Triton Inference Server 2.51 answers it."""
+"""KServe v2 over HTTP: which path is answered by what."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 from urllib.parse import unquote
 
-import grpc
 from aiohttp import web
 
 from mock_server.core.inference_core import InferenceCore
 from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
 from mock_server.errors import ModelError
-from mock_server.http_api import management, repository
-from mock_server.http_api.call import Call
-from mock_server.http_api.compression import decompress, too_large
-from mock_server.http_api.descriptions import described
-from mock_server.http_api.generate import EVENT_STREAM, generate, generate_events
-from mock_server.http_api.inference import infer
-from mock_server.http_api.reply import TEXT, PlainTextError, Reply
-from mock_server.http_api.routes import Route, route_of
+from mock_server.http_api import management
+from mock_server.http_api.inference import (
+    EVENT_STREAM,
+    generate,
+    generate_events,
+    infer,
+)
+from mock_server.http_api.replies import Reply, decompress, too_large
+from mock_server.http_api.requests import Call
 from mock_server.scheduling.threads import RequestThreads
 from mock_server.wire.inference import Cancellation
 
 MAX_REQUESTS_THAT_WAIT = 256
 """Threads for what may block: planned faults, loading of models."""
 
-_ENCODINGS = {"Accept-Encoding": "gzip, deflate"}
-_NOT_READY = Reply.error(400, "Model version not ready", TEXT)
+_NOT_READY = Reply.error(400, "Model version not ready")
+
+
+class Route(NamedTuple):
+    """A path that was recognised."""
+
+    action: str
+    rpc: str  #: gRPC's name of the same, which fault plans use
+    method: str  #: the only one allowed
+    fields: Mapping[str, str]  #: model, version, region, verb: those the path has
+
+
+# Source of the patterns: HTTPAPIServer of src/http_server.cc in
+# triton-inference-server/server. A version that is not digits makes the path unknown.
+_MODEL = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[0-9]+))?"
+_REPOSITORY = r"/v2/repository(?:/[^/]+)?"
+_REGION = r"(?:/region/(?P<region>[^/]+))?/(?P<verb>status|register|unregister)"
+_ROUTES = tuple(
+    (action, rpc, method, re.compile(pattern))
+    for action, rpc, method, pattern in (
+        ("infer", "ModelInfer", "POST", _MODEL + "/infer"),
+        ("generate", "ModelInfer", "POST", _MODEL + "/generate"),
+        ("generate_stream", "ModelInfer", "POST", _MODEL + "/generate_stream"),
+        ("live", "ServerLive", "GET", "/v2/health/live"),
+        ("ready", "ServerReady", "GET", "/v2/health/ready"),
+        ("model_ready", "ModelReady", "GET", _MODEL + "/ready"),
+        ("all_statistics", "ModelStatistics", "GET", "/v2/models/stats"),
+        ("statistics", "ModelStatistics", "GET", _MODEL + "/stats"),
+        ("config", "ModelConfig", "GET", _MODEL + "/config"),
+        ("metadata", "ModelMetadata", "GET", _MODEL),
+        ("server_metadata", "ServerMetadata", "GET", "/v2"),
+        ("index", "RepositoryIndex", "POST", _REPOSITORY + "/index"),
+        *(
+            (
+                verb,
+                f"RepositoryModel{verb.capitalize()}",
+                "POST",
+                f"{_REPOSITORY}/models/(?P<model>[^/]+)/{verb}",
+            )
+            for verb in ("load", "unload")
+        ),
+        ("system", "SystemSharedMemory", "", "/v2/systemsharedmemory" + _REGION),
+        ("cuda", "CudaSharedMemory", "", "/v2/cudasharedmemory" + _REGION),
+    )
+)
+
+
+def route_of(path: str) -> Route | None:
+    """Route of a path; None if the API has no such path."""
+    for action, rpc, method, pattern in _ROUTES:
+        match = pattern.fullmatch(path)
+        if match is not None:
+            fields = {k: v for k, v in match.groupdict().items() if v is not None}
+            if verb := fields.get("verb"):
+                only = "GET" if verb == "status" else "POST"
+                return Route(action, rpc + verb.capitalize(), only, fields)
+            return Route(action, rpc, method, fields)
+    return None
 
 
 class HttpService:
@@ -38,7 +96,7 @@ class HttpService:
     core : InferenceCore
         Shared with the other protocols of the server.
     faults : PlannedFaults, optional
-        Asked about each request before it is looked at.
+        Applied to each request before it is read.
     max_body_bytes : int
         Larger bodies, compressed or not, are refused.
     """
@@ -63,31 +121,23 @@ class HttpService:
         """Response to one HTTP request, errors included."""
         route = route_of(unquote(request.raw_path.partition("?")[0]))
         if route is None:
-            return _sent(Reply.error(404, "Not Found", TEXT))
-        allowed = (route.method,) if route.method else ("GET", "POST")
-        if request.method not in allowed:
-            return _sent(Reply.error(405, "Method Not Allowed", route.refusal_type))
-        try:
-            return await self._answered(request, route)
-        except NotReadyError as error:
-            is_asked = route.action in {"ready", "model_ready"}
-            reply = _NOT_READY if is_asked else Reply.of_error(error)
-        except PlainTextError as error:
-            reply = Reply.of_error(error.error, TEXT, error.headers)
-        except ModelError as error:
-            reply = Reply.of_error(error)
-        return _sent(reply)
-
-    async def _answered(self, request: web.Request, route: Route) -> web.StreamResponse:
+            return _sent(Reply.error(404, "Not Found"))
+        if request.method != route.method:
+            return _sent(Reply.error(405, "Method Not Allowed"))
         cancellation = Cancellation()
         try:
             call = await self._read(request, cancellation)
-            await self._befall(route, call)
+            await self._apply_faults(route, call)
             if route.action == "generate_stream":
                 return await self._stream(request, route, call)
-            return _sent(await self._answer(route, call))
+            return _sent(await self._reply(route, call))
+        except NotReadyError as error:
+            is_asked = route.action in {"ready", "model_ready"}
+            return _sent(_NOT_READY if is_asked else Reply.of_error(error))
+        except ModelError as error:
+            return _sent(Reply.of_error(error))
         finally:
-            # If the client has left, this is what stops the model's work for it.
+            # If the client has left, this stops the model's work for it.
             cancellation.cancel()
 
     async def _read(self, request: web.Request, cancellation: Cancellation) -> Call:
@@ -96,28 +146,20 @@ class HttpService:
         except web.HTTPRequestEntityTooLarge as error:
             raise too_large(self._max_body_bytes) from error
         headers = {name.lower(): value for name, value in request.headers.items()}
-        try:
-            body = decompress(
-                body, headers.get("content-encoding", ""), self._max_body_bytes
-            )
-        except ModelError as error:
-            if error.code is grpc.StatusCode.UNIMPLEMENTED:
-                raise PlainTextError(error, _ENCODINGS) from error
-            raise
+        encoding = headers.get("content-encoding", "")
         return Call(
-            method=request.method,
-            body=body,
+            body=decompress(body, encoding, self._max_body_bytes),
             headers=headers,
             cancellation=cancellation,
             drop_connection=_dropping(request),
             threads=self._threads,
         )
 
-    async def _befall(self, route: Route, call: Call) -> None:
+    async def _apply_faults(self, route: Route, call: Call) -> None:
         if self._faults is None:
             return
         self._faults.check_access(route.rpc, call.headers.get("authorization"))
-        if route.rpc != INFER:
+        if route.rpc != INFER:  # the core applies them to each inference request
             await call.in_thread(
                 self._faults.apply_to_call,
                 route.rpc,
@@ -126,39 +168,35 @@ class HttpService:
                 drop_connection=call.drop_connection,
             )
 
-    async def _answer(self, route: Route, call: Call) -> Reply:
-        core = self._core
-        model, version = route.fields.get("model", ""), route.fields.get("version", "")
+    async def _reply(self, route: Route, call: Call) -> Reply:
+        core, fields = self._core, route.fields
+        model, version = fields.get("model", ""), fields.get("version", "")
         match route.action:
             case "infer":
                 reply = await infer(core, call, model, version)
             case "generate":
                 reply = await generate(core, call, model, version)
             case "live":
-                reply = Reply(content_type=TEXT)
+                reply = Reply()
             case "ready":
-                reply = Reply(200 if core.is_ready else 400, content_type=TEXT)
+                reply = Reply(200 if core.is_ready else 400)
             case "model_ready":
                 is_ready = core.repository.is_ready(model, version)
-                reply = Reply(content_type=TEXT) if is_ready else _NOT_READY
+                reply = Reply() if is_ready else _NOT_READY
             case "load" | "unload" | "index":
                 reply = await call.in_thread(
-                    repository.answer, core, route.action, route.fields, call.body
+                    management.repository, core, route.action, model, call.body
                 )
-            case "trace":
-                reply = management.trace(core, call.method, model, call.body)
-            case "logging":
-                reply = management.logging_settings(core, call.method, call.body)
-            case "system_memory" | "cuda_memory":
+            case "system" | "cuda":
                 reply = management.shared_memory(
                     core,
-                    kind=route.action.partition("_")[0],
-                    verb=route.fields["verb"],
-                    region=route.fields.get("region", ""),
+                    kind=route.action,
+                    verb=fields["verb"],
+                    region=fields.get("region", ""),
                     body=call.body,
                 )
             case action:
-                reply = described(core, action, model, version)
+                reply = management.description(core, action, model, version)
         return reply
 
     async def _stream(
@@ -168,37 +206,33 @@ class HttpService:
             self._core, call, route.fields["model"], route.fields.get("version", "")
         )
         response: web.StreamResponse | None = None
-        async for status, event in events:
+        async for event in events:
             if response is None:
-                response = _events_response(status)
-                await response.prepare(request)
-            await response.write(event)
+                response = await _event_stream(request, event.status)
+            await response.write(b"data: " + event.body + b"\n\n")
         if response is None:
-            response = _events_response(200)
-            await response.prepare(request)
+            response = await _event_stream(request, 200)
         await response.write_eof()
         return response
 
 
-def _events_response(status: int) -> web.StreamResponse:
+async def _event_stream(request: web.Request, status: int) -> web.StreamResponse:
     response = web.StreamResponse(status=status, headers={"Content-Type": EVENT_STREAM})
     response.enable_chunked_encoding()
+    await response.prepare(request)
     return response
 
 
 def _sent(reply: Reply) -> web.Response:
-    response = web.Response(
+    return web.Response(
         status=reply.status,
         body=reply.body,
         headers={"Content-Type": reply.content_type, **reply.headers},
     )
-    if reply.is_chunked:
-        response.enable_chunked_encoding()
-    return response
 
 
 def _dropping(request: web.Request) -> Callable[[], object]:
-    """Closes the connection of a request, when called from any thread."""
+    """Return a function, for any thread, that closes the connection of a request."""
     loop = asyncio.get_running_loop()
     transport = request.transport
 

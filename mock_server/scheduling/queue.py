@@ -12,9 +12,8 @@ import grpc
 
 from mock_server.errors import ModelError
 from mock_server.model.batching import QueuePolicy, TimeoutAction
-from mock_server.statistics import FailureReason
 from mock_server.wire.codec import RawTensor
-from mock_server.wire.inference import InferenceRequest, Respond
+from mock_server.wire.inference import FailureReason, InferenceRequest, Respond
 
 NANOSECONDS = 1_000_000_000
 

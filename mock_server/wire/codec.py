@@ -138,9 +138,9 @@ def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
     return np.frombuffer(bytearray(data), dtype=_WIRE_DTYPES[datatype]).reshape(shape)
 
 
-def pack_strings(strings: Iterable[bytes | str]) -> bytes:
-    """Wire form of BYTES elements."""
-    encoded = [s.encode() if isinstance(s, str) else bytes(s) for s in strings]
+def pack_strings(strings: Iterable[object]) -> bytes:
+    """Return the wire form of BYTES elements; anything but bytes as its text."""
+    encoded = [s if isinstance(s, bytes) else str(s).encode() for s in strings]
     return b"".join(part for s in encoded for part in (_LENGTH.pack(len(s)), s))
 
 

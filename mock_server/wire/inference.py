@@ -1,8 +1,9 @@
-"""A request and its answers, free of any protocol: what gRPC and HTTP translate to."""
+"""A request and its responses, independent of the protocol."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import NamedTuple
 
 from mock_server.errors import ModelError
@@ -13,7 +14,7 @@ ParameterValue = bool | int | float | str
 
 
 class SharedMemorySlice(NamedTuple):
-    """Where in a registered region of shared memory a tensor lies, or is to go."""
+    """Location of a tensor in a registered region of shared memory."""
 
     region: str  #: the name it was registered under
     offset: int  #: bytes, from the start of the region
@@ -25,11 +26,23 @@ class RequestedOutput(NamedTuple):
 
     name: str
     n_classes: int = 0  #: classification extension; 0: the tensor itself
-    shared_memory: SharedMemorySlice | None = None  #: None: in the answer
+    shared_memory: SharedMemorySlice | None = None  #: None: in the response
+
+
+class FailureReason(Enum):
+    """Why a request counts as failed: the values are labels of Triton's metrics."""
+
+    OTHER = "OTHER"
+    BACKEND = "BACKEND"
+    """The model raised an exception."""
+    CANCELED = "CANCELED"
+    """The client left while the request was waiting."""
+    REJECTED = "REJECTED"
+    """It waited too long."""
 
 
 class Cancellation:
-    """Whether anybody still waits for the answer; may be used from any thread."""
+    """Tells whether the client still waits; may be used from any thread."""
 
     __slots__ = ("_callbacks", "_is_cancelled", "_lock")
 
@@ -44,7 +57,7 @@ class Cancellation:
         return self._is_cancelled
 
     def cancel(self) -> None:
-        """Nobody waits any more; calls what was given to `when_cancelled`, once."""
+        """Mark as cancelled, and call the callbacks of `when_cancelled` once."""
         with self._lock:
             self._is_cancelled = True
             callbacks, self._callbacks = self._callbacks, []
@@ -52,7 +65,7 @@ class Cancellation:
             callback()
 
     def when_cancelled(self, callback: Callable[[], object]) -> None:
-        """Call this on `cancel`, in its thread; at once if it has happened already."""
+        """Call this on `cancel`, in its thread; at once if it is cancelled already."""
         with self._lock:
             if not self._is_cancelled:
                 self._callbacks.append(callback)
@@ -62,7 +75,7 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceRequest:
-    """One request for inference, its data in wire form, nothing of it checked yet."""
+    """One inference request, its data in wire form and nothing of it checked yet."""
 
     model_name: str
 
@@ -72,35 +85,35 @@ class InferenceRequest:
     id: str = ""
 
     inputs: tuple[RawTensor, ...] = ()
-    """Data that lay in shared memory is here already."""
+    """Data that lay in shared memory has been copied here."""
 
     outputs: tuple[RequestedOutput, ...] = ()
-    """None means all, as plain tensors."""
+    """Empty: all outputs, as plain tensors."""
 
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
-    """What reaches the model: without the keys that have a field of their own here."""
+    """Those for the model, without the ones that have a field of their own here."""
 
     priority: int = 0
-    """Level of the queue, 1 the first to be served; 0: the model's default."""
+    """Level in the queue, 1 is served first; 0: the model's default."""
 
     timeout_us: int = 0
     """Longest wait in the queue, in microseconds; 0: the model's default."""
 
     correlation_id: int | str = 0
-    """Sequence that it belongs to; 0 or empty: none."""
+    """The sequence it belongs to; 0 or empty: none."""
 
     sequence_start: bool = False
 
     sequence_end: bool = False
 
     enable_empty_final_response: bool = False
-    """Streaming only: tell of the end with a message of its own."""
+    """Streaming only: mark the end with a message of its own."""
 
     cancellation: Cancellation = field(default_factory=Cancellation)
-    """Cancelled by the service when the client has left, or its deadline has passed."""
+    """Cancelled by the protocol when the client has left or its deadline has passed."""
 
     drop_connection: Callable[[], object] = lambda: None
-    """Closes the connection it came by, without an answer: for planned faults."""
+    """Closes the client's connection without a response: for planned faults."""
 
     is_streamed: bool = False
     """Whether more than one response can be sent."""
@@ -108,7 +121,7 @@ class InferenceRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceResponse:
-    """One answer: outputs or an error."""
+    """One response: outputs or an error."""
 
     model_name: str
 
@@ -119,20 +132,20 @@ class InferenceResponse:
     """The request's."""
 
     outputs: tuple[RawTensor, ...] = ()
-    """In the order in which the model returned them, those not asked for left out."""
+    """In the order in which the model returned them, only the requested ones."""
 
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
-    """The model's own, on the response."""
+    """Set by the model."""
 
     error: ModelError | None = None
     """Instead of outputs."""
 
     def with_outputs(self, outputs: Iterable[RawTensor]) -> "InferenceResponse":
-        """Answer with other outputs, the rest the same."""
+        """Copy with other outputs."""
         return replace(self, outputs=tuple(outputs))
 
 
 Respond = Callable[[InferenceResponse | None, bool], None]
-"""Takes a response and whether it is the last one. An end without a response, as that
-of a decoupled model, is ``(None, True)``. Called from the model's thread: it must be
-short, and not raise."""
+"""Takes a response and whether it is the last one. ``(None, True)`` ends the responses
+without a further one, as a decoupled model may. Called from the model's thread: it must
+be short, and must not raise."""

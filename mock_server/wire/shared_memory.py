@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc
 
-from mock_server.errors import ModelError, invalid
+from mock_server.errors import ModelError, internal, invalid
 from mock_server.wire.inference import SharedMemorySlice
 
 _DIRECTORY = Path("/dev/shm")  # where Linux keeps POSIX shared memory
@@ -19,7 +19,7 @@ _DIRECTORY = Path("/dev/shm")  # where Linux keeps POSIX shared memory
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A registered region. As the client described it."""
+    """A registered region, as the client described it."""
 
     name: str
     key: str
@@ -44,7 +44,7 @@ class SharedMemory:
         ------
         ModelError
             ALREADY_EXISTS for a name in use; INTERNAL if there is no such object;
-            INVALID_ARGUMENT if the region is not inside of it.
+            INVALID_ARGUMENT if the region does not lie within it.
         """
         with self._lock:
             if name in self._regions:
@@ -56,7 +56,7 @@ class SharedMemory:
             self._regions[name] = Region(name, key, offset, byte_size, memory)
 
     def unregister(self, name: str = "") -> None:
-        """Let go of a region, or of all if no name is given; an unknown one is none."""
+        """Unmap a region, all of them if no name is given; none if it is unknown."""
         with self._lock:
             names = [name] if name else list(self._regions)
             for each in names:
@@ -65,7 +65,7 @@ class SharedMemory:
                     region.memory.close()
 
     def status(self, name: str = "") -> list[Region]:
-        """Region of a name, or all of them if no name is given, by name.
+        """Region of this name; all of them, by name, if none is given.
 
         Raises
         ------
@@ -76,50 +76,35 @@ class SharedMemory:
             if not name:
                 return [self._regions[each] for each in sorted(self._regions)]
             if name not in self._regions:
-                raise ModelError(
-                    grpc.StatusCode.NOT_FOUND,
-                    f"Unable to find system shared memory region: '{name}'",
-                )
+                raise _not_found("system ", name)
             return [self._regions[name]]
 
     def cuda_status(self, name: str = "") -> None:
-        """Look for a region of GPU memory.
+        """Find no region of GPU memory.
 
         Raises
         ------
         ModelError
-            NOT_FOUND if one is named: there is none.
+            NOT_FOUND if one is named, because there is no GPU.
         """
         if name:
-            raise ModelError(
-                grpc.StatusCode.NOT_FOUND,
-                f"Unable to find cuda shared memory region: '{name}'",
-            )
-
-    def register_cuda(self) -> None:
-        """Refuse a region of GPU memory.
-
-        Raises
-        ------
-        ModelError
-            INVALID_ARGUMENT, always: there is no GPU.
-        """
-        raise invalid("failed to register shared memory region: invalid args")
+            raise _not_found("cuda ", name)
 
     def read(self, location: SharedMemorySlice) -> bytes:
-        """Copy of what lies there.
+        """Copy of the bytes at this location.
 
         Raises
         ------
         ModelError
-            NOT_FOUND for an unknown region; INVALID_ARGUMENT if it lies not inside it.
+            NOT_FOUND for an unknown region; INVALID_ARGUMENT if the location does not
+            lie within it.
         """
         with self._lock:
             region, start = self._find(location)
             return region.memory[start : start + location.byte_size]
 
     def write(self, location: SharedMemorySlice, data: bytes) -> None:
-        """Copy `data` there: no more than `location` has room for.
+        """Copy `data`, at most ``location.byte_size`` bytes, to this location.
 
         Raises
         ------
@@ -138,10 +123,7 @@ class SharedMemory:
     def _find(self, location: SharedMemorySlice) -> tuple[Region, int]:
         region = self._regions.get(location.region)
         if region is None:
-            raise ModelError(
-                grpc.StatusCode.NOT_FOUND,
-                f"Unable to find shared memory region: '{location.region}'",
-            )
+            raise _not_found("", location.region)
         if not 0 <= location.offset < region.byte_size:
             raise invalid(
                 f"Invalid offset for shared memory region: '{location.region}'"
@@ -155,6 +137,13 @@ class SharedMemory:
         return region, location.offset
 
 
+def _not_found(kind: str, name: str) -> ModelError:
+    return ModelError(
+        grpc.StatusCode.NOT_FOUND,
+        f"Unable to find {kind}shared memory region: '{name}'",
+    )
+
+
 def _map(name: str, key: str, offset: int, byte_size: int) -> mmap.mmap:
     object_name = key.removeprefix("/")
     try:
@@ -162,19 +151,13 @@ def _map(name: str, key: str, offset: int, byte_size: int) -> mmap.mmap:
             raise FileNotFoundError(key)
         descriptor = os.open(_DIRECTORY / object_name, os.O_RDWR)
     except OSError:
-        raise ModelError(
-            grpc.StatusCode.INTERNAL, f"Unable to open shared memory region: '{key}'"
-        ) from None
+        raise internal(f"Unable to open shared memory region: '{key}'") from None
     try:
-        if offset + byte_size >= 2**64:
-            raise ModelError(
-                grpc.StatusCode.INTERNAL, f"Invalid shared memory region: '{key}'"
-            )
-        problem = f"failed to register shared memory region '{name}'"
+        problem = f"failed to register shared memory region '{name}': "
         if offset + byte_size > os.fstat(descriptor).st_size:
-            raise invalid(f"{problem}: invalid args")
+            raise invalid(problem + "invalid args")
         if byte_size == 0 or offset % mmap.ALLOCATIONGRANULARITY:
-            raise invalid(f"{problem}: unable to process address spaceInvalid argument")
+            raise invalid(problem + "unable to process address space")
         return mmap.mmap(descriptor, byte_size, offset=offset)
     finally:
         os.close(descriptor)

@@ -4,30 +4,31 @@ Not imported with `producers`: it needs the extra ``plot`` (hist, scipy, matplot
 mplhep), which is loaded when the first interval, histogram or plot is made.
 """
 
-from producers.evaluation.comparison import evaluate
+from producers.evaluation.comparison import evaluate, events_with_truth
 from producers.evaluation.counting import EvaluationCounts, StyleCounts, count_event
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.edges import (
     EdgeCounts,
+    candidate_edges,
     count_edges,
+    count_stage_edges,
     production_vertices,
     true_edges,
 )
 from producers.evaluation.figures import BinnedCounts, Ratio
 from producers.evaluation.matching import (
     CandidateMatches,
+    EventDisplay,
     match_candidates,
     points_of_particles,
 )
-from producers.evaluation.pairing import events_with_truth
-from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.evaluation.report import EvaluationReport
 from producers.evaluation.scores import (
     TrackMLScore,
     challenge_weights,
     hit_weights,
     score_event,
 )
-from producers.evaluation.stage_edges import candidate_edges, count_stage_edges
 
 __all__ = [
     "BinnedCounts",

@@ -1,4 +1,4 @@
-"""The tracks of a job against the truth, event by event."""
+"""Tracks and events paired with their truth, and compared event by event."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from itertools import repeat
 
 from producers.evaluation.counting import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
-from producers.evaluation.matching import match_candidates
-from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.evaluation.matching import EventDisplay, match_candidates
+from producers.evaluation.report import EvaluationReport
+from producers.formats.opening import EventSource
 from producers.formats.tracks import TrackEvent, TrackEvents
 from producers.formats.truth import TruthEvents
 from producers.io.iteration import iterating
@@ -16,7 +17,7 @@ from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk
 from producers.model.truth import TruthEvent
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "events_with_truth"]
 
 
 def evaluate(
@@ -64,18 +65,22 @@ def evaluate(
     with (
         iterating(tracks) as found_events,
         iterating(truth) as true_events,
-        iterating(_events(events)) as inputs,
+        iterating(repeat(None) if events is None else _events(events)) as inputs,
     ):
         together = zip(found_events, true_events, inputs, strict=False)
         for entry, (found, event, source) in enumerate(together):
             if found.is_failed:
                 n_failed += 1
             else:
-                _require_same_event(tracks, entry, found, event, source)
-                xyz = None if source is None else source.xyz
-                total += count_event(found.candidates, event, criteria, xyz)
+                n_labels = len(found.candidates.labels)
+                place = (str(tracks.path), entry, found.event_id, n_labels)
+                _require_same(place, "truth", event.event_id, len(event.particle_id))
+                xyz = None
                 if source is not None:
+                    _require_same(place, "input", source.event_id, len(source))
                     display = _better_display(display, found, event, source, criteria)
+                    xyz = source.xyz
+                total += count_event(found.candidates, event, criteria, xyz)
             if on_event is not None:
                 on_event(entry + 1)
     return EvaluationReport(
@@ -110,34 +115,46 @@ def _better_display(
     )
 
 
-def _events(chunks: Iterable[EventChunk] | None) -> Iterator[Event | None]:
-    if chunks is None:
-        yield from repeat(None)
-        return
+def _events(chunks: Iterable[EventChunk]) -> Iterator[Event]:
     with iterating(chunks) as opened:
         for chunk in opened:
             yield from chunk
 
 
-def _require_same_event(
-    tracks: TrackEvents,
-    entry: int,
-    found: TrackEvent,
-    event: TruthEvent,
-    source: Event | None,
+def events_with_truth(
+    source: EventSource, truth: TruthEvents
+) -> Iterator[tuple[Event, TruthEvent]]:
+    """Yield each event with its truth, which may have further events at the end.
+
+    Raises
+    ------
+    UnequalEventsError
+        If the truth has fewer or other events, or other space points.
+    """
+    if len(truth) < len(source):
+        raise UnequalEventsError(
+            f"{truth.paths[0]}: truth of {len(truth)} events, "
+            f"there are {len(source)} events in {source.names[0]}"
+        )
+    with iterating(_events(source)) as events, iterating(truth) as true_events:
+        for event, true in zip(events, true_events, strict=False):
+            place = (str(event.source), event.entry, event.event_id, len(event))
+            _require_same(place, "truth", true.event_id, len(true.particle_id))
+            yield event, true
+
+
+def _require_same(
+    place: tuple[str, int, int, int], other: str, event_id: int, n_points: int
 ) -> None:
-    others = [("truth", event.event_id, len(event.particle_id))]
-    if source is not None:
-        others.append(("input", source.event_id, len(source)))
-    n_labels = len(found.candidates.labels)
-    for where, event_id, n_points in others:
-        if found.event_id != event_id:
-            raise UnequalEventsError(
-                f"{tracks.path}: entry {entry} is event {found.event_id}, "
-                f"in the {where} it is event {event_id}"
-            )
-        if n_labels != n_points:
-            raise UnequalEventsError(
-                f"{tracks.path}: event {found.event_id} (entry {entry}) has "
-                f"{n_labels} space points, in the {where} it has {n_points}"
-            )
+    """Compare the event at a place (path, entry, number, points) with another's."""
+    path, entry, own_id, own_points = place
+    if own_id != event_id:
+        raise UnequalEventsError(
+            f"{path}: entry {entry} is event {own_id}, "
+            f"in the {other} it is event {event_id}"
+        )
+    if own_points != n_points:
+        raise UnequalEventsError(
+            f"{path}: event {own_id} (entry {entry}) has {own_points} space points, "
+            f"in the {other} it has {n_points}"
+        )

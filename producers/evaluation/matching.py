@@ -13,6 +13,7 @@ from producers.model.candidates import TrackCandidates
 __all__ = [
     "MATCHING_STYLES",
     "CandidateMatches",
+    "EventDisplay",
     "MatchingStyle",
     "match_candidates",
     "points_of_particles",
@@ -144,3 +145,26 @@ def points_of_particles(
     n_points = np.zeros(len(ids), dtype=np.int64)
     n_points[has_any] = counts[place[has_any]]
     return n_points
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class EventDisplay:
+    """One event to draw: its space points and the candidates among them.
+
+    Attributes
+    ----------
+    event_id : int
+    xyz : ndarray, shape (n_space_points, 3), float32
+        In mm.
+    candidates : TrackCandidates
+    is_matched : ndarray, shape (n_candidates,), bool
+        By double majority.
+    is_counted : ndarray, shape (n_candidates,), bool
+        Candidates that are large enough.
+    """
+
+    event_id: int
+    xyz: NDArray[np.float32]
+    candidates: TrackCandidates
+    is_matched: NDArray[np.bool_]
+    is_counted: NDArray[np.bool_]

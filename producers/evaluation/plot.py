@@ -13,15 +13,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from producers.evaluation.counting import MAX_SIZE, EvaluationCounts
-from producers.evaluation.criteria import Variable
+from producers.evaluation.criteria import Criteria, Variable
+from producers.evaluation.edges import EdgeCounts
 from producers.evaluation.figures import (
     AXIS_LABELS,
     BIN_EDGES,
     BinnedCounts,
     intervals,
 )
-from producers.evaluation.matching import MatchingStyle
-from producers.evaluation.report import EvaluationReport, EventDisplay
+from producers.evaluation.matching import EventDisplay, MatchingStyle
 
 __all__ = ["draw_page"]
 
@@ -43,52 +43,48 @@ MAX_DRAWN = 250
 STEP = 0.075
 
 
-def draw_page(report: EvaluationReport) -> Figure:
+def draw_page(
+    counts: EvaluationCounts,
+    criteria: Criteria,
+    *,
+    title: str,
+    edges: Mapping[str, EdgeCounts],
+    display: EventDisplay | None,
+) -> Figure:
     """Return a figure of efficiencies, candidates, fakes, and an event if there is one.
 
     It is not known to pyplot, and no setting of matplotlib is changed.
     """
     figure = Figure(figsize=(18.4, 12.4), layout="constrained")
     grid = figure.add_gridspec(3, 4)
-    counts, least = report.counts, report.criteria.min_candidate_space_points
+    least = criteria.min_candidate_space_points
     for column, variable in enumerate(BIN_EDGES):
-        _draw_efficiency(figure.add_subplot(grid[0, column]), report, variable)
+        axes = figure.add_subplot(grid[0, column])
+        _draw_efficiency(axes, counts, criteria, variable)
         _draw_rates(figure.add_subplot(grid[1, column]), counts, variable)
     _draw_sizes(figure.add_subplot(grid[2, 0]), counts, least)
     _draw_fake_rate(figure.add_subplot(grid[2, 1]), counts, least)
     for axes in figure.axes:
         axes.tick_params(which="both", direction="in", top=True, right=True)
         axes.minorticks_on()
-    if report.edges:
-        _draw_stages(figure.add_subplot(grid[2, 2]), report)
-    display = report.display
+    if edges:
+        _draw_stages(figure.add_subplot(grid[2, 2]), edges, counts.n_events)
     numbers = grid[0, 3] if display is not None else grid[:2, 3]
-    _write_numbers(figure.add_subplot(numbers), report)
+    _write_numbers(figure.add_subplot(numbers), counts, criteria)
     if display is not None:
         for row, view in enumerate(("xy", "rz"), start=1):
             _draw_display(figure.add_subplot(grid[row, 3]), display, view)
-    figure.suptitle(_title(report), fontsize=13)
+    figure.suptitle(title, fontsize=13)
     return figure
 
 
-def _title(report: EvaluationReport) -> str:
-    model, weights = (report.provenance.get(key) for key in ("model", "weights_id"))
-    name = model.get("name") if isinstance(model, dict) else model
-    by_model = f" by {name}" if name else ""
-    by_model += f", weights {weights}" if weights else ""
-    n_events = report.counts.n_events
-    mean = report.counts.n_space_points / max(n_events, 1)
-    return (
-        f"Track finding{by_model}: {n_events} events of {mean:,.0f} space points "
-        "on average"
-    )
-
-
-def _draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) -> None:
+def _draw_efficiency(
+    axes: Axes, counts: EvaluationCounts, criteria: Criteria, variable: Variable
+) -> None:
     """Draw the efficiency in bins of a variable, with the cut on it."""
-    binned = report.by_style["double_majority"].found[variable]
+    binned = counts.styles["double_majority"].found[variable]
     for style, (label, colour) in OTHER_STYLES.items():
-        other = report.by_style[style].found[variable]
+        other = counts.styles[style].found[variable]
         has_any = other.total > 0
         axes.stairs(
             np.where(has_any, other.passed / np.where(has_any, other.total, 1), np.nan),
@@ -100,7 +96,6 @@ def _draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) -
         )
     edges = BIN_EDGES[variable]
     _draw_fractions(axes, edges, binned, MATCHED, label="double majority")
-    criteria = report.criteria
     cuts = {
         "pt_gev": [criteria.min_pt_gev],
         "eta": [-criteria.max_abs_eta, criteria.max_abs_eta],
@@ -109,7 +104,7 @@ def _draw_efficiency(axes: Axes, report: EvaluationReport, variable: Variable) -
     for cut in cuts[variable]:
         axes.axvline(cut, color=ACCENT, linestyle=":", linewidth=1.2)
     # Zoomed in if no bin that has any lies below.
-    perfect = report.by_style["perfect"].found[variable]
+    perfect = counts.styles["perfect"].found[variable]
     bottom = 0.5 if (perfect.passed >= 0.55 * perfect.total).all() else 0.0
     # A little below zero, so that points there are not cut in half.
     axes.set(ylim=(bottom or -0.02, 1.05), ylabel="efficiency")
@@ -228,19 +223,17 @@ def _draw_fake_rate(axes: Axes, counts: EvaluationCounts, least: int) -> None:
     )
 
 
-def _draw_stages(axes: Axes, report: EvaluationReport) -> None:
+def _draw_stages(axes: Axes, edges: Mapping[str, EdgeCounts], n_events: int) -> None:
     """Draw the efficiency and purity of each stage's edges, and their number."""
-    stages = list(report.edges)
+    stages = list(edges)
     place = np.arange(len(stages))
-    n_events = max(report.counts.n_events, 1)
+    n_events = max(n_events, 1)
     for offset, name, colour, marker in (
         (-0.12, "efficiency", MATCHED, "o"),
         (0.0, "purity", FAKE, "s"),
         (0.12, "target purity", OTHER, "^"),
     ):
-        ratios = [
-            getattr(report.edges[stage], name.replace(" ", "_")) for stage in stages
-        ]
+        ratios = [getattr(edges[stage], name.replace(" ", "_")) for stage in stages]
         values = np.array([ratio.value for ratio in ratios])
         ends = np.array([ratio.interval for ratio in ratios]).T
         axes.errorbar(
@@ -254,7 +247,7 @@ def _draw_stages(axes: Axes, report: EvaluationReport) -> None:
         )
     axes.set_xticks(
         place,
-        [f"{name}\n{report.edges[name].n_edges / n_events:,.0f}" for name in stages],
+        [f"{name}\n{edges[name].n_edges / n_events:,.0f}" for name in stages],
     )
     axes.set(
         xlim=(-0.5, len(stages) - 0.5),
@@ -268,18 +261,18 @@ def _draw_stages(axes: Axes, report: EvaluationReport) -> None:
     axes.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
 
 
-def _write_numbers(axes: Axes, report: EvaluationReport) -> None:
+def _write_numbers(axes: Axes, counts: EvaluationCounts, criteria: Criteria) -> None:
     """Write the rates with their intervals, and what was counted."""
     axes.set_axis_off()
-    region, single = report.criteria.displaced(), report.by_style["majority"]
+    double, single = counts.styles["double_majority"], counts.styles["majority"]
     lines = [
-        ("efficiency", report.efficiency),
+        ("efficiency", double.efficiency),
         ("single majority", single.efficiency),
-        ("perfect", report.by_style["perfect"].efficiency),
-        ("displaced", report.displaced_efficiency),
-        ("fake rate", report.fake_rate),
+        ("perfect", counts.styles["perfect"].efficiency),
+        ("displaced", double.displaced_efficiency),
+        ("fake rate", double.fake_rate),
         ("duplicate rate", single.duplicate_rate),
-        ("TrackML score", report.counts.score),
+        ("TrackML score", counts.score),
     ]
     for row, (name, ratio) in enumerate(lines):
         height = 1.0 - STEP * row
@@ -290,7 +283,7 @@ def _write_numbers(axes: Axes, report: EvaluationReport) -> None:
         axes.text(
             0.85, height, counted.strip(", "), fontsize=8, color="0.4", va="baseline"
         )
-    criteria, least = report.criteria, report.criteria.min_candidate_space_points
+    region, least = criteria.displaced(), criteria.min_candidate_space_points
     notes = (
         "Double majority: more than half of the candidate's space points on\n"
         "the particle, and more than half of the particle's on it. Single: the\n"

@@ -11,51 +11,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from producers.evaluation.counting import EvaluationCounts, StyleCounts
 from producers.evaluation.criteria import Criteria, Variable
 from producers.evaluation.edges import EdgeCounts
 from producers.evaluation.figures import COVERAGE, BinnedCounts, Ratio
-from producers.evaluation.matching import MATCHING_STYLES, MatchingStyle
+from producers.evaluation.matching import MATCHING_STYLES, EventDisplay, MatchingStyle
 from producers.evaluation.scores import TrackMLScore
-from producers.model.candidates import TrackCandidates
 from producers.model.errors import OutputError
 from sonic_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["EvaluationReport", "EventDisplay"]
+__all__ = ["EvaluationReport"]
 
 BinnedFigure: TypeAlias = Literal["efficiency", "fake_rate", "duplicate_rate"]
 
 Json: TypeAlias = dict[str, Any]
 """Plain values for JSON, of several kinds."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class EventDisplay:
-    """One event to draw: its space points and the candidates among them.
-
-    Attributes
-    ----------
-    event_id : int
-    xyz : ndarray, shape (n_space_points, 3), float32
-        In mm.
-    candidates : TrackCandidates
-    is_matched : ndarray, shape (n_candidates,), bool
-        By double majority.
-    is_counted : ndarray, shape (n_candidates,), bool
-        Candidates that are large enough.
-    """
-
-    event_id: int
-    xyz: NDArray[np.float32]
-    candidates: TrackCandidates
-    is_matched: NDArray[np.bool_]
-    is_counted: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -219,12 +192,30 @@ class EvaluationReport:
             raise ConfigError(
                 "plots need matplotlib and mplhep: pip install 'sonic-tracking[plot]'"
             ) from error
-        figure = draw_page(self)
+        figure = draw_page(
+            self.counts,
+            self.criteria,
+            title=self._title(),
+            edges=self.edges,
+            display=self.display,
+        )
         if path is not None:
             image = io.BytesIO()
             figure.savefig(image, format="png", dpi=130)
             _write_whole(Path(path), image.getvalue())
         return figure
+
+    def _title(self) -> str:
+        model, weights = (self.provenance.get(key) for key in ("model", "weights_id"))
+        name = model.get("name") if isinstance(model, dict) else model
+        by_model = f" by {name}" if name else ""
+        by_model += f", weights {weights}" if weights else ""
+        n_events = self.counts.n_events
+        mean = self.counts.n_space_points / max(n_events, 1)
+        return (
+            f"Track finding{by_model}: {n_events} events of {mean:,.0f} space points "
+            "on average"
+        )
 
     def to_dict(self) -> Json:
         """Return plain values for JSON."""

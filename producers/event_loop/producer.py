@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.model.chunk import AnyEvent, LoopChunk
-from sonic_base.errors import ConfigError, nearest_names
-from sonic_client.config import ClientConfig
-from sonic_client.types import ModelMetadata, Tensors
+from sonic_base import ConfigError, nearest_names
+from sonic_client import ClientConfig, ModelMetadata, Tensors
 
 __all__ = ["ChunkPreparing", "ChunkProducing", "Producer", "TritonProducer"]
 

@@ -13,9 +13,8 @@ from producers.event_loop.producer import (
     Producer,
     TritonProducer,
 )
-from sonic_base.errors import ConfigError
-from sonic_client import Client
-from sonic_client.types import Outcome, Request, Tensors
+from sonic_base import ConfigError
+from sonic_client import Client, Outcome, Request, Tensors
 
 __all__ = ["MappingClient", "OpenStep", "Step", "open_steps", "plan_steps"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from producers.io.content import FileContent
 from producers.io.location import Location
@@ -15,21 +14,8 @@ from producers.model.schema import ColumnMapping
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.truth import TruthEvent
 
-__all__ = [
-    "EventFile",
-    "EventFormat",
-    "Format",
-    "ReadOptions",
-    "ReadableTracks",
-    "TrackFile",
-    "TrackFormat",
-    "TruthFile",
-    "TruthFormat",
-]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
+class ReadOptions(NamedTuple):
     """The options of a caller for one file; see `open_events`.
 
     Attributes
@@ -122,8 +108,7 @@ class ReadableTracks(Protocol):
         """Read the events in order, some MB at a time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFormat:
+class EventFormat(NamedTuple):
     """How the events of a format are recognised and read.
 
     Attributes
@@ -144,8 +129,7 @@ class EventFormat:
     open: Callable[[FileContent, ReadOptions], EventFile]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TruthFormat:
+class TruthFormat(NamedTuple):
     """How the truth of a format is recognised and read.
 
     Attributes
@@ -162,8 +146,7 @@ class TruthFormat:
     open: Callable[[FileContent], TruthFile]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackFormat:
+class TrackFormat(NamedTuple):
     """How tracks are written in a format.
 
     Attributes
@@ -188,8 +171,7 @@ class TrackFormat:
     holds_failures: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class Format(NamedTuple):
     """A file format: the readers and writers of one folder.
 
     Attributes

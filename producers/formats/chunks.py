@@ -9,22 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.io.location import Location
-from producers.io.root import Lists
+from producers.io.tables import Lists
 from producers.model.chunk import part_ends
 from producers.model.errors import InvalidEventError
 from producers.model.event import EventChunk
 from producers.model.types import AnyArray
-
-__all__ = [
-    "CHUNK_BYTES",
-    "as_event_ids",
-    "chunk_of_lists",
-    "chunk_of_rows",
-    "ranges",
-    "row_ranges",
-    "splits_of",
-    "stacked",
-]
 
 CHUNK_BYTES = 8 * 2**20
 """Uncompressed size of the columns read at once: 3 events at pileup 200, 250 without

@@ -17,8 +17,6 @@ from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
 from sonic_base.errors import ConfigError
 
-__all__ = ["EventSource", "open_events"]
-
 
 def open_events(
     paths: PathLike | Sequence[PathLike],

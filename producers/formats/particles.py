@@ -12,16 +12,6 @@ from producers.model.errors import SchemaError
 from producers.model.truth import Particles
 from producers.model.types import AnyArray
 
-__all__ = [
-    "BARCODE_BITS",
-    "NO_MEASUREMENT",
-    "PARTICLE_COLUMNS",
-    "as_particle_ids",
-    "packed",
-    "particles_from",
-    "shared_particle",
-]
-
 PARTICLE_COLUMNS = ("vx", "vy", "vz", "px", "py", "pz", "q")
 """Names of the columns of `particles_from` in most formats."""
 

@@ -15,8 +15,6 @@ from producers.io.csv_table import event_number, read_csv
 from producers.io.location import Location
 from producers.model.event import EventChunk
 
-__all__ = ["SingleEventFile", "open_csv_of_positions"]
-
 
 @dataclass(frozen=True, slots=True)
 class SingleEventFile:

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from producers.formats.chunks import splits_of
 from producers.io.location import Location
-from producers.io.root import Lists
+from producers.io.tables import Lists
 from producers.model.candidates import CandidateChunk
 from producers.model.errors import InvalidEventError, UnreadableFileError
 from producers.model.track_block import TrackBlock
 from producers.model.types import JsonObject
-
-__all__ = ["CANDIDATES", "LABELS", "block_of", "parsed_provenance"]
 
 LABELS = ("sp_label",)
 """One label per space point, -1 where it is on no candidate."""

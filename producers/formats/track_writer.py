@@ -22,8 +22,6 @@ from producers.model.event import Event
 from producers.model.results import ChunkResult
 from producers.model.track_block import FailureRow, TrackBlock
 
-__all__ = ["TrackWriter"]
-
 VALUES_PER_BLOCK = 2**20  # 8 MB
 EVENTS_PER_BLOCK = 1000
 SECONDS_PER_BLOCK = 10.0

@@ -13,8 +13,6 @@ from producers.io.journal import PartialTracks, is_partial
 from producers.io.location import Location, PathLike, locations
 from producers.model.candidates import TrackCandidates
 
-__all__ = ["TrackEvent", "TrackEvents"]
-
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TrackEvent:

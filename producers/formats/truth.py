@@ -9,8 +9,6 @@ from producers.io.iteration import iterating, prefetched
 from producers.io.location import PathLike, locations
 from producers.model.truth import TruthEvent
 
-__all__ = ["TruthEvents"]
-
 
 class TruthEvents:
     """Iterable over the events of truth files, in order; can be iterated again.

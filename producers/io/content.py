@@ -11,8 +11,6 @@ from producers.io.location import Location, open_binary
 from producers.io.parquet import open_parquet
 from producers.io.root import open_root
 
-__all__ = ["Container", "FileContent"]
-
 Container: TypeAlias = Literal["root", "parquet", "npz", "npy", "text", "unknown"]
 
 HEAD_BYTES = 4096

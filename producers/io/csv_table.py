@@ -16,8 +16,6 @@ from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray
 from sonic_base.errors import nearest_names
 
-__all__ = ["event_number", "file_beside", "read_csv"]
-
 _EVENT = re.compile(r"event(\d{1,18})-([\w-]+)\.csv(\.gz)?$")
 
 

@@ -22,8 +22,6 @@ from producers.model.errors import OutputExistsError, UnreadableFileError
 from producers.model.track_block import TrackBlock
 from sonic_base.errors import ConfigError
 
-__all__ = ["Journal", "PartialTracks", "is_partial", "partial_folder"]
-
 SUFFIX = ".partial"
 JOB = "job.json"
 

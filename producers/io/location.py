@@ -18,16 +18,6 @@ from producers.model.errors import (
 )
 from sonic_base.errors import ConfigError
 
-__all__ = [
-    "Location",
-    "PathLike",
-    "damaged_file_named",
-    "locations",
-    "name_of",
-    "open_binary",
-    "remote_errors",
-]
-
 PathLike: TypeAlias = Path | str
 
 Location: TypeAlias = Path | str

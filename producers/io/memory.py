@@ -11,8 +11,6 @@ from producers.model.results import ChunkResult
 from producers.model.track_block import TrackBlock
 from producers.model.types import Untyped
 
-__all__ = ["TracksInMemory"]
-
 
 class TracksInMemory:
     """A sink that keeps the tracks, for samples that fit into memory.

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from producers.model.errors import OutputError, OutputExistsError
 
-__all__ = ["check_output", "output_errors", "whole_file"]
-
 
 def check_output(path: Path | str, *, force: bool = False) -> None:
     """Refuse an output path before hours of work are spent on it.

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from producers.io.location import Location, damaged_file_named, open_binary
-from producers.io.root import Lists
+from producers.io.tables import Block, Lists
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray, Untyped
 from sonic_base.errors import ConfigError, nearest_names
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-__all__ = ["ParquetTable", "open_parquet", "require_pyarrow"]
 
 
 def require_pyarrow() -> ModuleType:
@@ -97,7 +95,7 @@ class ParquetTable:
         stored = (self._file.metadata.metadata or {}).get(name.encode())
         return None if stored is None else str(stored.decode())
 
-    def rows_in(self, n_bytes: int, columns: Sequence[str]) -> int:
+    def entries_in(self, n_bytes: int, columns: Sequence[str]) -> int:
         """Return how many rows of the columns take about `n_bytes`; at least one."""
         roots = {name.partition(".")[0] for name in columns}
         metadata, total = self._file.metadata, 0
@@ -110,24 +108,26 @@ class ParquetTable:
         return max(1, int(n_bytes * len(self) / max(total, 1)))
 
     def blocks(
-        self, columns: Sequence[str], start: int, stop: int, step: int
-    ) -> Iterator[tuple[int, Mapping[str, Untyped]]]:
-        """Yield rows ``start:stop``, at most `step` at a time, by column.
-
-        Yields
-        ------
-        first : int
-            Number of the block's first row.
-        columns : mapping of str to pyarrow.Array
+        self,
+        lists: Sequence[str],
+        scalars: Sequence[str],
+        *,
+        start: int,
+        stop: int,
+        step: int,
+    ) -> Iterator[Block]:
+        """Read the rows from `start` to before `stop`, at most `step` at a time.
 
         Raises
         ------
         UnreadableFileError
-            If the file is damaged there.
+            If the file is damaged there, or a value is missing.
         """
-        roots = list(dict.fromkeys(name.partition(".")[0] for name in columns))
+        columns = dict.fromkeys(name.partition(".")[0] for name in (*lists, *scalars))
         groups, position = self._row_groups(start, stop)
-        batches = self._file.iter_batches(step, row_groups=groups, columns=roots)
+        batches = self._file.iter_batches(
+            step, row_groups=groups, columns=list(columns)
+        )
         while True:
             rows_read = f"rows {position} to {position + step}"
             with damaged_file_named(self.path, "parquet", rows_read):
@@ -137,7 +137,11 @@ class ParquetTable:
             low, high = max(start - position, 0), min(stop - position, len(batch))
             if low < high:
                 rows = batch.slice(low, high - low)
-                yield position + low, {name: _column(rows, name) for name in columns}
+                yield Block(
+                    position + low,
+                    {name: self._lists(rows, name) for name in lists},
+                    {name: self._scalars(rows, name) for name in scalars},
+                )
             position += len(batch)
 
     def _row_groups(self, start: int, stop: int) -> tuple[list[int], int]:
@@ -152,26 +156,14 @@ class ParquetTable:
             position += n_rows
         return groups, first
 
-    def scalars(self, column: Untyped, name: str) -> AnyArray:
-        """Return a column of one number per row.
-
-        Raises
-        ------
-        UnreadableFileError
-            If a value is missing.
-        """
+    def _scalars(self, rows: Untyped, name: str) -> AnyArray:
+        column = rows.column(name)
         if column.null_count:
             raise UnreadableFileError(self.path, f"column {name!r} has missing values")
         return np.asarray(column.to_numpy(zero_copy_only=False))
 
-    def lists(self, column: Untyped, name: str) -> Lists:
-        """Return a column of one list per row, flat.
-
-        Raises
-        ------
-        UnreadableFileError
-            If a list, or a value in it, is missing.
-        """
+    def _lists(self, rows: Untyped, name: str) -> Lists:
+        column = _column(rows, name)
         values = column.flatten()
         if column.null_count or values.null_count:
             raise UnreadableFileError(self.path, f"column {name!r} has missing values")

@@ -15,8 +15,6 @@ from producers.io.output import output_errors, whole_file
 from producers.model.types import AnyArray, JsonObject
 from sonic_client.types import Tensors
 
-__all__ = ["PerfAnalyzerWriter"]
-
 
 class PerfAnalyzerWriter:
     """Writes the inputs of many requests into one JSON file; complete, or not at all.

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from struct import unpack
-from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
 import uproot
-from numpy.typing import NDArray
 
 from producers.io.location import (
     Location,
@@ -21,25 +19,13 @@ from producers.io.location import (
     open_binary,
     remote_errors,
 )
+from producers.io.tables import Block, Lists
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray, Untyped
 from sonic_base.errors import nearest_names
 
-__all__ = ["Lists", "RootFile", "RootTable", "open_root"]
-
 MAGIC = b"root"
 TABLE_CLASSES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
-
-
-class Lists(NamedTuple):
-    """A column with one list per entry, flat."""
-
-    values: AnyArray  #: all elements, in order
-    counts: NDArray[np.int64]  #: length of each entry's list
-
-    def by_entry(self) -> list[AnyArray]:
-        """Return one array per entry; views."""
-        return np.split(self.values, np.cumsum(self.counts)[:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +140,22 @@ class RootTable:
         """Read columns of one list per entry, in the order of `columns`."""
         arrays = self._arrays(columns, start, stop)
         return [_flat(_column(arrays, name)) for name in columns]
+
+    def blocks(
+        self,
+        lists: Sequence[str],
+        scalars: Sequence[str],
+        *,
+        start: int,
+        stop: int,
+        step: int,
+    ) -> Iterator[Block]:
+        """Read the entries from `start` to before `stop`, at most `step` at a time."""
+        for first in range(start, stop, step):
+            end = min(first + step, stop)
+            columns = dict(zip(lists, self.lists(lists, first, end), strict=True))
+            numbers = self.rows(scalars, first, end) if scalars else {}
+            yield Block(first, columns, numbers)
 
     def per_entry(
         self, columns: Sequence[str], start: int, stop: int

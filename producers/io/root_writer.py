@@ -18,8 +18,6 @@ from producers.io.output import output_errors, whole_file
 from producers.model.types import AnyArray, Untyped
 from sonic_base.errors import ConfigError, nearest_names
 
-__all__ = ["COMPRESSION", "RootForm", "RootWriter", "TableSpec"]
-
 RootForm: TypeAlias = Literal["ttree", "rntuple"]
 
 COMPRESSION = uproot.ZSTD(1)

@@ -14,7 +14,12 @@ __all__ = ["JobSummary", "LatencySplit", "ServerInterval"]
 
 _MAX_SHOWN_IDS = 10
 # A circuit breaker's words are not the user's.
-_STATE_WORDS = {"open": "was left alone", "half_open": "was tried again"}
+_STATE_WORDS = {
+    "open": "was left alone",
+    "half_open": "was tried again",
+    "saturated": "was saturated",
+    "fallback": "took over",
+}
 # All counters but the histogram are copied to a summary as they are.
 _COUNTERS = tuple(f.name for f in fields(ClientStatistics) if f.name != "latency")
 
@@ -295,7 +300,8 @@ def _degraded_rows(client: ClientStatistics) -> list[tuple[str, str]]:
         server, _, state = change.rpartition(" ")
         if state != "healthy":
             words = _STATE_WORDS.get(state, f"became {state}")
-            rows.append((f"{server} {words}", f"{n_times} times"))
+            times = "once" if n_times == 1 else f"{n_times} times"
+            rows.append((f"{server} {words}", times))
     return rows
 
 

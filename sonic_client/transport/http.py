@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import TypeVar
 from urllib.parse import quote
 
-from sonic_base.errors import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError
 from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,

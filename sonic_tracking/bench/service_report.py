@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.errors import needs_extra
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from producers import LoopTimes, UnreadableFileError
+from producers import LoopTimes, TrackBlock, UnreadableFileError
 from producers.io import output_errors
-from producers.model.track_block import TrackBlock
 from sonic_client import JobSummary
 
 __all__ = ["Part", "PartReport", "plan_parts", "read_part", "read_report", "write_part"]

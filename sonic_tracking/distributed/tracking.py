@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from producers import (
     EventSource,
+    FailurePolicy,
     InvalidEventError,
     LoopTimes,
+    TrackBlock,
     TrackFindingProducer,
     TrackWriter,
 )
-from producers.event_loop import FailurePolicy
 from producers.io import output_errors
-from producers.model.track_block import TrackBlock
 from sonic_client import ClientConfig, JobSummary
 from sonic_tracking.distributed.cluster import ClusterError
 from sonic_tracking.distributed.parts import Part, PartReport, plan_parts, read_part

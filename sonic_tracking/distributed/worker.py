@@ -17,16 +17,16 @@ from uuid import uuid4
 from distributed import Worker, WorkerPlugin, get_worker
 
 from producers import (
+    ChunkResult,
     EventChunk,
     EventFile,
     EventLoop,
     EventSource,
+    FailurePolicy,
+    TrackBlock,
     TrackFindingProducer,
 )
-from producers.event_loop import FailurePolicy
-from producers.io.iteration import iterating
-from producers.model.results import ChunkResult
-from producers.model.track_block import TrackBlock
+from producers.io import iterating
 from sonic_client import Client, ClientConfig, SonicError
 from sonic_tracking.distributed.parts import Part, PartReport, read_report, write_part
 from sonic_tracking.memory import peak_memory_bytes

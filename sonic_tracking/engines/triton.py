@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton_command import Container, Ports, TritonOptions
 from sonic_tracking.engines.triton_installation import TritonInstallation, find_triton

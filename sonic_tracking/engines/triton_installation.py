@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_tracking.engines import interpreter
 
 __all__ = ["TritonInstallation", "TritonNotFoundError", "find_triton"]

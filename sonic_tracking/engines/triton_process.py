@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_tracking.engines import supervisor
 from sonic_tracking.engines.triton_command import (
     Container,

@@ -32,7 +32,7 @@ from producers.evaluation import (
     count_stage_edges,
     events_with_truth,
 )
-from producers.io.iteration import iterating
+from producers.io import iterating
 from sonic_base.errors import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.jobs.track import PathLike, TrackingResult

@@ -68,9 +68,12 @@ def record(
     """
     with needs_extra("mock"):
         from mock_server import MockServer, ModelError  # noqa: PLC0415
-        from mock_server.cassette import Cassette, CassetteError  # noqa: PLC0415
-        from mock_server.cassette.recording import recorded_models  # noqa: PLC0415
-        from mock_server.cassette.upstream import Upstream  # noqa: PLC0415
+        from mock_server.cassette import (  # noqa: PLC0415
+            Cassette,
+            CassetteError,
+            Upstream,
+            recorded_models,
+        )
 
     with ExitStack() as stack:
         try:

@@ -1,7 +1,8 @@
-"""Two servers under one set of checks, and clients that show every byte of them.
+"""Two servers under one set of checks: the mock and, as its reference, a real Triton.
 
-The real server is the reference. It runs where tritonserver is installed: marker
-``triton``. Each engine starts once per session, with the models of ``repository/``.
+The real one runs where tritonserver is installed: marker ``triton``. Each starts once
+per session, with the models of ``repository/``. Status codes, shapes, dtypes and
+counters are compared exactly, texts by their key words.
 """
 
 import http.client
@@ -97,7 +98,28 @@ class Answer(NamedTuple):
         return texts
 
 
-Refusal = tuple[str | int, str]
+class Refusal:
+    """Equals a pair of code and text, if the text has all the words, in any order."""
+
+    def __init__(self, code: str | int, words: str = "") -> None:
+        self.code = code
+        self.words = words.split()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, tuple):
+            return NotImplemented
+        code, text = other
+        return code == self.code and all(
+            word.lower() in text.lower() for word in self.words
+        )
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return f"{self.code}: a text with {' '.join(self.words)}"
+
+
+Refused = tuple[str | int, str]
 Inputs = Mapping[str, np.ndarray] | Sequence[Tensor]
 
 
@@ -123,8 +145,8 @@ class GrpcClient:
         self.stub = stub
 
     @staticmethod
-    def refusal(code: str, text: str) -> Refusal:
-        return CODES[code][0], text
+    def refusal(code: str, words: str = "") -> Refusal:
+        return Refusal(CODES[code][0], words)
 
     @staticmethod
     def request(
@@ -155,7 +177,7 @@ class GrpcClient:
     def __call__(self, model: str, inputs: Inputs, **fields: Any) -> Any:
         return self.send(self.request(model, inputs, **fields))
 
-    def send(self, request: service_pb2.ModelInferRequest) -> Answer | Refusal:
+    def send(self, request: service_pb2.ModelInferRequest) -> Answer | Refused:
         try:
             response = self.stub.ModelInfer(request, timeout=WAIT_S)
         except grpc.RpcError as error:
@@ -187,8 +209,8 @@ class HttpClient:
         self.call = call
 
     @staticmethod
-    def refusal(code: str, text: str) -> Refusal:
-        return CODES[code][1], text
+    def refusal(code: str, words: str = "") -> Refusal:
+        return Refusal(CODES[code][1], words)
 
     def __call__(
         self,
@@ -199,7 +221,7 @@ class HttpClient:
         parameters: Mapping[str, Any] | None = None,
         id: str = "",
         version: str = "",
-    ) -> Answer | Refusal:
+    ) -> Answer | Refused:
         tensors = tensors_of(inputs)
         header: dict[str, Any] = {
             "inputs": [
@@ -441,7 +463,13 @@ def eventually() -> Callable[[Callable[[], Any]], None]:
     return wait
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def refused() -> type[Refusal]:
+    """Expected code, of gRPC or HTTP, and key words of the text."""
+    return Refusal
+
+
+@pytest.fixture(scope="session")
 def rpc_error() -> Callable[..., tuple[str, str]]:
     """Code and text with which an RPC fails."""
 

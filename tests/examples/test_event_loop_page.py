@@ -1,4 +1,4 @@
-"""What docs/event_loop.md shows runs, block after block."""
+"""The blocks of docs/event_loop.md run, one after another."""
 
 import re
 import shlex
@@ -76,7 +76,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(folder, server):
-    """Run the blocks up to one that has some text, without those of other extras."""
+    """Run the blocks up to the one with some text, without those of other extras."""
     names = {"__name__": "event_loop_page"}
 
     def run_to(text, scheduler=SCHEDULER):
@@ -98,6 +98,8 @@ def test_every_form_of_the_loop_runs(run, folder, capsys):
     assert sum("track candidates" in line for line in lines) == 20
     assert sum("the longest has" in line for line in lines) == 20
     assert sum("collision at z" in line for line in lines) == 20
+    assert any(line.startswith("<TrackCandidates: ") for line in lines)
+    assert "[array([0, 1, 3]), array([2, 4])]" in lines
     assert "0 of 20 events failed" in lines
     assert "20 of 40 events from the cache" in lines
     assert "[[4.5], [9.0]]" in lines

@@ -22,6 +22,7 @@ from exatrkx_pipeline.tracks.refinement.helix import (
     COT_THETA,
     N_PARAMETERS,
     Z0,
+    Tolerances,
     azimuth_at,
     fit_helix,
     misfit,
@@ -29,11 +30,12 @@ from exatrkx_pipeline.tracks.refinement.helix import (
 )
 from exatrkx_pipeline.tracks.refinement.joining import join_tracks
 from exatrkx_pipeline.tracks.refinement.rings import (
-    MOST_NEAR,
     MOST_RINGS,
     Rings,
+    follow,
     near_in_ring,
-    no_crossings,
+    new_near,
+    new_path,
 )
 from exatrkx_pipeline.tracks.refinement.splitting import split_tracks
 
@@ -86,7 +88,7 @@ def test_a_fit_finds_the_helix_that_points_are_on(pt_gev, azimuth, slope, charge
     assert chains.pt_gev(FIELD_T)[0] == pytest.approx(pt_gev, rel=1e-3)
     assert helix[COT_THETA] == pytest.approx(slope, abs=1e-5)
     assert helix[Z0] == pytest.approx(10.0, abs=1e-3)
-    assert worst_misfit(xyz, len(xyz), helix, 0.01, 0.01) < 1.0
+    assert worst_misfit(xyz, len(xyz), helix, Tolerances(0.01, 0.01)) < 1.0
 
 
 @given(momenta, angles, charges, st.floats(1.0, 600.0))
@@ -122,20 +124,20 @@ def test_the_points_near_a_helix_are_those_that_a_look_at_all_finds(
     track = helix_points(pt_gev, azimuth)
     helix = np.empty(N_PARAMETERS)
     fit_helix(track, len(track), helix)
-    near, misfits = np.empty(MOST_NEAR, np.int64), np.empty(MOST_NEAR)
-    rings = Rings.of(xyz)
-    crossings = no_crossings(rings)
+    rings, tolerances = Rings.of(xyz), Tolerances(4.0, 20.0)
+    path, near = new_path(rings), new_near()
+    follow(path, helix)
 
     found = set()
     for ring in range(len(rings.starts) - 1):
-        n = near_in_ring(xyz, rings, ring, helix, crossings, 4.0, 20.0, near, misfits)
-        found |= set(near[:n].tolist())
+        n = near_in_ring(rings, ring, path, tolerances, near)
+        found |= set(near.points[:n].tolist())
 
     # Points on the far side of the circle are near it, and not on the way.
     ahead = [
         i
         for i in range(len(xyz))
-        if misfit(*xyz[i], helix, 4.0, 20.0) <= 1.0
+        if misfit(tuple(xyz[i]), helix, tolerances) <= 1.0
         and abs(
             math.remainder(
                 azimuth_at(helix, r[i]) - math.atan2(xyz[i, 1], xyz[i, 0]), 2 * math.pi
@@ -145,7 +147,7 @@ def test_the_points_near_a_helix_are_those_that_a_look_at_all_finds(
         < 4.0
     ]
     assert set(ahead) <= found
-    assert all(misfit(*xyz[i], helix, 4.0, 20.0) <= 1.0 for i in found)
+    assert all(misfit(tuple(xyz[i]), helix, tolerances) <= 1.0 for i in found)
 
 
 def test_a_candidate_on_one_helix_is_not_split():
@@ -188,7 +190,7 @@ def test_two_parts_of_one_path_are_joined(pt_gev, azimuth, slope, charge, n_inne
     path = helix_points(pt_gev, azimuth, slope, charge=charge)
     xyz, part = event(path[:n_inner], path[n_inner:])
 
-    labels = join_tracks(part, xyz, Rings.of(xyz), CONFIG)
+    labels = join_tracks(part, Rings.of(xyz), CONFIG)
 
     assert len(np.unique(labels)) == 1
 
@@ -198,7 +200,7 @@ def test_parts_of_different_paths_are_not_joined():
     outer = helix_points(1.0, 0.32, radii=LAYERS_MM[5:])
     xyz, part = event(inner, outer)
 
-    labels = join_tracks(part, xyz, Rings.of(xyz), CONFIG)
+    labels = join_tracks(part, Rings.of(xyz), CONFIG)
 
     assert same_partition(labels, part)
 
@@ -206,7 +208,7 @@ def test_parts_of_different_paths_are_not_joined():
 def test_parts_beside_each_other_are_not_joined():
     xyz, part = event(helix_points(10.0, 0.3), helix_points(10.0, 0.3005))
 
-    labels = join_tracks(part, xyz, Rings.of(xyz), CONFIG)
+    labels = join_tracks(part, Rings.of(xyz), CONFIG)
 
     assert same_partition(labels, part)
 
@@ -215,7 +217,7 @@ def test_free_points_on_the_way_are_taken_at_both_ends_and_between():
     path = helix_points(1.5, -3.0)
     xyz, part = event(path[[1, 2, 3, 5, 6]], path[[0]], path[[4]], path[[7]])
 
-    labels = extend_tracks(part, xyz, Rings.of(xyz), CONFIG)
+    labels = extend_tracks(part, Rings.of(xyz), CONFIG)
 
     assert len(np.unique(labels)) == 1
 
@@ -225,7 +227,7 @@ def test_points_of_other_candidates_are_not_taken():
     other = helix_points(0.7, 0.5, radii=LAYERS_MM[:4])
     xyz, part = event(path[1:], np.concatenate((path[[0]], other)))
 
-    labels = extend_tracks(part, xyz, Rings.of(xyz), CONFIG)
+    labels = extend_tracks(part, Rings.of(xyz), CONFIG)
 
     assert same_partition(labels, part)
 

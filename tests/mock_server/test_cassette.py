@@ -14,9 +14,8 @@ from numpy.testing import assert_array_equal
 from tritonclient.utils import InferenceServerException
 
 from mock_server import MockServer, Model, ModelError, TensorSpec
-from mock_server.cassette import Cassette, CassetteError
-from mock_server.cassette.exchange import key_of, rounded
-from mock_server.cassette.recording import recorded_models
+from mock_server.cassette import Cassette, CassetteError, recorded_models
+from mock_server.cassette.folder import key_of, rounded
 from mock_server.cassette.upstream import Upstream
 from mock_server.wire.codec import RawTensor, decode, encode
 from mock_server.wire.inference import InferenceRequest, RequestedOutput

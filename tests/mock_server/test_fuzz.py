@@ -30,8 +30,6 @@ RPCS = (
     "SystemSharedMemoryRegister",
     "SystemSharedMemoryStatus",
     "CudaSharedMemoryRegister",
-    "TraceSetting",
-    "LogSettings",
     "ServerMetadata",
 )
 PATHS = (
@@ -43,8 +41,6 @@ PATHS = (
     "/v2/repository/models/echo/load",
     "/v2/systemsharedmemory/region/R/register",
     "/v2/cudasharedmemory/region/R/register",
-    "/v2/trace/setting",
-    "/v2/logging",
 )
 NUMBERS = (b"-1", b"99999999999999999999", b"1e999", b"NaN", b"null", b"{}", b"[]")
 

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import math
 import socket
 import threading
 import zlib
@@ -10,14 +9,12 @@ from http.client import HTTPConnection, HTTPException
 
 import numpy as np
 import pytest
-import rapidjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server import FaultPlan, MockServer, Model, TensorSpec
-from mock_server.http_api.compression import accepted_encoding, compress, decompress
-from mock_server.http_api.json_text import dump_numbers
-from mock_server.http_api.routes import route_of
+from mock_server.http_api.replies import accepted_encoding, compress, decompress
+from mock_server.http_api.service import route_of
 
 WAIT_S = 10.0
 INFER = "/v2/models/double/infer"
@@ -53,10 +50,7 @@ def test_model_answers_over_http(http, double):
 
     assert status == 200
     assert json.loads(body)["outputs"][0]["data"] == [2.0, 2.0, 2.0]
-    assert headers == {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-    }
+    assert headers["Content-Type"] == "application/json"
 
 
 def test_both_protocols_count_as_one(http, double, serve, connect, tensor):
@@ -263,32 +257,6 @@ def test_deflate_is_zlibs_format():
 )
 def test_most_wanted_encoding_is_used(header, expected):
     assert accepted_encoding(header) == expected
-
-
-@given(st.lists(st.floats(width=64)))
-def test_printed_numbers_read_back_the_same(values):
-    read = rapidjson.loads(dump_numbers(values), number_mode=rapidjson.NM_NAN)
-
-    np.testing.assert_array_equal(read, values)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.1, "0.1"),
-        (1e16, "10000000000000000.0"),
-        (1.5e20, "150000000000000000000.0"),
-        (1e21, "1e21"),
-        (1.25e22, "1.25e22"),
-        (1e-5, "0.00001"),
-        (1.5e-7, "1.5e-7"),
-        (-1e300, "-1e300"),
-        (math.inf, "Infinity"),
-    ],
-)
-def test_numbers_are_printed_as_rapidjson_prints_them(value, text):
-    # dtoa.h of RapidJSON: WriteExponent and Prettify, maxDecimalPlaces 324.
-    assert dump_numbers([value]).decode() == f"[{text}]"
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/", "/v2/models", "/v2/models/m/nope", ""])

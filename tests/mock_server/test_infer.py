@@ -2,8 +2,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from tritonclient.grpc import InferRequestedOutput, service_pb2
-from tritonclient.utils import InferenceServerException
+from tritonclient.grpc import InferRequestedOutput
 
 from mock_server import Model, TensorSpec
 
@@ -66,48 +65,6 @@ def test_empty_tensor_is_an_input_like_any_other(
     assert result.as_numpy("Y").shape == (0, 3)
 
 
-@pytest.mark.parametrize(
-    ("datatype", "field", "values"),
-    [
-        ("BOOL", "bool_contents", [True, False]),
-        ("INT8", "int_contents", [-128, 127]),
-        ("INT32", "int_contents", [-5, 5]),
-        ("INT64", "int64_contents", [-(2**63), 5]),
-        ("UINT16", "uint_contents", [0, 65535]),
-        ("UINT64", "uint64_contents", [0, 2**64 - 1]),
-        ("FP32", "fp32_contents", [0.5, -2.0]),
-        ("FP64", "fp64_contents", [0.1, -2.0]),
-        ("BYTES", "bytes_contents", [b"", b"\0a"]),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_typed_contents_are_answered_raw(serve, stub_of, datatype, field, values):
-    request = service_pb2.ModelInferRequest(model_name="echo")
-    sent = request.inputs.add(name="X", datatype=datatype, shape=[2])
-    getattr(sent.contents, field).extend(values)
-
-    response = stub_of(serve(echo(datatype))).ModelInfer(request)
-
-    assert not response.outputs[0].HasField("contents")
-    (raw,) = response.raw_output_contents
-    expected = ARRAYS[datatype].dtype
-    if datatype == "BYTES":
-        assert raw == b"\0\0\0\0" + b"\2\0\0\0\0a"
-    else:
-        assert_array_equal(np.frombuffer(raw, expected), np.array(values, expected))
-
-
-def test_id_and_version_come_back(serve, connect, double, tensor):
-    client = connect(serve(double))
-
-    response = client.infer(
-        "double", [tensor("X", np.ones((1, 3), np.float32))], request_id="event 7"
-    ).get_response()
-
-    assert response.id == "event 7"
-    assert (response.model_name, response.model_version) == ("double", "1")
-
-
 def test_outputs_come_in_the_order_of_the_answer_less_those_not_asked_for(
     serve, connect, tensor
 ):
@@ -149,32 +106,6 @@ def test_float32_answer_of_a_bfloat16_output_is_rounded(serve, connect, tensor):
     )
 
     assert result.as_numpy("Y") == 1.0
-
-
-def test_version_asked_for_is_the_one_that_runs(serve, connect, tensor):
-    def version(number):
-        return Model(
-            name="m",
-            inputs=[TensorSpec("X", "FP32", (-1,))],
-            outputs=[TensorSpec("Y", "INT64", (1,))],
-            function=lambda tensors: {"Y": [number]},
-            version=str(number),
-        )
-
-    client = connect(serve(version(1), version(2)))
-    x = [tensor("X", np.ones(1, np.float32))]
-
-    assert client.infer("m", x).as_numpy("Y") == 2
-    assert client.infer("m", x, model_version="1").as_numpy("Y") == 1
-    assert client.infer("m", x, model_version="1").get_response().model_version == "1"
-
-
-def test_unknown_model_is_not_found(serve, connect, tensor):
-    with pytest.raises(InferenceServerException) as error:
-        connect(serve()).infer("m", [tensor("X", np.ones(1, np.float32))])
-
-    assert error.value.status() == "StatusCode.NOT_FOUND"
-    assert error.value.message() == "Request for unknown model: 'm' is not found"
 
 
 def test_decorated_function_is_served_and_stays_a_function(serve, connect, tensor):

@@ -2,15 +2,12 @@ from queue import SimpleQueue
 
 import grpc
 import numpy as np
-import pytest
-from tritonclient.utils import InferenceServerException
 
-from mock_server import Model, ModelError, TensorSpec
+from mock_server import Model, TensorSpec
 from mock_server.core.loaded_model import LoadedModel
 from mock_server.model.batching import DynamicBatching
-from mock_server.statistics import FailureReason
 from mock_server.wire.codec import RawTensor
-from mock_server.wire.inference import InferenceRequest
+from mock_server.wire.inference import FailureReason, InferenceRequest
 
 
 def model(function, name="m", **options):
@@ -25,14 +22,6 @@ def model(function, name="m", **options):
 
 def identity(tensors):
     return {"Y": tensors["X"]}
-
-
-def crash(tensors):
-    raise RuntimeError("boom")
-
-
-def refuse(tensors):
-    raise ModelError(grpc.StatusCode.INTERNAL, "no")
 
 
 def statistics(client, name="m", version=""):
@@ -104,54 +93,9 @@ def test_success_counts_everywhere(serve, connect, tensor):
     )
 
 
-def test_inferences_of_a_batching_model_are_counted_in_rows(serve, connect, tensor):
-    client = connect(serve(model(identity, max_batch_size=8)))
-
-    for rows in (4, 2, 4):
-        ask(client, tensor, shape=(rows, 3))
-
-    row = counts(statistics(client))
-    assert (row["inferences"], row["executions"], row["success"]) == (10, 3, 3)
-    assert row["batches"] == {2: 1, 4: 2}
-
-
-def test_exception_counts_as_failure_and_as_execution_of_its_batch_size(
-    serve, connect, tensor
-):
-    client = connect(serve(model(crash)))
-
-    with pytest.raises(InferenceServerException):
-        ask(client, tensor)
-
-    assert counts(statistics(client)) == NOTHING | {
-        "executions": 1,
-        "fail": 1,
-        "batches": {1: 1},
-    }
-
-
-def test_error_of_the_model_counts_as_success(serve, connect, tensor):
-    client = connect(serve(model(refuse)))
-
-    with pytest.raises(InferenceServerException):
-        ask(client, tensor)
-
-    row = counts(statistics(client))
-    assert (row["success"], row["fail"], row["executions"]) == (1, 0, 1)
-
-
-def test_refused_request_counts_nowhere(serve, connect, tensor):
-    client = connect(serve(model(identity)))
-
-    with pytest.raises(InferenceServerException):
-        ask(client, tensor, shape=(1, 1))
-
-    assert counts(statistics(client)) == NOTHING
-
-
 def test_request_nobody_waits_for_is_not_run_and_counts_as_failure():
     batching = DynamicBatching()
-    loaded = LoadedModel(model(crash, max_batch_size=1, dynamic_batching=batching))
+    loaded = LoadedModel(model(identity, max_batch_size=1, dynamic_batching=batching))
     x = RawTensor("X", "FP32", (1, 1), bytes(4))
     request = InferenceRequest(model_name="m", inputs=(x,))
     request.cancellation.cancel()
@@ -165,35 +109,3 @@ def test_request_nobody_waits_for_is_not_run_and_counts_as_failure():
     snapshot = loaded.statistics.snapshot()
     assert (snapshot.fail.count, snapshot.execution_count) == (1, 0)
     assert snapshot.failures[FailureReason.CANCELED] == 1
-
-
-def test_statistics_without_a_name_are_those_of_all_models(serve, connect):
-    server = serve(
-        model(identity, "b"), model(identity, "a"), model(identity, "a", version="2")
-    )
-
-    rows = connect(server).get_inference_statistics().model_stats
-
-    assert [(row.name, row.version) for row in rows] == [
-        ("a", "1"),
-        ("a", "2"),
-        ("b", "1"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "version", "text"),
-    [
-        ("n", "", "requested model 'n' is not available"),
-        ("m", "9", "requested model version is not available for model 'm'"),
-    ],
-    ids=["name", "version"],
-)
-def test_statistics_of_an_unknown_model_are_an_invalid_argument(
-    serve, connect, name, version, text
-):
-    with pytest.raises(InferenceServerException) as error:
-        statistics(connect(serve(model(identity))), name, version)
-
-    assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
-    assert error.value.message() == text

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
-from mock_server import Model, ModelError, TensorSpec
+from mock_server import Model, TensorSpec
 from mock_server.model.batching import DynamicBatching
 
 WAIT_S = 10.0
@@ -60,12 +60,6 @@ def count(tensors):
         yield {"Y": np.array([number], np.float32)}
 
 
-def test_each_request_is_answered_once_and_finally(stream):
-    answers = stream([model("m", identity)], request("m", 1, "a"), request("m", 2, "b"))
-
-    assert answers == [("a", [[1.0]], True), ("b", [[2.0]], True)]
-
-
 def test_answers_keep_the_order_of_their_requests_over_all_models(stream):
     fast_is_done = threading.Event()
 
@@ -94,16 +88,6 @@ def test_decoupled_model_answers_as_often_as_it_likes(stream):
     assert answers == [("a", [[float(n)]], False) for n in range(3)]
 
 
-@pytest.mark.parametrize("n_answers", [0, 2])
-def test_end_of_a_decoupled_request_is_told_if_asked_for(stream, n_answers):
-    asked = request("m", n_answers, "a", triton_enable_empty_final_response=True)
-
-    answers = stream([model("m", count, is_decoupled=True)], asked)
-
-    assert answers[-1] == ("a", [], True)
-    assert len(answers) == n_answers + 1
-
-
 def test_decoupled_answers_do_not_wait_for_slower_requests(serve, stub_of):
     release = threading.Event()
 
@@ -120,30 +104,6 @@ def test_decoupled_answers_do_not_wait_for_slower_requests(serve, stub_of):
     assert [told(message)[0] for message in answers] == ["a"]
 
 
-def test_decoupled_model_may_go_on_after_an_error(stream):
-    def stumble(tensors):
-        yield ModelError(grpc.StatusCode.UNAVAILABLE, "not yet")
-        yield identity(tensors)
-
-    answers = stream(
-        [model("m", stumble, is_decoupled=True)], request("m", 5, request_id="a")
-    )
-
-    assert answers == [("a", "not yet", False), ("a", [[5.0]], False)]
-
-
-def test_error_found_before_scheduling_leaves_the_stream_open(stream):
-    wrong = request("m", request_id="a")
-    wrong.inputs[0].datatype = "INT32"
-
-    answers = stream([model("m", identity)], wrong, request("m", 2, "b"))
-
-    assert answers[0][0] == "a"
-    assert "data-type is 'INT32', but model 'm' expects 'FP32'" in answers[0][1]
-    assert answers[0][2] is None
-    assert answers[1] == ("b", [[2.0]], True)
-
-
 def test_exception_of_a_model_is_its_requests_last_answer(stream):
     def crash(tensors):
         raise RuntimeError("boom")
@@ -154,18 +114,6 @@ def test_exception_of_a_model_is_its_requests_last_answer(stream):
 
     assert (request_id, is_final) == ("a", True)
     assert text.startswith("Failed to process the request(s) for model 'm_0_0', ")
-
-
-def test_unary_request_to_a_decoupled_model_is_refused(serve, stub_of):
-    stub = stub_of(serve(model("m", count, is_decoupled=True)))
-
-    with pytest.raises(grpc.RpcError) as error:
-        stub.ModelInfer(request("m"))
-
-    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert error.value.details() == (
-        "ModelInfer RPC doesn't support models with decoupled transaction policy"
-    )
 
 
 @pytest.mark.parametrize("is_streamed", [True, False], ids=["stream", "unary"])

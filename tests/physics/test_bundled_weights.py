@@ -12,8 +12,7 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
-from producers import FeatureScale, TrackEvents, open_events
-from producers.model.features import node_features
+from producers import FeatureScale, TrackEvents, node_features, open_events
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.main import app
 

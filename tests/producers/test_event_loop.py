@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
 import numpy as np
 import pytest
 import uproot
 
-from mock_server import MockServer, Model, ModelError, TensorSpec
+from mock_server import MockServer, Model, TensorSpec
 from producers import (
     EventChunk,
-    EventFailedError,
     EventLoop,
     TrackFindingProducer,
     TrackWriter,
@@ -44,24 +42,17 @@ def find(inputs):
     return {"LABELS": sectors(inputs["FEATURES"])}
 
 
-def refuse_small(inputs):
-    if len(inputs["FEATURES"]) == 3:
-        raise ModelError(grpc.StatusCode.INVALID_ARGUMENT, "too small")
-    return find(inputs)
-
-
 MODELS = [
     Model(
         name=name,
         inputs=(TensorSpec("FEATURES", "FP32", (-1, 3)), *further),
         outputs=(TensorSpec("LABELS", "INT64", (-1,)),),
-        function=function,
+        function=find,
         parameters=PARAMETERS,
     )
-    for name, function, further in (
-        ("exatrkx", find, ()),
-        ("exatrkx_batch", find, (TensorSpec("ROW_SPLITS", "INT64", (-1,)),)),
-        ("picky", refuse_small, ()),
+    for name, further in (
+        ("exatrkx", ()),
+        ("exatrkx_batch", (TensorSpec("ROW_SPLITS", "INT64", (-1,)),)),
     )
 ]
 
@@ -112,37 +103,6 @@ def test_tracks_of_a_file_are_written_in_input_order(
     assert labels["event"].tolist() == list(sample.event_ids) * 2
     expected = [expected_labels(xyz) for xyz in sample.xyz]
     assert labels["sp_label"].tolist() == expected * 2
-
-
-def test_a_failed_event_ends_the_job_with_its_name_and_cause(server, write_tree):
-    path = write_tree()
-
-    with client_of(server, "picky") as client:
-        loop = EventLoop(
-            open_events(path), TrackFindingProducer(client.metadata), client
-        )
-        with pytest.raises(EventFailedError, match="too small") as caught:
-            list(loop.run())
-
-    assert str(caught.value).startswith(f"{path}: event 5 (entry 0): ")
-    assert caught.value.event_id == 5
-    assert "too small" in str(caught.value.__cause__)
-
-
-def test_a_failed_event_is_skipped_and_remembered(server, write_tree):
-    with client_of(server, "picky") as client:
-        loop = EventLoop(
-            open_events(write_tree()),
-            TrackFindingProducer(client.metadata),
-            client,
-            on_failure="skip",
-        )
-        products = [(event.event_id, product) for event, product in loop.run()]
-
-    assert [event_id for event_id, _ in products] == [5, 9, 2]
-    assert [product is None for _, product in products] == [True, False, False]
-    assert [failure.event_id for failure in loop.failures] == [5]
-    assert loop.times().failed_events == 1
 
 
 def test_an_unknown_policy_is_refused():

@@ -20,7 +20,7 @@ from producers import (
     open_events,
 )
 from producers.model.chunk import part_ends
-from sonic_client.types import Answer, ModelMetadata, TensorSpec
+from sonic_client import Answer, ModelMetadata, TensorSpec
 
 MODEL = ModelMetadata(
     name="exatrkx",

@@ -133,6 +133,8 @@ def test_a_failed_event_is_skipped_by_a_mask(server):
     assert failure.producer == "total"
     assert failure.servers == (server.url,)
     assert "unlucky" in failure.reason
+    assert loop.failures == (failure,)
+    assert loop.times().failed_events == 1
 
 
 @pytest.mark.parametrize(
@@ -154,8 +156,10 @@ def test_events_before_the_failed_one_come_first(server):
     run = loop.run()
 
     assert next(run)[1] == 1.0
-    with pytest.raises(EventFailedError, match=r"event 101 \(entry 1\).*unlucky"):
+    with pytest.raises(EventFailedError, match=r"event 101 \(entry 1\)") as caught:
         next(run)
+    assert caught.value.event_id == 101
+    assert "unlucky" in str(caught.value.__cause__)
 
 
 def test_an_event_whose_needed_product_failed_is_not_sent_on(server):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import uproot
 
-from producers import SpacePointWriter, TruthWriter
-from producers.model.errors import OutputError, OutputExistsError
+from producers import OutputError, OutputExistsError, SpacePointWriter, TruthWriter
 
 BIG_ID = 2**63 + 2**53 + 1  # neither int64 nor float64 can hold it
 PARTICLE_COLUMNS = {

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from producers import (
     CandidateChunk,
     ChunkResult,
+    DuplicateEventError,
     EventChunk,
     EventFailedError,
     InvalidEventError,
@@ -25,7 +26,6 @@ from producers import (
 )
 from producers.formats.registry import TRACK_FORMATS
 from producers.io import PerfAnalyzerWriter
-from producers.model.errors import DuplicateEventError
 from sonic_client import ConfigError
 
 INFO = ("name", "collectionID")

@@ -1,7 +1,7 @@
-"""Track candidates held against helices: split, joined, extended, selected.
+"""Track candidates compared with helices: split, joined, extended, selected.
 
-A graph network judges edges; whether a chain of them is one particle's path is plainer
-to see for a fit. Space points alone are needed, no geometry.
+A graph network judges edges one by one; a fit shows better whether a chain of them is
+one particle's path. Only space points are needed, no geometry.
 """
 
 from exatrkx_pipeline.tracks.refinement.refine import refine_tracks

@@ -1,9 +1,11 @@
-"""Track candidates as runs of their points, innermost first, each with its helix."""
+"""Track candidates as chains of their points, innermost first, each with its helix."""
+
+# mypy: disable-error-code="no-untyped-def"
+# Compiled functions take their types from the call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +17,21 @@ from exatrkx_pipeline.tracks.refinement.helix import (
     GEV_PER_TESLA_MM,
     N_PARAMETERS,
     RADIUS,
+    Tolerances,
     fit_helix,
     worst_misfit,
 )
 
 LEAST_POINTS = 3
-"""Of a chain: fewer make no helix."""
+"""Points of a chain: fewer make no helix."""
 
 MOST_POINTS = 32
-"""Of a chain that is looked at: half a turn crosses some twenty layers. What is larger
-is a tangle of many particles, and left as it is; to split a chain costs the fourth
-power of its points, 6 ms for so many."""
+"""Points of a chain: half a turn crosses some twenty layers. A larger candidate is a
+tangle of many particles and is left as it is. Splitting a chain costs the fourth power
+of its points: 6 ms for 32."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chains:
+class Chains(NamedTuple):
     """Candidates of `LEAST_POINTS` to `MOST_POINTS` points."""
 
     points: NDArray[np.int64]
@@ -45,10 +47,10 @@ class Chains:
     """Chain of each point of the event, -1 for none, shape (n_space_points,)."""
 
     helices: NDArray[np.float64]
-    """Of each chain, shape (n_chains, `N_PARAMETERS`), mm."""
+    """Helix of each chain, shape (n_chains, `N_PARAMETERS`), in mm."""
 
     misfits: NDArray[np.float64]
-    """Of each chain's worst point, in tolerances, shape (n_chains,)."""
+    """Misfit of each chain's worst point, in tolerances, shape (n_chains,)."""
 
     @classmethod
     def of(
@@ -62,16 +64,13 @@ class Chains:
         Parameters
         ----------
         labels : ndarray, shape (n_space_points,), int64
-            Candidate of each point, numbers from 0; gaps cost memory alone.
+            Candidate of each point, numbers from 0; gaps cost only memory.
         xyz : ndarray, shape (n_space_points, 3), float64
             Positions in mm.
         config : RefinementConfig
             Tolerances.
         """
-        return cls(*_chains(labels, xyz, config.transverse_mm, config.longitudinal_mm))
-
-    def __len__(self) -> int:
-        return len(self.labels)
+        return cls(*_chains(labels, xyz, Tolerances.of(config)))
 
     @property
     def n_points(self) -> NDArray[np.int64]:
@@ -93,7 +92,7 @@ class Chains:
         return GEV_PER_TESLA_MM * field_t * self.helices[:, RADIUS]
 
     def is_hard(self, config: RefinementConfig) -> NDArray[np.bool_]:
-        """Whether each is on a helix of enough momentum, shape (n_chains,)."""
+        """Whether each chain is on a helix of enough momentum, shape (n_chains,)."""
         is_on_helix = self.misfits <= 1.0
         hard: NDArray[np.bool_] = is_on_helix & (
             self.pt_gev(config.field_t) >= config.min_pt_gev
@@ -102,12 +101,12 @@ class Chains:
 
 
 @compiled
-def _chains(labels, xyz, transverse, longitudinal):  # type: ignore[no-untyped-def]
+def _chains(labels, xyz, tolerances):
     """The fields of `Chains`, in their order."""
     n_labels = labels.max() + 1 if len(labels) else 0
     first_of_label, by_label = grouped(labels, n_labels)
     points, starts = np.empty(len(labels), np.int64), np.empty(n_labels + 1, np.int64)
-    own, chain_of = np.empty(n_labels, np.int64), np.full(len(labels), -1)
+    label_of, chain_of = np.empty(n_labels, np.int64), np.full(len(labels), -1)
     n_chains = n_points = 0
     starts[0] = 0
     for label in range(n_labels):
@@ -117,23 +116,21 @@ def _chains(labels, xyz, transverse, longitudinal):  # type: ignore[no-untyped-d
                 points[n_points] = point
                 chain_of[point] = n_chains
                 n_points += 1
-            own[n_chains] = label
+            label_of[n_chains] = label
             n_chains += 1
             starts[n_chains] = n_points
     helices, misfits = np.empty((n_chains, N_PARAMETERS)), np.empty(n_chains)
-    of_chain = np.empty((MOST_POINTS, 3))
+    own_xyz = np.empty((MOST_POINTS, 3))
     for chain in range(n_chains):
         n = starts[chain + 1] - starts[chain]
         for i in range(n):
-            of_chain[i] = xyz[points[starts[chain] + i]]
-        fit_helix(of_chain, n, helices[chain])
-        misfits[chain] = worst_misfit(
-            of_chain, n, helices[chain], transverse, longitudinal
-        )
+            own_xyz[i] = xyz[points[starts[chain] + i]]
+        fit_helix(own_xyz, n, helices[chain])
+        misfits[chain] = worst_misfit(own_xyz, n, helices[chain], tolerances)
     return (
         points[:n_points],
         starts[: n_chains + 1],
-        own[:n_chains],
+        label_of[:n_chains],
         chain_of,
         helices,
         misfits,

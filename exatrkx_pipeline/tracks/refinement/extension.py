@@ -1,4 +1,4 @@
-"""Points on no candidate, taken by the one on whose helix they lie."""
+"""Points on no candidate, given to the one on whose helix they are."""
 
 # mypy: disable-error-code="no-untyped-def"
 # Compiled functions take their types from the call.
@@ -11,32 +11,30 @@ from numpy.typing import NDArray
 from exatrkx_pipeline.config import RefinementConfig
 from exatrkx_pipeline.kernels.machine_code import compiled
 from exatrkx_pipeline.tracks.refinement.chains import MOST_POINTS, Chains
+from exatrkx_pipeline.tracks.refinement.helix import Tolerances
 from exatrkx_pipeline.tracks.refinement.rings import (
-    MOST_NEAR,
-    UNKNOWN,
     WIDTH_MM,
     Rings,
+    follow,
     near_in_ring,
-    no_crossings,
+    new_near,
+    new_path,
 )
 
 PASSES = 6
-"""A candidate takes one point at each end a pass, and is then fitted again."""
+"""In each pass a candidate takes one point at each end, and is fitted again."""
 
 BESIDE_MM = 8.0
-"""Radius by which a point may lie on the near side of the end that it extends: an
-overlapping module of the same layer."""
+"""Radius by which a point may be on the inner side of the end that it extends: it may
+be on an overlapping module of the same layer."""
 
 
 def extend_tracks(
-    labels: NDArray[np.int64],
-    xyz: NDArray[np.float64],
-    rings: Rings,
-    config: RefinementConfig,
+    labels: NDArray[np.int64], rings: Rings, config: RefinementConfig
 ) -> NDArray[np.int64]:
     """The partition with free points given to the candidates whose helix they are on.
 
-    Free are points on candidates of fewer than three points. The longest candidates
+    Points on candidates with fewer than three points are free. The longest candidates
     choose first. Each takes the closest point in the nearest ring that has one, at
     either end, and in rings between its ends where it has none.
 
@@ -44,36 +42,23 @@ def extend_tracks(
     ----------
     labels : ndarray, shape (n_space_points,), int64
         Candidate of each point.
-    xyz : ndarray, shape (n_space_points, 3), float64
-        In mm, sorted outward.
     rings : Rings
-        Of the same points.
+        The points, sorted outward.
     config : RefinementConfig
         Tolerances, reach, and the momentum that counts.
 
     Returns
     -------
     ndarray, shape (n_space_points,), int64
-        Labels of before.
+        The previous labels, of candidates that may have more points.
     """
     is_longer = np.ones(int(labels.max()) + 1, dtype=np.bool_)
     for _ in range(PASSES):
-        chains = Chains.of(labels, xyz, config)
+        chains = Chains.of(labels, rings.xyz, config)
         extended = np.flatnonzero(chains.is_hard(config) & is_longer[chains.labels])
         extended = extended[np.argsort(-chains.n_points[extended], kind="stable")]
         before = chains.chain_of.copy()
-        _extend(
-            xyz,
-            rings,
-            chains.points,
-            chains.starts,
-            chains.helices,
-            extended,
-            config.reach_mm,
-            config.transverse_mm,
-            config.longitudinal_mm,
-            chains.chain_of,
-        )
+        _extend(rings, chains, extended, config.reach_mm, Tolerances.of(config))
         taken = np.flatnonzero(chains.chain_of != before)
         if not len(taken):
             break
@@ -89,25 +74,26 @@ def _radius(xyz, point):
 
 
 @compiled
-def _extend(  # noqa: PLR0917
-    xyz,
-    rings,
-    points,
-    starts,
-    helices,
-    extended,
-    reach,
-    transverse,
-    longitudinal,
-    chain_of,
-):
-    near, misfits = np.empty(MOST_NEAR, np.int64), np.empty(MOST_NEAR)
-    crossings = no_crossings(rings)
+def _extend(rings, chains, extended, reach, tolerances):
+    """Give free points to chains.
+
+    Parameters
+    ----------
+    rings : Rings
+    chains : Chains
+        `chain_of` is modified.
+    extended : ndarray, int64
+        Numbers of the chains, in the order that they choose in.
+    reach : float
+        How far beyond the ends, in radius, in mm.
+    tolerances : Tolerances
+    """
+    xyz, points, starts = rings.xyz, chains.points, chains.starts
+    path, near = new_path(rings), new_near()
     n_rings = len(rings.starts) - 1
     own_rings = np.empty(MOST_POINTS, np.int64)
     for chain in extended:
-        helix = helices[chain]
-        crossings[:] = UNKNOWN
+        follow(path, chains.helices[chain])
         own = points[starts[chain] : starts[chain + 1]]
         for k in range(len(own)):
             own_rings[k] = int(_radius(xyz, own[k]) / WIDTH_MM)
@@ -120,21 +106,19 @@ def _extend(  # noqa: PLR0917
                 stop = int((r_high + reach) / WIDTH_MM)
             while 0 <= ring < n_rings and (stop - ring) * (step if step else 1) >= 0:
                 if step or not _is_taken(own_rings[: len(own)], ring):
-                    n_near = near_in_ring(
-                        xyz, rings, ring, helix, crossings, transverse, longitudinal,
-                        near, misfits,
-                    )  # fmt: skip
+                    n_near = near_in_ring(rings, ring, path, tolerances, near)
                     best, least = -1, np.inf
                     for k in range(n_near):
-                        r = _radius(xyz, near[k])
+                        point = near.points[k]
+                        r = _radius(xyz, point)
                         is_behind = (step > 0 and r < r_high - BESIDE_MM) or (
                             step < 0 and r > r_low + BESIDE_MM
                         )
-                        is_free = chain_of[near[k]] < 0
-                        if is_free and not is_behind and misfits[k] < least:
-                            best, least = near[k], misfits[k]
+                        is_free = chains.chain_of[point] < 0
+                        if is_free and not is_behind and near.misfits[k] < least:
+                            best, least = point, near.misfits[k]
                     if best >= 0:
-                        chain_of[best] = chain
+                        chains.chain_of[best] = chain
                         if step:
                             break
                 ring += step if step else 1

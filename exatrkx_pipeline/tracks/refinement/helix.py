@@ -1,6 +1,7 @@
 """Helices through space points, and how far points are from them; compiled.
 
-A helix is a row of floats, named by the numbers below. Its axis is along the field, z.
+A helix is an array of `N_PARAMETERS` floats, at the indices below. Its axis is along
+the field, z.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -8,8 +9,11 @@ A helix is a row of floats, named by the numbers below. Its axis is along the fi
 
 from __future__ import annotations
 
+from typing import NamedTuple, Self
+
 import numpy as np
 
+from exatrkx_pipeline.config import RefinementConfig
 from exatrkx_pipeline.kernels.machine_code import compiled
 
 CENTRE_X, CENTRE_Y, RADIUS = 0, 1, 2
@@ -25,10 +29,22 @@ GEV_PER_TESLA_MM = 0.000299792458
 """Transverse momentum of a unit charge = this * field * radius (the speed of light)."""
 
 FAR = 1.0
-"""Tolerances across, beyond which it does not matter how far a point is along."""
+"""Distance across, in tolerances, beyond which the distance along does not matter."""
 
 STRAIGHT = 1e-14
 """Spread across over spread along, squared, below which a circle is not resolved."""
+
+
+class Tolerances(NamedTuple):
+    """Farthest that a point on a helix may be from it, in mm."""
+
+    transverse: float
+    longitudinal: float
+
+    @classmethod
+    def of(cls, config: RefinementConfig, factor: float = 1.0) -> Self:
+        """The configured tolerances, times a factor."""
+        return cls(factor * config.transverse_mm, factor * config.longitudinal_mm)
 
 
 @compiled
@@ -36,8 +52,16 @@ def fit_helix(points, n, helix):
     """Fit a helix to the first `n` rows (x, y, z) of `points`, n >= 3, outward.
 
     The circle by Kasa's method (IEEE Trans. Instrum. Meas. 25 (1976) 8), which is
-    linear; z as a straight line in arc length. All points weigh the same: scattering
-    outweighs the differences of resolution at the momenta that matter.
+    linear; z as a straight line in arc length. All points weigh the same, because
+    scattering outweighs the differences of resolution at the momenta that matter.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n_rows, 3), float64
+        In mm.
+    n : int
+    helix : ndarray, shape (`N_PARAMETERS`,), float64
+        Written.
     """
     x0, y0 = 0.0, 0.0
     for i in range(n):
@@ -87,34 +111,38 @@ def fit_helix(points, n, helix):
 
 @compiled
 def _arc_length(x, y, helix):
-    """From the perigee, by the chord: exact to half a turn, and for straight tracks."""
+    """Arc length from the perigee, from the chord.
+
+    Exact up to half a turn, and for straight tracks.
+    """
     chord = np.sqrt((x - helix[PERIGEE_X]) ** 2 + (y - helix[PERIGEE_Y]) ** 2)
     diameter = 2 * helix[RADIUS]
     return diameter * np.arcsin(min(chord / diameter, 1.0))
 
 
 @compiled
-def misfit(x, y, z, helix, transverse, longitudinal):  # noqa: PLR0917
-    """Distance of a point from the helix, in tolerances: the larger of the two.
+def misfit(point, helix, tolerances):
+    """Distance of a point (x, y, z) from the helix, in tolerances.
 
-    Beyond `FAR` the distance across alone.
+    The larger one of the distances across and along; beyond `FAR`, the one across.
     """
+    x, y, z = point
     r = np.sqrt((x - helix[CENTRE_X]) ** 2 + (y - helix[CENTRE_Y]) ** 2)
-    across = abs(r - helix[RADIUS]) / transverse
-    if across > FAR:  # the arc length costs more than all else
+    across = abs(r - helix[RADIUS]) / tolerances.transverse
+    if across > FAR:  # the arc length costs more than everything else
         return across
     cot = helix[COT_THETA]
     along = abs(z - helix[Z0] - cot * _arc_length(x, y, helix))
-    return max(across, along / np.sqrt(1.0 + cot * cot) / longitudinal)
+    return max(across, along / np.sqrt(1.0 + cot * cot) / tolerances.longitudinal)
 
 
 @compiled
-def worst_misfit(points, n, helix, transverse, longitudinal):
+def worst_misfit(points, n, helix, tolerances):
     """The largest `misfit` of the first `n` points."""
     worst = 0.0
     for i in range(n):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        worst = max(worst, misfit(x, y, z, helix, transverse, longitudinal))
+        point = (points[i, 0], points[i, 1], points[i, 2])
+        worst = max(worst, misfit(point, helix, tolerances))
     return worst
 
 

@@ -21,7 +21,7 @@ def refine_tracks(
     Parameters
     ----------
     labels : ndarray, shape (n_space_points,), int64
-        Candidate of each point, numbers from 0, as of `track_building.build_tracks`.
+        Candidate of each point, numbers from 0, as from `track_building.build_tracks`.
     xyz : ndarray, shape (n_space_points, 3), float64
         Positions in mm, sorted outward, the field along z.
     config : RefinementConfig
@@ -30,17 +30,17 @@ def refine_tracks(
     Returns
     -------
     ndarray, shape (n_space_points,), int64
-        Number of each point's candidate; points of those that were not kept have a
-        number of their own. Zero points give shape (0,).
+        Number of each point's candidate; a point on none that was kept has a number of
+        its own. Zero points give shape (0,).
     """
     if not len(labels):
         return labels
     rings = Rings.of(xyz)
     labels = split_tracks(labels, xyz, config)
-    labels = join_tracks(labels, xyz, rings, config)
-    labels = extend_tracks(labels, xyz, rings, config)
+    labels = join_tracks(labels, rings, config)
+    labels = extend_tracks(labels, rings, config)
     labels = split_tracks(labels, xyz, config)
-    labels = join_tracks(labels, xyz, rings, config)
+    labels = join_tracks(labels, rings, config)
     return _selected(labels, xyz, config)
 
 

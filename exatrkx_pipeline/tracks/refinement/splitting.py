@@ -1,4 +1,4 @@
-"""Candidates that lie on no one helix, split into parts that do."""
+"""Candidates that are not on one helix, split into parts that are."""
 
 # mypy: disable-error-code="no-untyped-def"
 # Compiled functions take their types from the call.
@@ -13,13 +13,14 @@ from exatrkx_pipeline.kernels.machine_code import compiled
 from exatrkx_pipeline.tracks.refinement.chains import LEAST_POINTS, MOST_POINTS, Chains
 from exatrkx_pipeline.tracks.refinement.helix import (
     N_PARAMETERS,
+    Tolerances,
     fit_helix,
     misfit,
     worst_misfit,
 )
 
 SPAN_MM = 30.0
-"""Least distance of a triplet's ends: a shorter one says nothing of a helix."""
+"""Least distance of a triplet's ends: a shorter one does not determine a helix."""
 
 
 def split_tracks(
@@ -27,10 +28,10 @@ def split_tracks(
 ) -> NDArray[np.int64]:
     """The partition with every chain split into parts that each lie on one helix.
 
-    A chain whose own fit holds all its points is kept. From another, the helix through
-    three of its points that holds the most of them takes those, again and again; what
-    no helix holds is left as single points. All triplets are tried, as in RANSAC with
-    every sample (Fischler and Bolles, CACM 24 (1981) 381): chains are short.
+    A chain with all points on its own fitted helix is kept. Otherwise the helix through
+    three of its points that has the most of them on it takes those, again and again;
+    points on no helix are left alone. Chains are short, so all triplets are tried, as
+    in RANSAC with every sample (Fischler and Bolles, CACM 24 (1981) 381).
 
     Parameters
     ----------
@@ -48,16 +49,8 @@ def split_tracks(
     """
     chains = Chains.of(labels, xyz, config)
     part = np.zeros(len(labels), dtype=np.int64)
-    is_bad = chains.misfits > 1.0
-    _split(
-        xyz,
-        chains.points,
-        chains.starts,
-        np.flatnonzero(is_bad),
-        config.transverse_mm,
-        config.longitudinal_mm,
-        part,
-    )
+    bad = np.flatnonzero(chains.misfits > 1.0)
+    _split(xyz, chains, bad, Tolerances.of(config), part)
     split: NDArray[np.int64] = np.unique(
         labels * (MOST_POINTS + 1) + part, return_inverse=True
     )[1]
@@ -65,9 +58,22 @@ def split_tracks(
 
 
 @compiled
-def _split(xyz, points, starts, bad, transverse, longitudinal, part):  # noqa: PLR0917
+def _split(xyz, chains, bad, tolerances, part):
+    """Split chains.
+
+    Parameters
+    ----------
+    xyz : ndarray, shape (n_space_points, 3), float64
+    chains : Chains
+    bad : ndarray, int64
+        Numbers of the chains.
+    tolerances : Tolerances
+    part : ndarray, shape (n_space_points,), int64
+        Written for the points of these chains: number of the part within the chain.
+    """
+    points, starts = chains.points, chains.starts
     rest = np.empty(MOST_POINTS, np.int64)
-    own, helix = np.empty((MOST_POINTS, 3)), np.empty(N_PARAMETERS)
+    own_xyz, helix = np.empty((MOST_POINTS, 3)), np.empty(N_PARAMETERS)
     is_held = np.empty(MOST_POINTS, np.bool_)
     for chain in bad:
         n = starts[chain + 1] - starts[chain]
@@ -75,13 +81,13 @@ def _split(xyz, points, starts, bad, transverse, longitudinal, part):  # noqa: P
         number = 0
         while n >= LEAST_POINTS:
             for i in range(n):
-                own[i] = xyz[rest[i]]
-            fit_helix(own, n, helix)
-            if worst_misfit(own, n, helix, transverse, longitudinal) <= 1.0:
+                own_xyz[i] = xyz[rest[i]]
+            fit_helix(own_xyz, n, helix)
+            if worst_misfit(own_xyz, n, helix, tolerances) <= 1.0:
                 part[rest[:n]] = number
                 number, n = number + 1, 0
                 break
-            n_held = _hold_most(own, n, transverse, longitudinal, is_held)
+            n_held = _hold_most(own_xyz[:n], tolerances, is_held)
             if n_held < LEAST_POINTS:
                 break
             n_rest = 0
@@ -98,25 +104,33 @@ def _split(xyz, points, starts, bad, transverse, longitudinal, part):  # noqa: P
 
 
 @compiled
-def _hold_most(own, n, transverse, longitudinal, is_held):
-    """Which points the helix of the best triplet holds, to `is_held`; how many.
+def _hold_most(xyz, tolerances, is_held):
+    """Find the points on the helix of the best triplet; their number.
 
-    Of helices that hold as many the one with the smallest sum of misfits.
+    The best one has the most points on it, and of equals the smallest sum of misfits.
+
+    Parameters
+    ----------
+    xyz : ndarray, shape (n, 3), float64
+    tolerances : Tolerances
+    is_held : ndarray, shape (n,) or more, bool
+        Written: whether each point is on the helix.
     """
+    n = len(xyz)
     triplet, helix = np.empty((3, 3)), np.empty(N_PARAMETERS)
     holds = np.empty(n, np.bool_)
     most, least_sum = 0, np.inf
     for i in range(n - 2):
         for k in range(i + 2, n):
-            if np.sum((own[k] - own[i]) ** 2) < SPAN_MM * SPAN_MM:
+            if np.sum((xyz[k] - xyz[i]) ** 2) < SPAN_MM * SPAN_MM:
                 continue
             for j in range(i + 1, k):
-                triplet[0], triplet[1], triplet[2] = own[i], own[j], own[k]
+                triplet[0], triplet[1], triplet[2] = xyz[i], xyz[j], xyz[k]
                 fit_helix(triplet, 3, helix)
                 n_held, total = 0, 0.0
                 for m in range(n):
-                    x, y, z = own[m, 0], own[m, 1], own[m, 2]
-                    miss = misfit(x, y, z, helix, transverse, longitudinal)
+                    point = (xyz[m, 0], xyz[m, 1], xyz[m, 2])
+                    miss = misfit(point, helix, tolerances)
                     holds[m] = miss <= 1.0
                     n_held += holds[m]
                     total += miss * holds[m]

@@ -6,8 +6,6 @@ from producers.formats.base import EventFormat
 from producers.formats.single_event import open_csv_of_positions
 from producers.io.content import FileContent
 
-__all__ = ["EVENTS", "is_acts_csv"]
-
 
 def is_acts_csv(content: FileContent) -> bool:
     """Whether the first line names the columns of ACTS' space points.

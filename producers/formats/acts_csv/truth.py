@@ -26,8 +26,6 @@ from producers.model.errors import SchemaError
 from producers.model.truth import TruthEvent
 from producers.model.types import AnyArray
 
-__all__ = ["TRUTH", "ActsCsvTruthFile"]
-
 # The particle id: Examples/Io/Csv/src/CsvOutputData.hpp; one number, or five columns.
 WHOLE = "particle_id"
 PARTS = tuple(f"particle_id_{part}" for part in ("pv", "sv", "part", "gen", "subpart"))

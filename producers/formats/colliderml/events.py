@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from producers.formats.base import EventFormat
-from producers.formats.parquet.events import ParquetFile
+from producers.formats.list_file import ListFile
 from producers.io.content import FileContent
+from producers.io.parquet import open_parquet
 from producers.model.schema import ColumnMapping
-
-__all__ = ["EVENTS", "is_colliderml_hits"]
 
 COLUMNS = ColumnMapping(event="event_id", x="x", y="y", z="z")
 """``simHitSchema`` of ACTS' Arrow plugin; also OpenDataDetector/ColliderML."""
@@ -25,5 +24,7 @@ EVENTS = EventFormat(
     recognises=lambda content, options: (
         options.columns is None and is_colliderml_hits(content)
     ),
-    open=lambda content, _options: ParquetFile.inspect(content.location, COLUMNS),
+    open=lambda content, _options: ListFile.inspect(
+        content.location, COLUMNS, open_parquet
+    ),
 )

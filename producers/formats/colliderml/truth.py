@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from producers.formats.base import TruthFormat
 from producers.formats.chunks import CHUNK_BYTES, ranges
@@ -16,9 +15,6 @@ from producers.io.location import Location
 from producers.io.parquet import ParquetTable, open_parquet
 from producers.model.errors import SchemaError, UnequalEventsError
 from producers.model.truth import TruthEvent
-from producers.model.types import AnyArray
-
-__all__ = ["TRUTH", "ColliderMLTruthFile"]
 
 ID = "particle_id"
 NUMBERS = ("vx", "vy", "vz", "px", "py", "pz", "charge")
@@ -43,44 +39,46 @@ class ColliderMLTruthFile:
         columns = ("event_id", ID, *NUMBERS)
         with open_parquet(self.hits) as hits, open_parquet(self.particles) as particles:
             step = min(
-                hits.rows_in(CHUNK_BYTES, columns[:2]),
-                particles.rows_in(CHUNK_BYTES, columns),
+                hits.entries_in(CHUNK_BYTES, columns[:2]),
+                particles.entries_in(CHUNK_BYTES, columns),
             )
             # In ranges of rows, because the files may have different row groups.
             for start, stop in ranges(0, self.n_events, step):
-                yield self._read(hits, particles, start, stop)
+                yield self._read(
+                    _columns(hits, (ID,), start, stop),
+                    _columns(particles, (ID, *NUMBERS), start, stop),
+                )
 
     def _read(
-        self, hits: ParquetTable, particles: ParquetTable, start: int, stop: int
+        self, hits: Mapping[str, Any], particles: Mapping[str, Any]
     ) -> list[TruthEvent]:
-        event_ids, (hit_ids,) = _rows(hits, (ID,), start, stop)
-        other_ids, (ids, *numbers) = _rows(particles, (ID, *NUMBERS), start, stop)
-        if (event_ids != other_ids).any():
+        if hits["event_id"] != particles["event_id"]:
             raise UnequalEventsError(f"{self.particles}: not the events of {self.hits}")
         return [
             TruthEvent(
-                event_id=int(event_id),
-                particle_id=as_particle_ids(self.hits, hit_ids[index]),
+                event_id=event_id,
+                particle_id=as_particle_ids(self.hits, hits[ID][index]),
                 particles=particles_from(
-                    as_particle_ids(self.particles, ids[index]),
-                    [column[index] for column in numbers],
+                    as_particle_ids(self.particles, particles[ID][index]),
+                    [particles[name][index] for name in NUMBERS],
                 ),
             )
-            for index, event_id in enumerate(event_ids)
+            for index, event_id in enumerate(hits["event_id"])
         ]
 
 
-def _rows(
+def _columns(
     table: ParquetTable, names: Sequence[str], start: int, stop: int
-) -> tuple[AnyArray, list[list[AnyArray]]]:
-    """Return the numbers of events, and the columns with one array per event."""
-    event_ids: list[AnyArray] = []
-    columns: list[list[AnyArray]] = [[] for _ in names]
-    for _, block in table.blocks(["event_id", *names], start, stop, stop - start):
-        event_ids.append(table.scalars(block["event_id"], "event_id"))
-        for index, name in enumerate(names):
-            columns[index] += table.lists(block[name], name).by_entry()
-    return np.concatenate(event_ids), columns
+) -> dict[str, list[Any]]:
+    """Return the numbers of events, and each column as one array per event."""
+    found: dict[str, list[Any]] = {name: [] for name in ("event_id", *names)}
+    for block in table.blocks(
+        names, ["event_id"], start=start, stop=stop, step=stop - start
+    ):
+        found["event_id"] += block.scalars["event_id"].tolist()
+        for name in names:
+            found[name] += block.lists[name].by_entry()
+    return found
 
 
 def _open(content: FileContent) -> ColliderMLTruthFile:

@@ -23,8 +23,6 @@ from producers.io.root import RootTable, open_root
 from producers.model.errors import SchemaError
 from producers.model.event import EventChunk
 
-__all__ = ["EVENTS", "TREE", "Edm4hepFile", "hit_collections", "open_hits"]
-
 TREE = "events"
 EVENT_NUMBER = "EventHeader.eventNumber"
 # Members of TrackerHit3D and TrackerHitPlane (edm4hep.yaml, v1), and of their

@@ -16,16 +16,6 @@ import numpy as np
 
 from producers.model.types import Untyped
 
-__all__ = [
-    "EVENT_FIELDS",
-    "METADATA_FIELDS",
-    "TRACKER_HITS_ID",
-    "empty_lists",
-    "list_types",
-    "lists_of",
-    "metadata_row",
-]
-
 
 def _record(members: Mapping[str, str]) -> str:
     return f"{{{', '.join(f'{name}: {kind}' for name, kind in members.items())}}}"

@@ -28,8 +28,6 @@ from producers.io.root_writer import COMPRESSION
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.types import Untyped
 
-__all__ = ["TRACKS"]
-
 
 class Edm4hepTracks:
     """The RNTuples ``events``, with EventHeader and Tracks, and ``podio_metadata``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,6 @@ from producers.io.root import open_root
 from producers.model.errors import SchemaError, UnequalEventsError
 from producers.model.truth import TruthEvent
 from producers.model.types import AnyArray
-
-__all__ = ["TRUTH", "Edm4hepTruthFile"]
 
 METADATA = "podio_metadata"
 # Where podio keeps the names and ids of collections: doc/storage_details.md. Before:
@@ -48,8 +47,7 @@ FROM, TO = ("_{}_from", "_{}_rec", "{}#0"), ("_{}_to", "_{}_sim", "{}#1")
 PARTICLE = ("_{}_particle", "_{}_MCParticle", "{}#0")
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(NamedTuple):
     """The two columns of references of a collection of links."""
 
     sources: str

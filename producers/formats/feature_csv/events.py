@@ -16,8 +16,6 @@ from producers.model.errors import InvalidEventError, UnreadableFileError
 from producers.model.features import FeatureScale, positions
 from sonic_base.errors import ConfigError
 
-__all__ = ["EVENTS"]
-
 _NUMBER = r"\s*[-+]?(nan|inf|[\d.]+(e[-+]?\d+)?)\s*"
 _ROW = re.compile(rf"{_NUMBER}(,{_NUMBER})+", re.IGNORECASE)
 

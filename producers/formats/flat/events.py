@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +19,13 @@ from producers.model.event import EventChunk
 from producers.model.schema import ColumnMapping
 from sonic_base.errors import ConfigError
 
-__all__ = ["EVENTS", "EventRows", "FlatFile", "event_rows", "space_point_tree"]
-
 COLUMNS = ColumnMapping(event="event_id", x="x", y="y", z="z")
 """Columns of ACTS' RootSpacePointWriter (``Examples/Io/Root``) in all its versions."""
 
 ROWS_AT_ONCE = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class EventRows:
+class EventRows(NamedTuple):
     """The rows of each event in a flat table.
 
     Attributes

@@ -28,8 +28,6 @@ from producers.model.errors import SchemaError, UnequalEventsError
 from producers.model.truth import Particles, TruthEvent
 from producers.model.types import AnyArray
 
-__all__ = ["TRUTH", "FlatTruthFile"]
-
 # Examples/Io/Root: RootSpacePointWriter, RootMeasurementWriter, RootParticleWriter.
 POINTS = ("measurement_id", "measurement_id_2")
 BARCODE = (

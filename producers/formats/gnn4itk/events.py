@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from producers.formats.base import EventFormat, ReadOptions
-from producers.formats.jagged.events import JaggedFile
+from producers.formats.jagged.events import open_lists
 from producers.io.content import FileContent
 from producers.model.schema import ColumnMapping
-
-__all__ = ["CLUSTERS_OF_POINT", "EVENTS", "TREE"]
 
 # athena, InnerDetector/InDetGNNTracking/src/DumpObjects.cxx.
 TREE = "GNN4ITk"
@@ -24,5 +22,5 @@ EVENTS = EventFormat(
     name="gnn4itk",
     summary="ATLAS DumpObjects, tree GNN4ITk",
     recognises=_recognises,
-    open=lambda content, _options: JaggedFile.inspect(content.location, COLUMNS),
+    open=lambda content, _options: open_lists(content.location, COLUMNS),
 )

@@ -19,8 +19,6 @@ from producers.model.errors import InvalidEventError
 from producers.model.truth import Particles, TruthEvent
 from producers.model.types import AnyArray
 
-__all__ = ["TRUTH", "Gnn4ItkTruthFile"]
-
 LINKS = ("CLparticleLink_eventIndex", "CLparticleLink_barcode")
 PARTICLE_ID = ("Part_event_number", "Part_barcode")
 VERTEX = ("Part_vx", "Part_vy", "Part_vz")

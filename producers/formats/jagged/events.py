@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from functools import partial
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producers.formats.base import EventFormat, ReadOptions
-from producers.formats.chunks import (
-    CHUNK_BYTES,
-    as_event_ids,
-    chunk_of_lists,
-    ranges,
-)
+from producers.formats.list_file import ListFile
 from producers.io.content import FileContent
 from producers.io.location import Location
-from producers.io.root import RootFile, RootTable, open_root
+from producers.io.root import RootTable, open_root
 from producers.io.root_writer import RootWriter, TableSpec
-from producers.model.errors import SchemaError
-from producers.model.event import EventChunk
+from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.schema import (
     RECOGNISED_LAYOUTS,
     ColumnMapping,
@@ -31,90 +26,38 @@ from producers.model.schema import (
 from producers.model.types import AnyArray
 from sonic_base.errors import nearest_names
 
-__all__ = ["EVENTS", "JaggedFile", "MeasuredEvent", "SpacePointWriter"]
 
+@contextmanager
+def open_tree(path: Location, tree: str | None) -> Iterator[RootTable]:
+    """Open the TTree or RNTuple of this name, or the only one of the file.
 
-@dataclass(frozen=True, slots=True)
-class JaggedFile:
-    """A ROOT file with one entry per event.
-
-    Attributes
-    ----------
-    path : Path or str
-    columns : ColumnMapping
-        As given, or as recognised; it names its tree.
-    n_events : int
+    Raises
+    ------
+    UnreadableFileError
+        If it is not a ROOT file, truncated or damaged.
+    SchemaError
+        If there is no such tree, with the nearest names; or if none is named and the
+        file has not exactly one.
     """
-
-    path: Location
-    columns: ColumnMapping
-    n_events: int
-
-    @classmethod
-    def inspect(
-        cls, path: Location, columns: ColumnMapping | None = None
-    ) -> JaggedFile:
-        """Find the columns of the space points, without reading an event.
-
-        Raises
-        ------
-        UnreadableFileError
-            If it is not a ROOT file, truncated or damaged.
-        SchemaError
-            If the tree or a column of the mapping is missing, with the nearest names.
-            Without a mapping: if the file has no known layout; compares it with the
-            nearest layout, or lists the trees.
-        """
-        with open_root(path) as file:
-            found = _recognise(file) if columns is None else _with_tree(file, columns)
-            table = file.table(found.tree or "")
-            integers = () if found.event is None else (found.event,)
-            table.require(lists=found.numbers, integers=integers)
-            return cls(path, found, len(table))
-
-    def chunks(
-        self, start: int, stop: int, chunk_size: int | None
-    ) -> Iterator[EventChunk]:
-        """Read the events; see `EventFile.chunks`."""
-        columns = self.columns
-        with open_root(self.path) as file:
-            table = file.table(columns.tree or "")
-            step = chunk_size or table.entries_in(CHUNK_BYTES, columns.columns)
-            for first, end in ranges(start, stop, step):
-                lists = table.lists(columns.numbers, first, end)
-                yield chunk_of_lists(
-                    self.path,
-                    dict(zip(columns.numbers, lists, strict=True)),
-                    coordinates=columns.coordinates,
-                    event_ids=self._event_ids(table, first, end),
-                    first_entry=first,
-                    detector=columns.detector,
-                )
-
-    def _event_ids(self, table: RootTable, start: int, stop: int) -> NDArray[np.int64]:
-        if self.columns.event is None:
-            return np.arange(start, stop)
-        numbers = table.scalars(self.columns.event, start, stop)
-        return as_event_ids(self.path, numbers, start)
+    with open_root(path) as file:
+        trees = file.table_names
+        if tree is None and len(trees) != 1:
+            listed = ", ".join(map(repr, trees)) or "none"
+            raise SchemaError(path, f"which tree is not said, it has {listed}")
+        yield file.table(tree or trees[0])
 
 
-def _with_tree(file: RootFile, columns: ColumnMapping) -> ColumnMapping:
-    if columns.tree is not None:
-        return columns
-    trees = file.table_names
-    if len(trees) != 1:
-        listed = ", ".join(map(repr, trees)) or "none"
-        raise SchemaError(file.path, f"which tree is not said, it has {listed}")
-    return replace(columns, tree=trees[0])
-
-
-def _recognise(file: RootFile) -> ColumnMapping:
-    tables = {name: file.table(name).columns for name in file.table_names}
+def _layout_of(content: FileContent) -> ColumnMapping:
+    """Return the known layout of a file, or compare it with the nearest one."""
+    if content.container != "root":
+        raise UnreadableFileError(content.location, "not a ROOT file")
+    tables = content.root_tables
     for name, columns in tables.items():
         layout = recognised(name, columns)
         if layout is not None:
             return layout
-    raise SchemaError(file.path, f"{_difference(tables)}; name the tree and columns")
+    difference = _difference(tables)
+    raise SchemaError(content.location, f"{difference}; name the tree and columns")
 
 
 def _difference(tables: Mapping[str, Collection[str]]) -> str:
@@ -139,11 +82,18 @@ def _recognises(content: FileContent, options: ReadOptions) -> bool:
     return any(recognised(*table) for table in content.root_tables.items())
 
 
+def open_lists(path: Location, columns: ColumnMapping) -> ListFile:
+    """Return the file, its columns checked; see `ListFile.inspect`."""
+    return ListFile.inspect(path, columns, partial(open_tree, tree=columns.tree))
+
+
 EVENTS = EventFormat(
     name="jagged",
     summary="TTree or RNTuple, one entry per event, any column names",
     recognises=_recognises,
-    open=lambda content, options: JaggedFile.inspect(content.location, options.columns),
+    open=lambda content, options: open_lists(
+        content.location, options.columns or _layout_of(content)
+    ),
 )
 
 

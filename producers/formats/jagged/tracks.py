@@ -29,8 +29,6 @@ from producers.model.errors import UnequalEventsError
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.types import Untyped
 
-__all__ = ["TRACKS", "ReadableRootTracks", "RootTracks"]
-
 # Not as texts, which awkward takes milliseconds to parse.
 LISTS = ak.types.ListType(ak.types.NumpyType("int32"))
 LABEL_TYPES = {"event": "int64", "is_failed": "bool"} | dict.fromkeys(LABELS, LISTS)

@@ -24,8 +24,6 @@ from producers.model.errors import UnequalEventsError
 from producers.model.truth import TruthEvent
 from producers.model.types import AnyArray
 
-__all__ = ["TRUTH", "EventWithTruth", "SimulatedTruthFile", "TruthWriter"]
-
 POINTS, PARTICLES = "sp_truth", "particles"
 PARTICLE_OF_POINT = ("sp_particle_id",)
 ID_AND_NUMBERS = tuple(f"part_{name}" for name in ("particle_id", *PARTICLE_COLUMNS))

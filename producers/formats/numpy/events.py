@@ -20,8 +20,6 @@ from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.event import EventChunk
 from producers.model.types import AnyArray
 
-__all__ = ["EVENTS", "NumpyFile"]
-
 
 @dataclass(frozen=True, slots=True)
 class NumpyFile:

@@ -24,8 +24,6 @@ from producers.io.parquet import open_parquet, require_pyarrow
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.types import Untyped
 
-__all__ = ["TRACKS", "ParquetTracks", "ReadableParquetTracks"]
-
 LISTS = (*LABELS, *CANDIDATES)
 
 
@@ -107,16 +105,18 @@ class ReadableParquetTracks:
 
     def blocks(self) -> Iterator[TrackBlock]:
         """Read the events in order, some MB at a time."""
-        columns = ["event", "is_failed", *LISTS]
+        scalars = ("event", "is_failed")
         with open_parquet(self._path) as table:
-            step = table.rows_in(CHUNK_BYTES, columns)
-            for first, block in table.blocks(columns, 0, len(self), step):
+            step = table.entries_in(CHUNK_BYTES, [*scalars, *LISTS])
+            for block in table.blocks(
+                LISTS, scalars, start=0, stop=len(self), step=step
+            ):
                 yield block_of(
                     self._path,
-                    first,
-                    table.scalars(block["event"], "event"),
-                    table.scalars(block["is_failed"], "is_failed"),
-                    [table.lists(block[name], name) for name in LISTS],
+                    block.first,
+                    block.scalars["event"],
+                    block.scalars["is_failed"],
+                    [block.lists[name] for name in LISTS],
                 )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from producers.formats.base import EventFormat
 from producers.formats.single_event import open_csv_of_positions
 
-__all__ = ["EVENTS", "HITS"]
-
 HITS = {"hit_id", "x", "y", "z", "volume_id", "layer_id", "module_id"}
 """Columns of the hits: trackml-library, ``trackml/dataset.py``."""
 

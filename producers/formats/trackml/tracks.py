@@ -14,8 +14,6 @@ from producers.formats.base import TrackFormat
 from producers.model.errors import DuplicateEventError
 from producers.model.track_block import FailureRow, TrackBlock
 
-__all__ = ["TRACKS"]
-
 
 class TrackMLSubmission:
     """The rows ``event_id,hit_id,track_id``.

@@ -16,8 +16,6 @@ from producers.io.location import Location
 from producers.model.errors import UnequalEventsError
 from producers.model.truth import TruthEvent
 
-__all__ = ["TRUTH", "TrackMLTruthFile"]
-
 COLUMNS = {"hit_id", "particle_id", "tx", "ty", "tz", "tpx", "tpy", "tpz", "weight"}
 """Columns of the truth: trackml-library, ``trackml/dataset.py``."""
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mock_server import ModelError
 from mock_server.model.batching import QueuePolicy, TimeoutAction
 from mock_server.scheduling.queue import RequestQueue
-from mock_server.statistics import FailureReason
+from mock_server.wire.inference import FailureReason
 
 MS = 1_000_000
 

@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sonic_base.errors import SonicError
-from sonic_client import AccessDeniedError, ConfigError, ServerConfig, TlsConfig
-from sonic_client.errors import TlsError
+from sonic_base import SonicError
+from sonic_client import (
+    AccessDeniedError,
+    ConfigError,
+    ServerConfig,
+    TlsConfig,
+    TlsError,
+)
 from sonic_client.transport import InferCall, transport_for
 
 CANARY = "canary-token-7f3a"

@@ -24,8 +24,7 @@ from sonic_client import (
     TensorSpec,
     TryTimedOutError,
 )
-from sonic_client.transport import InferCall, transport_for
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport, InferCall, transport_for
 
 X, Y = TensorSpec("X", "FP32", (-1, 3)), TensorSpec("Y", "FP32", (-1, 3))
 

@@ -1,4 +1,4 @@
-"""Y = X, without a batch dimension."""
+"""Y = X."""
 
 import triton_python_backend_utils as pb_utils
 

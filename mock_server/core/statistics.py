@@ -4,20 +4,9 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
-
-class FailureReason(Enum):
-    """Why a request counts as failed: the values are labels of Triton's metrics."""
-
-    OTHER = "OTHER"
-    BACKEND = "BACKEND"
-    """An exception in the model."""
-    CANCELED = "CANCELED"
-    """The client left while the request was waiting."""
-    REJECTED = "REJECTED"
-    """It waited too long."""
+from mock_server.wire.inference import FailureReason
 
 
 @dataclass(frozen=True, slots=True)

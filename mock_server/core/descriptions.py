@@ -1,13 +1,13 @@
-"""Models and their counters, as protobuf messages."""
+"""Models and their counters as protobuf messages, which HTTP turns into JSON."""
 
 from collections.abc import Iterable
 
 from tritonclient.grpc import service_pb2
 
+from mock_server.core.statistics import Duration, ModelStatistics
 from mock_server.model.config import config_of
 from mock_server.model.config_message import ENSEMBLE, PYTHON, is_ensemble
 from mock_server.model.declaration import Model, TensorSpec
-from mock_server.statistics import Duration, ModelStatistics
 
 
 def metadata_response(
@@ -33,11 +33,6 @@ def metadata_response(
         inputs=described(model.inputs),
         outputs=described(model.outputs),
     )
-
-
-def config_response(model: Model) -> service_pb2.ModelConfigResponse:
-    """Describe a model by its whole configuration."""
-    return service_pb2.ModelConfigResponse(config=config_of(model))
 
 
 def statistics_message(

@@ -1,4 +1,4 @@
-"""What a server was asked for: a bounded record, for tests to look at."""
+"""A bounded record of the requests that a server received, for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request for inference, as it arrived; it may have been refused afterwards."""
+    """An inference request as it arrived; it may have been refused afterwards."""
 
     number: int
     """1 for the first that the server received."""
@@ -36,9 +36,10 @@ class ReceivedRequest:
     parameters: Mapping[str, ParameterValue]
     """Those for the model."""
 
+    # Any: arrays of every datatype.
     inputs: Mapping[str, NDArray[Any]] | None = field(default=None, repr=False)
-    """Arrays by input, if the record keeps them. One whose data did not fill its shape
-    is missing."""
+    """Arrays by input, if the record keeps them. An input whose data does not fill its
+    shape is missing."""
 
 
 class RequestRecord:
@@ -47,7 +48,7 @@ class RequestRecord:
     Parameters
     ----------
     max_requests : int
-        Older ones are forgotten; `count` goes on.
+        Older ones are forgotten, but `count` includes them.
     keep_inputs : bool
         Whether the arrays are kept too.
     """
@@ -60,22 +61,22 @@ class RequestRecord:
 
     @property
     def count(self) -> int:
-        """How many there were, forgotten ones included."""
+        """Requests in all, forgotten ones included."""
         return self._count
 
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Those still known, in the order of arrival."""
+        """Requests that are still known, in the order of arrival."""
         with self._lock:
             return tuple(self._requests)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all requests, and count from 1 again."""
         with self._lock:
             self._requests.clear()
             self._count = 0
 
     def add(self, request: InferenceRequest) -> None:
-        """Note a request that has arrived."""
+        """Record a request that has arrived."""
         inputs = _arrays(request) if self._keep_inputs else None
         with self._lock:
             self._count += 1
@@ -97,6 +98,6 @@ def _arrays(request: InferenceRequest) -> dict[str, NDArray[Any]]:
     for name, datatype, shape, data in request.inputs:
         try:
             arrays[name] = decode(data, datatype, shape)
-        except (KeyError, ValueError):  # no such datatype, or not the shape's data
+        except (KeyError, ValueError):  # unknown datatype, or too little data
             continue
     return arrays

@@ -1,7 +1,8 @@
-"""Is a request one the model can run? If not, Triton's own words say why.
+"""Checks that a request is one the model can run, with Triton's messages.
 
-Order and texts of the checks: Triton Inference Server 2.51, ``InferenceRequest::
-Normalize`` in ``core``, and answers of a running server. Both protocols share them.
+Order of the checks: Triton Inference Server 2.51, ``InferenceRequest::Normalize`` in
+``core``. Several mistakes are reported in the order of the request's inputs; Triton
+takes them in the order of a hash map.
 """
 
 import struct
@@ -9,46 +10,30 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from mock_server.errors import invalid, invalid_request
-from mock_server.input_order import hashed_order
 from mock_server.model.declaration import FREE, Model, TensorSpec, dims_text
 from mock_server.wire.codec import DATATYPES, ELEMENT_BYTES, RawTensor, element_count
 from mock_server.wire.inference import InferenceRequest
 
-_BATCH_NOTE = (
-    "NOTE: Setting a non-zero max_batch_size in the model config requires a batch "
-    "dimension to be prepended to each input shape. If you want to specify the full "
-    "shape including the batch dim in your input dims config, try setting "
-    "max_batch_size to zero. See the model configuration docs for more info on "
-    "max_batch_size."
-)
-
 
 def check_request(model: Model, request: InferenceRequest) -> int:
-    """Batch size of a request that the model can run; 1 where there is no batching.
+    """Return the batch size of a request that the model can run; 1 without batching.
 
     Raises
     ------
     ModelError
-        INVALID_ARGUMENT with the first thing found wrong.
+        INVALID_ARGUMENT with the first mistake.
     """
-    inputs = request.inputs
-    if request.outputs:
-        known_outputs = {spec.name for spec in model.outputs}
-        for output in request.outputs:
-            if output.name not in known_outputs:
-                raise invalid(
-                    f"unexpected inference output '{output.name}' for model "
-                    f"'{model.name}'"
-                )
+    known_outputs = {spec.name for spec in model.outputs}
+    for output in request.outputs:
+        if output.name not in known_outputs:
+            raise invalid(
+                f"unexpected inference output '{output.name}' for model '{model.name}'"
+            )
     checks = _Checks(model, request.id)
-    if len(inputs) > 1:
-        order = hashed_order(tensor.name for tensor in inputs)
-        by_name = {tensor.name: tensor for tensor in inputs}
-        inputs = tuple(by_name[name] for name in order)
-    checks.input_count(inputs)
-    batch_size = checks.batch_size(inputs) if model.max_batch_size > 0 else 1
+    checks.input_count(request.inputs)
+    batch_size = checks.batch_size(request.inputs) if model.max_batch_size > 0 else 1
     specs = {spec.name: spec for spec in model.inputs}
-    for tensor in inputs:
+    for tensor in request.inputs:
         if tensor.name not in specs:
             raise invalid(
                 f"unexpected inference input '{tensor.name}' for model '{model.name}'"
@@ -66,31 +51,25 @@ class _Checks:
         raise invalid_request(self._request_id, text)
 
     def input_count(self, inputs: Sequence[RawTensor]) -> None:
+        required = [spec.name for spec in self._model.inputs if not spec.is_optional]
         most = len(self._model.inputs)
-        least = len([spec for spec in self._model.inputs if not spec.is_optional])
-        if least <= len(inputs) <= most:
+        if len(required) <= len(inputs) <= most:
             return
         given = [tensor.name for tensor in inputs]
-        missing = [
-            spec.name
-            for spec in self._model.inputs
-            if not spec.is_optional and spec.name not in given
-        ]
-        # Triton drops the last character of the list, which is the bracket if the list
-        # is empty.
-        missing_text = _names(missing) if missing else "]"
-        if least == most:
-            expected = f"{most} inputs"
-        else:
-            expected = f"number of inputs between {least} and {most}"
+        missing = [name for name in required if name not in given]
+        expected = (
+            f"{most} inputs"
+            if len(required) == most
+            else f"number of inputs between {len(required)} and {most}"
+        )
         self._fail(
             f"expected {expected} but got {len(inputs)} inputs for model "
             f"'{self._model.name}'. Got input(s) {_names(given)}, but missing required "
-            f"input(s) {missing_text}. Please provide all required input(s)."
+            f"input(s) {_names(missing)}. Please provide all required input(s)."
         )
 
     def batch_size(self, inputs: Sequence[RawTensor]) -> int:
-        sizes = [1] if not inputs else []
+        sizes = []
         for tensor in inputs:
             if not tensor.shape:
                 self._fail(
@@ -103,12 +82,13 @@ class _Checks:
                     f"input '{tensor.name}' batch size does not match other inputs "
                     f"for '{self._model.name}'"
                 )
-        if sizes[0] > self._model.max_batch_size:
+        size = sizes[0] if sizes else 1
+        if size > self._model.max_batch_size:
             self._fail(
                 "inference request batch-size must be <= "
                 f"{self._model.max_batch_size} for '{self._model.name}'"
             )
-        return sizes[0]
+        return size
 
     def tensor(self, tensor: RawTensor, spec: TensorSpec) -> None:
         if tensor.datatype != spec.datatype:
@@ -121,24 +101,19 @@ class _Checks:
         if spec.datatype == "BYTES":
             self._strings(tensor)
             return
-        expected = self._expected_bytes(tensor)
+        shape = tensor.shape
+        if self._model.max_batch_size > 0:
+            shape = (max(shape[0], 1), *shape[1:])  # Triton takes a batch of 0 for 1
+        expected = element_count(shape) * ELEMENT_BYTES[tensor.datatype]
         if len(tensor.data) != expected:
             self._fail(
                 f"input byte size mismatch for input '{spec.name}' for model "
                 f"'{self._model.name}'. Expected {expected}, got {len(tensor.data)}"
             )
 
-    def _expected_bytes(self, tensor: RawTensor) -> int:
-        """Size of the data, counted as Triton does: in 64 bits, a batch of 0 as 1."""
-        shape = tensor.shape
-        if self._model.max_batch_size > 0 and shape[0] <= 0:
-            shape = (shape[0] % 2**32 or 1, *shape[1:])
-        size = element_count(shape) * ELEMENT_BYTES[tensor.datatype]
-        return (size + 2**63) % 2**64 - 2**63
-
     def _shape(self, tensor: RawTensor, spec: TensorSpec) -> None:
-        has_rows = self._model.max_batch_size > 0
-        if FREE in tensor.shape[has_rows:]:
+        is_batched = self._model.max_batch_size > 0
+        if FREE in tensor.shape[is_batched:]:
             self._fail(
                 f"All input dimensions should be specified for input '{spec.name}' "
                 f"for model '{self._model.name}', got {dims_text(tensor.shape)}"
@@ -149,11 +124,14 @@ class _Checks:
             for want, got in zip(expected, tensor.shape, strict=True)
         )
         if not fits:
-            note = _BATCH_NOTE if self._model.max_batch_size > 0 else ""
+            note = (
+                " NOTE: a non-zero max_batch_size requires a batch dimension to be "
+                "prepended to each input shape."
+            )
             self._fail(
                 f"unexpected shape for input '{spec.name}' for model "
                 f"'{self._model.name}'. Expected {dims_text(expected)}, got "
-                f"{dims_text(tensor.shape)}. {note}"
+                f"{dims_text(tensor.shape)}.{note if is_batched else ''}"
             )
 
     def _strings(self, tensor: RawTensor) -> None:
@@ -165,8 +143,7 @@ class _Checks:
             if size - position < 4:
                 self._fail(
                     f"incomplete string length indicator {of_model}, expecting 4 bytes "
-                    f"but only {size - position} bytes available. Please make sure the "
-                    "string length indicator is in one buffer."
+                    f"but only {size - position} bytes available"
                 )
             if found == expected:
                 self._fail(

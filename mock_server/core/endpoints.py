@@ -9,6 +9,8 @@ from contextlib import ExitStack, closing
 from types import MappingProxyType
 from typing import Protocol
 
+from mock_server.scheduling.threads import join_threads
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,7 +21,7 @@ class Endpoint(Protocol):
     port: int
 
     def close(self) -> None:
-        """End what is in flight, stop listening, leave no thread behind."""
+        """Cancel the requests in flight, stop listening, end its threads."""
 
 
 Opener = Callable[[int], Endpoint]
@@ -32,8 +34,8 @@ class Endpoints:
     Parameters
     ----------
     openers : mapping of str to (Opener, int)
-        What opens a port and its number, by the protocol's name, in the order of
-        opening; 0 takes a free one at each start.
+        By protocol, in the order of opening: its opener and port number. 0 takes a free
+        port at each start.
     """
 
     def __init__(self, openers: Mapping[str, tuple[Opener, int]]) -> None:
@@ -48,7 +50,7 @@ class Endpoints:
 
     @property
     def urls(self) -> Mapping[str, str]:
-        """Where it listens, by name; empty if it does not, the same over a restart."""
+        """Addresses by protocol; empty when stopped, unchanged by a restart."""
         return MappingProxyType(self._urls)
 
     def start(self) -> None:
@@ -65,40 +67,40 @@ class Endpoints:
             self._listen()
 
     def stop(self) -> None:
-        """Close them, and wait for what is running; nothing if they are closed."""
+        """Close all ports, and wait for what is running, for a bounded time."""
         self._stop.set()
         with self._lock:
             restarting = self._restarting
         if restarting is not None:
-            restarting.join()
+            join_threads([restarting])
         with self._lock:
             self._urls = {}
             self._open.close()
 
     def restart(self, down_s: float) -> None:
-        """Close them at once, and open them again at the same numbers.
+        """Close all ports at once, and open them at the same numbers after `down_s`.
 
-        Returns without waiting, for it may be called by a request. Does nothing while
-        they are closed, or restarting already.
+        Returns without waiting, because a request may call it. Does nothing while the
+        ports are closed, or restarting already.
         """
         with self._lock:
             if not self._urls or self._restarting is not None:
                 return
             self._restarting = threading.Thread(
-                target=self._go_down_and_up,
+                target=self._close_and_reopen,
                 args=(down_s,),
                 name="mock-server-restart",
                 daemon=True,
             )
             self._restarting.start()
 
-    def _go_down_and_up(self, down_s: float) -> None:
+    def _close_and_reopen(self, down_s: float) -> None:
         try:
             self._open.close()
             if not self._stop.wait(down_s):
                 self._listen()
         except OSError:
-            # Nobody to raise it to: the clients see a server that stays down.
+            # There is no caller to raise it to: clients see a server that stays down.
             logger.exception("the server does not come back from its restart")
         finally:
             self._restarting = None

@@ -1,0 +1,1 @@
+../../scores_unbatched/1/model.py
