@@ -29,10 +29,14 @@ from producers.event_loop import (
 from producers.formats.base import EventFile
 from producers.formats.jagged.events import SpacePointWriter
 from producers.formats.jagged.truth import TruthWriter
-from producers.formats.opening import EventSource, open_events
+from producers.formats.reading import (
+    EventSource,
+    TrackEvent,
+    TrackEvents,
+    TruthEvents,
+    open_events,
+)
 from producers.formats.track_writer import TrackWriter
-from producers.formats.tracks import TrackEvent, TrackEvents
-from producers.formats.truth import TruthEvents
 from producers.io.memory import TracksInMemory
 from producers.model.candidates import CandidateChunk, TrackCandidates
 from producers.model.errors import (

@@ -1,6 +1,11 @@
 """Shared by all packages: the root of the errors, secrets, and TOML into dataclasses.
 
 It imports the standard library only.
+
+Public submodules
+-----------------
+- `errors`: the root of the errors, and hints for wrong names.
+- `toml`: TOML files and tables into dataclasses.
 """
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names

@@ -79,6 +79,7 @@ def test_package_imports_nothing_that_is_not_shipped(package):
 
 def test_client_and_producers_load_no_torch_scipy_or_grpc_server():
     heavy = ("torch", "scipy", "matplotlib", "hist", "acts", "grpc._server")
+    heavy += ("pyarrow.parquet", "producers.formats.registry")
     loads_none_of("import sonic_client, producers", *heavy)
 
 

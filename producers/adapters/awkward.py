@@ -6,8 +6,8 @@ coffea and dask-awkward, whose arrays may also be one tensor each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from producers.model.errors import ArrayFailedError
 from producers.model.results import FailurePolicy
-from sonic_base.errors import ConfigError, nearest_names
-from sonic_client.types import (
+from producers.model.types import AnyArray, Untyped
+from sonic_base import ConfigError, nearest_names
+from sonic_client import (
     Answer,
+    Client,
     Failure,
     ModelMetadata,
-    Outcome,
     Request,
     Tensors,
     TensorSpec,
 )
 
 __all__ = [
-    "AwkwardClient",
     "check_outputs",
     "infer_arrays",
     "infer_awkward",
@@ -36,35 +36,16 @@ __all__ = [
     "types_of_outputs",
 ]
 
-AkArray: TypeAlias = Any
-"""An awkward array; awkward has no type information."""
-
-AnyArray: TypeAlias = NDArray[Any]
-"""A numpy array of any element type."""
-
 OnUnanswered: TypeAlias = Callable[[ArrayFailedError], object]
 
 
-class AwkwardClient(Protocol):
-    """What is needed of a client; an open `sonic_client.Client` is one."""
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model's tensors."""
-
-    def map(
-        self, requests: Iterable[Request], *, ordered: bool = True
-    ) -> Iterator[Outcome]:
-        """Yield one outcome per request, in order."""
-
-
 def infer_awkward(
-    client: AwkwardClient,
-    inputs: Mapping[str, AkArray],
+    client: Client,
+    inputs: Mapping[str, Untyped],
     *,
     on_failure: Literal["raise", "mask"] = "raise",
     on_unanswered: OnUnanswered | None = None,
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     """Return a model's outputs for events in awkward arrays.
 
     Parameters
@@ -126,14 +107,14 @@ def infer_awkward(
 
 
 def infer_arrays(
-    client: AwkwardClient,
-    inputs: Mapping[str, AkArray],
+    client: Client,
+    inputs: Mapping[str, Untyped],
     *,
     batch_size: int = -1,
     on_failure: FailurePolicy = "raise",
     fill: Any = 0,
     on_unanswered: OnUnanswered | None = None,
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     """Return a model's outputs as awkward arrays, by name.
 
     Raises
@@ -162,7 +143,7 @@ def infer_arrays(
 
 def types_of_outputs(
     metadata: ModelMetadata, *, by_event: bool, on_failure: FailurePolicy
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     """Return arrays without events, of the types that `infer_arrays` returns."""
     arrays = {}
     for spec in metadata.outputs:
@@ -176,7 +157,7 @@ def types_of_outputs(
 
 
 def infer_rows(
-    client: AwkwardClient,
+    client: Client,
     inputs: Mapping[str, AnyArray],
     *,
     batch_size: int = -1,
@@ -246,7 +227,7 @@ def infer_rows(
     }, is_answered
 
 
-def is_by_event(inputs: Mapping[str, AkArray], metadata: ModelMetadata) -> bool:
+def is_by_event(inputs: Mapping[str, Untyped], metadata: ModelMetadata) -> bool:
     """Whether the arrays hold a tensor per event, rather than one tensor each.
 
     An array with as many axes as the model's tensor is that tensor; with one more,
@@ -292,12 +273,12 @@ def check_outputs(names: Iterable[str], metadata: ModelMetadata) -> None:
 
 
 def _by_event(
-    client: AwkwardClient,
-    inputs: Mapping[str, AkArray],
+    client: Client,
+    inputs: Mapping[str, Untyped],
     on_failure: FailurePolicy,
     fill: Any,
     on_unanswered: OnUnanswered | None,
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     if on_failure == "raise":
         return infer_awkward(client, inputs)
     outputs = infer_awkward(
@@ -313,11 +294,11 @@ def _by_event(
     }
 
 
-def _optional(array: AkArray) -> Any:
+def _optional(array: Untyped) -> Any:
     return ak.mask(array, ~ak.is_none(array))
 
 
-def _filled(array: AkArray, counts: AnyArray, fill: Any, is_list: bool) -> Any:
+def _filled(array: Untyped, counts: AnyArray, fill: Any, is_list: bool) -> Any:
     """Put `fill` where there is no answer: once per row of the input, or per event."""
     is_missing = ak.to_numpy(ak.is_none(array))
     if not is_missing.any():
@@ -342,7 +323,7 @@ def _batches(n_rows: int, max_batch_size: int, batch_size: int) -> list[slice]:
     return [slice(at, min(at + size, n_rows)) for at in range(0, n_rows, size)]
 
 
-def _stand_in(client: AwkwardClient, n_rows: int, value: Any) -> Tensors:
+def _stand_in(client: Client, n_rows: int, value: Any) -> Tensors:
     outputs: dict[str, AnyArray] = {}
     for spec in client.metadata.outputs:
         outputs[spec.name] = _blank(spec, n_rows)
@@ -366,7 +347,7 @@ def _array_failed(model: str, part: str, failure: Failure) -> ArrayFailedError:
 class _FlatInput:
     """An awkward array as one numpy array and the offsets of its events."""
 
-    def __init__(self, name: str, array: AkArray) -> None:
+    def __init__(self, name: str, array: Untyped) -> None:
         events = ak.Array(array)
         if events.ndim < 2:
             raise ConfigError(

@@ -34,7 +34,7 @@ from producers.adapters.dask_awkward import infer_in_graph, is_dask_awkward
 from producers.adapters.process_client import process_client
 from producers.model.errors import ArrayFailedError
 from producers.model.results import FailurePolicy, check_policy
-from sonic_base.errors import nearest_names
+from sonic_base import nearest_names
 from sonic_client import (
     ClientConfig,
     ConfigError,

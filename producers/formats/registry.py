@@ -27,7 +27,7 @@ from producers.formats.base import (
 )
 from producers.io.content import FileContent
 from producers.model.errors import SchemaError, UnreadableFileError
-from sonic_base.errors import ConfigError, nearest_names
+from sonic_base import ConfigError, nearest_names
 
 __all__ = [
     "EVENT_FORMATS",

@@ -12,7 +12,7 @@ from producers.io.location import Location, damaged_file_named, open_binary
 from producers.io.tables import Block, Lists
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray, Untyped
-from sonic_base.errors import ConfigError, nearest_names
+from sonic_base import ConfigError, nearest_names
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -1,11 +1,11 @@
-"""Track candidates: which space points belong together."""
+"""Track candidates: groups of space points, one for each track that was found."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias, overload
+from typing import overload
 
 import awkward as ak
 import numpy as np
@@ -17,11 +17,9 @@ from producers.model.components import (
     squared_distance,
     within_events,
 )
+from producers.model.types import Untyped
 
 __all__ = ["CandidateChunk", "TrackCandidates"]
-
-# Any: awkward has no type information.
-AkArray: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -93,7 +91,7 @@ class TrackCandidates(Sequence["NDArray[np.int64]"]):
         """Number of space points of each candidate."""
         return np.diff(self.row_splits)
 
-    def to_awkward(self) -> AkArray:
+    def to_awkward(self) -> Untyped:
         """Return the candidates, of type ``n_candidates * var * int64``; a view."""
         return ak.unflatten(self.space_points, self.sizes)
 
@@ -305,7 +303,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
             raise IndexError(f"no event {index} in a chunk of {len(self)}")
         return next(self._from(index % len(self)))
 
-    def to_awkward(self) -> AkArray:
+    def to_awkward(self) -> Untyped:
         """Return all, of type ``n_events * var * var * int64``: events, candidates."""
         by_candidate = ak.unflatten(self.space_points, self.sizes)
         return ak.unflatten(by_candidate, np.diff(self.candidate_splits))

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles, SimulatedEvent
 from producers.simulation.generators import PythiaGenerator, read_hepmc3, shoot
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 if TYPE_CHECKING:
-    from producers.simulation.detector import DetectorResponse
+    from producers.simulation.acts_steps import DetectorResponse
 
 EVENTS_PER_SEQUENCE = 16  # setting up an ACTS sequence costs as much as a small event
 

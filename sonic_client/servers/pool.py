@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.errors import NoServerError, ServerUnreachableError, TransientError
 from sonic_client.report.observer import Observer

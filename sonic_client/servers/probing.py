@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.config import ClientConfig
 from sonic_client.errors import ServerError, ServerOverloadedError
 from sonic_client.retry.pacing import Timing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.report.observer import Observer, ServerChanged, ServerState
 from sonic_client.servers.server import Server
 

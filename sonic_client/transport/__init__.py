@@ -7,7 +7,6 @@ from sonic_client.transport.base import (
     CompressionReport,
     InferCall,
     InferReply,
-    ParameterValue,
     ServerCounters,
     Transport,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "FakeTransport",
     "InferCall",
     "InferReply",
-    "ParameterValue",
     "ServerCounters",
     "Transport",
     "TransportLike",

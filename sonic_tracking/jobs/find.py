@@ -20,7 +20,7 @@ from producers import (
     node_features,
 )
 from producers.adapters.process_client import process_client
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_client import Answer, Client, Failure, Request
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.connection import ClientSettings

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from sonic_client.config import BatchingConfig, ServerConfig, TlsConfig
+from sonic_client import BatchingConfig, ServerConfig, TlsConfig
 from sonic_client.errors import (
     AccessDeniedError,
     InvalidAnswerError,

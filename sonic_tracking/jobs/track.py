@@ -30,7 +30,7 @@ from producers import (
 )
 from producers.formats.registry import choose_track_format
 from producers.io import iterating, locations
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_client import (
     Client,
     ClientClosedError,

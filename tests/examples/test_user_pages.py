@@ -19,7 +19,7 @@ from sonic_tracking.main import app
 ROOT = Path(__file__).parents[2]
 SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
 REMOTE = "grpc://localhost:8001"
-PAGES = ("README.md", "docs/client.md", "docs/servers.md", "docs/tracking.md")
+PAGES = ("README.md", "docs/servers.md", "docs/tracking.md")
 
 
 def blocks(page, language):

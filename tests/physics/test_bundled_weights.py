@@ -1,7 +1,6 @@
 """The bundled weights find tracks, and the same ones by every way to run them."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from producers import FeatureScale, TrackEvents, node_features, open_events
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.main import app
 
-SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
+SAMPLE = sonic_tracking.SAMPLE
 
 
 def sonic(*arguments):

@@ -8,6 +8,7 @@ import pytest
 
 from sonic_client import (
     Answer,
+    AnswersConfig,
     AsyncClient,
     BatchingConfig,
     Failure,
@@ -16,8 +17,7 @@ from sonic_client import (
     Request,
     TensorSpec,
 )
-from sonic_client.config import AnswersConfig
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 SCORES = ModelMetadata(
     name="score",

@@ -21,7 +21,7 @@ from sonic_client import (
     TensorMismatchError,
     TriesExhaustedError,
 )
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 LOST = ServerUnreachableError(server="s", status="UNAVAILABLE", details="lost")
 REJECTED = RejectedRequestError(server="s", status="INVALID_ARGUMENT", details="bad")

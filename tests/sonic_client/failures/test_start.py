@@ -12,13 +12,13 @@ from sonic_client import (
     ModelNotFoundError,
     ModelNotReadyError,
     NoServerError,
+    Observer,
     ServerConfig,
     ServerOverloadedError,
     ServerUnreachableError,
     TlsError,
     WrongPortError,
 )
-from sonic_client.report import Observer
 
 
 @pytest.fixture

@@ -1,21 +1,15 @@
-"""Features, candidates, and the producer that finds tracks."""
+"""The producer that finds tracks."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as stn
 
 from producers import (
     Event,
     EventChunk,
-    FeatureScale,
-    TrackCandidates,
     TrackFindingProducer,
-    node_features,
 )
 from sonic_client import ConfigError, InvalidAnswerError, ModelMetadata, TensorSpec
 
@@ -53,31 +47,6 @@ def event(xyz):
 def with_parameters(**changed):
     parameters = {k: v for k, v in (METADATA.parameters | changed).items() if v}
     return replace(METADATA, parameters=parameters)
-
-
-def test_features_are_r_phi_z_over_the_scale():
-    scale = FeatureScale(r_mm=3000.0, phi_rad=3.0, z_mm=400.0)
-
-    features = node_features(XYZ, scale)
-
-    assert features.dtype == np.float32
-    np.testing.assert_allclose(features, FEATURES, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "bad", [np.zeros((3, 2)), np.zeros(3), np.full((1, 3), np.nan)]
-)
-def test_features_of_no_points_in_space_are_refused(bad):
-    scale = FeatureScale(r_mm=1.0, phi_rad=1.0, z_mm=1.0)
-
-    with pytest.raises(ValueError, match="expected"):
-        node_features(bad, scale)
-
-
-@pytest.mark.parametrize("bad", [0.0, -1.0, np.inf, np.nan])
-def test_a_scale_that_is_no_divisor_is_refused(bad):
-    with pytest.raises(ConfigError, match="positive"):
-        FeatureScale(r_mm=1.0, phi_rad=bad, z_mm=1.0)
 
 
 @pytest.mark.parametrize(
@@ -121,27 +90,6 @@ def test_features_prepared_for_a_chunk_equal_those_of_each_event():
     np.testing.assert_allclose(prepared[0].features, FEATURES[:2], rtol=1e-6)
 
 
-def test_events_of_a_chunk_are_views_that_know_their_entry():
-    whole = chunk()
-
-    events = list(whole)
-
-    assert [(e.event_id, e.entry, len(e)) for e in events] == [
-        (4, 10, 2),
-        (5, 11, 0),
-        (6, 12, 1),
-    ]
-    assert all(np.shares_memory(e.xyz, whole.xyz) for e in events if len(e))
-
-
-@pytest.mark.parametrize(
-    "splits", [[0, 2, 3], [0, 2, 1, 3], [0, 2, 2, 4], [1, 2, 2, 3]]
-)
-def test_offsets_that_do_not_fit_the_rows_are_refused(splits):
-    with pytest.raises(ValueError, match=r"offsets|expected 4 rows, got 3"):
-        replace(chunk(), row_splits=np.array(splits))
-
-
 def test_candidates_are_numbered_by_their_first_point_and_ordered_outward():
     r = np.array([5, 40, 3, 20, 1, 30, 9, 2], dtype=np.float32)
     xyz = np.column_stack((np.zeros(8), r, -r)).astype(np.float32)
@@ -172,30 +120,3 @@ def test_a_label_too_few_is_refused():
 
     with pytest.raises(InvalidAnswerError, match=r"INT64\[3\], got INT64\[2\]"):
         producer.produce(event(XYZ), {"LABELS": np.zeros(2, dtype=np.int64)})
-
-
-@given(
-    components=stn.arrays(np.int64, st.integers(0, 40), elements=st.integers(-1, 8)),
-    spread=st.sampled_from([1, 2**40]),
-    min_space_points=st.integers(1, 4),
-)
-def test_candidates_are_the_components_that_are_large_enough(
-    components, spread, min_space_points
-):
-    components = np.where(components > 0, components * spread, components)
-    xyz = np.random.default_rng(1).normal(size=(len(components), 3))
-
-    found = TrackCandidates.from_components(
-        components, xyz, min_space_points=min_space_points
-    )
-
-    expected = []  # in order of the first point
-    for component in dict.fromkeys(components.tolist()):
-        points = np.flatnonzero(components == component)
-        if component >= 0 and len(points) >= min_space_points:
-            expected.append(sorted(points, key=lambda i: np.linalg.norm(xyz[i])))
-    assert [found[i].tolist() for i in range(len(found))] == expected
-    labels = np.full(len(components), -1)
-    for number, points in enumerate(expected):
-        labels[points] = number
-    assert found.labels.tolist() == labels.tolist()

@@ -121,7 +121,7 @@ def http_url():
     def serve(path):
         handler = type("Handler", (InRanges,), {"content": path.read_bytes()})
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=servers[-1].serve_forever).start()
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,)).start()
         return f"http://127.0.0.1:{servers[-1].server_port}/{path.name}"
 
     yield serve

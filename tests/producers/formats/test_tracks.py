@@ -16,16 +16,18 @@ from producers import (
     CandidateChunk,
     ChunkResult,
     DuplicateEventError,
+    Event,
     EventChunk,
     EventFailedError,
     InvalidEventError,
     OutputExistsError,
+    SchemaError,
+    TrackCandidates,
     TrackEvents,
     TracksInMemory,
     TrackWriter,
+    UnreadableFileError,
 )
-from producers.formats.registry import TRACK_FORMATS
-from producers.io import PerfAnalyzerWriter
 from sonic_client import ConfigError
 
 INFO = ("name", "collectionID")
@@ -350,12 +352,6 @@ def test_the_suffix_says_the_format(tmp_path):
         TrackWriter(tmp_path / "a.root", {}, format="parket")
 
 
-def test_every_format_says_what_it_is():
-    for name, each in TRACK_FORMATS.items():
-        assert each.name == name
-        assert each.summary
-
-
 def test_a_file_that_is_there_is_kept_unless_forced(tmp_path):
     path = tmp_path / "t.root"
     write(path, result_of([[0]]))
@@ -387,33 +383,76 @@ def test_candidates_that_do_not_fit_are_named(tmp_path):
         list(TrackEvents(path))
 
 
-def test_inputs_for_perf_analyzer(tmp_path):
-    path = tmp_path / "events.json"
-    features = np.array([[1.0, 2.0, 3.0]], dtype=np.float32)
-
-    with PerfAnalyzerWriter(path, as_numbers=True) as writer:
-        writer.write({"FEATURES": features})
-        writer.write({"FEATURES": np.empty((0, 3), dtype=np.float32)})
-
-    assert json.loads(path.read_text()) == {
-        "data": [
-            {"FEATURES": {"content": [1.0, 2.0, 3.0], "shape": [1, 3]}},
-            {"FEATURES": {"content": [], "shape": [0, 3]}},
-        ]
-    }
-    with PerfAnalyzerWriter(path, force=True) as writer:
-        writer.write({"FEATURES": features})
-    (entry,) = json.loads(path.read_text())["data"]
-    assert entry == {"FEATURES": {"b64": "AACAPwAAAEAAAEBA", "shape": [1, 3]}}
+def event(n_points, event_id=4):
+    xyz = np.arange(3 * n_points, dtype=np.float32).reshape(n_points, 3)
+    return Event(event_id=event_id, xyz=xyz, source=Path("events.root"), entry=0)
 
 
-def test_a_failed_export_leaves_nothing(tmp_path):
-    def fail():
-        with PerfAnalyzerWriter(tmp_path / "events.json") as writer:
-            writer.write({"X": np.zeros(3)})
-            raise RuntimeError
+def candidates_of(labels, n_points):
+    return TrackCandidates.from_components(np.array(labels), event(n_points).xyz)
 
-    with pytest.raises(RuntimeError):
-        fail()
+
+def write_events(path, *events, provenance=None):
+    with TrackWriter(path, provenance or {}) as writer:
+        for item, candidates in events:
+            writer.write(item, candidates)
+
+
+def test_the_tracks_file_keeps_its_contract(tmp_path):
+    path = tmp_path / "tracks.root"
+    found = candidates_of([7, -1, 7, 2], 4)
+    provenance = {"model": "exatrkx", "input_files": ["events.root"]}
+
+    write_events(path, (event(4), found), (event(0, 9), None), provenance=provenance)
+
+    file = uproot.open(path)
+    labels, candidates = file["labels"].arrays(), file["candidates"].arrays()
+    assert labels["event"].tolist() == candidates["event"].tolist() == [4, 9]
+    assert labels["sp_label"].tolist() == [[0, -1, 0, 1], []]
+    assert candidates["n_space_points"].tolist() == [[2, 1], []]
+    assert candidates["sp_index"].tolist() == [[0, 2, 3], []]
+    assert str(labels["sp_label"].type) == "2 * var * int32"
+    assert json.loads(str(file["provenance"])) == provenance
+
+
+def test_a_failed_event_is_written_with_every_point_on_no_candidate(tmp_path):
+    path = tmp_path / "tracks.root"
+
+    write_events(path, (event(3), None))
+
+    assert uproot.open(path)["labels"]["sp_label"].array().tolist() == [[-1, -1, -1]]
+
+
+def test_provenance_may_grow_until_the_end(tmp_path):
+    with TrackWriter(tmp_path / "tracks.root", {"model": "exatrkx"}) as writer:
+        writer.provenance["failed_events"] = [3]
+
+    provenance = TrackEvents(tmp_path / "tracks.root").provenance
+    assert provenance == {"model": "exatrkx", "failed_events": [3]}
+
+
+def test_provenance_that_json_cannot_hold_leaves_no_file(tmp_path):
+    with pytest.raises(TypeError):
+        write_events(tmp_path / "tracks.root", provenance={"model": object()})
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_of_another_length_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="event 4: 3 labels for 4 space points"):
+        write_events(tmp_path / "tracks.root", (event(4), candidates_of([0, 0, 0], 3)))
+
+
+def test_a_file_without_tracks_is_refused(tmp_path, write_tree):
+    with pytest.raises(SchemaError, match="no TTree or RNTuple 'labels'"):
+        TrackEvents(write_tree())
+
+
+def test_broken_provenance_is_refused(tmp_path):
+    path = tmp_path / "tracks.root"
+    write_events(path)
+    with uproot.update(path) as file:
+        file["provenance"] = "{"
+
+    with pytest.raises(UnreadableFileError, match="provenance"):
+        TrackEvents(path)

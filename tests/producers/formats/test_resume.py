@@ -14,46 +14,64 @@ import uproot
 
 from producers import (
     EventChunk,
+    EventLoop,
     OutputError,
     OutputExistsError,
     TrackCandidates,
     TrackEvents,
+    TrackFindingProducer,
     TrackWriter,
     UnreadableFileError,
+    open_events,
 )
-from sonic_client import ConfigError
+from sonic_client import Answer, ConfigError, ModelMetadata, TensorSpec
 
-JOB = """
-import sys
-from pathlib import Path
-from producers import EventLoop, TrackFindingProducer, TrackWriter, open_events
-from sonic_client.types import Answer, ModelMetadata, TensorSpec
 
 class Client:
-    '''Labels by the sign of y; waits for ever at an event, if told to.'''
+    """Labels by the sign of y; waits forever before one event, if told to."""
+
+    def __init__(self, wait_at=None):
+        self._wait_at = wait_at
+
     def map(self, requests, *, ordered=True):
         for number, request in enumerate(requests):
-            if number == int(sys.argv[3]):
-                print("waiting", flush=True)
+            if number == self._wait_at:
+                sys.stdout.write("waiting\n")
+                sys.stdout.flush()
                 sys.stdin.read()
-            labels = (request.inputs["FEATURES"][:, 1] > 0).astype("int64")
-            yield Answer(request_id=request.request_id, outputs={"LABELS": labels},
-                         server="here", model_version="1", tries=1, latency_s=0.0)
+            labels = (request.inputs["FEATURES"][:, 1] > 0).astype(np.int64)
+            yield Answer(
+                request_id=request.request_id,
+                outputs={"LABELS": labels},
+                server="here",
+                model_version="1",
+                tries=1,
+                latency_s=0.0,
+            )
 
-model = ModelMetadata(
-    name="exatrkx", version="1", platform="test",
+
+MODEL = ModelMetadata(
+    name="exatrkx",
+    version="1",
+    platform="test",
     inputs=(TensorSpec("FEATURES", "FP32", (-1, 3)),),
     outputs=(TensorSpec("LABELS", "INT64", (-1,)),),
     parameters={"feature_names": "r,phi,z", "feature_scales": "1000,3.14159265,1000"},
 )
-source = open_events(sys.argv[1])
-writer = TrackWriter(Path(sys.argv[2]), {"a": 1}, resume=sys.argv[4] == "resume",
-                     job={"events": sys.argv[1]})
-with writer:
-    print("begins at", writer.n_done, flush=True)
-    rest = source.between(writer.n_done)
-    EventLoop(rest, TrackFindingProducer(model), Client(), sink=writer).process()
-"""
+
+
+def track(events, output, *, wait_at=None, resume=False):
+    """Run a job; return the number of events that were done before."""
+    source = open_events(events)
+    job = {"events": str(events)}
+    with TrackWriter(output, {"a": 1}, resume=resume, job=job) as writer:
+        n_done = writer.n_done
+        rest = source.between(n_done)
+        producer = TrackFindingProducer(MODEL)
+        EventLoop(rest, producer, Client(wait_at), sink=writer).process()
+    return n_done
+
+
 N_EVENTS = 2600
 
 
@@ -75,15 +93,6 @@ def many_events(tmp_path):
     return path
 
 
-def start(events, output, *, wait_at=-1, mode="new"):
-    return subprocess.Popen(
-        [sys.executable, "-c", JOB, str(events), str(output), str(wait_at), mode],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 def arrays_of(path):
     with uproot.open(path) as file:
         tables = ("labels", "candidates", "failures")
@@ -92,17 +101,16 @@ def arrays_of(path):
 
 def test_a_killed_job_goes_on_to_the_same_result(many_events, tmp_path):
     whole, output = tmp_path / "whole.root", tmp_path / "tracks.root"
-    uninterrupted = start(many_events, whole)
-    uninterrupted.communicate()
-    assert uninterrupted.returncode == 0
+    track(many_events, whole)
 
-    job = start(many_events, output, wait_at=2500)
-    assert job.stdout.readline() == "begins at 0\n"
-    assert job.stdout.readline() == "waiting\n"
-    job.send_signal(signal.SIGKILL)
-    job.wait()
-    job.stdin.close()
-    job.stdout.close()
+    with subprocess.Popen(
+        [sys.executable, __file__, str(many_events), str(output)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as job:
+        assert job.stdout.readline() == "waiting\n"
+        job.send_signal(signal.SIGKILL)
 
     assert not output.exists()
     left = list(TrackEvents(f"{output}.partial"))
@@ -111,10 +119,7 @@ def test_a_killed_job_goes_on_to_the_same_result(many_events, tmp_path):
     for got, wanted in zip(left, expected, strict=True):
         assert got.event_id == wanted.event_id
         assert got.candidates.labels.tolist() == wanted.candidates.labels.tolist()
-    resumed = start(many_events, output, mode="resume")
-    out, _ = resumed.communicate()
-    assert resumed.returncode == 0
-    assert out == f"begins at {len(left)}\n"
+    assert track(many_events, output, resume=True) == len(left)
     assert arrays_of(output) == arrays_of(whole)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"events.root", "tracks.root", "whole.root"}
@@ -245,18 +250,6 @@ def test_slow_events_are_kept_before_a_block_is_full(tmp_path):
         assert writer.n_done == 2
 
 
-@pytest.fixture
-def limit_files():
-    """Limit the size of files, as a quota would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(n_bytes):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_leaves_the_blocks_before(tmp_path, limit_files):
     path = tmp_path / "t.root"
 
@@ -280,3 +273,7 @@ def test_the_job_is_readable_for_people(tmp_path):
 
     text = (tmp_path / "t.root.partial" / "job.json").read_text()
     assert json.loads(text) == {"model": "exatrkx"}
+
+
+if __name__ == "__main__":
+    track(sys.argv[1], sys.argv[2], wait_at=2500)

@@ -126,7 +126,7 @@ def test_a_file_of_no_entries_is_fine_beside_one_with_events(write_tree, tmp_pat
 
 
 @settings(
-    max_examples=20,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

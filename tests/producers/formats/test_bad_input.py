@@ -14,8 +14,6 @@ from producers import (
     InvalidEventError,
     NoEventsError,
     SchemaError,
-    TruthEvents,
-    UnequalEventsError,
     UnreadableFileError,
     open_events,
 )
@@ -253,26 +251,6 @@ def test_a_csv_without_a_scale_is_refused(tmp_path):
 
     with pytest.raises(ConfigError, match="does not say its scale"):
         open_events(path)
-
-
-def test_truth_whose_trees_disagree_is_refused(tmp_path):
-    columns = [f"part_{name}" for name in ("vx", "vy", "vz", "px", "py", "pz", "q")]
-    ids = ak.Array(np.ones((2, 1), dtype=np.uint64))
-    with uproot.recreate(tmp_path / "truth.root") as file:
-        file.mktree("sp_truth", {"event": "int64", "sp_particle_id": "var * uint64"})
-        file["sp_truth"].extend(
-            {"event": np.array([1, 2]), "sp_particle_id": ak.from_regular(ids)}
-        )
-        types = {"event": "int64", "part_particle_id": "var * uint64"}
-        file.mktree("particles", types | dict.fromkeys(columns, "var * float32"))
-        zeros = ak.from_regular(ak.Array(np.zeros((2, 1), dtype=np.float32)))
-        file["particles"].extend(
-            {"event": np.array([1, 3]), "part_particle_id": ak.from_regular(ids)}
-            | dict.fromkeys(columns, zeros)
-        )
-
-    with pytest.raises(UnequalEventsError, match=r"entry 1 is event 2 .*event 3"):
-        list(TruthEvents(tmp_path / "truth.root"))
 
 
 def test_files_of_two_formats_are_refused(write_tree, tmp_path, sample):

@@ -19,7 +19,6 @@ from producers import (
     TrackWriter,
     open_events,
 )
-from producers.model.chunk import part_ends
 from sonic_client import Answer, ModelMetadata, TensorSpec
 
 MODEL = ModelMetadata(
@@ -148,20 +147,3 @@ def test_the_next_chunk_is_read_while_an_answer_is_awaited():
     loop = EventLoop(source, TrackFindingProducer(MODEL), SlowClient())
 
     assert len(list(loop.run())) == 3
-
-
-@pytest.mark.parametrize(
-    ("lengths", "expected"),
-    [
-        ([], []),
-        ([5], [1]),
-        ([2, 2, 2], [2, 3]),
-        ([9, 1, 1], [1, 3]),
-        ([0, 0, 0, 0], [3, 4]),
-        ([4, 0, 1], [2, 3]),
-    ],
-)
-def test_a_chunk_is_cut_into_parts(lengths, expected):
-    splits = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-
-    assert part_ends(splits, n_rows=4, n_events=3) == expected

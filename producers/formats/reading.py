@@ -1,21 +1,28 @@
-"""The events of a job: several files of one format, read as one source."""
+"""Reading of events, truth and tracks, from files of any format."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.formats.base import EventFile, EventFormat, ReadOptions
+from producers.formats.base import EventFile, EventFormat, ReadableTracks, ReadOptions
+from producers.formats.jagged.tracks import ReadableRootTracks
+from producers.formats.parquet.tracks import ReadableParquetTracks
 from producers.io.content import FileContent
 from producers.io.iteration import iterating, prefetched
+from producers.io.journal import PartialTracks, is_partial
 from producers.io.location import Location, PathLike, locations
+from producers.model.candidates import TrackCandidates
 from producers.model.errors import InvalidEventError, NoEventsError, SchemaError
 from producers.model.event import EventChunk
 from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
-from sonic_base.errors import ConfigError
+from producers.model.truth import TruthEvent
+from sonic_base import ConfigError
 
 
 def open_events(
@@ -200,3 +207,119 @@ def _require_new(chunk: EventChunk, seen: NDArray[np.int64]) -> None:
             entry=chunk.first_entry + index,
             reason="there is another event of this number before it",
         )
+
+
+class TruthEvents:
+    """Iterable over the events of truth files, in order; can be iterated again.
+
+    Parameters
+    ----------
+    paths : path, or sequence of path
+        Files of truth; or files of events whose truth is in the same file (GNN4ITk,
+        EDM4hep, ColliderML) or in files beside it (TrackML, ACTS).
+    format : str, optional
+        The format, instead of recognising it by content; a name in
+        `producers.formats.registry.TRUTH_FORMATS`.
+
+    Raises
+    ------
+    InputNotFoundError, UnreadableFileError, SchemaError
+        If a file does not exist, or has no truth.
+    UnequalEventsError
+        If the parts of a file are of different events.
+    """
+
+    def __init__(
+        self, paths: PathLike | Sequence[PathLike], *, format: str | None = None
+    ) -> None:
+        # Imported here for a fast start: it loads the modules of all formats.
+        from producers.formats.registry import choose_truth_format  # noqa: PLC0415
+
+        self.paths = locations(paths)
+        contents = map(FileContent, self.paths)
+        self._files = [
+            choose_truth_format(content, format).open(content) for content in contents
+        ]
+
+    def __len__(self) -> int:
+        return sum(file.n_events for file in self._files)
+
+    def __iter__(self) -> Iterator[TruthEvent]:
+        with iterating(prefetched(self._blocks())) as blocks:
+            for block in blocks:
+                yield from block
+
+    def _blocks(self) -> Iterator[list[TruthEvent]]:
+        for file in self._files:
+            yield from file.blocks()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TrackEvent:
+    """The candidates of one event.
+
+    Attributes
+    ----------
+    event_id : int
+    candidates : TrackCandidates
+        Without any label if the event failed and was skipped.
+    is_failed : bool
+        Whether the event got no answer.
+    """
+
+    event_id: int
+    candidates: TrackCandidates
+    is_failed: bool = False
+
+
+class TrackEvents:
+    """Iterable over the events of a file that `TrackWriter` wrote.
+
+    Reads TTrees, RNTuples and parquet, and the folder ``<output>.partial`` that an
+    interrupted job left.
+
+    Parameters
+    ----------
+    path : path
+
+    Attributes
+    ----------
+    provenance : dict
+        Where the tracks come from; empty for an interrupted job.
+
+    Raises
+    ------
+    InputNotFoundError, UnreadableFileError, SchemaError
+        If the file does not exist, or is not a file of tracks.
+    UnequalEventsError
+        If its two trees have different numbers of entries.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path: Location = Path(path) if is_partial(path) else locations(path)[0]
+        self._file = _open(self.path)
+        self.provenance = self._file.provenance
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def __iter__(self) -> Iterator[TrackEvent]:
+        with iterating(prefetched(self._file.blocks())) as blocks:
+            for block in blocks:
+                events = zip(
+                    block.event_ids, block.candidates, block.is_failed, strict=True
+                )
+                for event_id, candidates, is_failed in events:
+                    yield TrackEvent(
+                        event_id=int(event_id),
+                        candidates=candidates,
+                        is_failed=bool(is_failed),
+                    )
+
+
+def _open(path: Location) -> ReadableTracks:
+    if is_partial(path):
+        return PartialTracks(Path(path))
+    if FileContent(path).container == "parquet":
+        return ReadableParquetTracks(path)
+    return ReadableRootTracks(path)
