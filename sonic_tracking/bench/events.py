@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale, node_features, open_events
 from producers.io import locations
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.outputs import Json, check_outputs, write_json
 
 __all__ = [
