@@ -15,7 +15,7 @@ import torch
 
 import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
-from exatrkx_pipeline.stages.inputs import Cylindrical
+from exatrkx_pipeline.stages import Cylindrical
 from sonic_tracking.bench.baselines import scripted_times
 from sonic_tracking.bench.events import read_features
 

@@ -5,6 +5,8 @@ Importing the package loads nothing heavy. Its names load torch when first used.
 Public submodules
 -----------------
 - `config`: sizes, cuts and scales of a pipeline
+- `graph`: the fixed-radius neighbour search
+- `stages`: the stages of a pipeline, the inputs of its networks, times and results
 - `weights`: directories of weights, the bundled ones, import of the paper's networks
 - `serving`: the pipeline as served models, for any server
 - `repository`: model repositories for a real Triton

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.jit._trace import TracerWarning
 
 from exatrkx_pipeline import Pipeline
-from exatrkx_pipeline.graph.neighbours import radius_graph
-from exatrkx_pipeline.stages.inputs import Cylindrical, edge_inputs, node_inputs
+from exatrkx_pipeline.graph import radius_graph
+from exatrkx_pipeline.stages import Cylindrical, edge_inputs, node_inputs
 
 __all__ = [
     "GRAPH_SEARCHES",

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from exatrkx_pipeline import Pipeline, StageClock, bundled_weights, load_weights
-from exatrkx_pipeline.graph.neighbours import radius_graph
+from exatrkx_pipeline.graph import radius_graph
 from producers import FeatureScale
 from sonic_tracking.bench.baselines import (
     GRAPH_SEARCHES,
