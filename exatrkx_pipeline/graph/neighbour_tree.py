@@ -159,7 +159,7 @@ def _sort_into_leaves(rows, tree):
                         rows[begin + lane, k] if begin + lane < end else np.nan
                     )
             continue
-        axis = np.argmax(tree.high[node] - tree.low[node])
+        axis = _longest_side(tree.low[node], tree.high[node])
         middle = _middle(first, last)
         _halve(rows, tree.order, (begin, end), middle * LANES, axis)
         stack[n_waiting] = (2 * node, first, middle)
@@ -213,13 +213,22 @@ def _middle(first, last):
 @compiled
 def _bound(rows, begin, end, low, high):
     """The box of rows `begin` to `end`, to `low` and `high`, shape (AXES,)."""
-    low[:] = rows[begin]
-    high[:] = rows[begin]
+    for k in range(AXES):  # assigning whole rows takes numba long to compile
+        low[k] = high[k] = rows[begin, k]
     for i in range(begin + 1, end):
         for k in range(AXES):
             value = rows[i, k]
             low[k] = value if value < low[k] else low[k]
             high[k] = value if value > high[k] else high[k]
+
+
+@compiled
+def _longest_side(low, high):
+    axis = 0
+    for k in range(1, AXES):
+        if high[k] - low[k] > high[axis] - low[axis]:
+            axis = k
+    return axis
 
 
 @compiled

@@ -18,6 +18,7 @@ from exatrkx_pipeline.tracks.refinement.helix import (
     N_PARAMETERS,
     RADIUS,
     Tolerances,
+    copy_point,
     fit_helix,
     worst_misfit,
 )
@@ -124,7 +125,7 @@ def _chains(labels, xyz, tolerances):
     for chain in range(n_chains):
         n = starts[chain + 1] - starts[chain]
         for i in range(n):
-            own_xyz[i] = xyz[points[starts[chain] + i]]
+            copy_point(xyz, points[starts[chain] + i], own_xyz, i)
         fit_helix(own_xyz, n, helices[chain])
         misfits[chain] = worst_misfit(own_xyz, n, helices[chain], tolerances)
     return (
