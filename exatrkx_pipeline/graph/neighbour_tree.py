@@ -144,7 +144,7 @@ def _sort_into_leaves(rows, tree):
     """
     n_leaves = len(tree.node_of_leaf)
     stack = np.empty((DEPTH, 3), np.int64)
-    stack[0] = (1, 0, n_leaves)
+    _push(stack, 0, 1, 0, n_leaves)
     n_waiting = 1
     while n_waiting:
         n_waiting -= 1
@@ -162,8 +162,8 @@ def _sort_into_leaves(rows, tree):
         axis = _longest_side(tree.low[node], tree.high[node])
         middle = _middle(first, last)
         _halve(rows, tree.order, (begin, end), middle * LANES, axis)
-        stack[n_waiting] = (2 * node, first, middle)
-        stack[n_waiting + 1] = (2 * node + 1, middle, last)
+        _push(stack, n_waiting, 2 * node, first, middle)
+        _push(stack, n_waiting + 1, 2 * node + 1, middle, last)
         n_waiting += 2
 
 
@@ -203,6 +203,12 @@ def _pairs_within(place, last_leaf, tree, within, edges):
         n_skipped = 0
         leaf += 1
     return leaf, 0, n_edges
+
+
+@compiled
+def _push(stack, place, node, first, last):
+    """Write a node and its leaves; assigning a whole row would compile slowly."""
+    stack[place, 0], stack[place, 1], stack[place, 2] = node, first, last
 
 
 @compiled
@@ -269,7 +275,7 @@ def _leaves_near(leaf, tree, near, stack, found):
     own_node = tree.node_of_leaf[leaf]
     own_low, own_high = low[own_node], high[own_node]
     n_found, n_waiting = 0, 1
-    stack[0] = (1, 0, len(tree.node_of_leaf))
+    _push(stack, 0, 1, 0, len(tree.node_of_leaf))
     while n_waiting:
         n_waiting -= 1
         node, first, last = stack[n_waiting]
@@ -287,8 +293,8 @@ def _leaves_near(leaf, tree, near, stack, found):
             n_found += 1
             continue
         middle = _middle(first, last)
-        stack[n_waiting] = (2 * node, first, middle)
-        stack[n_waiting + 1] = (2 * node + 1, middle, last)
+        _push(stack, n_waiting, 2 * node, first, middle)
+        _push(stack, n_waiting + 1, 2 * node + 1, middle, last)
         n_waiting += 2
     return n_found
 

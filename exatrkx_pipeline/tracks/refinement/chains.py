@@ -71,7 +71,8 @@ class Chains(NamedTuple):
         config : RefinementConfig
             Tolerances.
         """
-        return cls(*_chains(labels, xyz, Tolerances.of(config)))
+        n_labels = int(labels.max(initial=-1)) + 1
+        return cls(*_chains(labels, n_labels, xyz, Tolerances.of(config)))
 
     @property
     def n_points(self) -> NDArray[np.int64]:
@@ -102,9 +103,8 @@ class Chains(NamedTuple):
 
 
 @compiled
-def _chains(labels, xyz, tolerances):
+def _chains(labels, n_labels, xyz, tolerances):
     """The fields of `Chains`, in their order."""
-    n_labels = labels.max() + 1 if len(labels) else 0
     first_of_label, by_label = grouped(labels, n_labels)
     points, starts = np.empty(len(labels), np.int64), np.empty(n_labels + 1, np.int64)
     label_of, chain_of = np.empty(n_labels, np.int64), np.full(len(labels), -1)
