@@ -50,7 +50,7 @@ class Tree(NamedTuple):
 
 
 class Within(NamedTuple):
-    """What decides whether two points are within the radius."""
+    """The data that decide whether two points are within the radius."""
 
     points: NDArray[np.float64]  #: (n_points, dim), as given
     radius: float
