@@ -123,7 +123,7 @@ def coffea(session: nox.Session) -> None:
     shared(
         session,
         *("pytest", "-q", "tests/producers/adapters"),
-        *("tests/examples/test_coffea_example.py",),
+        *("tests/examples/test_examples.py",),
         *("tests/examples/test_event_loop_page.py",),
         extras="all,generators,coffea",
     )

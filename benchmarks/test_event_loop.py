@@ -22,7 +22,7 @@ from producers import (
     TrackWriter,
     node_features,
 )
-from sonic_client.types import Answer, ModelMetadata, Request, TensorSpec
+from sonic_client import Answer, ModelMetadata, Request, TensorSpec
 
 # So many that what a file costs once, some 10 ms, does not count.
 N_EVENTS, N_POINTS, N_TRACKS = 2000, 1300, 170

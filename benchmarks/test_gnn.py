@@ -7,7 +7,6 @@ many as GNN_THREADS.
 
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,7 @@ import torch
 import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.stages import Cylindrical
-from sonic_tracking.bench.baselines import scripted_times
-from sonic_tracking.bench.events import read_features
+from sonic_tracking.bench import read_features, scripted_times
 
 N_EDGES = int(os.environ.get("GNN_EDGES", "100000"))
 N_THREADS = int(os.environ.get("GNN_THREADS", "1"))
@@ -83,7 +81,7 @@ def test_network_against_torchscript(benchmark, is_smoke, stage, weights):
 def test_small_events_together_against_one_by_one(benchmark, is_smoke, n_points):
     """Wedges in phi of the sample's events; both ways with as many threads."""
     pipeline = load_weights(bundled_weights())
-    sample = Path(sonic_tracking.__file__).parent / "sample" / "events.root"
+    sample = sonic_tracking.SAMPLE / "events.root"
     features = read_features([str(sample)], pipeline.config.features.scales)
     events = [
         wedge_of(event, n_points, turn) for turn in range(5) for event in features

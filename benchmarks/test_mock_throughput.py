@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput
 
-from sonic_tracking.engines.triton import TritonServer
-from sonic_tracking.engines.triton_installation import TritonNotFoundError, find_triton
+from sonic_tracking.engines import TritonNotFoundError, TritonServer, find_triton
 
 WINDOW = 16
 POINTS = np.random.default_rng(1).random((1300, 3), dtype=np.float32)

@@ -5,16 +5,19 @@ And against scipy's tree, which is always there.
 events laid over each other, in the embedding of the bundled weights.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
-from sonic_tracking.bench.baselines import faiss_flat_graph, graph_times, tree_graph
-from sonic_tracking.bench.events import overlaid, read_features
+from sonic_tracking.bench import (
+    faiss_flat_graph,
+    graph_times,
+    overlaid,
+    read_features,
+    tree_graph,
+)
 
 N_POINTS = 30_000
 
@@ -27,7 +30,7 @@ def test_radius_graph_against_others(benchmark, is_smoke, search):
     if search is faiss_flat_graph:
         pytest.importorskip("faiss")
     pipeline = load_weights(bundled_weights())
-    sample = Path(sonic_tracking.__file__).parent / "sample" / "events.root"
+    sample = sonic_tracking.SAMPLE / "events.root"
     features = read_features([str(sample)], pipeline.config.features.scales)
     phi_scale = pipeline.config.features.scales[1]
     n_points = 500 if is_smoke else N_POINTS

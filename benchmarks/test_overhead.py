@@ -26,8 +26,7 @@ from sonic_client import (
     Request,
     TensorSpec,
 )
-from sonic_client.transport.base import InferReply
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport, InferReply
 
 N_ROUNDS = 7
 N_POINTS = 1300

@@ -3,9 +3,9 @@
     python examples/coffea_processor.py iterative    # or futures, or dask
 
 The same processor runs in this process, in several, and on a dask cluster: the wrapper
-is pickled, and each process connects for itself. It is used as coffea's own
+is pickled, and each process opens its own connection. It is used as coffea's own
 ``triton_wrapper``; here each jet is a tensor of its own length. The server is a mock in
-a process of its own: for a Triton of yours, give its URL to `JetTagger`.
+a process of its own; for your own Triton, give its URL to `JetTagger`.
 """
 
 import subprocess
@@ -44,24 +44,24 @@ with MockServer([model]) as server:
 
 
 class JetTagger(triton_wrapper):
-    """How much a jet looks like a gluon's, from 0 to 1."""
+    """Tells how gluon-like a jet is, from 0 to 1."""
 
     def prepare_awkward(self, jets: Any) -> tuple[Any, Any]:
-        """Pt, eta and phi of the constituents, as the model wants them."""
+        """Return pt, eta and phi of the constituents, the input of the model."""
         columns = [jets[name][..., np.newaxis] for name in ("pt", "eta", "phi")]
         constituents = ak.concatenate(columns, axis=2)
         return (["SCORE"], {"CONSTITUENTS": constituents}), {}
 
     def postprocess_awkward(self, outputs: Any, jets: Any) -> Any:
-        """One number a jet."""
+        """Return one number per jet."""
         return outputs["SCORE"][:, 0]
 
 
 class MeanScore(processor.ProcessorABC):
-    """Counts jets, and sums their scores, by what they came from."""
+    """Counts the jets of quarks and of gluons, and sums their scores."""
 
     def __init__(self, url: str) -> None:
-        # Nothing connects here: the processor is pickled and sent to the workers.
+        # No connection yet: the processor is pickled and sent to the workers.
         self.tag = JetTagger(url, client_args={"ssl": False})
 
     def process(self, events: Any) -> dict[str, Any]:
@@ -73,12 +73,12 @@ class MeanScore(processor.ProcessorABC):
         }
 
     def postprocess(self, accumulator: Any) -> Any:
-        """Nothing is left to do."""
+        """Return the sums as they are."""
         return accumulator
 
 
 def make_jets(path: Path) -> None:
-    """Write jets, every second one a gluon's: wider, and of more constituents."""
+    """Write jets of quarks and gluons in turn; gluons' are wider and have more rows."""
     rng = np.random.default_rng(1)
     is_gluon = np.arange(N_JETS) % 2 == 1
     counts = rng.poisson(np.where(is_gluon, 30, 15))
@@ -104,7 +104,7 @@ def served() -> Iterator[str]:
         assert server.stdin is not None
         assert server.stdout is not None
         yield server.stdout.readline().strip()
-        server.stdin.close()  # at the end of its input it ends
+        server.stdin.close()  # the server ends at the end of its input
 
 
 @contextmanager

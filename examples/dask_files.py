@@ -1,10 +1,10 @@
-"""Files of jets on a dask cluster: a task a file, a client a worker process.
+"""Files of jets on a dask cluster: one task per file, one client per worker process.
 
     python examples/dask_files.py
 
 For tracks, `sonic track --workers 4` or `--dask tcp://scheduler:8786` does all of this,
-and survives workers that die. This is for a producer of yours in a dask job of yours.
-The cluster and the server are of this machine: for others, give their addresses.
+and survives workers that die. This example is for your own producer in your own job.
+Cluster and server run on this machine; give the addresses of others.
 """
 
 import tempfile
@@ -22,8 +22,8 @@ N_FILES, N_JETS = 4, 250
 
 
 def mean_score(path: Path, tagger: JetTagger) -> tuple[int, float]:
-    """Tag the jets of one file; called on a worker, as often as dask wants to."""
-    # The producer travels, the connection does not: one a process, made here.
+    """Tag the jets of one file, on a worker."""
+    # The producer was pickled, without a connection; each process makes one here.
     client = process_client(tagger.config)
     scores = [score for _, score in EventLoop(jets_of(path), tagger, client).run()]
     return len(scores), float(np.mean(scores))

@@ -1,10 +1,10 @@
-"""Jets out of a ROOT file, tagged by a model on a server: nothing of tracks in it.
+"""Jets from a ROOT file, tagged by a model on a server; no tracks are involved.
 
     python examples/jet_tagger.py
 
-A jet is a list of constituents, as long as the jet is rich; a list is a request. The
-model is a numpy function on a `MockServer`; for a Triton of yours, leave the server out
-and give its address to `JetTagger`.
+A jet is a list of constituents of any length, and each list is one request. The model
+is a numpy function on a `MockServer`; for your own Triton, leave the server out and
+give its address to `JetTagger`.
 """
 
 import tempfile
@@ -28,25 +28,25 @@ server = MockServer()
     outputs=[TensorSpec("SCORE", "FP32", (1,))],
 )
 def jet_tagger(tensors: Tensors) -> Tensors:
-    """Score a jet by its width: gluons make wider jets than quarks do."""
+    """Score a jet by its width: jets of gluons are wider than those of quarks."""
     pt, eta, phi = tensors["CONSTITUENTS"].T
     width = np.average(np.hypot(eta, phi), weights=pt) if pt.size else 0.0
     return {"SCORE": np.array([1.0 - np.exp(-10 * width)], dtype=np.float32)}
 
 
 class JetTagger(TritonProducer[ColumnEvent, float]):
-    """Sends pt, eta and phi of a jet's constituents, about the jet's axis."""
+    """Sends pt, eta and phi of a jet's constituents, relative to the jet's axis."""
 
     model_name = "jet_tagger"
     inputs: ClassVar = {"CONSTITUENTS": ("pt", "eta", "phi")}
 
     def produce(self, event: ColumnEvent, outputs: Tensors) -> float:
-        """How much the jet looks like a gluon's, from 0 to 1."""
+        """Return how gluon-like the jet is, from 0 to 1."""
         return float(outputs["SCORE"][0])
 
 
 def jets_of(path: Path) -> Iterator[ColumnChunk]:
-    """Read the jets some thousand at a time; any branches will do."""
+    """Read the jets in blocks of 4 MB, with any branches."""
     with uproot.open(path) as file:
         first = 0
         for block in file["jets"].iterate(["pt", "eta", "phi"], step_size="4 MB"):
@@ -62,7 +62,7 @@ def tag(path: Path) -> Iterator[tuple[ColumnEvent, float | None]]:
 
 
 def make_jets(path: Path, n_jets: int = 1000) -> None:
-    """Write jets, every second one a gluon's: wider, and of more constituents."""
+    """Write jets of quarks and gluons in turn; gluons' are wider and have more rows."""
     rng = np.random.default_rng(1)
     is_gluon = np.arange(n_jets) % 2 == 1
     counts = rng.poisson(np.where(is_gluon, 30, 15))

@@ -1,10 +1,10 @@
-"""A producer of one's own: where along the beam an event's collision was.
+"""A producer of your own: the position of an event's collision along the beam.
 
     python examples/own_producer.py events.root
 
 The model is a numpy function on a `MockServer`: no network, no weights, no tracks. A
-producer for a model of yours, on a Triton of yours, has the same two halves: `acquire`
-turns an event into named tensors, `produce` turns the answer into what you want.
+producer for your own model, on your own Triton, has the same two methods: `acquire`
+turns an event into named tensors, `produce` turns the answer into a product.
 """
 
 import sys
@@ -25,7 +25,7 @@ server = MockServer()
     outputs=[TensorSpec("VERTEX_Z", "FP32", (1,))],
 )
 def vertex(tensors: Tensors) -> Tensors:
-    """Where lines through the two innermost layers cross the beam most often."""
+    """Find where lines through the two innermost layers cross the beam most often."""
     x, y, z = tensors["POINTS"].T
     r, phi = np.hypot(x, y), np.arctan2(y, x)
     inner, outer = np.flatnonzero(r < 50), np.flatnonzero((r > 50) & (r < 90))
@@ -41,15 +41,15 @@ def vertex(tensors: Tensors) -> Tensors:
 
 
 class VertexProducer:
-    """Sends the pixel space points; they are all that the model looks at."""
+    """Sends the pixel space points, which are all that the model needs."""
 
     def acquire(self, event: Event) -> Tensors:
-        """The innermost space points, in mm."""
+        """Return the innermost space points, in mm."""
         is_near = np.hypot(event.xyz[:, 0], event.xyz[:, 1]) < 90
         return {"POINTS": event.xyz[is_near]}
 
     def produce(self, event: Event, outputs: Tensors) -> float:
-        """Position of the collision along the beam, in mm; NaN if there is none."""
+        """Return the position of the collision along the beam in mm, or NaN."""
         return float(outputs["VERTEX_Z"][0])
 
 

@@ -1,8 +1,8 @@
-"""Tracks out of a ROOT file in a plain loop, with a server in this process.
+"""Tracks from a ROOT file in a plain loop, with a server in this process.
 
     python examples/plain_loop.py events.root
 
-Against a Triton elsewhere, leave the `MockServer` out and give its address to
+With a Triton elsewhere, leave the `MockServer` out and give its address to
 `ClientConfig`; nothing else changes.
 """
 
@@ -35,7 +35,7 @@ def find_tracks(
             producer = TrackFindingProducer(client.metadata)
             loop = EventLoop(open_events(path), producer, client)
             for event, candidates in loop.run():
-                assert candidates is not None  # a failed event raises, by default
+                assert candidates is not None  # by default a failed event raises
                 yield event, candidates
 
 

@@ -32,6 +32,17 @@ from exatrkx_pipeline.weights.storage import (
     weights_files,
 )
 
+__all__ = [
+    "EXATRKX_ENSEMBLE",
+    "MODELS",
+    "Device",
+    "EnsembleStep",
+    "ModelPlan",
+    "config_text",
+    "plan_repository",
+    "write_repository",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class EnsembleStep:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MARKER = (
     "mock_triton(models=(), faults=None, http=False, metrics=False, keep_inputs=True, "
-    "max_requests=1000): what the fixture mock_triton serves, and what goes wrong"
+    "max_requests=1000): the models and the faults of the fixture mock_triton"
 )
 
 
@@ -34,10 +34,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def mock_triton(request: pytest.FixtureRequest) -> Iterator[MockTriton]:
-    """A running server of this test alone, as its marker ``mock_triton`` describes it.
+    """A running server for this test alone, as its marker ``mock_triton`` describes it.
 
-    At free ports, so tests may run side by side. When the test ends, its requests are
-    ended, and its threads, ports and descriptors are gone.
+    It has free ports, so tests may run side by side. When the test ends, its requests
+    end, and its threads, ports and descriptors are closed.
     """
     from mock_server.server import MockTriton  # noqa: PLC0415
 
@@ -53,7 +53,7 @@ def mock_triton(request: pytest.FixtureRequest) -> Iterator[MockTriton]:
 
 @pytest.fixture(scope="session")
 def mock_triton_session() -> Iterator[MockTriton]:
-    """A running server for all tests of the session, one a worker of pytest-xdist.
+    """A running server for all tests of the session, one per worker of pytest-xdist.
 
     Tests add their models to it, under names of their own.
     """

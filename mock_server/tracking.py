@@ -10,15 +10,25 @@ from mock_server.model.declaration import Model, TensorSpec
 if TYPE_CHECKING:
     from exatrkx_pipeline import StageClock
 
+__all__ = ["tracking_models"]
+
 
 def tracking_models(
     weights: Path, clock: StageClock | None = None, *, instances: int = 1
 ) -> list[Model]:
-    """`exatrkx` and `exatrkx_batch`, running the weights of a directory.
+    """Return `exatrkx` and `exatrkx_batch`, running the weights of a directory.
 
-    Loads torch, which nothing else in this package does. A `clock` receives the time
-    that each stage of the pipeline takes; `instances` events are computed at once. The
-    first time on a machine this compiles for up to a minute.
+    It loads torch, which nothing else in this package does. The first time on a machine
+    it compiles for up to a minute.
+
+    Parameters
+    ----------
+    weights : Path
+        As written by a training.
+    clock : StageClock, optional
+        Receives the time that each stage of the pipeline takes.
+    instances : int
+        How many events are computed at once.
 
     Raises
     ------
@@ -31,7 +41,7 @@ def tracking_models(
     from exatrkx_pipeline.weights import load_weights  # noqa: PLC0415
 
     pipeline = load_weights(weights)
-    for served in served_models(pipeline):  # with no clock: this is no event's time
+    for served in served_models(pipeline):  # without the clock: no event is timed
         warm_up(served)
     return [
         Model(

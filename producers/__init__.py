@@ -4,6 +4,9 @@ Importing it loads numpy, uproot and awkward, nothing that computes or plots.
 
 Public submodules
 -----------------
+- `adapters.awkward`: inference on awkward arrays.
+- `adapters.coffea`: a drop-in for coffea's `triton_wrapper`.
+- `adapters.process_client`: one client per process, for functions that dask runs.
 - `evaluation`: the quality of tracks against the truth, and plots of it.
 - `formats.registry`: the list of formats, and the choice of one for a file.
 - `io`: locations and URLs, checked outputs, and other needs of jobs with files.
@@ -15,7 +18,9 @@ from producers.event_loop import (
     ChunkProducing,
     ChunkResult,
     EventLoop,
+    FailurePolicy,
     LoopTimes,
+    MappingClient,
     Producer,
     Sink,
     Step,
@@ -24,10 +29,14 @@ from producers.event_loop import (
 from producers.formats.base import EventFile
 from producers.formats.jagged.events import SpacePointWriter
 from producers.formats.jagged.truth import TruthWriter
-from producers.formats.opening import EventSource, open_events
+from producers.formats.reading import (
+    EventSource,
+    TrackEvent,
+    TrackEvents,
+    TruthEvents,
+    open_events,
+)
 from producers.formats.track_writer import TrackWriter
-from producers.formats.tracks import TrackEvent, TrackEvents
-from producers.formats.truth import TruthEvents
 from producers.io.memory import TracksInMemory
 from producers.model.candidates import CandidateChunk, TrackCandidates
 from producers.model.errors import (
@@ -45,13 +54,14 @@ from producers.model.errors import (
     UnreadableFileError,
 )
 from producers.model.event import ColumnChunk, ColumnEvent, Event, EventChunk
-from producers.model.features import FeatureScale, node_features
+from producers.model.features import FEATURE_NAMES, FeatureScale, node_features
 from producers.model.schema import ColumnMapping
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.truth import Particles, TruthEvent
 from producers.tracking import TrackFindingProducer
 
 __all__ = [
+    "FEATURE_NAMES",
     "ArrayFailedError",
     "CandidateChunk",
     "ChunkPreparing",
@@ -68,11 +78,13 @@ __all__ = [
     "EventFile",
     "EventLoop",
     "EventSource",
+    "FailurePolicy",
     "FailureRow",
     "FeatureScale",
     "InputNotFoundError",
     "InvalidEventError",
     "LoopTimes",
+    "MappingClient",
     "NoEventsError",
     "OutputError",
     "OutputExistsError",

@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 from producers.model.candidates import CandidateChunk, TrackCandidates
 from producers.model.event import Event, EventChunk
 from producers.model.features import FeatureScale, node_features
-from sonic_base.errors import ConfigError
-from sonic_client.errors import InvalidAnswerError, Mismatch
-from sonic_client.types import ModelMetadata, Tensors, TensorSpec
+from sonic_base import ConfigError
+from sonic_client import (
+    InvalidAnswerError,
+    Mismatch,
+    ModelMetadata,
+    Tensors,
+    TensorSpec,
+)
 
 __all__ = ["TrackFindingProducer"]
 

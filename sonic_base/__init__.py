@@ -1,10 +1,15 @@
 """Shared by all packages: the root of the errors, secrets, and TOML into dataclasses.
 
 It imports the standard library only.
+
+Public submodules
+-----------------
+- `errors`: the root of the errors, and hints for wrong names.
+- `toml`: TOML files and tables into dataclasses.
 """
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names
-from sonic_base.secrets import Secret, SecretMapping
+from sonic_base.secrets import MASK, Secret, SecretMapping
 from sonic_base.toml import (
     TomlTable,
     check_keys,
@@ -17,6 +22,7 @@ from sonic_base.toml import (
 )
 
 __all__ = [
+    "MASK",
     "ConfigError",
     "Secret",
     "SecretMapping",

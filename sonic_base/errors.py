@@ -1,4 +1,4 @@
-"""The root of every error of the toolkit, and the hint that a wrong name deserves."""
+"""The root of every error of the toolkit, and the nearest names for error messages."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class SonicError(Exception):
     process.
     """
 
-    # The default reduction calls the class with `args`, which fails for every
-    # constructor that takes its facts as keywords.
+    # By default pickle calls the class with `args`, which fails for constructors that
+    # take keywords.
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
 
@@ -36,11 +36,11 @@ class ConfigError(SonicError, ValueError):
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
-    """Return the names most like `name`, at most three, as text for an error message.
+    """Return the up to three names most like `name`, as text for an error message.
 
-    The first three if none is similar; the empty text if nothing is known.
+    The first three if none is similar; empty if there are no names.
     """
-    from difflib import get_close_matches  # noqa: PLC0415 - for errors only
+    from difflib import get_close_matches  # noqa: PLC0415 - slow to import
 
     names = sorted(known)
     nearest = get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]

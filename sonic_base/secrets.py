@@ -1,4 +1,4 @@
-"""Texts that must not be shown: tokens, and headers that may hold one."""
+"""Texts that must not be shown: tokens, and headers that may contain one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 __all__ = ["MASK", "Secret", "SecretMapping"]
 
 MASK = "***"
-"""What is shown in place of a secret."""
+"""Shown in place of a secret."""
 
 
 class Secret:
-    """A text whose repr, str and pickle do not show it; `reveal` gives it.
+    """A text that repr, str and pickle do not show; `reveal` returns it.
 
-    The pickle holds it in base64: whoever has the pickle has the secret, but it does
-    not turn up where pickles are printed or searched.
+    The pickle contains it in base64. Anyone who has the pickle has the secret, but it
+    is not visible where pickles are printed or searched.
     """
 
     __slots__ = ("_text",)

@@ -1,4 +1,4 @@
-"""Every error of the toolkit, by what the caller can do about it.
+"""Every error of the client, by what the caller can do about it.
 
 ::
 
@@ -11,7 +11,7 @@
     │   └── NonFiniteAnswerError                  look at the inputs, too
     ├── ModelMismatchError                        fix one of the served models
     ├── FallbackDriftError                        fix the server or the fallback
-    ├── ServerError                               a server said no, or nothing
+    ├── ServerError                               a call to a server failed
     │   ├── TransientError                        try again
     │   │   ├── ServerUnreachableError (ConnectionError)
     │   │   ├── ServerOverloadedError
@@ -28,16 +28,17 @@
         ├── NoServerError (ConnectionError)
         └── DeadlineExceededError (TimeoutError)
 
-The facts in a message are also attributes, and every error survives pickling
-with them, so it can cross to another process.
+The facts in a message are also attributes. Every error survives pickling with them,
+so it can be sent to another process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 
 __all__ = [
     "AccessDeniedError",
@@ -72,7 +73,7 @@ class ClientClosedError(SonicError, RuntimeError):
 
 
 class ForkedProcessError(ClientClosedError):
-    """What was opened before a fork is used in the child.
+    """A connection that was opened before a fork is used in the child.
 
     Attributes
     ----------
@@ -83,9 +84,9 @@ class ForkedProcessError(ClientClosedError):
     def __init__(self, *, what: str, pid: int) -> None:
         self.pid = pid
         super().__init__(
-            f"{what} was opened in process {pid}, of which this one is a fork: start "
-            "workers with multiprocessing.get_context('spawn'), or fork before the "
-            "first client is opened and open one in each child"
+            f"{what} was opened in process {pid}, and this process is a fork of it: "
+            "start workers with multiprocessing.get_context('spawn'), or fork before "
+            "the first client is opened and open one in each child"
         )
 
 
@@ -96,7 +97,7 @@ class Mismatch:
     Attributes
     ----------
     tensor : str
-        Name as the server knows it, or as the caller gave it.
+        Name of the tensor at the server, or in the request.
     expected, got : str
         Type and shape as text, e.g. ``FP32[-1,3]``; -1 is a free dimension.
     """
@@ -134,7 +135,7 @@ class InvalidAnswerError(SonicError):
     Attributes
     ----------
     model, server : str
-        Who answered.
+        Names of the model and the server.
     mismatches : tuple of Mismatch
         Every difference found, at least one.
     """
@@ -153,16 +154,16 @@ class NonFiniteAnswerError(InvalidAnswerError):
 
 
 class ModelMismatchError(SonicError):
-    """Two servers have models of one name that take or give different tensors.
+    """Two servers have models of one name with different tensors.
 
-    Also raised if the model of one server was exchanged for such a one.
+    Also raised if the tensors of one server's model change while the client is open.
 
     Attributes
     ----------
     model : str
-        Name of both.
+        Name of both models.
     server, reference : str
-        The server that is not used, and the one whose model came first.
+        The server that is not used, and the one whose model was seen first.
     mismatches : tuple of Mismatch
         Every difference found, at least one.
     """
@@ -190,9 +191,9 @@ class FallbackDriftError(SonicError):
     Attributes
     ----------
     server, fallback : str
-        Their names.
+        Names of both.
     differences : tuple of str
-        A text per output that differs.
+        One text per output that differs.
     """
 
     def __init__(
@@ -205,7 +206,7 @@ class FallbackDriftError(SonicError):
 
 
 class ServerError(SonicError):
-    """A server, or the way to it, failed a call.
+    """A call to a server failed, at the server or on the way.
 
     Attributes
     ----------
@@ -214,98 +215,88 @@ class ServerError(SonicError):
     status : str
         Name of the gRPC status code, e.g. ``UNAVAILABLE``.
     details : str
-        The server's own words; may be empty.
+        The server's own text; may be empty.
     """
+
+    _summary: ClassVar[str] = "server {server} failed the call"
 
     def __init__(
         self, *, server: str, status: str, details: str, remedy: str = ""
     ) -> None:
         self.server, self.status, self.details = server, status, details
         hint = f" ({remedy})" if remedy else ""
-        super().__init__(f"{self._what(server)}: {status}: {_brief(details)}{hint}")
-
-    def _what(self, server: str) -> str:
-        return f"server {server} failed the call"
+        what = self._summary.format(server=server)
+        super().__init__(f"{what}: {status}: {_brief(details)}{hint}")
 
 
 def _brief(details: str) -> str:
-    """Return the first line of the server's words: a traceback may follow it."""
+    """Return the first line of the server's text, without a traceback."""
     lines = details.strip().splitlines()
     return lines[0] if lines else "no details given"
 
 
 class TransientError(ServerError):
-    """The call failed in a way that another try may repair."""
+    """The call failed, and another try may succeed."""
 
 
 class ServerUnreachableError(TransientError, ConnectionError):
     """No connection to the server, or it was lost with the call in flight."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} cannot be reached"
+    _summary = "server {server} cannot be reached"
 
 
 class ServerOverloadedError(TransientError):
-    """The server is alive and refuses more work for the moment."""
+    """The server is alive and refuses more work at the moment."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} is overloaded"
+    _summary = "server {server} is overloaded"
 
 
 class ModelNotReadyError(TransientError):
-    """The server is alive, and is still loading the model or itself."""
+    """The server is alive, and is still starting or loading the model."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} is not ready"
+    _summary = "server {server} is not ready"
 
 
 class TryTimedOutError(TransientError, TimeoutError):
-    """One try got no answer in the time that it was given."""
+    """One try got no answer within its timeout."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} did not answer in time"
+    _summary = "server {server} did not answer in time"
 
 
 class RejectedRequestError(ServerError):
     """The server refused the request, and would refuse it again."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} rejected the request"
+    _summary = "server {server} rejected the request"
 
 
 class ModelNotFoundError(RejectedRequestError, LookupError):
     """The server has no such model, or no such version of it."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} has no such model"
+    _summary = "server {server} has no such model"
 
 
 class AccessDeniedError(RejectedRequestError, PermissionError):
-    """The server does not let this caller in."""
+    """The server denies this caller access."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} denied access"
+    _summary = "server {server} denied access"
 
 
 class TlsError(RejectedRequestError, ConnectionError):
     """Client and server do not agree on an encrypted connection."""
 
-    def _what(self, server: str) -> str:
-        return f"no secure connection to server {server}"
+    _summary = "no secure connection to server {server}"
 
 
 class WrongPortError(RejectedRequestError, ConnectionError):
-    """What listens at the port speaks another protocol."""
+    """The port speaks another protocol."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} speaks another protocol"
+    _summary = "server {server} speaks another protocol"
 
 
 class RequestTooLargeError(RejectedRequestError):
     """The message is larger than the server, the client or gRPC allows."""
 
-    def _what(self, server: str) -> str:
-        return f"message is too large for server {server}"
+    _summary = "message is too large for server {server}"
 
 
 class GivenUpError(SonicError):
@@ -314,14 +305,14 @@ class GivenUpError(SonicError):
     Attributes
     ----------
     failures : tuple of SonicError
-        What each try failed with, oldest first.
+        The error of each try, oldest first.
     """
 
     failures: tuple[SonicError, ...]
 
 
 class TriesExhaustedError(GivenUpError):
-    """Every allowed try failed in transit; the last failure is its cause."""
+    """Every allowed try failed; the last failure is the cause."""
 
     def __init__(self, failures: Iterable[SonicError]) -> None:
         self.failures = tuple(failures)
@@ -331,12 +322,12 @@ class TriesExhaustedError(GivenUpError):
 
 
 class NoServerError(GivenUpError, ConnectionError):
-    """No server is left that could be asked.
+    """No server is left to ask.
 
     Attributes
     ----------
     last_errors : mapping of str to Exception
-        By server, what is wrong with it: the last error.
+        The last error of each server.
     """
 
     def __init__(
@@ -358,7 +349,7 @@ class DeadlineExceededError(GivenUpError, TimeoutError):
     Attributes
     ----------
     deadline_s : float
-        Seconds that all tries together were given.
+        Seconds for all tries together.
     """
 
     def __init__(self, *, deadline_s: float, failures: Iterable[SonicError]) -> None:

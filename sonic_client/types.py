@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_base.errors import ConfigError, SonicError, nearest_names
+from sonic_base import ConfigError, SonicError, nearest_names
 
 __all__ = [
     "Answer",
@@ -78,10 +78,10 @@ def numpy_dtype(datatype: str) -> np.dtype[Any]:
 
 @cache
 def datatype_of(dtype: np.dtype[Any]) -> str:
-    """Return the KServe datatype of a numpy type, whatever its byte order.
+    """Return the KServe datatype of a numpy type of any byte order.
 
-    A type that KServe does not have is given by its numpy name, so that it can
-    stand in a message. Text and byte strings (kinds U and S) are ``BYTES``.
+    A type unknown to KServe is returned by its numpy name, for error messages. Text
+    and byte strings (kinds U and S) are ``BYTES``.
     """
     if dtype.kind in "US":
         return "BYTES"
@@ -92,10 +92,9 @@ def datatype_of(dtype: np.dtype[Any]) -> str:
 
 
 def payload_bytes(tensors: Tensors) -> int:
-    """Count the bytes that the tensors' values occupy on the wire.
+    """Return the bytes of the tensors' values on the wire.
 
-    Elements of ``BYTES`` tensors count their length and its four-byte prefix;
-    text counts at its encoded size.
+    Elements of ``BYTES`` tensors have a four-byte prefix; text is encoded as UTF-8.
     """
     n_bytes = 0
     for array in tensors.values():
@@ -120,7 +119,7 @@ class TensorSpec:
     ----------
     name : str
     datatype : str
-        In KServe's words: ``FP32``, ``INT64``, ``BYTES``, ...
+        KServe's name: ``FP32``, ``INT64``, ``BYTES``, ...
     shape : tuple of int
         -1 is a free dimension. Includes the batch dimension of models with
         `max_batch_size` above zero.
@@ -147,7 +146,7 @@ class TensorSpec:
         return numpy_dtype(self.datatype)
 
     def admits(self, shape: tuple[int, ...]) -> bool:
-        """Whether an array of this shape fits; zero-length dimensions do."""
+        """Whether an array of this shape fits, including dimensions of length zero."""
         if len(shape) != len(self.shape):
             return False
         for want, got in zip(self.shape, shape, strict=True):
@@ -158,7 +157,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelMetadata:
-    """What a server says about a model.
+    """A server's description of a model.
 
     Attributes
     ----------
@@ -167,10 +166,9 @@ class ModelMetadata:
     inputs, outputs : tuple of TensorSpec
         In the order of the model's configuration.
     max_batch_size : int
-        0 if the model takes no batch dimension: its arrays are never cut.
+        0 if the model has no batch dimension: its arrays are never cut.
     parameters : mapping of str to str
-        The model configuration's parameters: cuts, feature scales, and whatever
-        else belongs to the weights.
+        The parameters of the model's configuration, such as cuts and feature scales.
     """
 
     name: str
@@ -215,9 +213,9 @@ class Request:
     Attributes
     ----------
     request_id : str or int
-        Comes back with the outcome; the client gives it no meaning.
+        Returned with the outcome; it has no meaning to the client.
     inputs : mapping of str to ndarray
-        Not copied: leave the arrays unchanged until the outcome is there.
+        Not copied: leave the arrays unchanged until there is an outcome.
     """
 
     request_id: str | int
@@ -233,16 +231,15 @@ class Answer:
     request_id : str or int
         As in the request.
     outputs : mapping of str to ndarray
-        Read-only views of the received message; copy what is to be kept long or
-        changed.
+        Read-only views of the received message; copy arrays to keep or change them.
     server : str
-        Name of the server that answered: its address, unless it has another.
+        Name of the server that answered, by default its address.
     model_version : str
         Version that answered.
     tries : int
-        Calls it took, the successful one included.
+        Number of calls, including the successful one.
     latency_s : float
-        Seconds from the first send to the answer, waits between tries included.
+        Seconds from the first send to the answer, including waits between tries.
     is_fallback : bool
         Whether the fallback answered, because no server did.
     """
@@ -267,7 +264,7 @@ class Failure:
     error : SonicError
         Why.
     servers : tuple of str
-        Names of those tried; empty if nothing was sent.
+        Names of the servers tried; empty if nothing was sent.
     tries : int
         Calls made; 0 if nothing was sent.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 
 __all__ = ["MissingExtraError", "needs_extra"]
 

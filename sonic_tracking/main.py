@@ -23,6 +23,8 @@ from sonic_tracking.commands import (
     train,
 )
 
+__all__ = ["app"]
+
 # gRPC's C++ core reports lost connections on stderr, beside the one line that we print.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from producers import OutputError, OutputExistsError
 from producers.io import check_output, partial_folder
-from sonic_base.errors import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError
 
 __all__ = [
     "Json",

@@ -27,7 +27,7 @@ def triton_python() -> Path | None:
 
     None is this one. Tests that need it skip where there is none.
     """
-    from sonic_tracking.engines.triton_installation import (
+    from sonic_tracking.engines import (
         TritonNotFoundError,
         find_triton,
     )

@@ -78,7 +78,9 @@ def test_package_imports_nothing_that_is_not_shipped(package):
 
 
 def test_client_and_producers_load_no_torch_scipy_or_grpc_server():
-    loads_none_of("import sonic_client, producers", "torch", "scipy", "grpc._server")
+    heavy = ("torch", "scipy", "matplotlib", "hist", "acts", "grpc._server")
+    heavy += ("pyarrow.parquet", "producers.formats.registry")
+    loads_none_of("import sonic_client, producers", *heavy)
 
 
 def test_mock_server_loads_no_torch():

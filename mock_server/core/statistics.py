@@ -1,4 +1,4 @@
-"""Counters of a model, by Triton's rules of what counts where."""
+"""Counters of a model, which follow Triton's rules."""
 
 import threading
 import time
@@ -11,18 +11,18 @@ from mock_server.wire.inference import FailureReason
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """How often something happened, and how long it took in all."""
+    """Number of times something happened, and their total duration."""
 
     count: int = 0
     ns: int = 0
 
 
 class ExecutionTimes(NamedTuple):
-    """Where the time of one executed batch went, in nanoseconds."""
+    """Times of one executed batch, in nanoseconds."""
 
-    input_ns: int  #: making arrays of the requests
+    input_ns: int  #: converting requests to arrays
     infer_ns: int  #: the model
-    output_ns: int  #: making the answers
+    output_ns: int  #: converting arrays to responses
 
 
 class BatchStatistics(NamedTuple):
@@ -36,11 +36,11 @@ class BatchStatistics(NamedTuple):
 class ModelStatistics(NamedTuple):
     """A snapshot of a model's counters since it was loaded."""
 
-    last_inference_ms: int = 0  #: ms since the epoch, 0 before the first
-    inference_count: int = 0  #: rows of all batches; else requests
-    execution_count: int = 0  #: batches run, failed ones included
-    success: Duration = Duration()  #: answers, error answers of the model included
-    fail: Duration = Duration()  #: exceptions, and requests given up while waiting
+    last_inference_ms: int = 0  #: ms since the epoch; 0 before the first
+    inference_count: int = 0  #: rows with batching, requests without
+    execution_count: int = 0  #: batches run, including failed ones
+    success: Duration = Duration()  #: responses, including errors of the model
+    fail: Duration = Duration()  #: exceptions, and requests dropped while waiting
     queue: Duration = Duration()
     compute_input: Duration = Duration()
     compute_infer: Duration = Duration()
@@ -50,11 +50,11 @@ class ModelStatistics(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A request that got its answer, be it an error of the model."""
+    """A request that was answered, possibly with an error of the model."""
 
     batch_size: int
     queue_ns: int  #: waiting for an instance
-    total_ns: int  #: from arrival to answer
+    total_ns: int  #: from arrival to response
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class _Total:
         self.count += count
         self.ns += ns * count
 
-    def so_far(self) -> Duration:
+    def snapshot(self) -> Duration:
         return Duration(self.count, self.ns)
 
 
@@ -81,9 +81,9 @@ class _Compute:
         self.infer.add(times.infer_ns, count)
         self.output.add(times.output_ns, count)
 
-    def so_far(self) -> BatchStatistics:
+    def snapshot(self) -> BatchStatistics:
         return BatchStatistics(
-            self.input.so_far(), self.infer.so_far(), self.output.so_far()
+            self.input.snapshot(), self.infer.snapshot(), self.output.snapshot()
         )
 
 
@@ -108,21 +108,21 @@ class StatisticsCounter:
         self._failures = dict.fromkeys(FailureReason, 0)
 
     def snapshot(self) -> ModelStatistics:
-        """Counters as they are now."""
+        """Current counters."""
         with self._lock:
-            compute = self._compute.so_far()
+            compute = self._compute.snapshot()
             return ModelStatistics(
                 last_inference_ms=self._last_inference_ms,
                 inference_count=self._inferences,
                 execution_count=self._executions,
-                success=self._success.so_far(),
-                fail=self._fail.so_far(),
-                queue=self._queue.so_far(),
+                success=self._success.snapshot(),
+                fail=self._fail.snapshot(),
+                queue=self._queue.snapshot(),
                 compute_input=compute.compute_input,
                 compute_infer=compute.compute_infer,
                 compute_output=compute.compute_output,
                 batches=tuple(
-                    (size, self._batches[size].so_far())
+                    (size, self._batches[size].snapshot())
                     for size in sorted(self._batches)
                 ),
                 failures=dict(self._failures),
@@ -131,9 +131,9 @@ class StatisticsCounter:
     def executed(
         self, answered: list[Answered], batch_size: int, times: ExecutionTimes
     ) -> None:
-        """Count a batch that ran, and its requests, which got answers.
+        """Count a batch that ran, and its answered requests.
 
-        `batch_size` is that of the batch: rows of no request may be in it.
+        `batch_size` is that of the batch, which may include rows of no request.
         """
         with self._lock:
             self._last_inference_ms = time.time_ns() // 1_000_000
@@ -158,7 +158,7 @@ class StatisticsCounter:
             self._failures[FailureReason.BACKEND] += len(totals_ns)
 
     def dropped(self, reason: FailureReason, total_ns: int) -> None:
-        """Count a request that was given up before it ran."""
+        """Count a request that was dropped before it ran."""
         with self._lock:
             self._fail.add(total_ns)
             self._failures[reason] += 1

@@ -1,4 +1,4 @@
-"""Closing a connection under a server that offers no way to."""
+"""Closing a client's connection, for which gRPC offers no call."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PEER = re.compile(r"ipv[46]:\[?(?P<host>[^\]]*)\]?:(?P<port>\d+)")
 
 
 def close_connections_from(peer: str) -> int:
-    """Shut down this process's sockets whose other end is `peer`; how many there were.
+    """Shut down this process's sockets connected to `peer`; return their number.
 
-    The client sees what it sees when a server dies: the end of the connection, with
-    no GOAWAY and no status for any request on it.
+    The client sees the same as when a server dies: the end of the connection, without
+    GOAWAY and without a status for any request on it.
 
     Parameters
     ----------
@@ -25,11 +25,11 @@ def close_connections_from(peer: str) -> int:
 
     Notes
     -----
-    gRPC's C core keeps its sockets to itself, and ``context.abort`` sends a status. But
-    its descriptors are this process's: the one with that peer is found among them, and
-    ``shutdown`` on a duplicate acts on the connection, while the descriptor stays the
-    core's to close. A proxy in front of the server was the alternative: it would have
-    to relay every byte of every test for the sake of this one.
+    gRPC's C core hides its sockets, and ``context.abort`` sends a status. But their
+    descriptors belong to this process: the one with that peer is found among them, and
+    ``shutdown`` on a duplicate acts on the connection, while the core still closes its
+    own descriptor. The alternative, a proxy in front of the server, would have to relay
+    every byte of every test.
     """
     match = _PEER.fullmatch(unquote(peer))
     if match is None:
@@ -37,7 +37,7 @@ def close_connections_from(peer: str) -> int:
     address = match["host"], int(match["port"])
     closed = 0
     for each in _own_sockets():
-        with each, suppress(OSError):  # not connected, or gone meanwhile
+        with each, suppress(OSError):  # not connected, or closed meanwhile
             host, port = each.getpeername()[:2]
             if (host.removeprefix("::ffff:"), port) == address:
                 each.shutdown(socket.SHUT_RDWR)
@@ -46,7 +46,7 @@ def close_connections_from(peer: str) -> int:
 
 
 def _own_sockets() -> Iterator[socket.socket]:
-    """A duplicate of every TCP socket that this process has open."""
+    """Yield a duplicate of every open TCP socket of this process."""
     for name in os.listdir("/dev/fd"):  # noqa: PTH208 - names of descriptors, no paths
         with suppress(OSError):  # closed since it was listed, or no socket
             duplicate = os.dup(int(name))

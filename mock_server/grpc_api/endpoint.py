@@ -9,7 +9,7 @@ import grpc
 from mock_server.core.planned_faults import PlannedFaults
 from mock_server.grpc_api.handlers import health_handler, inference_handler
 from mock_server.grpc_api.service import InferenceService
-from mock_server.scheduling.threads import STOP_WAIT_S, RequestThreads
+from mock_server.scheduling import threads
 
 MAX_REQUESTS_IN_FLIGHT = 256
 """Requests held at once, running or waiting for an instance: one thread each, created
@@ -52,7 +52,7 @@ class GrpcEndpoint:
         faults: PlannedFaults | None = None,
     ) -> None:
         limit = -1 if max_message_bytes is None else max_message_bytes
-        self._workers = RequestThreads(MAX_REQUESTS_IN_FLIGHT, "mock-server")
+        self._workers = threads.RequestThreads(MAX_REQUESTS_IN_FLIGHT, "mock-server")
         self._server = grpc.server(
             self._workers,
             options=[
@@ -86,7 +86,7 @@ class GrpcEndpoint:
 
         Each wait is bounded: a model function that never returns is left behind.
         """
-        self._server.stop(grace=None).wait(STOP_WAIT_S)
+        self._server.stop(grace=None).wait(threads.STOP_WAIT_S)
         self._workers.shutdown(cancel_futures=True)
         # gRPC keeps its polling thread to itself and lets it run on for a moment. It
         # may also belong to a server that was started at the same time.

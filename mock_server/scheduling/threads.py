@@ -36,15 +36,17 @@ _STUCK_S = 0.02
 
 
 def join_threads(
-    threads: Iterable[threading.Thread], timeout_s: float = STOP_WAIT_S
+    threads: Iterable[threading.Thread], timeout_s: float | None = None
 ) -> bool:
-    """Wait for daemon threads to end, `timeout_s` for all of them together.
+    """Wait for daemon threads to end, `timeout_s` or `STOP_WAIT_S` for all together.
 
     Returns
     -------
     bool
         False if one still runs; it is named in a warning and left behind.
     """
+    if timeout_s is None:
+        timeout_s = STOP_WAIT_S
     end_s = time.monotonic() + timeout_s
     running = []
     for thread in threads:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from mock_server.scheduling import threads
 from mock_server.scheduling.queue import Dropped, PendingRequest, Turn
-from mock_server.scheduling.threads import STOP_WAIT_S, join_threads
 
 
 class Scheduler(Protocol):
@@ -123,13 +123,13 @@ class Workers:
         behind.
         """
         with self._changed:
-            threads, self._threads = self._threads, []
+            ending, self._threads = self._threads, []
             self._stopping.set()
             self._changed.notify_all()
-        end_s = time.monotonic() + STOP_WAIT_S
-        if not join_threads(threads):
+        end_s = time.monotonic() + threads.STOP_WAIT_S
+        if not threads.join_threads(ending):
             return
-        # With all instances at hand, none runs in the thread of a caller any more.
+        # When all instances are free, none runs in the thread of a caller any more.
         taken = []
         try:
             for free in self._instances:

@@ -29,7 +29,7 @@ ELEMENT_BYTES: Mapping[str, int] = MappingProxyType(
         "FP64": 8,
     }
 )
-"""Bytes of one element of each datatype but BYTES, whose elements differ in length."""
+"""Bytes per element; BYTES is missing, because its elements differ in length."""
 
 DATATYPES = frozenset(ELEMENT_BYTES) | {"BYTES"}
 
@@ -53,19 +53,19 @@ _WORD = 2**64
 
 
 class RawTensor(NamedTuple):
-    """A named tensor as it travels: the form both protocols share."""
+    """A named tensor in wire form, which both protocols share."""
 
     name: str
-    datatype: str  #: KServe's name; of a request it may be any text
+    datatype: str  #: KServe's name; in a request it may be any text
     shape: tuple[int, ...]  #: as sent, batch dimension included
-    data: bytes  #: wire form; of an answer empty if it went to shared memory
+    data: bytes  #: wire form; empty in a response if it went to shared memory
 
 
 def element_count(shape: Iterable[int]) -> int:
-    """Elements of a tensor of this shape; 1 for a scalar, 0 if a dimension is.
+    """Number of elements of a tensor: 1 for a scalar, 0 if a dimension is 0.
 
-    Counted in 64 bits with a sign, as Triton counts: a larger product wraps. An exact
-    one of the dimensions that fit into a message could take minutes.
+    Counted in signed 64 bits, as Triton does: a larger product wraps. The exact product
+    of all dimensions that fit into one message could take minutes.
     """
     count = 1
     for dim in shape:
@@ -92,7 +92,7 @@ def datatype_of(array: NDArray[Any]) -> str:
 
 
 def encode(array: NDArray[Any], datatype: str) -> bytes:
-    """Wire form of `array`, which keeps its values: one copy of the data.
+    """Return the wire form of `array`, a copy.
 
     Parameters
     ----------
@@ -110,12 +110,12 @@ def encode(array: NDArray[Any], datatype: str) -> bytes:
 
 
 def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
-    """Array of wire-form data: a copy of its own, which the caller may write to.
+    """Return wire-form data as an array, a writable copy.
 
     Parameters
     ----------
     data : bytes
-        As many bytes as `datatype` and `shape` ask for.
+        Exactly as many bytes as `datatype` and `shape` require.
     datatype : str
         One of `DATATYPES`. BF16 gives float32, BYTES an object array of bytes.
     shape : sequence of int
@@ -133,8 +133,8 @@ def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
     if datatype == "BF16":
         halves = np.frombuffer(data, dtype="<u2").astype(np.uint32)
         return (halves << np.uint32(16)).view(np.float32).reshape(shape)
-    # Not `copy`: numpy lets go of the GIL for it, and the other threads of a busy
-    # server take their turns before a model that is about to run goes on.
+    # Not `copy`: numpy releases the GIL for it, and on a busy server the other threads
+    # would run before the model does.
     return np.frombuffer(bytearray(data), dtype=_WIRE_DTYPES[datatype]).reshape(shape)
 
 
@@ -174,8 +174,8 @@ def encode_wrapped(values: Sequence[int | float], datatype: str) -> bytes:
 
 def _round_to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = array.view(np.uint32)
-    # Half a unit in the last kept place, less one where that place is even. A NaN would
-    # be carried over into another number: cut it, and keep it a quiet NaN.
+    # Add half a unit in the last kept place, less one where that place is even. A NaN
+    # would overflow into another number: truncate it, and keep it a quiet NaN.
     rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     kept = np.where(np.isnan(array), bits | np.uint32(0x00400000), rounded)
     return (kept >> np.uint32(16)).astype("<u2")

@@ -6,8 +6,8 @@ coffea and dask-awkward, whose arrays may also be one tensor each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from typing import Any, Literal, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from producers.model.errors import ArrayFailedError
 from producers.model.results import FailurePolicy
-from sonic_base.errors import ConfigError, nearest_names
-from sonic_client.types import (
+from producers.model.types import AnyArray, Untyped
+from sonic_base import ConfigError, nearest_names
+from sonic_client import (
     Answer,
+    Client,
     Failure,
     ModelMetadata,
-    Outcome,
     Request,
     Tensors,
     TensorSpec,
 )
 
 __all__ = [
-    "AwkwardClient",
     "check_outputs",
     "infer_arrays",
     "infer_awkward",
@@ -36,35 +36,16 @@ __all__ = [
     "types_of_outputs",
 ]
 
-AkArray: TypeAlias = Any
-"""An awkward array; awkward has no type information."""
-
-AnyArray: TypeAlias = NDArray[Any]
-"""A numpy array of any element type."""
-
 OnUnanswered: TypeAlias = Callable[[ArrayFailedError], object]
 
 
-class AwkwardClient(Protocol):
-    """What is needed of a client; an open `sonic_client.Client` is one."""
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model's tensors."""
-
-    def map(
-        self, requests: Iterable[Request], *, ordered: bool = True
-    ) -> Iterator[Outcome]:
-        """Yield one outcome per request, in order."""
-
-
 def infer_awkward(
-    client: AwkwardClient,
-    inputs: Mapping[str, AkArray],
+    client: Client,
+    inputs: Mapping[str, Untyped],
     *,
     on_failure: Literal["raise", "mask"] = "raise",
     on_unanswered: OnUnanswered | None = None,
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     """Return a model's outputs for events in awkward arrays.
 
     Parameters
@@ -97,43 +78,35 @@ def infer_awkward(
         error is its cause.
     """
     columns = {name: _FlatInput(name, array) for name, array in inputs.items()}
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) != 1:
-        raise ConfigError(f"expected inputs of one length, got {lengths} events")
-    n_events = next(iter(lengths.values()))
+    n_events = _common_length(columns, "events")
     requests = (
         Request(i, {name: column[i] for name, column in columns.items()})
         for i in range(n_events)
     )
     answers: list[Tensors | None] = []
     for outcome in client.map(requests):
-        if isinstance(outcome, Failure):
-            part = f"event {len(answers)} of {n_events}"
-            error = _array_failed(client.metadata.name, part, outcome)
-            if on_failure == "raise":
-                raise error
-            if on_unanswered is not None:
-                on_unanswered(error)
-        # Copied, so that an event does not keep its whole message in memory.
-        answers.append(
-            {name: array.copy() for name, array in outcome.outputs.items()}
-            if isinstance(outcome, Answer)
-            else None
-        )
+        if isinstance(outcome, Answer):
+            # Copied, so that an event does not keep its whole message in memory.
+            copied = {name: array.copy() for name, array in outcome.outputs.items()}
+            answers.append(copied)
+            continue
+        part = f"event {len(answers)} of {n_events}"
+        _report_failure(client, part, outcome, on_failure, on_unanswered)
+        answers.append(None)
     return {
         spec.name: _nested_output(spec, answers) for spec in client.metadata.outputs
     }
 
 
 def infer_arrays(
-    client: AwkwardClient,
-    inputs: Mapping[str, AkArray],
+    client: Client,
+    inputs: Mapping[str, Untyped],
     *,
     batch_size: int = -1,
     on_failure: FailurePolicy = "raise",
     fill: Any = 0,
     on_unanswered: OnUnanswered | None = None,
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     """Return a model's outputs as awkward arrays, by name.
 
     Raises
@@ -162,7 +135,7 @@ def infer_arrays(
 
 def types_of_outputs(
     metadata: ModelMetadata, *, by_event: bool, on_failure: FailurePolicy
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     """Return arrays without events, of the types that `infer_arrays` returns."""
     arrays = {}
     for spec in metadata.outputs:
@@ -176,7 +149,7 @@ def types_of_outputs(
 
 
 def infer_rows(
-    client: AwkwardClient,
+    client: Client,
     inputs: Mapping[str, AnyArray],
     *,
     batch_size: int = -1,
@@ -216,10 +189,7 @@ def infer_rows(
         With ``on_failure="raise"``, for the first request that failed; the client's
         error is its cause.
     """
-    lengths = {name: len(array) for name, array in inputs.items()}
-    if len(set(lengths.values())) != 1:
-        raise ConfigError(f"expected inputs of one length, got {lengths} rows")
-    n_rows = next(iter(lengths.values()))
+    n_rows = _common_length(inputs, "rows")
     batches = _batches(n_rows, client.metadata.max_batch_size, batch_size)
     requests = (
         Request(number, {name: array[rows] for name, array in inputs.items()})
@@ -232,11 +202,7 @@ def infer_rows(
             parts.append(outcome.outputs)
             continue
         part = f"rows {rows.start} to {rows.stop - 1} of {n_rows}"
-        error = _array_failed(client.metadata.name, part, outcome)
-        if on_failure == "raise":
-            raise error
-        if on_unanswered is not None:
-            on_unanswered(error)
+        _report_failure(client, part, outcome, on_failure, on_unanswered)
         is_answered[rows] = False
         value = fill if on_failure == "fill" else 0
         parts.append(_stand_in(client, rows.stop - rows.start, value))
@@ -246,7 +212,7 @@ def infer_rows(
     }, is_answered
 
 
-def is_by_event(inputs: Mapping[str, AkArray], metadata: ModelMetadata) -> bool:
+def is_by_event(inputs: Mapping[str, Untyped], metadata: ModelMetadata) -> bool:
     """Whether the arrays hold a tensor per event, rather than one tensor each.
 
     An array with as many axes as the model's tensor is that tensor; with one more,
@@ -292,12 +258,12 @@ def check_outputs(names: Iterable[str], metadata: ModelMetadata) -> None:
 
 
 def _by_event(
-    client: AwkwardClient,
-    inputs: Mapping[str, AkArray],
+    client: Client,
+    inputs: Mapping[str, Untyped],
     on_failure: FailurePolicy,
     fill: Any,
     on_unanswered: OnUnanswered | None,
-) -> dict[str, AkArray]:
+) -> dict[str, Untyped]:
     if on_failure == "raise":
         return infer_awkward(client, inputs)
     outputs = infer_awkward(
@@ -313,11 +279,11 @@ def _by_event(
     }
 
 
-def _optional(array: AkArray) -> Any:
+def _optional(array: Untyped) -> Untyped:
     return ak.mask(array, ~ak.is_none(array))
 
 
-def _filled(array: AkArray, counts: AnyArray, fill: Any, is_list: bool) -> Any:
+def _filled(array: Untyped, counts: AnyArray, fill: Any, is_list: bool) -> Untyped:
     """Put `fill` where there is no answer: once per row of the input, or per event."""
     is_missing = ak.to_numpy(ak.is_none(array))
     if not is_missing.any():
@@ -342,7 +308,7 @@ def _batches(n_rows: int, max_batch_size: int, batch_size: int) -> list[slice]:
     return [slice(at, min(at + size, n_rows)) for at in range(0, n_rows, size)]
 
 
-def _stand_in(client: AwkwardClient, n_rows: int, value: Any) -> Tensors:
+def _stand_in(client: Client, n_rows: int, value: Any) -> Tensors:
     outputs: dict[str, AnyArray] = {}
     for spec in client.metadata.outputs:
         outputs[spec.name] = _blank(spec, n_rows)
@@ -354,19 +320,38 @@ def _blank(spec: TensorSpec, n_rows: int) -> AnyArray:
     return np.zeros((n_rows, *(max(n, 0) for n in spec.shape[1:])), spec.dtype)
 
 
-def _array_failed(model: str, part: str, failure: Failure) -> ArrayFailedError:
-    """Return the error that names the part of an array without an answer."""
+def _common_length(arrays: Mapping[str, Sized], unit: str) -> int:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise ConfigError(f"expected inputs of one length, got {lengths} {unit}")
+    return next(iter(lengths.values()))
+
+
+def _report_failure(
+    client: Client,
+    part: str,
+    failure: Failure,
+    on_failure: str,
+    on_unanswered: OnUnanswered | None,
+) -> None:
+    """Raise the error of a part of an array, or hand it to the caller's function."""
     error = ArrayFailedError(
-        model=model, part=part, reason=str(failure.error), servers=failure.servers
+        model=client.metadata.name,
+        part=part,
+        reason=str(failure.error),
+        servers=failure.servers,
     )
+    if on_failure == "raise":
+        raise error from failure.error
     error.__cause__ = failure.error
-    return error
+    if on_unanswered is not None:
+        on_unanswered(error)
 
 
 class _FlatInput:
     """An awkward array as one numpy array and the offsets of its events."""
 
-    def __init__(self, name: str, array: AkArray) -> None:
+    def __init__(self, name: str, array: Untyped) -> None:
         events = ak.Array(array)
         if events.ndim < 2:
             raise ConfigError(
@@ -391,7 +376,7 @@ class _FlatInput:
         return self._rows[self._row_splits[event] : self._row_splits[event + 1]]
 
 
-def _nested_output(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Any:
+def _nested_output(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Untyped:
     """Return an output of several events, one element each; None without an answer."""
     is_answered = np.array([answer is not None for answer in answers], dtype=bool)
     is_free = spec.shape[:1] == (-1,)
@@ -408,6 +393,6 @@ def _nested_output(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Any:
     return nested if is_answered.all() else ak.mask(nested, is_answered)
 
 
-def _content(rows: NDArray[Any]) -> Any:
-    # numpy's strings are objects, which awkward reads one by one.
+def _content(rows: AnyArray) -> Untyped:
+    # Strings are numpy objects, which awkward takes only as a list.
     return ak.Array(rows.tolist()) if rows.dtype == object else ak.Array(rows)

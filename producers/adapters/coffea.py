@@ -34,7 +34,7 @@ from producers.adapters.dask_awkward import infer_in_graph, is_dask_awkward
 from producers.adapters.process_client import process_client
 from producers.model.errors import ArrayFailedError
 from producers.model.results import FailurePolicy, check_policy
-from sonic_base.errors import nearest_names
+from sonic_base import nearest_names
 from sonic_client import (
     ClientConfig,
     ConfigError,
@@ -169,7 +169,7 @@ class triton_wrapper(ABC):
         if library is None:
             return self.numpy_call(*args, **kwargs)
         own_args, own_kwargs = self.prepare_awkward(*args, **kwargs)
-        names, inputs = _asked(*own_args, **own_kwargs)
+        names, inputs = _wanted(*own_args, **own_kwargs)
         if library is ak:
             outputs = self.infer(names, inputs)
         else:
@@ -249,7 +249,7 @@ class triton_wrapper(ABC):
         return process_client(self.config).summary()
 
 
-def _asked(
+def _wanted(
     output_list: Sequence[str], input_dict: Mapping[str, Any]
 ) -> tuple[list[str], dict[str, Any]]:
     return list(output_list), dict(input_dict)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import awkward as ak
 
 from producers.adapters.awkward import is_by_event, types_of_outputs
 from producers.model.results import FailurePolicy
-from sonic_client.types import ModelMetadata
+from producers.model.types import Untyped
+from sonic_client import ModelMetadata
 
 __all__ = ["PartitionInference", "infer_in_graph", "is_dask_awkward"]
 
@@ -24,12 +25,13 @@ class PartitionInference(Protocol):
     def metadata(self) -> ModelMetadata:
         """The model's tensors."""
 
-    # Any, here and below: neither awkward nor dask-awkward has type information.
-    def infer(self, outputs: list[str], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def infer(
+        self, outputs: list[str], inputs: Mapping[str, Untyped]
+    ) -> dict[str, Untyped]:
         """Return the outputs for the arrays of a partition."""
 
 
-def is_dask_awkward(array: Any) -> bool:
+def is_dask_awkward(array: Untyped) -> bool:
     """Whether an array is a dask-awkward one, without importing dask."""
     return any(
         base.__module__.startswith("dask_awkward.") and base.__name__ == "Array"
@@ -38,8 +40,8 @@ def is_dask_awkward(array: Any) -> bool:
 
 
 def infer_in_graph(
-    inference: PartitionInference, outputs: list[str], inputs: Mapping[str, Any]
-) -> dict[str, Any]:
+    inference: PartitionInference, outputs: list[str], inputs: Mapping[str, Untyped]
+) -> dict[str, Untyped]:
     """Return dask-awkward arrays of the outputs; nothing is computed yet.
 
     Types come from the model's metadata, not from a trial with invented values.
@@ -68,7 +70,7 @@ class _Step:
     outputs: tuple[str, ...]
     inputs: tuple[str, ...]
 
-    def __call__(self, *arrays: Any) -> Any:
+    def __call__(self, *arrays: Untyped) -> Untyped:
         # dask-awkward runs the graph without values to find the columns it needs.
         if any(ak.backend(array) == "typetracer" for array in arrays):
             for array in arrays:
@@ -77,7 +79,7 @@ class _Step:
         named = dict(zip(self.inputs, arrays, strict=True))
         return ak.zip(self.inference.infer(list(self.outputs), named), depth_limit=1)
 
-    def types(self, *arrays: Any) -> Any:
+    def types(self, *arrays: Untyped) -> Untyped:
         """Return an array of the type of the answers, without values or length."""
         named = dict(zip(self.inputs, arrays, strict=True))
         metadata = self.inference.metadata

@@ -9,9 +9,7 @@ from producers.evaluation.counting import EvaluationCounts, count_event
 from producers.evaluation.criteria import Criteria
 from producers.evaluation.matching import EventDisplay, match_candidates
 from producers.evaluation.report import EvaluationReport
-from producers.formats.opening import EventSource
-from producers.formats.tracks import TrackEvent, TrackEvents
-from producers.formats.truth import TruthEvents
+from producers.formats.reading import EventSource, TrackEvent, TrackEvents, TruthEvents
 from producers.io.iteration import iterating
 from producers.model.errors import NoEventsError, UnequalEventsError
 from producers.model.event import Event, EventChunk

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.model.truth import Particles
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 __all__ = ["Criteria", "Variable"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from producers.model.candidates import TrackCandidates
 from producers.model.errors import UnequalEventsError
 from producers.model.event import Event
 from producers.model.truth import Particles, TruthEvent
+from producers.model.types import JsonObject
 
 __all__ = [
     "EdgeCounts",
@@ -146,8 +146,7 @@ class EdgeCounts(Summable):
         """Pairs on one particle / edges kept (as HSF reports it for its GNN)."""
         return Ratio(self.n_edges_same_particle, self.n_edges)
 
-    # Any: counts and fractions.
-    def to_dict(self) -> Mapping[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return plain values for JSON."""
         return {
             "efficiency": self.efficiency.to_dict(),

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.evaluation.criteria import Variable
-from sonic_base.errors import ConfigError
+from producers.model.types import JsonObject, Untyped
+from sonic_base import ConfigError
 
 __all__ = [
     "AXIS_LABELS",
@@ -28,14 +29,12 @@ COVERAGE = 0.682689
 """Central coverage of all intervals: that of one standard deviation."""
 
 
+@dataclass(frozen=True, slots=True)
 class Summable:
     """Base of dataclasses of counts: ``first + second`` adds them field by field."""
 
-    __slots__ = ()
-
     def __add__(self, other: Self) -> Self:
-        # Any: fields of a dataclass, which a base class cannot promise to be.
-        names = [each.name for each in fields(self)]  # type: ignore[arg-type]
+        names = [each.name for each in fields(self)]
         return type(self)(
             **{name: _sum(getattr(self, name), getattr(other, name)) for name in names}
         )
@@ -113,8 +112,7 @@ class Ratio(NamedTuple):
             f"{self.passed} of {self.total}"
         )
 
-    # Any: counts and fractions.
-    def to_dict(self) -> Mapping[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return plain values for JSON; the value of 0 of 0 is None."""
         low, high = self.interval
         return {
@@ -152,8 +150,7 @@ class BinnedCounts(Summable):
     passed: NDArray[np.int64]
     total: NDArray[np.int64]
 
-    # Any: fractions and None.
-    def to_dict(self, variable: Variable) -> dict[str, list[Any]]:
+    def to_dict(self, variable: Variable) -> JsonObject:
         """Return plain values for JSON; the value of 0 of 0 is None."""
         low, high = intervals(self.passed, self.total)
         ratios = map(Ratio, self.passed.tolist(), self.total.tolist())
@@ -166,8 +163,7 @@ class BinnedCounts(Summable):
             "total": self.total.tolist(),
         }
 
-    # Any: hist has no type information.
-    def to_hist(self, variable: Variable) -> Any:
+    def to_hist(self, variable: Variable) -> Untyped:
         """Return a `hist.Hist` with the axes `variable` and ``passed``, a Boolean.
 
         Raises

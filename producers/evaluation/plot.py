@@ -262,7 +262,7 @@ def _draw_stages(axes: Axes, edges: Mapping[str, EdgeCounts], n_events: int) -> 
 
 
 def _write_numbers(axes: Axes, counts: EvaluationCounts, criteria: Criteria) -> None:
-    """Write the rates with their intervals, and what was counted."""
+    """Write the rates with their intervals, and the cuts."""
     axes.set_axis_off()
     double, single = counts.styles["double_majority"], counts.styles["majority"]
     lines = [

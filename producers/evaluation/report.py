@@ -18,7 +18,8 @@ from producers.evaluation.figures import COVERAGE, BinnedCounts, Ratio
 from producers.evaluation.matching import MATCHING_STYLES, EventDisplay, MatchingStyle
 from producers.evaluation.scores import TrackMLScore
 from producers.model.errors import OutputError
-from sonic_base.errors import ConfigError
+from producers.model.types import JsonObject, Untyped
+from sonic_base import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["EvaluationReport"]
 
 BinnedFigure: TypeAlias = Literal["efficiency", "fake_rate", "duplicate_rate"]
-
-Json: TypeAlias = dict[str, Any]
-"""Plain values for JSON, of several kinds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -60,7 +58,7 @@ class EvaluationReport:
     edges: Mapping[str, EdgeCounts] = field(default_factory=dict)
     edges_not_counted: str | None = None
     n_failed_events: int = 0
-    provenance: Mapping[str, Any] = field(default_factory=Json)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     display: EventDisplay | None = None
 
     def __repr__(self) -> str:
@@ -131,13 +129,12 @@ class EvaluationReport:
             if stage != "tracks"
         }
 
-    # Any: hist has no type information.
     def histogram(
         self,
         figure: BinnedFigure,
         variable: Variable,
         style: MatchingStyle = "double_majority",
-    ) -> Any:
+    ) -> Untyped:
         """Return a figure in bins of a variable, as a `hist.Hist` of counts.
 
         Parameters
@@ -217,7 +214,7 @@ class EvaluationReport:
             "on average"
         )
 
-    def to_dict(self) -> Json:
+    def to_dict(self) -> JsonObject:
         """Return plain values for JSON."""
         counts = self.counts
         by_style = {
@@ -307,7 +304,7 @@ class EvaluationReport:
         return rows
 
 
-def _style_to_dict(counts: StyleCounts) -> Json:
+def _style_to_dict(counts: StyleCounts) -> JsonObject:
     return {
         "efficiency": counts.efficiency.to_dict(),
         "displaced_efficiency": counts.displaced_efficiency.to_dict(),
@@ -319,7 +316,7 @@ def _style_to_dict(counts: StyleCounts) -> Json:
     }
 
 
-def _bins_to_dict(bins: Mapping[Variable, BinnedCounts]) -> Json:
+def _bins_to_dict(bins: Mapping[Variable, BinnedCounts]) -> JsonObject:
     return {name: binned.to_dict(name) for name, binned in bins.items()}
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from producers.evaluation.figures import Summable, intervals
 from producers.evaluation.matching import CandidateMatches
 from producers.model.candidates import TrackCandidates
 from producers.model.truth import Particles, TruthEvent
+from producers.model.types import JsonObject
 
 __all__ = ["TrackMLScore", "challenge_weights", "hit_weights", "score_event"]
 
@@ -151,8 +150,7 @@ class TrackMLScore(Summable):
         low, high = self.interval
         return f"{self.value:.4f} (+{high - self.value:.4f} -{self.value - low:.4f})"
 
-    # Any: counts and fractions.
-    def to_dict(self) -> Mapping[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return plain values for JSON; None where there is no score."""
         low, high = self.interval
         return {

@@ -11,8 +11,8 @@ from producers.event_loop.times import Stopwatch
 from producers.io.iteration import iterating
 from producers.model.chunk import AnyEvent
 from producers.model.errors import EventFailedError
-from sonic_base.errors import SonicError
-from sonic_client.types import Failure, Outcome, Request
+from sonic_base import SonicError
+from sonic_client import Failure, Outcome, Request
 
 __all__ = ["MAX_SKIPPED", "InFlightEvent", "run_step"]
 

@@ -30,10 +30,10 @@ from producers.event_loop.step import (
 )
 from producers.event_loop.times import LoopTimes, Stopwatch
 from producers.io.iteration import iterating
-from producers.model.chunk import AnyEvent, LoopChunk, part_ends
+from producers.model.chunk import AnyEvent, Chunk, part_ends
 from producers.model.errors import EventFailedError
 from producers.model.results import ChunkResult, FailurePolicy, Fill, check_policy
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_client import Client, JobSummary
 
 __all__ = ["EventLoop", "Sink"]
@@ -63,7 +63,7 @@ class EventLoop(Generic[EventT, ProductT]):
 
     Parameters
     ----------
-    source : iterable of LoopChunk
+    source : iterable of EventChunk or ColumnChunk
         For example the source that `open_events` returns.
     producers : Producer, Step, or sequence of them
         A producer that is `ChunkPreparing` prepares each chunk once; one that is
@@ -95,7 +95,7 @@ class EventLoop(Generic[EventT, ProductT]):
     @overload
     def __init__(
         self,
-        source: Iterable[LoopChunk[EventT]],
+        source: Iterable[Chunk[EventT]],
         producers: Producer[EventT, ProductT],
         client: MappingClient | None = None,
         *,
@@ -108,7 +108,7 @@ class EventLoop(Generic[EventT, ProductT]):
     @overload
     def __init__(
         self: EventLoop[EventT, dict[str, Any]],
-        source: Iterable[LoopChunk[EventT]],
+        source: Iterable[Chunk[EventT]],
         producers: Sequence[Step | Producer[EventT, Any]],
         client: None = None,
         *,
@@ -118,10 +118,10 @@ class EventLoop(Generic[EventT, ProductT]):
         clock: Callable[[], float] = time.perf_counter,
     ) -> None: ...
 
-    # Any: the overloads say what goes with what.
+    # Any: the overloads have the types.
     def __init__(
         self,
-        source: Iterable[LoopChunk[EventT]],
+        source: Iterable[Chunk[EventT]],
         producers: Any,
         client: MappingClient | None = None,
         *,
@@ -167,7 +167,7 @@ class EventLoop(Generic[EventT, ProductT]):
         EventFailedError, DataError
             As `run`. The events before the failed one come first, also on Ctrl-C.
         """
-        parts: deque[LoopChunk[EventT]] = deque()
+        parts: deque[Chunk[EventT]] = deque()
         with ExitStack() as stack:
             steps = open_steps(self._steps, stack)
             self._clients |= {step.name: step.client for step in steps}
@@ -267,12 +267,11 @@ class EventLoop(Generic[EventT, ProductT]):
     def _pairs(self, result: ChunkResult) -> Iterator[tuple[EventT, ProductT | None]]:
         for event, products in result.by_event(self._fill):
             product = next(iter(products.values())) if self._is_alone else products
-            yield cast(
-                "tuple[EventT, ProductT]", (event, product)
-            )  # as the overloads say
+            # The overloads of `__init__` fix these types.
+            yield cast("tuple[EventT, ProductT]", (event, product))
 
     def _events(
-        self, steps: Sequence[OpenStep], parts: deque[LoopChunk[EventT]]
+        self, steps: Sequence[OpenStep], parts: deque[Chunk[EventT]]
     ) -> Iterator[InFlightEvent]:
         """Yield the events of the source; append the part of each chunk to `parts`."""
         with iterating(self._source) as chunks:
@@ -286,17 +285,15 @@ class EventLoop(Generic[EventT, ProductT]):
                     yield from map(InFlightEvent, part)
                     start = end
 
-    def _next_chunk(
-        self, chunks: Iterator[LoopChunk[EventT]]
-    ) -> LoopChunk[EventT] | None:
+    def _next_chunk(self, chunks: Iterator[Chunk[EventT]]) -> Chunk[EventT] | None:
         before = self._watch.switch("read")
         chunk = next(chunks, None)
         self._watch.switch(before)
         return chunk
 
     def _prepared(
-        self, steps: Sequence[OpenStep], part: LoopChunk[EventT]
-    ) -> LoopChunk[EventT]:
+        self, steps: Sequence[OpenStep], part: Chunk[EventT]
+    ) -> Chunk[EventT]:
         before = self._watch.switch("acquire")
         for step in steps:
             if step.prepare is not None:
@@ -318,7 +315,7 @@ class EventLoop(Generic[EventT, ProductT]):
     def _hand_out(
         self,
         steps: Sequence[OpenStep],
-        chunk: LoopChunk[EventT],
+        chunk: Chunk[EventT],
         done: Sequence[InFlightEvent],
     ) -> Iterator[ChunkResult]:
         before = self._watch.switch("produce")

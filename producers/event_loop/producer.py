@@ -1,4 +1,4 @@
-"""What a producer is: the two halves of a step whose heavy part runs on a server."""
+"""Producers: steps of the loop whose heavy part runs on a server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from typing import (
 )
 
 import numpy as np
-from numpy.typing import NDArray
 
-from producers.model.chunk import AnyEvent, LoopChunk
-from sonic_base.errors import ConfigError, nearest_names
-from sonic_client.config import ClientConfig
-from sonic_client.types import ModelMetadata, Tensors
+from producers.model.chunk import AnyEvent, Chunk
+from producers.model.types import AnyArray
+from sonic_base import ConfigError, nearest_names
+from sonic_client import ClientConfig, ModelMetadata, Tensors
 
 __all__ = ["ChunkPreparing", "ChunkProducing", "Producer", "TritonProducer"]
 
@@ -66,19 +65,19 @@ class ChunkProducing(Protocol):
 
     # Any: events and answers of the producer's own kind.
     def accept(self, event: Any, outputs: Tensors) -> Any:
-        """Return what is kept of an answer until its chunk is complete.
+        """Return the part of an answer to keep until its chunk is complete.
 
         Checks the answer too: a `SonicError` raised here fails the event.
         """
 
     def produce_chunk(
-        self, chunk: LoopChunk[Any], kept: Sequence[Any | None]
+        self, chunk: Chunk[Any], kept: Sequence[Any | None]
     ) -> Sequence[Any]:
         """Return one product per event; those of failed events are not used.
 
         Parameters
         ----------
-        chunk : LoopChunk
+        chunk : Chunk
         kept : sequence
             The value of `accept` for each event, None for those that failed.
         """
@@ -190,7 +189,7 @@ class TritonProducer(Generic[EventT, ProductT]):
             return np.array(outputs[self.output])
         return {name: np.array(array) for name, array in outputs.items()}
 
-    def _tensor(self, name: str, event: EventT, columns: Columns) -> NDArray[Any]:
+    def _tensor(self, name: str, event: EventT, columns: Columns) -> AnyArray:
         dtype = self._dtypes.get(name)
         if isinstance(columns, str):
             return np.asarray(event[columns], dtype=dtype)

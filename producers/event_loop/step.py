@@ -13,9 +13,8 @@ from producers.event_loop.producer import (
     Producer,
     TritonProducer,
 )
-from sonic_base.errors import ConfigError
-from sonic_client import Client
-from sonic_client.types import Outcome, Request, Tensors
+from sonic_base import ConfigError
+from sonic_client import Client, Outcome, Request, Tensors
 
 __all__ = ["MappingClient", "OpenStep", "Step", "open_steps", "plan_steps"]
 
@@ -60,10 +59,14 @@ class OpenStep(NamedTuple):
     name: str
     needs: tuple[str, ...]
     client: MappingClient
-    prepare: Callable[[Any], Any] | None  #: of a chunk, before it is sent
-    acquire: Callable[[Any], Tensors]  #: of an event: the model's inputs
-    accept: Callable[[Any, Tensors], Any]  #: of an event and its answer: what is kept
-    produce_chunk: Callable[[Any, Sequence[Any]], Sequence[Any]]  #: a product an event
+    #: returns a chunk with what `acquire` needs
+    prepare: Callable[[Any], Any] | None
+    #: returns the model's inputs of an event
+    acquire: Callable[[Any], Tensors]
+    #: takes an event and its answer, returns what is kept for `produce_chunk`
+    accept: Callable[[Any, Tensors], Any]
+    #: takes a chunk and what was kept of its events, returns one product per event
+    produce_chunk: Callable[[Any, Sequence[Any]], Sequence[Any]]
 
 
 def plan_steps(

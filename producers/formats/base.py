@@ -176,12 +176,15 @@ class Format(NamedTuple):
 
     Attributes
     ----------
+    name : str
+        Name of the folder.
     events : EventFormat, optional
     truth : TruthFormat, optional
     tracks : tuple of TrackFormat
         Several, if the same columns can be written in several containers.
     """
 
+    name: str
     events: EventFormat | None = None
     truth: TruthFormat | None = None
     tracks: tuple[TrackFormat, ...] = ()

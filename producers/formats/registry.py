@@ -27,13 +27,18 @@ from producers.formats.base import (
 )
 from producers.io.content import FileContent
 from producers.model.errors import SchemaError, UnreadableFileError
-from sonic_base.errors import ConfigError, nearest_names
+from sonic_base import ConfigError, nearest_names
 
 __all__ = [
     "EVENT_FORMATS",
     "FORMATS",
     "TRACK_FORMATS",
     "TRUTH_FORMATS",
+    "EventFormat",
+    "Format",
+    "ReadOptions",
+    "TrackFormat",
+    "TruthFormat",
     "choose_event_format",
     "choose_track_format",
     "choose_truth_format",

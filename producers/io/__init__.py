@@ -9,13 +9,14 @@ from producers.io.journal import partial_folder
 from producers.io.location import Location, PathLike, locations
 from producers.io.output import check_output, output_errors
 from producers.io.perf_analyzer import PerfAnalyzerWriter
-from producers.io.root_writer import RootForm
+from producers.io.root_writer import RootForm, RootWriter
 
 __all__ = [
     "Location",
     "PathLike",
     "PerfAnalyzerWriter",
     "RootForm",
+    "RootWriter",
     "check_output",
     "iterating",
     "locations",

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from producers.io.location import Location, name_of, open_binary
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray
-from sonic_base.errors import nearest_names
+from sonic_base import nearest_names
 
 _EVENT = re.compile(r"event(\d{1,18})-([\w-]+)\.csv(\.gz)?$")
 

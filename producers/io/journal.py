@@ -20,7 +20,7 @@ import numpy as np
 from producers.io.output import output_errors
 from producers.model.errors import OutputExistsError, UnreadableFileError
 from producers.model.track_block import TrackBlock
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 SUFFIX = ".partial"
 JOB = "job.json"

@@ -16,7 +16,7 @@ from producers.model.errors import (
     NoEventsError,
     UnreadableFileError,
 )
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 PathLike: TypeAlias = Path | str
 

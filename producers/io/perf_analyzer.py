@@ -13,7 +13,7 @@ import numpy as np
 
 from producers.io.output import output_errors, whole_file
 from producers.model.types import AnyArray, JsonObject
-from sonic_client.types import Tensors
+from sonic_client import Tensors
 
 
 class PerfAnalyzerWriter:
@@ -25,9 +25,6 @@ class PerfAnalyzerWriter:
     Parameters
     ----------
     path : path
-    as_numbers : bool
-        Whether values are written as numbers (``content``), which is larger but can
-        be read by people, rather than as bytes in base64.
     force : bool
         Whether an existing file may be replaced.
 
@@ -41,11 +38,8 @@ class PerfAnalyzerWriter:
     Format: triton-inference-server/perf_analyzer, ``docs/input_data.md``.
     """
 
-    def __init__(
-        self, path: Path | str, *, as_numbers: bool = False, force: bool = False
-    ) -> None:
-        self.path = Path(path)
-        self._as_numbers, self._force = as_numbers, force
+    def __init__(self, path: Path | str, *, force: bool = False) -> None:
+        self.path, self._force = Path(path), force
         self._n_requests = 0
 
     def __enter__(self) -> Self:
@@ -66,19 +60,11 @@ class PerfAnalyzerWriter:
         OutputError
             If the file cannot be written.
         """
-        entry = {name: self._entry(np.asarray(a)) for name, a in tensors.items()}
+        entry = {name: _entry(np.asarray(array)) for name, array in tensors.items()}
         with output_errors(self.path):
             self._file.write(",\n" if self._n_requests else "\n")
             self._file.write(json.dumps(entry))
         self._n_requests += 1
-
-    def _entry(self, array: AnyArray) -> JsonObject:
-        shape = list(array.shape)
-        if self._as_numbers:
-            return {"content": array.ravel().tolist(), "shape": shape}
-        # KServe's raw form: little-endian, row by row.
-        raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        return {"b64": base64.b64encode(raw.tobytes()).decode(), "shape": shape}
 
     def __exit__(
         self,
@@ -92,3 +78,10 @@ class PerfAnalyzerWriter:
         with output_errors(self.path), self._file:
             if kind is None:
                 self._file.write("\n]}\n")
+
+
+def _entry(array: AnyArray) -> JsonObject:
+    # KServe's raw form: little-endian, row by row.
+    raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    text = base64.b64encode(raw.tobytes()).decode()
+    return {"b64": text, "shape": list(array.shape)}

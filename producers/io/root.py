@@ -22,7 +22,7 @@ from producers.io.location import (
 from producers.io.tables import Block, Lists
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray, Untyped
-from sonic_base.errors import nearest_names
+from sonic_base import nearest_names
 
 MAGIC = b"root"
 TABLE_CLASSES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 
 from producers.io.output import output_errors, whole_file
 from producers.model.types import AnyArray, Untyped
-from sonic_base.errors import ConfigError, nearest_names
+from sonic_base import ConfigError, nearest_names
 
 RootForm: TypeAlias = Literal["ttree", "rntuple"]
 

@@ -1,27 +1,26 @@
-"""Track candidates: which space points belong together."""
+"""Track candidates: groups of space points, one for each track that was found."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias, overload
+from typing import overload
 
 import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from producers.model.chunk import splits_of
 from producers.model.components import (
     candidate_order,
     number_by_first_point,
     squared_distance,
     within_events,
 )
+from producers.model.types import Untyped
 
 __all__ = ["CandidateChunk", "TrackCandidates"]
-
-# Any: awkward has no type information.
-AkArray: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -93,7 +92,7 @@ class TrackCandidates(Sequence["NDArray[np.int64]"]):
         """Number of space points of each candidate."""
         return np.diff(self.row_splits)
 
-    def to_awkward(self) -> AkArray:
+    def to_awkward(self) -> Untyped:
         """Return the candidates, of type ``n_candidates * var * int64``; a view."""
         return ak.unflatten(self.space_points, self.sizes)
 
@@ -273,7 +272,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
     @property
     def member_splits(self) -> NDArray[np.int64]:
         """Offsets of each event in `space_points`, shape (n_events + 1,), int64."""
-        until = np.concatenate(([0], np.cumsum(self.sizes)))
+        until = splits_of(self.sizes)
         splits: NDArray[np.int64] = until[self.candidate_splits]
         return splits
 
@@ -305,7 +304,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
             raise IndexError(f"no event {index} in a chunk of {len(self)}")
         return next(self._from(index % len(self)))
 
-    def to_awkward(self) -> AkArray:
+    def to_awkward(self) -> Untyped:
         """Return all, of type ``n_events * var * var * int64``: events, candidates."""
         by_candidate = ak.unflatten(self.space_points, self.sizes)
         return ak.unflatten(by_candidate, np.diff(self.candidate_splits))
@@ -317,7 +316,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
         members = self.member_splits.tolist()
         points, candidates = self.point_splits.tolist(), self.candidate_splits.tolist()
         # All candidates' offsets at once; an event's begin with zero.
-        until = np.concatenate(([0], np.cumsum(self.sizes)))
+        until = splits_of(self.sizes)
         for index in range(start, len(self)):
             low, high = candidates[index], candidates[index + 1]
             yield TrackCandidates(

@@ -11,14 +11,15 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AnyEvent", "FlatChunk", "LoopChunk", "part_ends"]
+from producers.model.types import AnyArray
 
-EventT = TypeVar("EventT")
+__all__ = ["AnyEvent", "Chunk", "part_ends", "splits_of"]
+
 EventT_co = TypeVar("EventT_co", covariant=True)
 
 
 class AnyEvent(Protocol):
-    """What the loop needs of an event, whatever the event is made of."""
+    """An event as the loop sees it: its place in a source, and columns of any kind."""
 
     @property
     def event_id(self) -> int:
@@ -40,35 +41,13 @@ class AnyEvent(Protocol):
     def __len__(self) -> int:
         """Return the number of rows: space points, jet constituents, ..."""
 
-    # Any: columns of any type.
-    def __getitem__(self, column: str) -> NDArray[Any]:
+    def __getitem__(self, column: str) -> AnyArray:
         """Return a column, one value per row."""
 
 
-class LoopChunk(Protocol[EventT_co]):
-    """Neighbouring events that the loop may process together."""
-
-    @property
-    def event_ids(self) -> NDArray[np.int64]:
-        """Numbers of the events."""
-
-    @property
-    def row_splits(self) -> NDArray[np.int64]:
-        """Event i has the rows ``row_splits[i]:row_splits[i + 1]``."""
-
-    def __len__(self) -> int:
-        """Return the number of events."""
-
-    def __iter__(self) -> Iterator[EventT_co]:
-        """Iterate over the events."""
-
-    def part(self, start: int, stop: int) -> Self:
-        """Return the events from `start` to before `stop`, as views."""
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class FlatChunk(ABC, Generic[EventT]):
-    """Base of the chunks: events that are rows of flat columns.
+class Chunk(ABC, Generic[EventT_co]):
+    """Base of the chunks: neighbouring events that are rows of flat columns.
 
     Attributes
     ----------
@@ -91,11 +70,10 @@ class FlatChunk(ABC, Generic[EventT]):
         """Return some rows of the columns, under the names of the fields."""
 
     @abstractmethod
-    def _event(self, *, event_id: int, entry: int, rows: slice) -> EventT:
+    def _event(self, *, event_id: int, entry: int, rows: slice) -> EventT_co:
         """Return the event that has these rows."""
 
-    # Any: columns of any type.
-    def _check(self, columns: Mapping[str, NDArray[Any] | None]) -> None:
+    def _check(self, columns: Mapping[str, AnyArray | None]) -> None:
         """Raise ValueError unless the offsets fit the columns that are there."""
         splits, n_events = self.row_splits, len(self.event_ids)
         if len(splits) != n_events + 1:
@@ -110,7 +88,7 @@ class FlatChunk(ABC, Generic[EventT]):
     def __len__(self) -> int:
         return len(self.event_ids)
 
-    def __getitem__(self, index: int) -> EventT:
+    def __getitem__(self, index: int) -> EventT_co:
         """Return an event; views.
 
         Raises
@@ -123,7 +101,7 @@ class FlatChunk(ABC, Generic[EventT]):
         index %= len(self)
         return next(iter(self.part(index, index + 1)))
 
-    def __iter__(self) -> Iterator[EventT]:
+    def __iter__(self) -> Iterator[EventT_co]:
         splits = self.row_splits.tolist()
         for index, event_id in enumerate(self.event_ids.tolist()):
             yield self._event(
@@ -150,6 +128,11 @@ class FlatChunk(ABC, Generic[EventT]):
             first_entry=self.first_entry + start,
             **self._columns(slice(int(splits[0]), int(splits[-1]))),
         )
+
+
+def splits_of(counts: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the offsets of lists of these lengths, shape (n + 1,), int64."""
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
 
 def part_ends(

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 
 __all__ = [
     "ArrayFailedError",

@@ -11,7 +11,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.model.chunk import FlatChunk
+from producers.model.chunk import Chunk, splits_of
+from producers.model.types import AnyArray, Untyped
 
 __all__ = ["ColumnChunk", "ColumnEvent", "Event", "EventChunk"]
 
@@ -49,8 +50,7 @@ class Event:
     def __len__(self) -> int:
         return len(self.xyz)
 
-    # Any: positions are floats, detector elements integers.
-    def __getitem__(self, column: str) -> NDArray[Any]:
+    def __getitem__(self, column: str) -> AnyArray:
         """Return ``x``, ``y`` or ``z`` in mm, or a detector element, of all points.
 
         Raises
@@ -64,13 +64,13 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class EventChunk(FlatChunk[Event]):
+class EventChunk(Chunk[Event]):
     """Neighbouring events of one file, in flat columns; iterating gives events.
 
     Attributes
     ----------
     event_ids, row_splits, source, first_entry
-        As in `FlatChunk`.
+        As in `Chunk`.
     xyz : ndarray, shape (n_space_points, 3), float32
         Global Cartesian positions in mm, beam along z.
     features, detector
@@ -117,8 +117,7 @@ class ColumnEvent:
     """
 
     event_id: int
-    # Any: columns of any type.
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, AnyArray]
     source: Path | str
     entry: int
     products: dict[str, Any] = field(default_factory=dict)
@@ -126,18 +125,18 @@ class ColumnEvent:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-    def __getitem__(self, column: str) -> NDArray[Any]:
+    def __getitem__(self, column: str) -> AnyArray:
         return self.columns[column]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ColumnChunk(FlatChunk[ColumnEvent]):
+class ColumnChunk(Chunk[ColumnEvent]):
     """Neighbouring events of any columns; iterating gives events.
 
     Attributes
     ----------
     event_ids, row_splits, source, first_entry
-        As in `FlatChunk`.
+        As in `Chunk`.
     columns : mapping of str to ndarray, shape (n_rows,)
         At least one.
 
@@ -147,7 +146,7 @@ class ColumnChunk(FlatChunk[ColumnEvent]):
         If there is no column, or the columns do not fit the offsets.
     """
 
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, AnyArray]
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -167,8 +166,7 @@ class ColumnChunk(FlatChunk[ColumnEvent]):
     @classmethod
     def from_awkward(
         cls,
-        # Any: awkward has no type information.
-        array: Any,
+        array: Untyped,
         *,
         event_ids: NDArray[np.int64] | None = None,
         source: Path | str = "memory",
@@ -198,7 +196,7 @@ class ColumnChunk(FlatChunk[ColumnEvent]):
         entries = np.arange(first_entry, first_entry + len(counts))
         return cls(
             columns={name: ak.to_numpy(flat[name]) for name in array.fields},
-            row_splits=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            row_splits=splits_of(counts),
             event_ids=entries if event_ids is None else event_ids,
             source=source,
             first_entry=first_entry,

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 __all__ = ["FEATURE_NAMES", "FeatureScale", "node_features", "positions"]
 

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.model.chunk import AnyEvent, LoopChunk
+from producers.model.chunk import AnyEvent, Chunk
 from producers.model.errors import EventFailedError
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 __all__ = ["ChunkResult", "FailurePolicy", "Fill", "check_policy"]
 
@@ -33,7 +33,7 @@ class ChunkResult:
 
     Attributes
     ----------
-    chunk : LoopChunk
+    chunk : Chunk
     events : sequence of AnyEvent
         The events of the chunk.
     products : mapping of str to sequence
@@ -47,7 +47,7 @@ class ChunkResult:
         The loop's policy.
     """
 
-    chunk: LoopChunk[Any]
+    chunk: Chunk[Any]
     events: Sequence[AnyEvent]
     products: Mapping[str, Sequence[Any]]
     is_failed: NDArray[np.bool_]

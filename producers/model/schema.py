@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
-from sonic_base.errors import ConfigError
-from sonic_base.toml import config_from_mapping, config_from_toml
+from sonic_base import ConfigError, config_from_mapping, config_from_toml
 
 __all__ = ["RECOGNISED_LAYOUTS", "ColumnMapping", "nearly_recognised", "recognised"]
 

@@ -1,4 +1,4 @@
-"""Names for types that cannot be said more exactly."""
+"""Names for types that cannot be stated more exactly."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ JsonObject: TypeAlias = dict[str, Any]
 """A JSON object: values of several types, nested."""
 
 Untyped: TypeAlias = Any
-"""An object of uproot, awkward or pyarrow, which ship no type information."""
+"""An object of a package without type information: uproot, awkward, pyarrow, hist..."""

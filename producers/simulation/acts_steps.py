@@ -22,15 +22,74 @@ MAX_R_MM, MAX_Z_MM = 1026.0, 2990.0
 """Particles produced beyond the last layers (r 1020, |z| 2955 mm) leave no hit."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawEvent:
-    """Measurements and particles of one event as arrays, in ACTS' order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorResponse:
+    """The space points of one event, before noise and inefficiency."""
 
-    geometry_id: NDArray[np.uint64]
-    local_mm: NDArray[np.float64]  #: (n_measurements, 2)
+    xyz: NDArray[np.float64]
+    """Space points, shape (n_space_points, 3), in mm."""
+
+    module: NDArray[np.int32]
+    """Volume, layer and module of each, shape (n_space_points, 3)."""
+
     particle_id: NDArray[np.uint64]
+    """Particle that left the most energy in each."""
+
     n_true_hits: NDArray[np.int32]
+    """Simulated hits in each."""
+
     particles: dict[str, NDArray[np.generic]]
+    """Columns of every simulated particle, whether it left hits or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePlanes:
+    """The planes of all modules, which turn local measurements into points."""
+
+    geometry_id: NDArray[np.uint64]  #: sorted
+    module: NDArray[np.int32]  #: (n_modules, 3): volume, layer, module
+    centre: NDArray[np.float64]  #: (n_modules, 3), mm
+    axes: NDArray[np.float64]  #: (n_modules, 2, 3): the two local directions
+
+    @classmethod
+    def of(cls, surfaces: dict[acts.GeometryIdentifier, acts.Surface]) -> ModulePlanes:
+        """Read the planes from the geometry, once."""
+        context = acts.GeometryContext.dangerouslyDefaultConstruct()
+        ids, modules, points = [], [], []
+        normal = acts.Vector3(0.0, 0.0, 1.0)  # planes ignore the direction
+        corners = [
+            acts.Vector2(0.0, 0.0),
+            acts.Vector2(1.0, 0.0),
+            acts.Vector2(0.0, 1.0),
+        ]
+        for identifier, surface in surfaces.items():
+            if identifier.sensitive == 0:  # passive layers and boundaries
+                continue
+            ids.append(identifier.value)
+            modules.append((identifier.volume, identifier.layer, identifier.sensitive))
+            points.append(
+                [tuple(surface.localToGlobal(context, c, normal)) for c in corners]
+            )
+        order = np.argsort(np.array(ids, dtype=np.uint64))
+        xyz = np.array(points)[order]
+        return cls(
+            geometry_id=np.array(ids, dtype=np.uint64)[order],
+            module=np.array(modules, dtype=np.int32)[order],
+            centre=xyz[:, 0],
+            axes=xyz[:, 1:] - xyz[:, :1],
+        )
+
+    def rows(self, geometry_id: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Return the row of each module."""
+        return np.searchsorted(self.geometry_id, geometry_id)
+
+    def to_global(
+        self, rows: NDArray[np.intp], local_mm: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return global positions, shape (n, 3), of local ones, shape (n, 2), in mm."""
+        offset = np.einsum("na,nax->nx", local_mm, self.axes[rows])
+        points: NDArray[np.float64] = self.centre[rows] + offset
+        return points
 
 
 class ParticleSource(acts.examples.IReader):  # type: ignore[misc]  # pyacts is untyped
@@ -94,12 +153,13 @@ def _in_tracker(position_mm: list[float]) -> bool:
 
 
 class HitCollector(acts.examples.IAlgorithm):  # type: ignore[misc]  # pyacts is untyped
-    """Turns measurements, hits and particles of each event into arrays (`events`)."""
+    """Turns measurements and particles of each event into arrays (`events`)."""
 
-    def __init__(self, level: acts.logging.Level) -> None:
+    def __init__(self, planes: ModulePlanes, level: acts.logging.Level) -> None:
         super().__init__("HitCollector", level)
         ex = acts.examples
-        self.events: list[RawEvent] = []
+        self.events: list[DetectorResponse] = []
+        self._planes = planes
         self._particles = ex.ReadDataHandle(self, ex.SimParticleContainer, "Particles")
         self._hits = ex.ReadDataHandle(self, ex.SimHitContainer, "Hits")
         self._measurements = ex.ReadDataHandle(
@@ -131,10 +191,12 @@ class HitCollector(acts.examples.IAlgorithm):  # type: ignore[misc]  # pyacts is
             local.append((parameters[0], parameters[1]))
             particle.append(hit_particle[max(sources, key=hit_energy.__getitem__)])
             n_hits.append(len(sources))
+        rows = self._planes.rows(np.array(geometry, dtype=np.uint64))
+        local_mm = np.array(local, dtype=np.float64).reshape(-1, 2)
         self.events.append(
-            RawEvent(
-                geometry_id=np.array(geometry, dtype=np.uint64),
-                local_mm=np.array(local, dtype=np.float64).reshape(-1, 2),
+            DetectorResponse(
+                xyz=self._planes.to_global(rows, local_mm),
+                module=self._planes.module[rows],
                 particle_id=np.array(particle, dtype=np.uint64),
                 n_true_hits=np.array(n_hits, dtype=np.int32),
                 particles=_particle_columns(self._particles(store)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 Generator = Literal["gun", "hepmc3", "pythia8"]
 

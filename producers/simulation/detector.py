@@ -15,8 +15,6 @@ from typing import Any
 import acts
 import acts.examples
 import acts.examples.json
-import numpy as np
-from numpy.typing import NDArray
 
 from producers.simulation.acts_steps import (
     MEASUREMENT_HITS,
@@ -24,34 +22,15 @@ from producers.simulation.acts_steps import (
     PARTICLES_IN,
     PARTICLES_OUT,
     SIM_HITS,
+    DetectorResponse,
     HitCollector,
+    ModulePlanes,
     ParticleSource,
-    RawEvent,
 )
 from producers.simulation.event import GeneratedParticles
 
 FIELD_TESLA = 2.0
 QUIET = acts.logging.FATAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorResponse:
-    """The space points of one event, before noise and inefficiency."""
-
-    xyz: NDArray[np.float64]
-    """Space points, shape (n_space_points, 3), in mm."""
-
-    module: NDArray[np.int32]
-    """Volume, layer and module of each, shape (n_space_points, 3)."""
-
-    particle_id: NDArray[np.uint64]
-    """Particle that left the most energy in each."""
-
-    n_true_hits: NDArray[np.int32]
-    """Simulated hits in each."""
-
-    particles: dict[str, NDArray[np.generic]]
-    """Columns of every simulated particle, whether it left hits or not."""
 
 
 class Detector:
@@ -73,7 +52,7 @@ class Detector:
             acts.Vector3(0.0, 0.0, FIELD_TESLA * acts.UnitConstants.T)
         )
         self._surfaces = self._geometry.geoIdSurfaceMap()
-        self._planes = _ModulePlanes.of(self._surfaces)
+        self._planes = ModulePlanes.of(self._surfaces)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "digitization.json")
             file.write_text(json.dumps(_digitization_config()))
@@ -95,13 +74,13 @@ class Detector:
             logLevel=QUIET,
             trackFpes=False,
         )
-        collector = HitCollector(QUIET)
+        collector = HitCollector(self._planes, QUIET)
         sequencer.addReader(ParticleSource(events, first_event, QUIET))
         sequencer.addAlgorithm(self._fatras(rnd))
         sequencer.addAlgorithm(self._digitization(rnd))
         sequencer.addAlgorithm(collector)
         sequencer.run()
-        return [self._response(raw) for raw in collector.events]
+        return collector.events
 
     def _fatras(self, rnd: acts.examples.RandomNumbers) -> acts.examples.IAlgorithm:
         return acts.examples.FatrasSimulation(
@@ -136,66 +115,6 @@ class Detector:
             doMerge=True,
         )
         return acts.examples.DigitizationAlgorithm(config, QUIET)
-
-    def _response(self, raw: RawEvent) -> DetectorResponse:
-        rows = self._planes.rows(raw.geometry_id)
-        return DetectorResponse(
-            xyz=self._planes.to_global(rows, raw.local_mm),
-            module=self._planes.module[rows],
-            particle_id=raw.particle_id,
-            n_true_hits=raw.n_true_hits,
-            particles=raw.particles,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _ModulePlanes:
-    """The planes of all modules, which turn local measurements into points."""
-
-    geometry_id: NDArray[np.uint64]  #: sorted
-    module: NDArray[np.int32]  #: (n_modules, 3): volume, layer, module
-    centre: NDArray[np.float64]  #: (n_modules, 3), mm
-    axes: NDArray[np.float64]  #: (n_modules, 2, 3): the two local directions
-
-    @classmethod
-    def of(cls, surfaces: dict[acts.GeometryIdentifier, acts.Surface]) -> _ModulePlanes:
-        """Read the planes from the geometry, once."""
-        context = acts.GeometryContext.dangerouslyDefaultConstruct()
-        ids, modules, points = [], [], []
-        normal = acts.Vector3(0.0, 0.0, 1.0)  # planes ignore the direction
-        corners = [
-            acts.Vector2(0.0, 0.0),
-            acts.Vector2(1.0, 0.0),
-            acts.Vector2(0.0, 1.0),
-        ]
-        for identifier, surface in surfaces.items():
-            if identifier.sensitive == 0:  # passive layers and boundaries
-                continue
-            ids.append(identifier.value)
-            modules.append((identifier.volume, identifier.layer, identifier.sensitive))
-            points.append(
-                [tuple(surface.localToGlobal(context, c, normal)) for c in corners]
-            )
-        order = np.argsort(np.array(ids, dtype=np.uint64))
-        xyz = np.array(points)[order]
-        return cls(
-            geometry_id=np.array(ids, dtype=np.uint64)[order],
-            module=np.array(modules, dtype=np.int32)[order],
-            centre=xyz[:, 0],
-            axes=xyz[:, 1:] - xyz[:, :1],
-        )
-
-    def rows(self, geometry_id: NDArray[np.uint64]) -> NDArray[np.intp]:
-        """Return the row of each module."""
-        return np.searchsorted(self.geometry_id, geometry_id)
-
-    def to_global(
-        self, rows: NDArray[np.intp], local_mm: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return global positions, shape (n, 3), of local ones, shape (n, 2), in mm."""
-        offset = np.einsum("na,nax->nx", local_mm, self.axes[rows])
-        points: NDArray[np.float64] = self.centre[rows] + offset
-        return points
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.model.types import Untyped
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 __all__ = ["PythiaGenerator", "read_hepmc3", "shoot"]
 
@@ -90,7 +90,7 @@ def read_hepmc3(files: tuple[Path, ...]) -> Iterator[GeneratedParticles]:
                 yield _charged_final_state(record)
 
 
-def _charged_final_state(record: Any) -> GeneratedParticles:
+def _charged_final_state(record: Untyped) -> GeneratedParticles:
     table = record.numpy.particles
     charge_of = {pid: _charge(pid) for pid in np.unique(table.pid).tolist()}
     charge = np.array([charge_of[pid] for pid in table.pid.tolist()], dtype=np.float64)
@@ -135,7 +135,7 @@ class PythiaGenerator:
         self._hard = self._collider(HARD_PROCESS)
         self._soft = self._collider(PILEUP_PROCESS) if config.pileup > 0.0 else None
 
-    def _collider(self, process: tuple[str, ...]) -> Any:
+    def _collider(self, process: tuple[str, ...]) -> Untyped:
         pythia = self._module.Pythia("", False)
         for line in ("Print:quiet = on", "Beams:eCM = 14000.", *DECAYS, *process):
             if not pythia.readString(line):
@@ -164,7 +164,9 @@ class PythiaGenerator:
             ),
         )
 
-    def _collide(self, pythia: Any, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _collide(
+        self, pythia: Untyped, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         # Seeded anew for each event, so that a sample made by several processes, or in
         # part, is the same.
         pythia.rndm.init(int(rng.integers(1, MAX_SEED)))

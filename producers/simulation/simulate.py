@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles, SimulatedEvent
 from producers.simulation.generators import PythiaGenerator, read_hepmc3, shoot
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 if TYPE_CHECKING:
-    from producers.simulation.detector import DetectorResponse
+    from producers.simulation.acts_steps import DetectorResponse
 
 EVENTS_PER_SEQUENCE = 16  # setting up an ACTS sequence costs as much as a small event
 
@@ -39,11 +39,13 @@ def simulate(config: SimulationConfig) -> Iterator[SimulatedEvent]:
             "pip install 'sonic-tracking[simulation]'"
         ) from exc
     generate = _generator(config)
-    detector = Detector(config.min_momentum_gev)
+    detector: Detector | None = None
     numbers = range(config.first_event, config.first_event + config.n_events)
     for start in range(0, config.n_events, EVENTS_PER_SEQUENCE):
         block = numbers[start : start + EVENTS_PER_SEQUENCE]
         generated = [generate(number) for number in block]
+        # Made after the first particles, so that wrong settings are found at once.
+        detector = detector or Detector(config.min_momentum_gev)
         responses = detector.respond(
             generated, first_event=block.start, seed=config.seed
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self, TypeGuard, runtime_checkable
 
-from sonic_base.errors import ConfigError, nearest_names
+from sonic_base import ConfigError, nearest_names
 
 __all__ = [
     "ENTRY_POINT_GROUP",

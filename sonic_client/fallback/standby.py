@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
-from sonic_base.errors import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError
 from sonic_client.config import FallbackConfig, ServerConfig
 from sonic_client.errors import ServerUnreachableError
 from sonic_client.fallback.function import (

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.config import ClientConfig
 from sonic_client.errors import (
     DeadlineExceededError,

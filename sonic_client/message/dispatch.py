@@ -9,7 +9,7 @@ from itertools import count
 
 import numpy as np
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.batching import (
     BatchingLayout,
     CheckedRequest,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.config import RetryConfig
 from sonic_client.errors import (
     AccessDeniedError,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sonic_base.errors import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError
 from sonic_client.config import ServerConfig
 from sonic_client.errors import (
     Mismatch,

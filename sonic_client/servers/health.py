@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple, TypeAlias
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.config import HealthConfig
 from sonic_client.errors import (
     AccessDeniedError,

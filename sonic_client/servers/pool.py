@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.config import ClientConfig, ServerConfig
 from sonic_client.errors import NoServerError, ServerUnreachableError, TransientError
 from sonic_client.report.observer import Observer
@@ -13,8 +13,9 @@ from sonic_client.report.summary import ServerInterval
 from sonic_client.retry.pacing import Timing
 from sonic_client.servers.choice import choose_server
 from sonic_client.servers.health import Verdict, verdict_on
-from sonic_client.servers.probing import Prober, StateReports
+from sonic_client.servers.probing import Prober
 from sonic_client.servers.server import Server, Slot
+from sonic_client.servers.state_reports import StateReports
 from sonic_client.transport.base import CompressionReport, Transport
 from sonic_client.types import ModelMetadata
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_client.config import HealthConfig, RetryConfig, ServerConfig
 from sonic_client.errors import (
     InvalidAnswerError,

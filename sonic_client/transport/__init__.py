@@ -1,4 +1,4 @@
-"""How a message reaches a server; `Transport` is all that the layers above know.
+"""The ways to a server: gRPC, HTTP, shared memory. The layers above know `Transport`.
 
 `FakeTransport` answers in this process, for unit tests.
 """
@@ -7,7 +7,6 @@ from sonic_client.transport.base import (
     CompressionReport,
     InferCall,
     InferReply,
-    ParameterValue,
     ServerCounters,
     Transport,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "FakeTransport",
     "InferCall",
     "InferReply",
-    "ParameterValue",
     "ServerCounters",
     "Transport",
     "TransportLike",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from sonic_client.types import ModelMetadata, ModelState, Tensors, TensorSpec
 
@@ -12,14 +12,11 @@ __all__ = [
     "CompressionReport",
     "InferCall",
     "InferReply",
-    "ParameterValue",
     "RegionSlice",
     "RegionTransport",
     "ServerCounters",
     "Transport",
 ]
-
-ParameterValue: TypeAlias = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +42,6 @@ class InferCall:
 
     Attributes
     ----------
-    parameters : mapping of str to bool, int, float or str
-        For the model.
     headers : mapping of str to str
         Additional headers, such as ``traceparent``; keys in lower case. They replace
         the server's configured headers of the same name.
@@ -62,7 +57,6 @@ class InferCall:
     model_version: str
     request_id: str
     inputs: Tensors
-    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     input_regions: Mapping[str, RegionSlice] = field(default_factory=dict)
     output_regions: Mapping[str, RegionSlice] = field(default_factory=dict)

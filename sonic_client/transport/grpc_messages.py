@@ -23,13 +23,6 @@ __all__ = ["decode_reply", "encode_call"]
 # Field 7, `raw_input_contents`, of `ModelInferRequest`; wire type 2 is bytes.
 _RAW_INPUT_TAG = bytes([7 << 3 | 2])
 
-_PARAMETER_FIELDS = {
-    bool: "bool_param",
-    int: "int64_param",
-    float: "double_param",
-    str: "string_param",
-}
-
 
 def encode_call(call: InferCall) -> list[bytes | memoryview]:
     """Return the parts of a `ModelInferRequest` message, to be joined.
@@ -42,8 +35,6 @@ def encode_call(call: InferCall) -> list[bytes | memoryview]:
         model_version=call.model_version,
         id=call.request_id,
     )
-    for name, value in call.parameters.items():
-        setattr(header.parameters[name], _PARAMETER_FIELDS[type(value)], value)
     values: list[bytes | memoryview] = []
     for name, array in call.inputs.items():
         tensor = header.inputs.add(

@@ -7,8 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, TypeVar
 
-from sonic_base.errors import ConfigError
-from sonic_base.secrets import MASK, Secret
+from sonic_base import MASK, ConfigError, Secret
 from sonic_client.config import ServerConfig, TokenProvider, is_header_value
 from sonic_client.errors import AccessDeniedError
 

@@ -1,4 +1,4 @@
-"""What the pipeline's stages are compared with: the ways of the paper, same weights."""
+"""Baselines of the pipeline's stages: the paper's methods with the same weights."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ __all__ = [
 T = TypeVar("T")
 
 GraphSearch = Callable[[NDArray[np.float32], float], NDArray[np.int64]]
-"""From embedded points and a radius to edges, sorted by row, then column."""
+"""Embedded points and a radius to edges, sorted by row, then column."""
 
 KNN = 500  # neighbours that the paper's CPU pipeline asks faiss for
 
 
 def has_faiss() -> bool:
-    """Whether the neighbour search of the paper's CPU pipeline is installed."""
+    """Return whether faiss, which the paper's CPU pipeline uses, is installed."""
     return find_spec("faiss") is not None
 
 
 def faiss_flat_graph(
     embedded: NDArray[np.float32], r_val: float, knn: int = KNN
 ) -> NDArray[np.int64]:
-    """Edges as ``exatrkx-service:exatrkx_cpu`` finds them, one per pair.
+    """Return the edges as ``exatrkx-service:exatrkx_cpu`` finds them, one per pair.
 
-    The `knn` nearest of each point by comparing all with all, then the radius. In one
-    thread, as torch's other operations here.
+    The `knn` nearest points of each, by comparing all with all, within the radius. Uses
+    as many threads as torch.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def faiss_flat_graph(
 
 
 def tree_graph(embedded: NDArray[np.float32], r_val: float) -> NDArray[np.int64]:
-    """Edges as scipy's k-d tree finds them, as ACTS' ``buildEdges.cpp`` does with one.
+    """Return the edges by scipy's k-d tree, the method of ACTS' ``buildEdges.cpp``.
 
     Returns
     -------
@@ -85,18 +85,18 @@ GRAPH_SEARCHES: dict[str, GraphSearch] = {
     f"faiss IndexFlatL2, k = {KNN}": faiss_flat_graph,
     "scipy cKDTree": tree_graph,
 }
-"""Other ways to find the edges, by name; faiss is optional: see `has_faiss`."""
+"""Other searches for edges, by name; faiss is optional: see `has_faiss`."""
 
 
 def scripted_times(
     pipeline: Pipeline, points: Cylindrical, stage: str, edges: Tensor
 ) -> dict[str, float]:
-    """A network of the pipeline against itself as TorchScript, run eagerly.
+    """Time a network of the pipeline, and the same as TorchScript, run eagerly.
 
     Parameters
     ----------
     pipeline : Pipeline
-        With networks that are not TorchScript already.
+        Its networks must not be TorchScript.
     points : Cylindrical
         Sorted points of an event.
     stage : {"filter", "gnn"}
@@ -107,8 +107,8 @@ def scripted_times(
     Returns
     -------
     dict
-        ``ours_s`` and ``scripted_s``; ``difference``: of logits, relative to the
-        largest one.
+        ``ours_s``, ``scripted_s``, and ``difference``, the largest difference of
+        logits relative to the largest logit.
     """
     is_gnn = stage == "gnn"
     config = pipeline.config.gnn if is_gnn else pipeline.config.filter
@@ -123,9 +123,9 @@ def scripted_times(
     few = (inputs[0].clone(), inputs[1][:, :100].clone(), inputs[2][:100].clone())
     # Traced where gradients are possible: torch's own operations, edges as a whole.
     with torch.enable_grad(), warnings.catch_warnings():
-        # Of the number of ends and of blocks, which do not change.
+        # About the number of ends and of blocks, which do not change.
         warnings.filterwarnings("ignore", category=TracerWarning)
-        # Deprecated, and what the paper's service runs.
+        # Deprecated, but the paper's service runs it.
         warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
         trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
         script = trace(network, few, check_trace=False)
@@ -147,12 +147,12 @@ def scripted_times(
 def graph_times(
     embedded: NDArray[np.float32], r_val: float, other: GraphSearch
 ) -> dict[str, float]:
-    """Our neighbour search against another.
+    """Time our neighbour search and another one.
 
     Returns
     -------
     dict
-        ``ours_s``, ``other_s``; ``missing_edges``: of those within the radius.
+        ``ours_s``, ``other_s``, and ``missing_edges`` of the other search.
     """
     radius_graph(embedded[:100], r_val)
     (ours_s, ours), (other_s, others) = _alternately(
@@ -168,7 +168,7 @@ def graph_times(
 def _alternately(
     ours: Callable[[], T], other: Callable[[], T]
 ) -> tuple[tuple[float, T], tuple[float, T]]:
-    """Seconds and result of both, the better of two tries in turn."""
+    """Return seconds and result of both, the better of two tries in turn."""
     tries = [(_timed(ours), _timed(other)) for _ in range(2)]
     best = min((each for each, _ in tries), key=lambda each: each[0])
     best_other = min((each for _, each in tries), key=lambda each: each[0])

@@ -1,4 +1,4 @@
-"""Events of a benchmark: read once, their features made once."""
+"""Events of a benchmark: read once, of any size, or for perf_analyzer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale, node_features, open_events
 from producers.io import locations
-from sonic_base.errors import ConfigError
-from sonic_tracking.outputs import check_outputs, write_json
+from sonic_base import ConfigError
+from sonic_tracking.outputs import Json, check_outputs, write_json
 
 __all__ = [
     "Features",
@@ -30,16 +29,16 @@ __all__ = [
 ]
 
 Features = Sequence[NDArray[np.float32]]
-"""One array of shape (n_space_points, 3) an event."""
+"""One array of shape (n_space_points, 3) per event."""
 
 
 def local_files(files: Sequence[str]) -> tuple[Path, ...]:
-    """Those of the inputs that are files of this machine: no output may replace them.
+    """Return the inputs that are local files, which no output may replace.
 
     Raises
     ------
     DataError
-        If one leads to no file.
+        If an input does not exist.
     """
     return tuple(path for path in locations(files) if isinstance(path, Path))
 
@@ -51,7 +50,7 @@ def read_features(
     max_events: int | None = None,
     csv_scale: FeatureScale | None = None,
 ) -> Features:
-    """The features of all events, in memory: reading is not what is measured.
+    """Return the features of all events, in memory: reading is not measured.
 
     Raises
     ------
@@ -67,7 +66,7 @@ STEPS = (1, 3)  # a decade: 1k, 3k, 10k, ...
 
 
 def plan_sizes(first: int, last: int) -> tuple[int, ...]:
-    """Sizes from first to last, two to a decade, both ends included."""
+    """Return sizes from first to last, two per decade, both ends included."""
     decades = range(int(math.log10(first)), int(math.log10(last)) + 1)
     between = {step * 10**decade for decade in decades for step in STEPS}
     return tuple(
@@ -76,12 +75,12 @@ def plan_sizes(first: int, last: int) -> tuple[int, ...]:
 
 
 def parse_sizes(text: str, option: str) -> tuple[int, ...]:
-    """``FIRST:LAST``, or one size, by `plan_sizes`.
+    """Return the sizes of ``FIRST:LAST``, by `plan_sizes`, or one size.
 
     Raises
     ------
     ConfigError
-        If it is neither.
+        If the text has another form.
     """
     ends = [part for part in text.split(":") if part.isdecimal()]
     numbers = [int(part) for part in ends]
@@ -102,19 +101,19 @@ def overlaid(
     phi_scale: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """An event of exactly `n_points`, as dense as pileup of so many would be.
+    """Return an event of exactly `n_points`, as dense as pileup would make it.
 
     Parameters
     ----------
     events : sequence of ndarray, shape (n, 3), float32
-        Scaled r, phi, z; they are taken in turn, each at a random turn in phi, and the
-        last one in part. At least one must have points.
+        Scaled r, phi, z. They are used in turn, each rotated randomly in phi, the last
+        one in part. At least one must have points.
     n_points : int
         Space points of the result.
     phi_scale : float
-        What phi was divided by, in rad.
+        Divisor of phi, in rad.
     rng : numpy Generator
-        For the turns, and for which points of the last event are taken.
+        For the rotations, and for the choice among the last event's points.
 
     Returns
     -------
@@ -144,7 +143,7 @@ def overlaid(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerfAnalyzerExport:
-    """What `sonic bench export` was asked for; see its options."""
+    """The options of `sonic bench export`."""
 
     files: tuple[str, ...]
     output: Path
@@ -155,14 +154,14 @@ class PerfAnalyzerExport:
 
 
 def run_export(job: PerfAnalyzerExport) -> int:
-    """Write the events; how many there are.
+    """Write the events; return their number.
 
     Raises
     ------
     ConfigError, DataError
         If an input or the output is wrong.
     WeightsError
-        If the weights, whose scales are needed, cannot be used.
+        If the weights, which have the scales, cannot be used.
     """
     check_outputs(
         {"--output": job.output}, inputs=local_files(job.files), force=job.force
@@ -177,14 +176,13 @@ def run_export(job: PerfAnalyzerExport) -> int:
     return len(features)
 
 
-# Any: JSON values.
-def input_document(features: Features) -> dict[str, Any]:
-    """What ``perf_analyzer --input-data`` reads: an entry an event, in their order.
+def input_document(features: Features) -> Json:
+    """Return the document for ``perf_analyzer --input-data``: one entry per event.
 
     Notes
     -----
-    Format: ``perf_analyzer/docs/input_data.md``. It takes the entries in turn, so the
-    measurement interval must be long enough for all of them.
+    Format: ``perf_analyzer/docs/input_data.md``. perf_analyzer sends the entries in
+    turn, so the measurement interval must be long enough for all of them.
     """
     return {
         "data": [

@@ -1,28 +1,26 @@
-"""The machine that a measurement was made on, without its name."""
+"""The machine of a measurement: its description, without a name, and its load."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
 
 import psutil
 
-from sonic_tracking.memory import peak_memory_bytes
+from sonic_tracking.outputs import Json
 
-__all__ = ["describe_machine", "measured_utilisation", "with_peak_memory"]
+__all__ = ["describe_machine", "measured_utilisation"]
 
 PACKAGES = ("sonic-tracking", "numpy", "torch", "tritonclient", "grpcio")
 
 
-# Any: JSON values of several kinds.
-def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, load and versions: what a figure must be read with."""
+def describe_machine() -> Json:
+    """Return processor, cores, memory, load and versions, the context of a figure."""
     return {
         "processor": _processor(),
         "cores": psutil.cpu_count(logical=False),
@@ -51,35 +49,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-T = TypeVar("T")
-
-# proc(5): writing 5 to clear_refs sets the peak (VmHWM) to what is held now.
-CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-
-
-def with_peak_memory(call: Callable[[], T]) -> tuple[T, int]:
-    """What the call returns, and the peak of the resident set in bytes.
-
-    Where there is no ``/proc`` to reset it, the peak is that of the process so far.
-    """
-    is_reset = _reset_peak()
-    result = call()
-    return result, _peak_bytes() if is_reset else peak_memory_bytes()
-
-
-def _reset_peak() -> bool:
-    try:
-        CLEAR_REFS.write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _peak_bytes() -> int:
-    (line,) = (x for x in STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024  # kB
-
-
 @contextmanager
 def measured_utilisation(server: int | None) -> Iterator[dict[str, float]]:
     """Fill the yielded mapping at the end of the block, with shares of all cores.
@@ -87,13 +56,13 @@ def measured_utilisation(server: int | None) -> Iterator[dict[str, float]]:
     Parameters
     ----------
     server : int, optional
-        Process id of the server, whose children count as well; None if it is in this
-        process, and so part of the client.
+        Process id of the server, whose children count as well; None if the server is
+        in this process and so part of the client.
 
     Yields
     ------
     dict
-        Then ``machine`` (all processes), ``client`` (this one) and ``server``.
+        ``machine`` (all processes), ``client`` (this one) and ``server``.
     """
     shares: dict[str, float] = {}
     before, start = _cpu_seconds(server), time.perf_counter()

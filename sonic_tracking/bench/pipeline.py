@@ -1,4 +1,4 @@
-"""The pipeline alone: events as they are, cost against size, and against baselines."""
+"""The pipeline alone: rate of the events, cost against size, and baselines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sonic_tracking.bench.baselines import (
     scripted_times,
 )
 from sonic_tracking.bench.events import Features, local_files, overlaid, read_features
-from sonic_tracking.bench.machine import describe_machine, with_peak_memory
+from sonic_tracking.bench.machine import describe_machine
 from sonic_tracking.bench.pipeline_report import (
     Baseline,
     EventRate,
@@ -34,18 +34,19 @@ from sonic_tracking.bench.pipeline_report import (
     SizeCost,
     plot_pipeline,
 )
+from sonic_tracking.memory import with_peak_memory
 from sonic_tracking.outputs import check_outputs, whole_path, write_json
 from sonic_tracking.progress import Report, progress_bar
 
 __all__ = ["PipelineBench", "event_rates", "run_pipeline_bench", "torch_threads"]
 
 MOST_EDGES = 1_000_000_000
-"""Sizes are the user's choice: the pipeline's own limits are lifted."""
+"""Replaces the pipeline's limits, because the user chooses the sizes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineBench:
-    """What `sonic bench pipeline` was asked for; see its options."""
+    """The options of `sonic bench pipeline`."""
 
     files: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -64,7 +65,7 @@ class PipelineBench:
 
 
 def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
-    """Measure the events as they are, each size, and the baselines.
+    """Measure the rate of the events, the cost of each size, and the baselines.
 
     Raises
     ------
@@ -187,18 +188,17 @@ T = TypeVar("T")
 
 PASSES = 3
 LONG_PASS_S = 5.0
-"""A pass that takes longer is not repeated."""
+"""A longer pass is not repeated."""
 
 
 def event_rates(
     pipeline: Pipeline, features: Features, threads: Sequence[int]
 ) -> Iterator[EventRate]:
-    """Each way with each number of threads, after an event to warm up.
+    """Measure each way with each number of threads, after an event to warm up.
 
-    One by one, an event follows the other, each computed by all threads, as an instance
-    of a server does with single requests; side by side, each thread runs whole events,
-    and torch computes with one, as in an event-processing framework; a batch is one
-    call, with as many threads of torch's.
+    One by one: all threads compute one event, as an instance of a server does with
+    single requests. Side by side: each thread computes whole events, as in an
+    event-processing framework. In one batch: all events in one call.
     """
     seconds_of = partial(_seconds, pipeline.labels)
     for n_threads in threads:
@@ -235,7 +235,7 @@ def event_rates(
 def _rate(
     way: str, n_threads: int, features: Features, run: Callable[[], list[float]]
 ) -> EventRate:
-    """Of the best of some passes over the events; `run` gives seconds of calls."""
+    """Return the rate of the best pass over the events; `run` returns the latencies."""
     passes_s: list[float] = []
     cpu_s: list[float] = []
     latencies: list[float] = []
@@ -256,7 +256,7 @@ def _rate(
 
 @contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
-    """Let torch compute with so many threads within the block."""
+    """Let torch compute with this many threads within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:

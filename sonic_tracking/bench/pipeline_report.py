@@ -1,16 +1,16 @@
-"""What `sonic bench pipeline` measured: plain values, tables, markdown."""
+"""The figures of `sonic bench pipeline`: plain values, tables, markdown, a plot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from exatrkx_pipeline.stages import STAGES
 from sonic_tracking.errors import needs_extra
+from sonic_tracking.outputs import Json
 
 __all__ = [
     "BASELINE_HEADER",
@@ -37,29 +37,28 @@ SIZE_HEADER = (
 BASELINE_HEADER = ("stage", "baseline", "ours", "baseline's", "ratio")
 
 FEWEST_POINTS = 10_000
-"""Smaller events do not tell how time grows: what each costs anyway is still seen."""
+"""Smaller events are dominated by constant costs and do not show how time grows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRate:
-    """The events of the input, in the best of several passes."""
+    """Rate of the events in the best of several passes."""
 
     way: str
-    """``one by one``: an event after the other, each by all threads; ``side by side``:
-    threads that each run whole events; or ``in one batch``."""
+    """``one by one``, ``side by side`` or ``in one batch``: see `event_rates`."""
 
     threads: int
     events_per_s: float
     p50_s: float | None = None
     p95_s: float | None = None
-    """Of an event, over all passes; a batch has no latency of an event."""
+    """Latency of an event over all passes; None for a batch."""
 
     cpu_s: float
-    """Of an event, all threads together, in the pass with the least: on a busy machine
-    this says more than the rate."""
+    """CPU time of an event on all threads, in the best pass. On a busy machine it is
+    more reliable than the rate."""
 
     def row(self) -> tuple[str, ...]:
-        """One row of a table: see `RATE_HEADER`."""
+        """Return one row of a table: see `RATE_HEADER`."""
         latencies = (self.p50_s, self.p95_s)
         return (
             self.way,
@@ -72,7 +71,7 @@ class EventRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeCost:
-    """One event of a size, after a smaller one to warm up."""
+    """Cost of one event of a size, after a smaller one to warm up."""
 
     n_points: int
     n_radius_edges: int
@@ -80,13 +79,13 @@ class SizeCost:
     stages_s: dict[str, float]
     total_s: float
     cpu_s: float
-    """Of all threads together."""
+    """CPU time of all threads together."""
 
     peak_memory_bytes: int
-    """Of the process, while it ran."""
+    """Peak of the process during the event."""
 
     def row(self) -> tuple[str, ...]:
-        """One row of a table: see `SIZE_HEADER`."""
+        """Return one row of a table: see `SIZE_HEADER`."""
         slowest = max(self.stages_s, key=self.stages_s.__getitem__)
         per_edge = self.total_s / max(self.n_radius_edges, 1)
         return (
@@ -103,19 +102,19 @@ class SizeCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A stage against another way of doing the same, the better of two tries each."""
+    """A stage against another implementation, the better of two tries each."""
 
     stage: str
     name: str
-    """Of the other way, such as ``faiss IndexFlatL2, k = 500``."""
+    """The other implementation, such as ``faiss IndexFlatL2, k = 500``."""
 
     ours_s: float
     baseline_s: float
     difference: float
-    """Of logits, relative to the largest one; of a graph, edges it lacks."""
+    """Difference of logits, relative to the largest; for a graph, its missing edges."""
 
     def row(self) -> tuple[str, ...]:
-        """One row of a table: see `BASELINE_HEADER`."""
+        """Return one row of a table: see `BASELINE_HEADER`."""
         return (
             self.stage,
             self.name,
@@ -127,10 +126,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineReport:
-    """All figures, and what they were made with."""
+    """All figures, with the command and the machine."""
 
     command: str
-    machine: dict[str, Any]
+    machine: Json
     weights_id: str
     threads: int
     rates: tuple[EventRate, ...]
@@ -140,20 +139,19 @@ class PipelineReport:
 
     @property
     def edge_exponent(self) -> float | None:
-        """Power of the number of edges that the time grows as; None of one size.
+        """Exponent of the time as a power of the number of edges; None for one size.
 
         By least squares in logarithms, over the events of 10,000 points and more, or
-        over all where there are not two of these.
+        over all if there are fewer than two of these.
         """
         return edge_exponent(self.sizes)
 
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_dict(self) -> Json:
+        """Return plain values for JSON."""
         return asdict(self) | {"edge_exponent": self.edge_exponent}
 
     def tables(self) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
-        """Title, header and rows of each table."""
+        """Return title, header and rows of each table."""
         return [
             ("events", RATE_HEADER, [each.row() for each in self.rates]),
             ("sizes", SIZE_HEADER, [each.row() for each in self.sizes]),
@@ -165,7 +163,7 @@ class PipelineReport:
         ]
 
     def conclusion(self) -> str:
-        """One line: how time grows with size, and on what machine."""
+        """Return one line: the growth of time with size, and the machine."""
         machine = self.machine
         exponent = self.edge_exponent
         grows = "" if exponent is None else f"time grows as edges^{exponent:.2f}; "
@@ -175,7 +173,7 @@ class PipelineReport:
         )
 
     def markdown(self) -> str:
-        """The tables for a README, with the command and the machine they are from."""
+        """Return the tables as markdown, with the command and the machine."""
         parts = [f"`{self.command}`: {self.conclusion()}."]
         for _, header, rows in self.tables():
             lines = [header, ["---"] * len(header), *rows]
@@ -198,8 +196,8 @@ def edge_exponent(sizes: Sequence[SizeCost]) -> float | None:
 def plot_pipeline(report: PipelineReport, path: Path) -> None:
     """Draw seconds by stage against points, seconds against edges, and memory.
 
-    Beside the seconds against edges is a line of slope 1 through the largest event:
-    where points follow it, time is linear in the edges.
+    A line of slope 1 through the largest event shows where time is linear in the
+    number of edges.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A served model, loaded with as many requests at once as a point asks for."""
+"""Measurements of one point of a scan: a served model, or the pipeline directly."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exatrkx_pipeline import StageClock, load_weights
 from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
-from exatrkx_pipeline.serving.python_backend import STAGE_METRIC
+from exatrkx_pipeline.serving import STAGE_METRIC
 from sonic_client import (
     Client,
     ClientConfig,
     Failure,
     JobSummary,
     Request,
+    ServerConfig,
+    ServerCounters,
     WindowConfig,
 )
-from sonic_client.config import ServerConfig
-from sonic_client.transport import ServerCounters, transport_for
+from sonic_client.transport import transport_for
 from sonic_tracking.bench.events import Features
 from sonic_tracking.bench.machine import measured_utilisation
 from sonic_tracking.bench.service_report import Measurement, ScanPoint
@@ -59,18 +60,18 @@ def measure_served(
     point : ScanPoint
     features : Features
     url : str
-        Of the server, which is on this machine.
+        The server, on this machine.
     n_passes : int
-        Measured passes; before them there is a short one that is not.
+        Measured passes; a short one before them is not measured.
     server : int, optional
-        Its process id, if it has its own.
+        Its process id, if it has a process of its own.
     times : ServerTimes
-        What the server tells of its stages.
+        Reads the server's own times.
 
     Raises
     ------
     SonicError
-        The first failure of an event: a benchmark has none.
+        At the first failure of an event.
     """
     config = ClientConfig(
         servers=url,
@@ -81,7 +82,7 @@ def measure_served(
     with Client(config) as warm_up:
         _run_all(warm_up, features[: 2 * point.concurrency])
     passes_s = []
-    # A client of its own: its counters are those of the measured passes alone.
+    # A new client, whose counters include only the measured passes.
     with Client(config) as client, measured_utilisation(server) as shares:
         before = times.read(point.model)
         for _ in range(n_passes):
@@ -146,7 +147,7 @@ def measure_direct(
 ) -> Measurement:
     """Find tracks with `point.instances` threads, each an event at a time.
 
-    As the threads of an event-processing framework do it: torch itself computes with
+    This is what the threads of an event-processing framework do; torch computes with
     one thread in each of them.
     """
     pipeline = load_weights(weights, device=device)
@@ -184,16 +185,16 @@ LIMIT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTimes:
-    """Seconds that a server has spent on a model, over all requests."""
+    """Seconds that a server has spent on a model in all requests."""
 
     stages_s: Mapping[str, float]
-    """By stage of the pipeline, or step of the ensemble, its waiting included."""
+    """By stage of the pipeline, or step of the ensemble with its waiting."""
 
     queue_s: float = 0.0
-    """Waiting for the steps of an ensemble, which its own counters leave out."""
+    """Waiting for the steps of an ensemble, which the ensemble's counters omit."""
 
     def since(self, earlier: ModelTimes, n_events: int) -> ModelTimes:
-        """What came to it for each of so many events."""
+        """Return the increase since `earlier`, per event."""
         return ModelTimes(
             stages_s={
                 name: (total - earlier.stages_s.get(name, 0.0)) / n_events
@@ -204,7 +205,7 @@ class ModelTimes:
 
 
 class ServerTimes:
-    """What a server tells of itself beside its answers.
+    """Reads a server's own counters and metrics.
 
     Parameters
     ----------
@@ -218,14 +219,14 @@ class ServerTimes:
         self._url, self._metrics_url = url, metrics_url
 
     def read(self, model: str) -> ModelTimes:
-        """What the server has counted so far; empty where it does not tell.
+        """Return the server's counts so far; empty if it has none.
 
         Raises
         ------
         SonicError
             If it does not answer.
         OSError
-            If its metrics do not.
+            If its metrics do not answer.
         """
         if model != ENSEMBLE:
             return ModelTimes(stages_s=stage_seconds(self._metrics(), model))
@@ -237,7 +238,7 @@ class ServerTimes:
         )
 
     def gpu_utilisation(self) -> dict[str, float]:
-        """Mean over the GPUs that the server sees; empty if there is none."""
+        """Return the mean over the server's GPUs; empty if there is none."""
         return gpu_utilisation(self._metrics())
 
     def _metrics(self) -> str:
@@ -253,7 +254,7 @@ class ServerTimes:
 
 
 def stage_seconds(metrics: str, model: str) -> dict[str, float]:
-    """Seconds by stage of a model, out of the text that Prometheus reads."""
+    """Return the seconds by stage of a model, from a text of metrics."""
     return {
         sample.labels["stage"]: sample.value
         for family in text_string_to_metric_families(metrics)
@@ -264,7 +265,7 @@ def stage_seconds(metrics: str, model: str) -> dict[str, float]:
 
 
 def gpu_utilisation(metrics: str) -> dict[str, float]:
-    """Mean of ``nv_gpu_utilization``, out of the text that Prometheus reads."""
+    """Return the mean of ``nv_gpu_utilization``, from a text of metrics."""
     values = [
         sample.value
         for family in text_string_to_metric_families(metrics)

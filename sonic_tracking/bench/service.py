@@ -1,4 +1,4 @@
-"""Throughput and latency of a service, as the paper's figures show them."""
+"""Throughput and latency of a service, as in the paper's figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
@@ -23,19 +22,19 @@ from sonic_tracking.bench.service_report import (
 from sonic_tracking.engines.choice import Engine, EngineName, engine_of
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton import written_repository
-from sonic_tracking.outputs import check_outputs, whole_path, write_json
+from sonic_tracking.outputs import Json, check_outputs, whole_path, write_json
 from sonic_tracking.progress import Report, progress_bar
 
 __all__ = ["ServiceBench", "ServiceScan", "run_service_bench"]
 
 
 START_LIMIT_S = 300.0
-"""All models of all instances load at once, each in a process of its own."""
+"""All instances of all models load at once, each in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceBench:
-    """What `sonic bench service` was asked for; see its options."""
+    """The options of `sonic bench service`."""
 
     files: tuple[str, ...]
     points: tuple[ScanPoint, ...]
@@ -55,18 +54,17 @@ class ServiceBench:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceScan:
-    """All measurements of a scan, and what they were made with."""
+    """All measurements of a scan, with the command and the machine."""
 
     command: str
     engine: str
-    machine: dict[str, Any]
+    machine: Json
     n_events: int
     n_space_points: int
     measurements: tuple[Measurement, ...]
 
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_dict(self) -> Json:
+        """Return plain values for JSON."""
         return {
             "command": self.command,
             "engine": self.engine,
@@ -78,7 +76,7 @@ class ServiceScan:
 
 
 def run_service_bench(job: ServiceBench) -> ServiceScan:
-    """Measure every point; a server for each number of instances.
+    """Measure every point, with one server for each number of instances.
 
     Raises
     ------
@@ -139,7 +137,7 @@ def _measured(
                 yield _measure(job, point, features, server)
                 n_done += 1
                 report(n_done, f"{point.model}, {instances} instances")
-        # Alone: a server beside it holds memory and polls.
+        # Without a server, which would use memory and poll.
         for point in set(points) - set(served):
             yield measure_direct(
                 point,
@@ -180,7 +178,7 @@ def _server(
     with ExitStack() as stack:
         if job.engine == "triton":
             settings = replace(settings, python=job.python)
-        else:  # which has the ensemble only as Triton has it, by a repository
+        else:  # the mock serves the ensemble only from a repository
             repository = written_repository(
                 settings.models, job.weights, instances=instances, gpu=False
             )

@@ -1,4 +1,4 @@
-"""Which points a service benchmark measures."""
+"""A scan of a service: its points, what was measured at each, and the plot."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.errors import needs_extra
+from sonic_tracking.outputs import Json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 DIRECT = "direct"
-"""Named like a model: the pipeline in this process, without a server."""
+"""Stands for a model: the pipeline in this process, without a server."""
 
 SERVED = ("exatrkx", "exatrkx_ensemble")
 
@@ -35,23 +36,23 @@ class ScanPoint:
     """One setting to measure."""
 
     instances: int
-    """Of the model on the server; of the direct pipeline, its threads."""
+    """Instances of the model on the server, or threads of the direct pipeline."""
 
     model: str
 
     concurrency: int
-    """Requests in flight; of the direct pipeline, as many as threads."""
+    """Requests in flight, or threads of the direct pipeline."""
 
 
 def parse_range(text: str, name: str) -> tuple[int, ...]:
-    """Numbers from ``FIRST:LAST``, ``FIRST:LAST:STEP`` or a list ``1,2,4``.
+    """Return the numbers of ``FIRST:LAST``, ``FIRST:LAST:STEP`` or a list ``1,2,4``.
 
-    Both ends are included, as perf_analyzer has it.
+    Both ends are included, as in perf_analyzer.
 
     Raises
     ------
     ConfigError
-        If it is none of these, or a number is below 1.
+        If the text has another form, or a number is below 1.
     """
     try:
         if ":" in text:
@@ -72,7 +73,7 @@ def parse_range(text: str, name: str) -> tuple[int, ...]:
 def plan_scan(
     models: Iterable[str], concurrency: Sequence[int], instances: Sequence[int]
 ) -> tuple[ScanPoint, ...]:
-    """Points of the paper's figures, those of one server together.
+    """Return the points of the paper's figures, those of one server together.
 
     Concurrency is scanned at the fewest instances, instances at the highest
     concurrency; the direct pipeline at as many threads as there are instances.
@@ -80,7 +81,7 @@ def plan_scan(
     Raises
     ------
     ConfigError
-        If a model is unknown, or there is none.
+        If a model is unknown, or none is named.
     """
     wanted = list(dict.fromkeys(models))
     unknown = [model for model in wanted if model not in (*SERVED, DIRECT)]
@@ -105,13 +106,13 @@ class Measurement:
 
     point: ScanPoint
     n_events: int
-    """Of each pass."""
+    """Events of each pass."""
 
     passes_s: Sequence[float]
-    """Seconds that each pass took."""
+    """Seconds of each pass."""
 
     latency_s: Mapping[str, float] = field(default_factory=dict)
-    """Of a request, as the client saw it: mean, p50, p90, p99."""
+    """Latency of a request at the client: mean, p50, p90, p99."""
 
     split_s: Mapping[str, float] = field(default_factory=dict)
     """Mean seconds of a request: overhead, queue, compute_input, compute_infer,
@@ -119,7 +120,7 @@ class Measurement:
 
     stages_s: Mapping[str, float] = field(default_factory=dict)
     """Mean seconds of an event in each stage of the pipeline, or step of the ensemble
-    (its transfers included); empty where the server does not tell."""
+    with its transfers; empty if the server does not report them."""
 
     utilisation: Mapping[str, float] = field(default_factory=dict)
     """Share of all cores: ``machine``, ``client``, ``server``; of GPUs: ``gpu``."""
@@ -139,9 +140,8 @@ class Measurement:
         """Standard deviation over the passes, in events per second; 0 for one."""
         return stdev(self.rates) if len(self.rates) > 1 else 0.0
 
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_dict(self) -> Json:
+        """Return plain values for JSON."""
         return {
             **asdict(self.point),
             "n_events": self.n_events,
@@ -155,7 +155,7 @@ class Measurement:
         }
 
     def row(self) -> tuple[str, ...]:
-        """One row of a table: see `HEADER`."""
+        """Return one row of a table: see `HEADER`."""
         point = self.point
         return (
             point.model,
@@ -219,7 +219,7 @@ def plot_service(measurements: Sequence[Measurement], path: Path) -> None:
 def scan_of(
     measurements: Iterable[Measurement], model: str, axis: str
 ) -> list[Measurement]:
-    """Those of a model along one axis, the other one held where it was scanned.
+    """Return the measurements of a model along one axis.
 
     Concurrency is scanned at the fewest instances, instances at the highest
     concurrency; the direct pipeline has one axis, its threads.

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sonic_base.errors import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError
 
 __all__ = [
     "FAILED",

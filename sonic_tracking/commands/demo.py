@@ -79,10 +79,10 @@ def demo(
         print_rows("job", found.report.rows())
         print_rows("tracks against truth", report.rows())
         print_line(f"picture: {picture}")
-        print_line("\n".join(["go on with:", *_next_steps(output)]))
+        print_line("\n".join(["go on with:", *next_steps(output)]))
 
 
-def _next_steps(folder: Path) -> list[str]:
+def next_steps(folder: Path) -> list[str]:
     """Return commands for the user's shell, which may not have `sonic` on its path."""
     environment = Path(sys.prefix)
     is_active = os.environ.get("VIRTUAL_ENV") == sys.prefix

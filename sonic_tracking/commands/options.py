@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 if TYPE_CHECKING:
     from producers import FeatureScale

@@ -12,7 +12,7 @@ from distributed import Client as DaskClient
 from distributed import LocalCluster
 from distributed.system import MEMORY_LIMIT
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 
 __all__ = ["ClusterError", "cluster_client"]
 

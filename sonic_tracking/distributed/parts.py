@@ -1,4 +1,4 @@
-"""How the events of a job are cut into parts: a file's own, a range of entries each."""
+"""Parts of a job: how its events are divided, and the file that each part leaves."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from uuid import uuid4
 
 import numpy as np
 
-from producers import LoopTimes, UnreadableFileError
+from producers import LoopTimes, TrackBlock, UnreadableFileError
 from producers.io import output_errors
-from producers.model.track_block import TrackBlock
 from sonic_client import JobSummary
+from sonic_tracking.outputs import Json
 
 __all__ = ["Part", "PartReport", "plan_parts", "read_part", "read_report", "write_part"]
 
 PARTS_PER_WORKER = 8
-"""Enough for the workers to end together, though some events take longer."""
+"""Enough for the workers to finish together although some events take longer."""
 
 MAX_EVENTS = 1000
-"""Of a part: it is what a worker holds in memory, and what is lost if it dies."""
+"""Most events of a part: a worker keeps them in memory, and loses them if it dies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Part:
     file : int
         Position of the file among those of the job.
     start, stop : int
-        Entries in it, the last one excluded.
+        Entries of the file, without `stop`.
     """
 
     file: int
@@ -47,7 +47,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What it is called, in the order of the input."""
+        """A name that sorts as the input does."""
         return f"part-{self.file:06d}-{self.start:012d}-{self.stop:012d}"
 
 
@@ -63,12 +63,12 @@ def plan_parts(
     start, stop : int
         Events of the job, counted over all files; those before `start` are done.
     n_workers : int
-        Processes that will share the work.
+        Number of processes that share the work.
 
     Notes
     -----
-    A file is cut where it would be without `start`: a job that is resumed finds the
-    parts again that were finished, if it has as many workers.
+    The borders of parts do not depend on `start`: a resumed job with as many workers
+    finds the parts again that were finished.
     """
     size = -(-stop // (PARTS_PER_WORKER * max(1, n_workers)))
     size = min(max(1, size), MAX_EVENTS)
@@ -92,11 +92,11 @@ class PartReport:
     path : Path
         The file with its tracks.
     client : str
-        Which client asked: one a worker process.
+        Identity of the client that asked: one per worker process.
     summary : JobSummary
-        Of this client, from its opening until the end of the part.
+        The client's, from its opening until the end of the part.
     times : LoopTimes
-        Of the part alone.
+        Times of the part alone.
     peak_memory_bytes : int
         Of the worker until then.
     """
@@ -107,9 +107,8 @@ class PartReport:
     times: LoopTimes
     peak_memory_bytes: int
 
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values for JSON, without the path."""
+    def to_dict(self) -> Json:
+        """Return plain values for JSON, without the path."""
         return {
             "client": self.client,
             "summary": self.summary.to_dict(),
@@ -119,12 +118,12 @@ class PartReport:
 
     @classmethod
     def from_dict(cls, path: Path, values: Mapping[str, Any]) -> PartReport:
-        """Return what `to_dict` gave.
+        """Return the report from the values of `to_dict`.
 
         Raises
         ------
         KeyError, TypeError
-            If it is something else.
+            If they are something else.
         """
         return cls(
             path=path,
@@ -136,10 +135,10 @@ class PartReport:
 
 
 def write_part(block: TrackBlock, report: PartReport) -> None:
-    """Write the file of a part; it is there as a whole, or not at all.
+    """Write the file of a part completely or not at all.
 
-    The name that it has meanwhile is its own: a task that was given up may still be
-    running when another worker repeats it.
+    The temporary name is unique: a task that was given up may still be running when
+    another worker repeats it.
 
     Raises
     ------
@@ -151,7 +150,7 @@ def write_part(block: TrackBlock, report: PartReport) -> None:
         try:
             with unfinished.open("wb") as file:
                 text = np.array(json.dumps(report.to_dict()))
-                # Any: numpy's stubs take keyword arguments for options.
+                # numpy's stubs take keyword arguments for options.
                 np.savez(file, report=text, **block.to_arrays())  # type: ignore[arg-type]
             unfinished.replace(report.path)
         finally:
@@ -159,7 +158,7 @@ def write_part(block: TrackBlock, report: PartReport) -> None:
 
 
 def read_report(path: Path) -> PartReport:
-    """Return the report of a part that is finished.
+    """Return the report of a finished part.
 
     Raises
     ------
@@ -174,7 +173,7 @@ def read_report(path: Path) -> PartReport:
 
 
 def read_part(path: Path) -> TrackBlock:
-    """Return the tracks of a part that is finished.
+    """Return the tracks of a finished part.
 
     Raises
     ------

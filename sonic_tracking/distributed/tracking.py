@@ -1,4 +1,4 @@
-"""A tracking job on a cluster: tasks out, their tracks merged in input order."""
+"""A tracking job on a cluster: its tasks, and their tracks merged in input order."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from producers import (
     EventSource,
+    FailurePolicy,
     InvalidEventError,
     LoopTimes,
+    TrackBlock,
     TrackFindingProducer,
     TrackWriter,
 )
-from producers.event_loop import FailurePolicy
 from producers.io import output_errors
-from producers.model.track_block import TrackBlock
 from sonic_client import ClientConfig, JobSummary
 from sonic_tracking.distributed.cluster import ClusterError
 from sonic_tracking.distributed.parts import Part, PartReport, plan_parts, read_part
@@ -33,10 +33,10 @@ __all__ = ["ClusterWork", "PartMerge", "client_on_workers", "track_on_cluster"]
 
 @contextmanager
 def client_on_workers(cluster: DaskClient, config: ClientConfig) -> Iterator[str]:
-    """Give each worker a client, also those to come; yield by what name tasks find it.
+    """Give each worker a client, now and later; yield the name of its plugin.
 
-    Those that are there load what the tasks need and connect now, so that what is wrong
-    is known before there is any work.
+    Present workers import the modules of the tasks and connect at once, so that errors
+    show before any work.
 
     Raises
     ------
@@ -64,35 +64,35 @@ def track_on_cluster(
     on_failure: FailurePolicy,
     on_events: Callable[[int], object],
 ) -> None:
-    """Do the events that the writer does not have, and write them in input order.
+    """Find the tracks of the remaining events, and write them in input order.
 
-    Each task leaves a file of its own beside what the writer keeps, whole or not at
-    all, so that a task that is repeated writes nothing twice. The files go when the
-    output is complete; a job that is resumed uses those that are there, also if the
-    first part failed and nothing could be written yet.
+    Each task writes a file of its own, completely or not at all, so that a repeated
+    task writes nothing twice. The files are deleted when the output is complete. A
+    resumed job uses those that exist, even if the first part failed and nothing could
+    be written yet.
 
     Parameters
     ----------
     cluster : distributed.Client
     plugin : str
-        What `client_on_workers` gave.
+        As `client_on_workers` gave it.
     source : EventSource
         All events of the job.
     producer : TrackFindingProducer
     writer : TrackWriter
         Open.
     merge : PartMerge
-        Of the source; counts what was done, also if the job ends before its time.
+        Made for `source`; counts what was done, also if the job ends early.
     on_failure : {"raise", "skip", "fill"}
     on_events : callable
-        Called with the number of events done, in whatever order they end.
+        Called with the number of events done, in the order in which they end.
 
     Raises
     ------
     EventFailedError, DataError, SonicError
-        As the tasks; the events before are written.
+        As the tasks; the events before the failed one are written.
     ClusterError
-        If workers die again and again, or the scheduler does.
+        If workers die repeatedly, or the scheduler dies.
     """
     parts = plan_parts(
         [file.n_events for file in source.files],
@@ -124,7 +124,7 @@ def _submitted(
     cluster: DaskClient, tasks: Sequence[PartTask]
 ) -> Iterator[list[Future]]:
     futures = [
-        # Not pure: dask must not think that it knows the result of another job.
+        # Not pure: dask must not reuse the result of another job.
         cluster.submit(task, pure=False, key=f"{task.plugin}-{task.part.name}")
         for task in tasks
     ]
@@ -149,7 +149,7 @@ def _in_order(
     for future in as_completed(futures, loop=cluster.loop):
         number = numbers[future.key]
         waiting[number] = future
-        if future.status == "finished":  # else it raises in its turn
+        if future.status == "finished":  # otherwise it raises in input order
             merge.count(_result(future))
         n_events += len(parts[number])
         on_events(n_events)
@@ -163,26 +163,28 @@ def _result(future: Future) -> PartReport:
         report: PartReport = future.result()
     except KilledWorker as error:
         raise ClusterError(
-            f"workers died again and again at {error.task}, the last of them "
-            f"{error.last_worker.address}; is there memory enough?"
+            f"workers died repeatedly at {error.task}, the last of them "
+            f"{error.last_worker.address}; is there enough memory?"
         ) from error
     except CancelledError as error:
-        raise ClusterError("the dask scheduler is gone, and its tasks") from error
+        raise ClusterError(
+            "the dask scheduler has ended, and its tasks with it"
+        ) from error
     return report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterWork:
-    """What the workers did together.
+    """The work of all workers together.
 
     Attributes
     ----------
     summary : JobSummary or None
-        Of all their clients; None if no part is done.
+        All their clients; None if no part is done.
     times : LoopTimes
-        Summed over the parts: seconds of several workers at once.
+        Summed over the parts: seconds of several workers are added.
     peak_memory_bytes : int
-        Of the largest worker.
+        That of the largest worker.
     """
 
     summary: JobSummary | None = None
@@ -207,7 +209,7 @@ class PartMerge:
         self._seen: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     def count(self, report: PartReport) -> None:
-        """Add what a part took; parts may end in any order."""
+        """Add the work of a part; parts may end in any order."""
         known = self._clients.get(report.client)
         # Clients count up.
         if known is None or known.client.events <= report.summary.client.events:
@@ -222,7 +224,7 @@ class PartMerge:
         )
 
     def work(self) -> ClusterWork:
-        """Return what all parts took that were counted until now."""
+        """Return the work of all parts that were counted so far."""
         summaries = list(self._clients.values())
         if not summaries:
             return self._work
@@ -234,16 +236,16 @@ class PartMerge:
         Raises
         ------
         InvalidEventError
-            If its file has an event of a number that was there before.
+            If its file has two events of the same number.
         UnreadableFileError
-            If what the task left is damaged.
+            If the file of the part is damaged.
         """
         block = read_part(report.path)
         self._require_new(part, block)
         return block
 
     def _require_new(self, part: Part, block: TrackBlock) -> None:
-        """Refuse a number that the file has twice: a task sees its own part only."""
+        """Refuse a number that a file has twice: a task sees only its own part."""
         if part.file != self._file:
             self._file, self._seen = part.file, self._seen[:0]
         ids = block.event_ids
@@ -260,7 +262,7 @@ class PartMerge:
 
 
 def _is_again(ids: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.bool_]:
-    # Almost always the numbers rise, and there is nothing to look for.
+    # The numbers almost always rise: no search is needed.
     if not ids.size or not seen.size or ids.min() > seen.max():
         return np.zeros(len(ids), dtype=np.bool_)
     return np.isin(ids, seen)

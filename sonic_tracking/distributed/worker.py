@@ -1,4 +1,4 @@
-"""What runs on the workers: one client a process, and the task of a part."""
+"""The code on the workers: one client per process, and the task of a part."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from uuid import uuid4
 from distributed import Worker, WorkerPlugin, get_worker
 
 from producers import (
+    ChunkResult,
     EventChunk,
     EventFile,
     EventLoop,
     EventSource,
+    FailurePolicy,
+    TrackBlock,
     TrackFindingProducer,
 )
-from producers.event_loop import FailurePolicy
-from producers.io.iteration import iterating
-from producers.model.results import ChunkResult
-from producers.model.track_block import TrackBlock
+from producers.io import iterating
 from sonic_client import Client, ClientConfig, SonicError
 from sonic_tracking.distributed.parts import Part, PartReport, read_report, write_part
 from sonic_tracking.memory import peak_memory_bytes
@@ -37,8 +37,8 @@ __all__ = ["ClientOfWorker", "PartTask", "connect", "dask_setup"]
 class ClientOfWorker(WorkerPlugin):
     """One open client in each worker process, as long as the job lasts.
 
-    It connects when its first task asks, since only there a failure can be told. A
-    worker that is started anew, because its process died, gets another.
+    It connects in the first task, because only a task can report a failure. A worker
+    that is restarted after its process died gets a new client.
 
     Parameters
     ----------
@@ -47,26 +47,26 @@ class ClientOfWorker(WorkerPlugin):
     Attributes
     ----------
     turn : Lock
-        Who has it may send: with several threads, a worker reads and writes parts
-        while another one is on its way, with one window of requests for all.
+        Its holder may send requests: a thread reads and writes a part while another
+        thread sends, and there is one window of requests for all threads.
     """
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
-        # Of this job: a cluster may serve several.
+        # Unique, because a cluster may serve several jobs.
         self.name = f"sonic-client-{uuid4().hex}"
 
     def setup(self, worker: Worker) -> None:
-        """Begin, in the process of a worker."""
+        """Set up in the process of a worker."""
         self.identity = uuid4().hex
         self._lock = threading.Lock()
         self.turn = threading.Lock()
         self._client: Client | None = None
 
     def teardown(self, worker: Worker) -> None:
-        """Close the client: the job or the worker ends."""
+        """Close the client when the job or the worker ends."""
         if self._client is not None:
-            with suppress(SonicError):  # nobody is left to be told
+            with suppress(SonicError):  # nobody is left to handle it
                 self._client.__exit__(None, None, None)
 
     def client(self) -> Client:
@@ -83,28 +83,28 @@ class ClientOfWorker(WorkerPlugin):
             return self._client
 
 
-# Any, here and below: distributed knows of plugins only that they are some.
+# Any, here and below: distributed does not know the types of plugins.
 async def connect(plugin: str, dask_worker: Worker) -> None:
-    """Open the client of a worker now, rather than in its first task.
+    """Open the client of a worker now instead of in its first task.
 
     Raises
     ------
     SonicError
-        If no server can be reached from there.
+        If no server can be reached from the worker.
     """
     own: Any = dask_worker.plugins[plugin]
-    # In a thread: a server may take minutes to load its model, and the worker's
-    # heartbeats must go on.
+    # In a thread, because the worker's heartbeats must go on: a server may take minutes
+    # to load its model.
     await asyncio.to_thread(own.client)
 
 
 class _Begun:
-    """A source whose first chunk is read when it is made.
+    """A source that reads its first chunk when it is created.
 
     Attributes
     ----------
     read_s : float
-        Seconds that this took.
+        Seconds for the first chunk.
     """
 
     def __init__(self, source: EventSource) -> None:
@@ -120,7 +120,7 @@ class _Begun:
 
 
 class _Blocks:
-    """A sink that keeps the tracks of a part."""
+    """A sink that keeps the tracks of a part in memory."""
 
     def __init__(self) -> None:
         self.blocks: list[TrackBlock] = []
@@ -137,11 +137,11 @@ class PartTask:
     ----------
     part : Part
     file : EventFile
-        The one of the part.
+        The file of the part.
     producer : TrackFindingProducer
     on_failure : {"raise", "skip", "fill"}
     folder : Path
-        Where its file is left. All workers, and the job, see the same folder.
+        Folder for the part's file; all workers and the job must see it.
     plugin : str
         Name of the `ClientOfWorker`.
     """
@@ -154,7 +154,7 @@ class PartTask:
     plugin: str
 
     def __call__(self) -> PartReport:
-        """Return what it took; of a part that is finished, what it had taken.
+        """Find the tracks, unless the part is finished already; return the report.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class PartTask:
             If the file of the part cannot be written.
         """
         path = self.folder / f"{self.part.name}.npz"
-        if path.exists():  # by a worker that died before it could say so
+        if path.exists():  # written by a worker that died before it reported
             return read_report(path)
         plugin: Any = get_worker().plugins[self.plugin]
         client, sink = plugin.client(), _Blocks()
@@ -188,9 +188,9 @@ class PartTask:
 
 
 def dask_setup(worker: Worker) -> None:
-    """Leave Ctrl-C to the job.
+    """Leave Ctrl-C to the job; dask calls this in a worker of the job's own cluster.
 
-    A terminal sends it to all processes: workers that die of it would do so with
-    tracebacks, and before the job has heard what they did.
+    A terminal sends Ctrl-C to all processes. Workers would die with tracebacks, before
+    the job has received their reports.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)

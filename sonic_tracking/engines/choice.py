@@ -1,7 +1,7 @@
-"""Engines by name: for `sonic serve`, and as entry points of the client's fallback.
+"""Engines by name, for `sonic serve` and as entry points of the client's fallback.
 
-Each fallback is a function of the model's name and of options (see
-`EngineSettings.for_fallback`); the server it returns is not started.
+A fallback is a function of the model's name and of options (see
+`EngineSettings.for_fallback`); it returns a server that is not started.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EngineName = Literal["mock", "triton"]
 
 
 class Engine(FallbackServer, Protocol):
-    """A server on this machine that can be waited for."""
+    """A server on this machine whose end can be awaited."""
 
     def wait(self) -> None:
         """Return when it was stopped; raise if it ended by itself."""
@@ -28,18 +28,18 @@ class Engine(FallbackServer, Protocol):
 
 
 def engine_of(name: EngineName, settings: EngineSettings) -> Engine:
-    """The server of this name, not started.
+    """Return the server of this name, not started.
 
     Raises
     ------
     ConfigError
-        If the engine does not have what the settings ask for.
+        If the engine does not support a setting.
     """
     return TrackingMock(settings) if name == "mock" else TrackingTriton(settings)
 
 
 def mock_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer:
-    """The pipeline on the server in this process.
+    """Return the pipeline on the server in this process.
 
     Raises
     ------
@@ -50,5 +50,5 @@ def mock_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer
 
 
 def triton_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer:
-    """The pipeline on a real Triton, which ends with this process."""
+    """Return the pipeline on a real Triton, which ends with this process."""
     return engine_of("triton", EngineSettings.for_fallback(model_name, options))

@@ -1,8 +1,8 @@
-"""What a Python interpreter has to offer a Triton server. Also run as a script.
+"""Facts of a Python interpreter that a Triton server needs. Also run as a script.
 
-A script, because the interpreter may be another one: the extra ``triton`` needs numpy
-below 2, so it often lives in an environment of its own, where nothing of ours need be
-installed. Standard library only, for the same reason.
+The interpreter may be another one: the extra ``triton`` needs numpy below 2, so it
+often has an environment of its own, without this package. Therefore this file is a
+script, and uses only the standard library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 # Any: what becomes JSON.
 def interpreter_facts() -> dict[str, Any]:
-    """Facts of the running interpreter, as plain values.
+    """Return the facts of the running interpreter as plain values.
 
     Returns
     -------

@@ -1,12 +1,12 @@
-"""The in-process server as an engine: tracking models, a repository, or a cassette."""
+"""The server in this process: tracking models, a repository, or a cassette."""
 
 from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.errors import needs_extra
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 __all__ = ["TrackingMock"]
 
 SERVES = ("exatrkx", "exatrkx_batch")
-NOT_HERE = ("python", "container", "tls", "token", "log")
+TRITON_ONLY = ("python", "container", "tls", "token", "log")
 
 
 class TrackingMock:
     """A `FallbackServer` in this process.
 
-    Torch is loaded when it is started, and only for the tracking models.
+    Torch is loaded at the start, and only for the tracking models.
 
     Raises
     ------
     ConfigError
-        If a setting is for a real Triton alone, or a model is unknown.
+        If only a real Triton supports a setting, or a model is unknown.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
-        given = [name for name in NOT_HERE if getattr(settings, name) is not None]
+        given = [name for name in TRITON_ONLY if getattr(settings, name) is not None]
         if given:
             raise ConfigError(
-                f"{', '.join(given)}: only a real Triton has this, not the server in "
-                "this process"
+                f"{', '.join(given)}: only a real Triton supports this, not the server "
+                "in this process"
             )
         has_own = settings.repository is not None or settings.cassette is not None
         if not has_own and not set(SERVES) & set(settings.models):
@@ -54,7 +54,7 @@ class TrackingMock:
         Raises
         ------
         RuntimeError
-            If it was not started; so do the properties below.
+            If it was not started; the properties below raise it as well.
         """
         if self._server is None:
             raise RuntimeError("the server is not running: start it first")
@@ -76,7 +76,7 @@ class TrackingMock:
         return None if self.settings.metrics_port is None else self.server.metrics_url
 
     def start(self) -> None:
-        """Load what it serves, and listen.
+        """Load the models, and listen.
 
         Raises
         ------
@@ -90,85 +90,59 @@ class TrackingMock:
             If a port is taken.
         """
         with needs_extra("mock"):
-            import mock_server.server  # noqa: F401, PLC0415
-        faults = self._fault_plan()
-        if self.settings.cassette is not None:
-            server = self._replaying(faults)
-        elif self.settings.repository is not None:
-            server = self._serving_repository(faults)
+            from mock_server import MockServer  # noqa: PLC0415 - an extra
+            from mock_server.cassette import CassetteError  # noqa: PLC0415
+
+        settings = self.settings
+        # Any: keyword arguments of several types.
+        listening: dict[str, Any] = {
+            "host": settings.host,
+            "grpc_port": settings.grpc_port,
+            "http_port": settings.http_port,
+            "metrics_port": settings.metrics_port,
+            "faults": self._fault_plan(),
+        }
+        if settings.cassette is not None:
+            try:
+                server = MockServer.replay(settings.cassette, **listening)
+            except CassetteError as error:
+                raise ConfigError(f"--cassette: {error}") from error
+        elif settings.repository is not None:
+            try:
+                server = MockServer(
+                    repository=settings.repository,
+                    model_control=settings.model_control,
+                    load_models=() if settings.is_all else settings.models,
+                    **listening,
+                )
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"--models {settings.repository}: {error}") from error
         else:
-            server = self._serving_tracking(faults)
+            with needs_extra("pipeline"):
+                from exatrkx_pipeline import bundled_weights  # noqa: PLC0415
+                from mock_server.tracking import tracking_models  # noqa: PLC0415
+
+                weights = settings.weights or bundled_weights()
+                models = tracking_models(weights, instances=settings.instances)
+            wanted = [model for model in models if model.name in settings.models]
+            server = MockServer(wanted, **listening)
         server.start()
         self._server = server
 
     def _fault_plan(self) -> FaultPlan | None:
-        from mock_server import FaultPlan  # noqa: PLC0415
+        from mock_server import FaultPlan  # noqa: PLC0415 - an extra
 
-        if self.settings.faults is None:
+        file = self.settings.faults
+        if file is None:
             return None
         try:
-            return FaultPlan.from_toml(self.settings.faults)
+            return FaultPlan.from_toml(file)
         except OSError as error:
             raise ConfigError(
-                f"--faults {self.settings.faults}: cannot read: {error.strerror}"
+                f"--faults {file}: cannot read: {error.strerror}"
             ) from error
         except ValueError as error:
             raise ConfigError(f"--faults {error}") from error
-
-    def _serving_tracking(self, faults: FaultPlan | None) -> MockServer:
-        with needs_extra("pipeline"):
-            from exatrkx_pipeline import bundled_weights  # noqa: PLC0415
-            from mock_server import MockServer  # noqa: PLC0415
-            from mock_server.tracking import tracking_models  # noqa: PLC0415
-
-            models = tracking_models(
-                self.settings.weights or bundled_weights(),
-                instances=self.settings.instances,
-            )
-        return MockServer(
-            [model for model in models if model.name in self.settings.models],
-            host=self.settings.host,
-            grpc_port=self.settings.grpc_port,
-            http_port=self.settings.http_port,
-            metrics_port=self.settings.metrics_port,
-            faults=faults,
-        )
-
-    def _serving_repository(self, faults: FaultPlan | None) -> MockServer:
-        from mock_server import MockServer  # noqa: PLC0415
-
-        settings = self.settings
-        try:
-            return MockServer(
-                repository=settings.repository,
-                model_control=settings.model_control,
-                load_models=() if settings.is_all else settings.models,
-                host=settings.host,
-                grpc_port=settings.grpc_port,
-                http_port=settings.http_port,
-                metrics_port=settings.metrics_port,
-                faults=faults,
-            )
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"--models {settings.repository}: {error}") from error
-
-    def _replaying(self, faults: FaultPlan | None) -> MockServer:
-        from mock_server import MockServer  # noqa: PLC0415
-        from mock_server.cassette import CassetteError  # noqa: PLC0415
-
-        settings = self.settings
-        assert settings.cassette is not None
-        try:
-            return MockServer.replay(
-                settings.cassette,
-                host=settings.host,
-                grpc_port=settings.grpc_port,
-                http_port=settings.http_port,
-                metrics_port=settings.metrics_port,
-                faults=faults,
-            )
-        except CassetteError as error:
-            raise ConfigError(f"--cassette: {error}") from error
 
     def wait(self) -> None:
         """Return when it was stopped, by another thread."""

@@ -1,4 +1,4 @@
-"""What a server on this machine is asked for, whichever engine runs it."""
+"""Settings of a server on this machine, for either engine."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.engines.triton_command import Container, ServerTls
 
 __all__ = ["EngineSettings"]
 
 MODELS = ("exatrkx", "exatrkx_batch", "exatrkx_ensemble")
 OPTIONS = ("weights", "repository", "instances", "threads", "python", "container")
-"""What a client's fallback may be given by name."""
+"""Options of a client's fallback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """Models, weights, ports and limits; what an engine has not, it refuses.
+    """Models, weights, ports and limits; an engine refuses what it does not support.
 
     Raises
     ------
@@ -30,27 +30,27 @@ class EngineSettings:
     models: tuple[str, ...] = MODELS
 
     is_all: bool = True
-    """Whether `models` are simply all there are: a repository has its own."""
+    """Whether `models` are all models; False if the user named some."""
 
     weights: Path | None = None
-    """Directory of weights; the bundled ones unless given."""
+    """Folder of weights; by default the bundled ones."""
 
     repository: Path | None = None
-    """Model repository to serve as it is; else one is written for the others."""
+    """Model repository to serve as it is; by default one is written for `models`."""
 
     model_control: Literal["none", "explicit"] = "none"
-    """Explicit: clients may load and unload models."""
+    """``explicit`` lets clients load and unload models."""
 
     faults: Path | None = None
-    """Plan of what goes wrong, a TOML file: only of the server in this process."""
+    """TOML file of the faults to inject; only for the server in this process."""
 
     cassette: Path | None = None
-    """Recorded answers to replay: only of the server in this process."""
+    """Recorded answers to replay; only for the server in this process."""
 
     host: str = "127.0.0.1"
 
     instances: int = 1
-    """Requests computed at once, by each model."""
+    """Requests that each model computes at once."""
 
     threads: int = 1
     """Threads that each instance computes with."""
@@ -59,7 +59,7 @@ class EngineSettings:
     grpc_port: int = 0
     http_port: int | None = 0
     metrics_port: int | None = 0
-    """None: this port is not needed, though a real Triton has it all the same."""
+    """None if this port is not needed; a real Triton opens it nevertheless."""
 
     python: Path | None = None
     """Interpreter of the environment that has the Triton wheel."""
@@ -72,20 +72,22 @@ class EngineSettings:
 
     def __post_init__(self) -> None:
         if self.repository is not None and self.weights is not None:
-            raise ConfigError("a repository has its weights: give one or the other")
+            raise ConfigError(
+                "a repository has its own weights: give only one of the two"
+            )
         if self.cassette is not None and (self.repository or self.weights):
-            raise ConfigError("a cassette has its models: give one or the other")
+            raise ConfigError("a cassette has its own models: give only one of the two")
 
     @classmethod
     def for_fallback(
         cls, model_name: str, options: Mapping[str, str]
     ) -> EngineSettings:
-        """Settings for one model and named options, as a client's fallback has them.
+        """Return the settings of a client's fallback: one model, and named options.
 
         Raises
         ------
         ConfigError
-            If an option is unknown, or not of its kind.
+            If an option is unknown, or has a wrong value.
         """
         unknown = sorted(options.keys() - set(OPTIONS))
         if unknown:

@@ -1,11 +1,11 @@
 """Runs a command for as long as its parent process lives. A script.
 
 It reads its orders (`Orders`, as JSON) from stdin, starts the command in a process
-group of its own, prints its process id, and ends it when asked to by SIGTERM, or when
-its parent is gone, whichever way that went: a SIGKILL leaves nothing behind.
+group of its own, prints its process id, and ends it at SIGTERM or when the parent has
+ended in any way: even a SIGKILL leaves nothing behind.
 
-A process of its own, since ``PR_SET_PDEATHSIG`` follows the *thread* that started the
-child, and a server may be started from a worker thread that ends early.
+It is a process of its own because ``PR_SET_PDEATHSIG`` follows the *thread* that
+started the child, and a server may be started from a worker thread that ends early.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ KILL_LIMIT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """What to run, and for whom."""
+    """The command to run, and its parent."""
 
     parent: int
     """Process id of the parent of the supervisor."""
 
     command: list[str]
-    """Its output goes where the stderr of the supervisor goes."""
+    """Its output goes to the supervisor's stderr."""
 
     environ: dict[str, str]
-    """All of its environment."""
+    """Its complete environment."""
 
     grace_s: float
     """Seconds between SIGTERM and SIGKILL."""
@@ -48,7 +48,9 @@ class Orders:
 
 
 def supervise(orders: Orders) -> int:
-    """Exit status of the command, at its end or its parent's; 128 + n for signal n.
+    """Run the command until it or its parent ends; return its exit status.
+
+    128 + n stands for signal n.
 
     Raises
     ------
@@ -59,12 +61,12 @@ def supervise(orders: Orders) -> int:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # the wakeup is what tells
+        signal.signal(number, lambda *_: None)  # the wakeup descriptor reports it
     try:
         parent_exits = os.pidfd_open(orders.parent)
     except ProcessLookupError:
         return 128 + signal.SIGTERM
-    if os.getppid() != orders.parent:  # gone, and its number taken by another
+    if os.getppid() != orders.parent:  # ended, and its number was reused
         return 128 + signal.SIGTERM
     child = subprocess.Popen(
         orders.command,
@@ -100,7 +102,7 @@ def _wait_readable(*descriptors: int) -> None:
 
 
 def _kill_group(leader: int) -> None:
-    """The hosts of python models are in it: they may outlive a server that crashed."""
+    """Kill the group: the hosts of python models may outlive a crashed server."""
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
 
@@ -116,7 +118,7 @@ def _remove(patterns: list[str]) -> None:
 
 
 def main() -> int:
-    """Read the orders, follow them, clean up; exit status 127 if they cannot be."""
+    """Read the orders, follow them, clean up; status 127 if the command cannot run."""
     orders = Orders(**json.load(sys.stdin))
     try:
         return supervise(orders)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton_command import Container, Ports, TritonOptions
 from sonic_tracking.engines.triton_installation import TritonInstallation, find_triton
@@ -35,22 +35,22 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 PORT_TRIES = 3
-"""A port that was free may be taken before tritonserver gets to it."""
+"""A free port may be taken by another process before tritonserver opens it."""
 
 
 class TritonServer:
     """Serves a model repository with NVIDIA's tritonserver, on loopback.
 
     A context manager, and a `sonic_client.FallbackServer`. The server ends with this
-    process, even if that is killed. It may be started again.
+    process, even if this process is killed. It may be started again.
 
     Parameters
     ----------
     repository : Path
         Model repository, such as `sonic repository` writes.
     python : Path, optional
-        Interpreter of the environment with the extra ``triton`` and all that the
-        models import; this interpreter unless given.
+        Interpreter of the environment with the extra ``triton`` and all imports of
+        the models; by default this interpreter.
     container : Container, optional
         Run the server of a container image instead.
     grpc_port, http_port, metrics_port : int
@@ -101,14 +101,14 @@ class TritonServer:
         Raises
         ------
         RuntimeError
-            If the server was not started; so do the properties below.
+            If the server was not started; the properties below raise it as well.
         """
         scheme = "grpc" if self.options.tls is None else "grpcs"
         return f"{scheme}://{self.options.host}:{self._running[1].grpc}"
 
     @property
     def http_url(self) -> str | None:
-        """Its HTTP endpoint; None with TLS, which tritonserver's HTTP has not."""
+        """Its HTTP endpoint; None with TLS, which tritonserver has for gRPC only."""
         if self.options.tls is not None:
             return None
         return f"http://{self.options.host}:{self._running[1].http}"
@@ -210,7 +210,7 @@ class TritonServer:
             process.await_ready(self._start_limit_s)
         except TritonStartError:
             process.stop()
-            raise  # its log stays, for the message names it
+            raise  # its log is kept, because the message names it
         except BaseException:
             process.stop()
             self._discard(process.log)
@@ -236,64 +236,39 @@ def _temporary_log() -> Path:
     return Path(name)
 
 
-NOT_HERE = ("faults", "cassette")
+MOCK_ONLY = ("faults", "cassette")
 
 
-class TrackingTriton:
-    """A `FallbackServer` of tracking models that runs tritonserver.
-
-    Nothing is loaded or written before it is started.
+class TrackingTriton(TritonServer):
+    """A tritonserver of the tracking models, whose repository is written at the start.
 
     Raises
     ------
     ConfigError
-        If a setting is for the server in this process alone.
+        If only the server in this process supports a setting.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
-        given = [n for n in NOT_HERE if getattr(settings, n) is not None]
+        given = [n for n in MOCK_ONLY if getattr(settings, n) is not None]
         if given:
             raise ConfigError(
-                f"{', '.join(given)}: only the server in this process has this, not a "
-                "real Triton"
+                f"{', '.join(given)}: only the server in this process supports it, "
+                "not a real Triton"
             )
-        self.settings = settings
-        self._server: TritonServer | None = None
-        self._opened = ExitStack()
-        """The server, and the folder of its repository if that was written for it."""
-
-    @property
-    def server(self) -> TritonServer:
-        """The server itself.
-
-        Raises
-        ------
-        RuntimeError
-            If it was not started; so do the properties below.
-        """
-        if self._server is None:
-            raise RuntimeError("the Triton server is not running: start it first")
-        return self._server
-
-    @property
-    def url(self) -> str:
-        """Its gRPC endpoint."""
-        return self.server.url
-
-    @property
-    def http_url(self) -> str | None:
-        """Its HTTP endpoint, if it has one."""
-        return self.server.http_url
-
-    @property
-    def metrics_url(self) -> str | None:
-        """Its metrics for Prometheus."""
-        return self.server.metrics_url
-
-    @property
-    def pid(self) -> int:
-        """Process id of the server."""
-        return self.server.pid
+        self._settings = settings
+        self._written = ExitStack()  # the folder of the repository
+        super().__init__(
+            settings.repository or Path("not yet written"),
+            python=settings.python,
+            container=settings.container,
+            grpc_port=settings.grpc_port,
+            http_port=settings.http_port or 0,
+            metrics_port=settings.metrics_port or 0,
+            threads=settings.threads,
+            options=_options(settings),
+            start_limit_s=settings.start_limit_s,
+            log=settings.log,
+        )
 
     def start(self) -> None:
         """Write the repository, unless one was named, and serve it.
@@ -301,63 +276,32 @@ class TrackingTriton:
         Raises
         ------
         MissingExtraError
-            If the repository is to be written, and the pipeline is not installed.
+            If the repository must be written, and the pipeline is not installed.
         WeightsError, PipelineConfigError
             If it cannot be written for these weights, models and instances.
         TritonNotFoundError, TritonStartError, ConfigError
             As `TritonServer.start`.
         """
-        settings = self.settings
-        with ExitStack() as opened:
-            repository = settings.repository or opened.enter_context(
-                written_repository(
-                    settings.models,
-                    settings.weights,
-                    instances=settings.instances,
-                    gpu=settings.gpu,
+        settings = self._settings
+        with ExitStack() as written:
+            if settings.repository is None:
+                self.repository = written.enter_context(
+                    written_repository(
+                        settings.models,
+                        settings.weights,
+                        instances=settings.instances,
+                        gpu=settings.gpu,
+                    )
                 )
-            )
-            server = TritonServer(
-                repository,
-                python=settings.python,
-                container=settings.container,
-                grpc_port=settings.grpc_port,
-                http_port=settings.http_port or 0,
-                metrics_port=settings.metrics_port or 0,
-                threads=settings.threads,
-                options=_options(settings),
-                start_limit_s=settings.start_limit_s,
-                log=settings.log,
-            )
-            opened.enter_context(server)
-            self._server, self._opened = server, opened.pop_all()
-
-    def wait(self) -> None:
-        """Return when the server was stopped, by another thread.
-
-        Raises
-        ------
-        TritonFailedError
-            If it ended by itself.
-        """
-        self.server.wait()
+            super().start()
+            self._written = written.pop_all()
 
     def stop(self) -> None:
-        """Stop it; nothing if not started."""
-        self._server = None
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+        """Stop it and remove its repository if that was written for it."""
+        try:
+            super().stop()
+        finally:
+            self._written.close()
 
 
 def _options(settings: EngineSettings) -> TritonOptions:
@@ -380,7 +324,7 @@ def _options(settings: EngineSettings) -> TritonOptions:
 def written_repository(
     models: Iterable[str], weights: Path | None, *, instances: int, gpu: bool
 ) -> Iterator[Path]:
-    """Folder of a repository of these models, removed at the end of the block.
+    """Write a repository of these models; it is removed at the end of the block.
 
     Raises
     ------

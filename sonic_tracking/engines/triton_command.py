@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.engines.triton_installation import TritonInstallation
 
 __all__ = [
@@ -37,7 +37,7 @@ RESTRICTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the three endpoints listen."""
+    """Ports of the three endpoints."""
 
     grpc: int
     http: int
@@ -56,28 +56,28 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TritonOptions:
-    """What a server is asked for, beside its repository and its ports."""
+    """Options of a server, beside its repository and its ports."""
 
     host: str = "127.0.0.1"
 
     models: tuple[str, ...] = ()
-    """Load these models alone, and others on request; all unless given."""
+    """Load only these models, and others on request; by default all."""
 
     is_complete: bool = False
-    """Whether the configurations of the repository are complete, as those that we
-    write: Triton otherwise asks each model for what is missing, in a process of its
+    """Whether the configurations in the repository are complete, as those that we
+    write. Otherwise Triton asks each model for missing entries, in a process of its
     own, which doubles the time to start."""
 
     tls: ServerTls | None = None
 
     token: str | None = field(default=None, repr=False)
     """Clients must send it with every call: over HTTP as a bearer token, over gRPC as
-    ``triton-grpc-protocol-authorization: Bearer TOKEN``, since Triton looks for its own
-    prefix there. It stands on the command line, where every user of this machine can
-    read it: tritonserver takes it no other way."""
+    ``triton-grpc-protocol-authorization: Bearer TOKEN``, because Triton expects its own
+    prefix there. Every user of this machine can read it on tritonserver's command line:
+    there is no other way to pass it."""
 
     exit_limit_s: float = 30.0
-    """How long requests in flight may go on when the server is told to stop."""
+    """Seconds for requests in flight to finish when the server is stopped."""
 
     extra: tuple[str, ...] = ()
     """Further arguments, as they are."""
@@ -129,16 +129,16 @@ def _tls_arguments(tls: ServerTls) -> list[str]:
 def triton_environ(
     installation: TritonInstallation, threads: int, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """Environment of tritonserver: `inherited`, its search paths, its thread caps.
+    """Return the environment of tritonserver: search paths, and limits of threads.
 
     Parameters
     ----------
     installation : TritonInstallation
     threads : int
-        Threads that each model instance may compute with: torch and BLAS would
-        otherwise take all cores for each of them.
+        Threads of each model instance; otherwise torch and BLAS would use all cores for
+        each of them.
     inherited : mapping
-        Usually ``os.environ``. Thread variables in it give way to `threads`.
+        Usually ``os.environ``. `threads` replaces its thread variables.
     """
     environ = dict(inherited)
     environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -164,7 +164,7 @@ INSIDE = Ports(grpc=8001, http=8000, metrics=8002)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """An image that has tritonserver, and what the models import, by its runtime."""
+    """An image with tritonserver and the imports of the models, and its runtime."""
 
     runtime: Runtime
     image: str
@@ -172,12 +172,12 @@ class Container:
 
     @classmethod
     def parse(cls, text: str, *, gpus: bool = False) -> Container:
-        """From ``docker:IMAGE``, ``podman:IMAGE`` or ``apptainer:IMAGE``.
+        """Parse ``docker:IMAGE``, ``podman:IMAGE`` or ``apptainer:IMAGE``.
 
         Raises
         ------
         ConfigError
-            If it is none of these.
+            If the text has another form.
         """
         for runtime in get_args(Runtime):
             image = text.removeprefix(f"{runtime}:")
@@ -194,7 +194,7 @@ class Container:
         Raises
         ------
         ConfigError
-            Naming it.
+            The message names it.
         """
         if shutil.which(self.runtime) is None:
             raise ConfigError(f"container: there is no {self.runtime} on PATH")
@@ -207,10 +207,10 @@ def container_command(
     options: TritonOptions,
     threads: int,
 ) -> list[str]:
-    """The whole command that serves `repository` on loopback, in the foreground.
+    """Return the command that serves `repository` on loopback, in the foreground.
 
-    docker and podman map the three ports to those of the container; apptainer shares
-    the network of the machine, so there the server itself listens on them.
+    docker and podman map the three ports to those of the container. apptainer shares
+    the network of the machine, so the server itself listens on them.
     """
     if container.runtime == "apptainer":
         return _apptainer(container, repository, ports, options, threads)
@@ -245,7 +245,7 @@ def _apptainer(
 
 
 def _mounts(repository: Path, options: TritonOptions) -> list[str]:
-    """``SOURCE:TARGET`` of all that the server reads."""
+    """Return ``SOURCE:TARGET`` of every path that the server reads."""
     mounts = [f"{repository.resolve()}:{REPOSITORY}"]
     tls = options.tls
     if tls is not None:
@@ -255,7 +255,7 @@ def _mounts(repository: Path, options: TritonOptions) -> list[str]:
 
 
 def _inside(options: TritonOptions) -> TritonOptions:
-    """The options with the files of TLS where the container sees them."""
+    """Return the options with the TLS files at their paths in the container."""
     if options.tls is None:
         return options
     tls = options.tls

@@ -1,4 +1,4 @@
-"""Where tritonserver is: in a Python environment's wheel, or on PATH."""
+"""Finds tritonserver: in a Python environment's wheel, or on PATH."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_tracking.engines import interpreter
 
 __all__ = ["TritonInstallation", "TritonNotFoundError", "find_triton"]
@@ -18,21 +18,21 @@ __all__ = ["TritonInstallation", "TritonNotFoundError", "find_triton"]
 BACKEND, STUB = "python", "triton_python_backend_stub"
 PROBE_LIMIT_S = 30.0
 NEWEST_NUMPY = 1
-"""Of the wheel's python backend, which was built before numpy 2 moved its fields."""
+"""The wheel's python backend was built before numpy 2 moved its fields."""
 
 
 class TritonNotFoundError(SonicError):
-    """There is no tritonserver where it was looked for."""
+    """No tritonserver was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TritonInstallation:
-    """A tritonserver binary, and what it needs around it."""
+    """A tritonserver binary, with the folders that it needs."""
 
     binary: Path
 
     python_backend: Path | None = None
-    """Folder of the python backend, if it is not where the binary looks by itself."""
+    """Folder of the python backend, unless the binary finds it by itself."""
 
     python_stub: Path | None = None
     """The program that hosts a python model, built for one version of Python."""
@@ -41,12 +41,12 @@ class TritonInstallation:
     """Folders for ``LD_LIBRARY_PATH``."""
 
     program_path: tuple[str, ...] = ()
-    """Folders for ``PATH``. The stub of Python 3.11 and later runs isolated, so it
-    heeds no ``PYTHONPATH``: the first ``python3`` on PATH decides what models import,
-    that of a virtual environment brings the environment."""
+    """Folders for ``PATH``. The stub of Python 3.11 and later runs isolated and ignores
+    ``PYTHONPATH``: the first ``python3`` on PATH decides what models can import; if it
+    belongs to a virtual environment, that is used."""
 
     def backend_links(self) -> dict[str, Path]:
-        """What a backend directory must hold, by relative path; empty if it has one."""
+        """Return the links for a backend directory, by relative path; empty if none."""
         if self.python_backend is None or self.python_stub is None:
             return {}
         files = {
@@ -58,18 +58,18 @@ class TritonInstallation:
 
 
 def find_triton(python: Path | None = None) -> TritonInstallation:
-    """The tritonserver of a Python environment, or else the one on PATH.
+    """Return the tritonserver of a Python environment, or else the one on PATH.
 
     Parameters
     ----------
     python : Path, optional
-        Interpreter of the environment that has the extra ``triton``, and what the
-        models import; this interpreter unless given.
+        Interpreter of the environment with the extra ``triton`` and the imports of the
+        models; by default this interpreter.
 
     Raises
     ------
     TritonNotFoundError
-        If there is none, or `python` cannot be run; the message says what to do.
+        If there is none, or `python` cannot be run.
     """
     facts = interpreter.interpreter_facts() if python is None else _ask(python)
     on_path = shutil.which("tritonserver")

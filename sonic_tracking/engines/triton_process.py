@@ -1,4 +1,4 @@
-"""One life of a tritonserver: launched, awaited, ended."""
+"""A tritonserver process: launch, wait until it is ready, stop, read its log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_tracking.engines import supervisor
 from sonic_tracking.engines.triton_command import (
     Container,
@@ -52,7 +52,7 @@ class TritonFailedError(SonicError):
     Attributes
     ----------
     reason : str
-        The line of the log that says most.
+        The most informative line of the log.
     log : str
         Path of the log file, which is kept.
     log_tail : str
@@ -65,23 +65,23 @@ class TritonFailedError(SonicError):
 
 
 class TritonStartError(TritonFailedError):
-    """A tritonserver ended, or stayed silent, before it was ready."""
+    """A tritonserver ended, or did not get ready in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchPlan:
-    """A command, its environment, and what it leaves behind."""
+    """A command, its environment, and the files to clean up."""
 
     command: tuple[str, ...]
     environ: dict[str, str]
     links: dict[str, Path]
-    """Backend directory to make out of links, by relative path; empty if none."""
+    """Links of the backend directory, by relative path; empty if none is needed."""
 
     backends: Path
-    """Where to make it."""
+    """Path of the backend directory."""
 
     leftovers: tuple[str, ...]
-    """Absolute glob patterns."""
+    """Files to remove at the end, as absolute glob patterns."""
 
 
 def plan_launch(
@@ -91,7 +91,7 @@ def plan_launch(
     options: TritonOptions,
     threads: int,
 ) -> LaunchPlan:
-    """What to run for this repository and these ports; nothing is done yet."""
+    """Return what to run for this repository and these ports; nothing is done yet."""
     name = f"sonic-triton-{uuid.uuid4().hex[:12]}"
     backends = Path(tempfile.gettempdir()) / name
     if isinstance(server, Container):
@@ -107,7 +107,7 @@ def plan_launch(
     command = [
         str(server.binary),
         *triton_arguments(str(repository), ports, options),
-        # A name of its own, so that what a SIGKILL leaves can be told from others'.
+        # A unique name, to recognise what a SIGKILL leaves behind.
         f"--backend-config=python,shm-region-prefix-name={name}",
     ]
     if links:
@@ -122,7 +122,7 @@ def plan_launch(
 
 
 class TritonProcess:
-    """A launched server; `stop` it whatever `await_ready` says.
+    """A launched server; call `stop` even if `await_ready` fails.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class TritonProcess:
 
     @property
     def pid(self) -> int:
-        """Process id of tritonserver, or of the client of the container's runtime."""
+        """Process id of tritonserver, or of the container runtime's client."""
         return self._process.pid
 
     def stop(self) -> None:
@@ -196,9 +196,9 @@ class TritonProcess:
             time.sleep(POLL_S)
 
     def _serves_metrics(self) -> bool:
-        """Metrics are the endpoint that opens last, when every model is loaded.
+        """Ask the metrics endpoint, which opens last, when every model is loaded.
 
-        It is also the one that asks for neither a certificate nor a token.
+        It also needs neither a certificate nor a token.
         """
         connection = http.client.HTTPConnection(self._metrics, timeout=PROBE_LIMIT_S)
         try:
@@ -211,7 +211,7 @@ class TritonProcess:
 
 
 def _log_facts(log: Path) -> dict[str, str]:
-    """What an error says of the log."""
+    """Return the log's contribution to an error."""
     return {
         "reason": telling_line(log_tail(log, n_lines=1000)),
         "log": str(log),
@@ -220,7 +220,7 @@ def _log_facts(log: Path) -> dict[str, str]:
 
 
 def _link(plan: LaunchPlan) -> None:
-    """A backend directory of links for this server alone: nothing is shared."""
+    """Make the backend directory, of links for this server only."""
     for name, target in plan.links.items():
         link = plan.backends / name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -228,25 +228,25 @@ def _link(plan: LaunchPlan) -> None:
 
 
 SUPERVISOR_LIMIT_S = 10.0
-"""Beyond the grace that the command itself has."""
+"""Seconds in addition to the grace of the command itself."""
 
 
 class SupervisedProcess:
     """A running command, from construction to `stop`.
 
-    It is in a session of its own: Ctrl-C at the terminal does not reach it.
+    It runs in a session of its own, so that Ctrl-C at the terminal does not reach it.
 
     Parameters
     ----------
     command : sequence of str
     environ : mapping
-        All of its environment.
+        Its complete environment.
     log : binary file
-        Takes its output; may be closed afterwards.
+        Receives its output; may be closed afterwards.
     grace_s : float
         Seconds between SIGTERM and SIGKILL.
     leftovers : sequence of str
-        Absolute glob patterns of files and folders to remove at its end.
+        Absolute glob patterns of files and folders to remove when it has ended.
 
     Attributes
     ----------
@@ -279,7 +279,7 @@ class SupervisedProcess:
             start_new_session=True,
             text=True,
         )
-        # Pipes, since they were asked for.
+        # Pipes, as requested above.
         assert self._supervisor.stdin is not None
         assert self._supervisor.stdout is not None
         with self._supervisor.stdin as request:
@@ -292,24 +292,24 @@ class SupervisedProcess:
         return self._supervisor.poll()
 
     def wait(self) -> int:
-        """Its exit status, when it has ended."""
+        """Wait for its end; return its exit status."""
         return self._supervisor.wait()
 
     def stop(self) -> None:
-        """Ask it to end, kill it after the grace, and wait; also if it has ended."""
+        """Ask it to end, kill it after the grace, and wait."""
         self._supervisor.terminate()
         self._supervisor.wait(self._grace_s + SUPERVISOR_LIMIT_S)
 
 
 TAIL_BYTES = 64 << 10
 HARMLESS = ("CudaDriverHelper has not been initialized.",)
-"""Errors that every start without a GPU logs."""
+"""Errors that are logged by every start without a GPU."""
 _SEVERE = re.compile(r'^E\d{4} [\d:.]+ \d+ (?:\S+:\d+\] )?"?(?P<text>.*?)"?$')
 """``E1124 19:15:00.123456 4711 model_repository_manager.cc:1 "failed ..."``."""
 
 
 def log_tail(log: Path, n_lines: int = 20) -> str:
-    """The last lines of the log, its wide tables left out; empty if there is no log."""
+    """Return the last lines of the log without its wide tables; empty without a log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
@@ -321,7 +321,7 @@ def log_tail(log: Path, n_lines: int = 20) -> str:
 
 
 def telling_line(log_text: str) -> str:
-    """The line that says best what went wrong: the first error, or the last line."""
+    """Return the line that best explains a failure: the first error, or the last."""
     lines = [line.strip() for line in log_text.splitlines() if line.strip()]
     for line in lines:
         severe = _SEVERE.match(line)
@@ -331,10 +331,10 @@ def telling_line(log_text: str) -> str:
 
 
 def free_ports(wanted: Ports, host: str = "127.0.0.1") -> Ports:
-    """`wanted`, with a free port in place of each 0.
+    """Return `wanted` with a free port in place of each 0.
 
-    All are held at once while they are chosen, so they differ. Another process may
-    take one before it is used: the caller must be ready to ask again.
+    All are held while they are chosen, so they differ. Another process may take one
+    before it is used: the caller must be prepared to ask again.
     """
     with ExitStack() as held:
 

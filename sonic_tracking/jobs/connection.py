@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sonic_base.errors import ConfigError
-from sonic_base.toml import config_from_mapping
+from sonic_base import ConfigError, config_from_mapping
 from sonic_client import ClientConfig, Layout, client_table
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.outputs import Json

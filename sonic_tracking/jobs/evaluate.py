@@ -32,8 +32,8 @@ from producers.evaluation import (
     count_stage_edges,
     events_with_truth,
 )
-from producers.io.iteration import iterating
-from sonic_base.errors import SonicError
+from producers.io import iterating
+from sonic_base import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.jobs.track import PathLike, TrackingResult
 from sonic_tracking.outputs import check_outputs, write_json
@@ -196,15 +196,15 @@ def _pipeline_of(tracks: TrackEvents, weights: Path | None) -> Pipeline:
 
 
 def _bundled_with(weights_id: object) -> Path:
-    from exatrkx_pipeline.weights.storage import (  # noqa: PLC0415 - loads torch
-        BUNDLED,
-        CONFIG_FILE,
+    from exatrkx_pipeline.weights import (  # noqa: PLC0415 - loads torch
+        bundled_names,
+        bundled_weights,
         read_weights_config,
     )
 
-    for file in sorted(BUNDLED.glob(f"*/{CONFIG_FILE}")):
-        if read_weights_config(file.parent).get("weights_id") == weights_id:
-            return file.parent
+    for folder in map(bundled_weights, bundled_names()):
+        if read_weights_config(folder).get("weights_id") == weights_id:
+            return folder
     raise _EdgesNotCountedError(
         f"the tracks were found with the weights {weights_id}, which are not among "
         "the bundled ones: give --weights"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers import (
+    FEATURE_NAMES,
     CandidateChunk,
     Event,
     FeatureScale,
@@ -19,8 +20,7 @@ from producers import (
     node_features,
 )
 from producers.adapters.process_client import process_client
-from producers.model.features import FEATURE_NAMES
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_client import Answer, Client, Failure, Request
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.connection import ClientSettings

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sonic_base.errors import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.track import track
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.engines.choice import Engine, EngineName, engine_of
 from sonic_tracking.engines.settings import MODELS, EngineSettings
 from sonic_tracking.engines.triton_command import Container, ServerTls

@@ -17,7 +17,7 @@ from typing import Any
 from producers import SpacePointWriter, TruthWriter, simulation
 from producers.io import RootForm
 from producers.simulation import SimulatedEvent, SimulationConfig
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_tracking.outputs import check_outputs
 from sonic_tracking.progress import progress_bar
 

@@ -18,6 +18,8 @@ from producers import (
     Event,
     EventLoop,
     EventSource,
+    FailurePolicy,
+    FailureRow,
     FeatureScale,
     LoopTimes,
     TrackCandidates,
@@ -26,12 +28,9 @@ from producers import (
     TrackWriter,
     open_events,
 )
-from producers.event_loop import FailurePolicy
 from producers.formats.registry import choose_track_format
-from producers.io import locations
-from producers.io.iteration import iterating
-from producers.model.track_block import FailureRow
-from sonic_base.errors import ConfigError
+from producers.io import iterating, locations
+from sonic_base import ConfigError
 from sonic_client import (
     Client,
     ClientClosedError,

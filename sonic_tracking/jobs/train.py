@@ -16,16 +16,20 @@ import numpy as np
 import torch
 
 from exatrkx_pipeline import Pipeline
-from exatrkx_pipeline.training.checkpoint import (
+from exatrkx_pipeline.training import (
     EVERY_N_STEPS,
     CheckpointFolder,
+    JobRecipe,
     LearningCurve,
+    SampleFiles,
+    TrainedPipeline,
+    TrainingEvent,
+    TrainingSample,
+    check_plan,
+    read_recipe,
+    train_on,
 )
-from exatrkx_pipeline.training.events import TrainingEvent
-from exatrkx_pipeline.training.recipe_file import JobRecipe, SampleFiles, read_recipe
-from exatrkx_pipeline.training.samples import TrainingSample
-from exatrkx_pipeline.training.train import TrainedPipeline, check_plan, train_on
-from exatrkx_pipeline.weights.storage import read_weights_config
+from exatrkx_pipeline.weights import read_weights_config
 from producers import (
     Event,
     EventSource,

@@ -16,10 +16,11 @@ from exatrkx_pipeline.config import (
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.repository import MODELS, Device, plan_repository
-from exatrkx_pipeline.weights.importing import Cuts, import_networks
-from exatrkx_pipeline.weights.storage import (
+from exatrkx_pipeline.weights import (
     CONFIG_FILE,
     TENSOR_FILE,
+    Cuts,
+    import_networks,
     read_weights_config,
     save_weights,
     weights_files,

@@ -324,10 +324,10 @@ def start_engine(
             repository=repository, http_port=0, metrics_port=0, **options
         )
     else:
-        from sonic_tracking.engines.triton import TritonServer
-        from sonic_tracking.engines.triton_command import TritonOptions
-        from sonic_tracking.engines.triton_installation import (
+        from sonic_tracking.engines import (
             TritonNotFoundError,
+            TritonOptions,
+            TritonServer,
             find_triton,
         )
 

@@ -71,23 +71,11 @@ def test_one_output_may_be_classified_and_another_not(ask):
     ]
 
 
-@pytest.mark.parametrize("k", [0, -1])
-def test_fewer_than_one_class_is_refused(grpc_ask, k):
-    answer = grpc_ask("scores", SCORES, outputs={"LABELLED": {"classification": k}})
-
-    assert answer == grpc_ask.refusal(
-        "INVALID_ARG", "invalid value for 'classification' parameter, expected >= 0"
-    )
-
-
-@pytest.mark.parametrize("value", ["2", True, 1.0])
-def test_number_of_classes_must_be_a_whole_number(grpc_ask, value):
+@pytest.mark.parametrize("value", [0, -1, "2", True, 1.0])
+def test_number_of_classes_must_be_a_whole_number_above_0(grpc_ask, value):
     answer = grpc_ask("scores", SCORES, outputs={"LABELLED": {"classification": value}})
 
-    assert answer == grpc_ask.refusal(
-        "INVALID_ARG",
-        "invalid value type for 'classification' parameter, expected int64_param",
-    )
+    assert answer == grpc_ask.refusal("INVALID_ARG", "classification expected")
 
 
 def test_classes_of_another_output_are_no_error_of_the_request(stub, grpc_ask):

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import json_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-EXTENSIONS = [
+EXTENSIONS = {
     "classification",
     "sequence",
     "model_repository",
@@ -20,9 +20,8 @@ EXTENSIONS = [
     "binary_tensor_data",
     "parameters",
     "statistics",
-    "trace",
-    "logging",
-]
+}
+"""Those of both servers; the real one also has trace and logging."""
 MODELS = [
     "add_sub",
     "arguments",
@@ -37,11 +36,7 @@ MODELS = [
     "types",
     "versions",
 ]
-UNKNOWN = {
-    ("nowhere", ""): "Request for unknown model: 'nowhere' is not found",
-    ("add_sub", "9"): "Request for unknown model: 'add_sub' version 9 is not found",
-    ("broken", ""): "Request for unknown model: 'broken' is not found",
-}
+UNKNOWN = [("nowhere", ""), ("add_sub", "9"), ("broken", "")]
 
 
 def path_of(name, version, what=""):
@@ -57,7 +52,7 @@ def test_server_metadata(stub):
     metadata = stub.ServerMetadata(service_pb2.ServerMetadataRequest())
 
     assert (metadata.name, metadata.version) == ("triton", "2.51.0")
-    assert list(metadata.extensions) == EXTENSIONS
+    assert set(metadata.extensions) >= EXTENSIONS
 
 
 def test_server_metadata_over_http(http_call):
@@ -65,11 +60,8 @@ def test_server_metadata_over_http(http_call):
 
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json.items()) == [
-        ("name", "triton"),
-        ("version", "2.51.0"),
-        ("extensions", EXTENSIONS),
-    ]
+    assert (answer.json["name"], answer.json["version"]) == ("triton", "2.51.0")
+    assert set(answer.json["extensions"]) >= EXTENSIONS
 
 
 def test_metadata_of_a_batching_model(stub):
@@ -93,22 +85,19 @@ def test_metadata_of_a_batching_model(stub):
 def test_metadata_names_every_datatype(stub):
     metadata = stub.ModelMetadata(service_pb2.ModelMetadataRequest(name="types"))
 
-    assert {each.name: each.datatype for each in metadata.inputs} == {
-        "X_BOOL": "BOOL",
-        "X_UINT8": "UINT8",
-        "X_UINT16": "UINT16",
-        "X_UINT32": "UINT32",
-        "X_UINT64": "UINT64",
-        "X_INT8": "INT8",
-        "X_INT16": "INT16",
-        "X_INT32": "INT32",
-        "X_INT64": "INT64",
-        "X_FP16": "FP16",
-        "X_BF16": "BF16",
-        "X_FP32": "FP32",
-        "X_FP64": "FP64",
-        "X_STRING": "BYTES",
-        "X_GRID": "FP32",
+    datatypes = {each.name: each.datatype for each in metadata.inputs}
+    assert datatypes.pop("X_STRING") == "BYTES"
+    assert datatypes.pop("X_GRID") == "FP32"
+    assert datatypes == {
+        f"X_{kind}{bits}": f"{kind}{bits}"
+        for kind, sizes in (
+            ("BOOL", [""]),
+            ("UINT", [8, 16, 32, 64]),
+            ("INT", [8, 16, 32, 64]),
+            ("FP", [16, 32, 64]),
+            ("BF", [16]),
+        )
+        for bits in sizes
     }
     assert list(metadata.inputs[-1].shape) == [-1, -1, 3]
 
@@ -145,7 +134,6 @@ def test_metadata_is_the_same_over_http(stub, http_call, name):
     answer = http_call("GET", path_of(name, ""))
 
     assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json) == ["name", "versions", "platform", "inputs", "outputs"]
     assert (
         json_format.ParseDict(answer.json, service_pb2.ModelMetadataResponse())
         == metadata
@@ -154,59 +142,31 @@ def test_metadata_is_the_same_over_http(stub, http_call, name):
 
 @pytest.mark.parametrize(("name", "version"), UNKNOWN)
 @pytest.mark.parametrize("what", ["ModelMetadata", "ModelConfig"])
-def test_unknown_model_is_not_found(stub, rpc_error, http_call, what, name, version):
+def test_unknown_model_is_not_found(
+    stub, rpc_error, refused, http_call, what, name, version
+):
     request = getattr(service_pb2, f"{what}Request")(name=name, version=version)
     path = path_of(name, version, {"ModelConfig": "/config"}.get(what, ""))
-    text = UNKNOWN[name, version]
+    words = f"unknown model {name} {version} not found"
 
-    assert rpc_error(getattr(stub, what), request) == ("NOT_FOUND", text)
-    assert http_call("GET", path).error == (404, text)
+    assert rpc_error(getattr(stub, what), request) == refused("NOT_FOUND", words)
+    assert http_call("GET", path).error == refused(404, words)
 
 
-@pytest.mark.parametrize("version", ["abc", "99999999999999999999"])
-@pytest.mark.parametrize("what", ["ModelMetadata", "ModelConfig"])
-def test_bad_version_is_an_invalid_argument(stub, rpc_error, what, version):
+@pytest.mark.parametrize("version", ["abc", "99999999999999999999", "-1"])
+@pytest.mark.parametrize("what", ["ModelReady", "ModelMetadata", "ModelConfig"])
+def test_bad_version_is_an_invalid_argument(stub, rpc_error, refused, what, version):
     request = getattr(service_pb2, f"{what}Request")(name="add_sub", version=version)
 
-    assert rpc_error(getattr(stub, what), request) == (
-        "INVALID_ARGUMENT",
-        "failed to get model version from specified version string "
-        f"'{version}' (details: stol), version should be an integral value > 0",
+    assert rpc_error(getattr(stub, what), request) == refused(
+        "INVALID_ARGUMENT", f"version {version} should be integral > 0"
     )
 
 
-@pytest.mark.parametrize("what", ["ModelReady", "ModelMetadata", "ModelConfig"])
-def test_negative_version_is_an_invalid_argument(stub, rpc_error, what):
-    request = getattr(service_pb2, f"{what}Request")(name="add_sub", version="-1")
-
-    assert rpc_error(getattr(stub, what), request) == (
-        "INVALID_ARGUMENT",
-        "invalid model version specified '-1' , version should be an integral value "
-        "> 0",
-    )
-
-
-@pytest.mark.parametrize("version", [" 1st", "+1", "1x", "01"])
-def test_version_is_read_as_far_as_it_is_a_number(stub, version):
-    request = service_pb2.ModelMetadataRequest(name="add_sub", version=version)
-
-    assert list(stub.ModelMetadata(request).versions) == ["1"]
-
-
-@pytest.mark.parametrize("version", ["abc", "-1"])
-def test_version_over_http_is_part_of_the_path(http_call, version):
-    assert http_call("GET", path_of("add_sub", version)).error == (404, "Not Found")
-
-
-def test_version_too_large_over_http_is_a_400(http_call):
+def test_version_too_large_over_http_is_a_400(http_call, refused):
     answer = http_call("GET", path_of("add_sub", "99999999999999999999"))
 
-    assert answer.error == (
-        400,
-        "failed to get model version from specified version string "
-        "'99999999999999999999' (details: stol), version should be an integral value "
-        "> 0",
-    )
+    assert answer.error == refused(400, "version 99999999999999999999")
 
 
 PINNED = {
@@ -461,61 +421,4 @@ def test_config_over_http_writes_every_default(http_call):
         "metric_tags": {},
         "parameters": {"meaning": {"string_value": "sum and difference"}},
         "model_warmup": [],
-    }
-
-
-SEQUENCE_AS_JSON = {
-    "max_sequence_idle_microseconds": 60_000_000,
-    "direct": {"max_queue_delay_microseconds": 0, "minimum_slot_utilization": 0.0},
-    "state": [],
-    "iterative_sequence": False,
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "field", "expected"),
-    [
-        (
-            "queue",
-            "dynamic_batching",
-            {
-                "preferred_batch_size": [1],
-                "max_queue_delay_microseconds": 0,
-                "preserve_ordering": False,
-                "priority_levels": 0,
-                "default_priority_level": 0,
-                "default_queue_policy": {
-                    "timeout_action": "REJECT",
-                    "default_timeout_microseconds": 30_000_000,
-                    "allow_timeout_override": True,
-                    "max_queue_size": 2,
-                },
-                "priority_queue_policy": {},
-            },
-        ),
-        ("decoupled", "model_transaction_policy", {"decoupled": True}),
-        ("versions_specific", "version_policy", {"specific": {"versions": [1, 3]}}),
-        ("versions", "version_policy", {"all": {}}),
-    ],
-)
-def test_scheduling_of_a_model_as_json(http_call, name, field, expected):
-    assert http_call("GET", f"/v2/models/{name}/config").json[field] == expected
-
-
-def test_sequence_batching_as_json(http_call):
-    batching = http_call("GET", "/v2/models/sequence/config").json["sequence_batching"]
-
-    controls = batching.pop("control_input")
-    assert batching == SEQUENCE_AS_JSON
-    assert controls[0] == {
-        "name": "START",
-        "control": [
-            {
-                "kind": "CONTROL_SEQUENCE_START",
-                "int32_false_true": [0, 1],
-                "fp32_false_true": [],
-                "bool_false_true": [],
-                "data_type": "TYPE_INVALID",
-            }
-        ],
     }

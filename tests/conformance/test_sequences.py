@@ -83,30 +83,18 @@ def test_sequence_may_be_named_by_a_text(ask):
 
 
 def test_request_without_a_start_is_refused(ask):
-    assert step(ask, "sequence", 1, 9999) == ask.refusal(
-        "INVALID_ARG",
-        "inference request for sequence 9999 to model 'sequence' must specify the "
-        "START "
-        "flag on the first request of the sequence",
-    )
-
-
-def test_request_after_the_end_is_refused(ask):
+    never_begun = step(ask, "sequence", 1, 9999)
     step(ask, "sequence", 1, 40, start=True, end=True)
+    ended = step(ask, "sequence", 1, 40)
 
-    assert step(ask, "sequence", 1, 40) == ask.refusal(
-        "INVALID_ARG",
-        "inference request for sequence 40 to model 'sequence' must specify the START "
-        "flag on the first request of the sequence",
-    )
+    assert never_begun == ask.refusal("INVALID_ARG", "sequence 9999 START first")
+    assert ended == ask.refusal("INVALID_ARG", "sequence 40 START first")
 
 
 @pytest.mark.parametrize("sequence", [None, 0, ""])
 def test_request_of_no_sequence_is_refused(ask, sequence):
     assert step(ask, "sequence", 1, sequence, start=True) == ask.refusal(
-        "INVALID_ARG",
-        "inference request to model 'sequence' must specify a non-zero or non-empty "
-        "correlation ID",
+        "INVALID_ARG", "sequence non-zero non-empty correlation ID"
     )
 
 
@@ -135,9 +123,4 @@ def test_control_input_cannot_be_sent(ask):
         parameters={"sequence_id": 50, "sequence_start": True},
     )
 
-    assert answer == ask.refusal(
-        "INVALID_ARG",
-        "[request id: <id_unknown>] expected 1 inputs but got 2 inputs for model "
-        "'sequence'. Got input(s) ['START','X'], but missing required input(s) ]. "
-        "Please provide all required input(s).",
-    )
+    assert answer == ask.refusal("INVALID_ARG", "expected 1 got 2 sequence START X")

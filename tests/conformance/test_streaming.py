@@ -86,7 +86,7 @@ def test_several_models_may_be_asked_on_one_stream(stream):
 
 
 @pytest.mark.parametrize("mode", [None, "thread"])
-@pytest.mark.parametrize("values", [(5,), (1, 2, 3), tuple(range(50))])
+@pytest.mark.parametrize("values", [(5,), (1, 2, 3), tuple(range(20))])
 def test_decoupled_model_answers_as_often_as_it_likes(decoupled, mode, values):
     messages = decoupled(*values, mode=mode, id="7")
 
@@ -130,7 +130,7 @@ def test_decoupled_model_goes_on_after_an_error(decoupled):
     assert [value(messages[0]), value(messages[2])] == [1, 3]
 
 
-def test_exception_of_a_decoupled_model(decoupled):
+def test_exception_of_a_decoupled_model(decoupled, refused):
     (message,) = decoupled(1, mode="raise", id="7")
 
     assert message.error_message.startswith(
@@ -142,28 +142,23 @@ def test_exception_of_a_decoupled_model(decoupled):
 
 
 @pytest.mark.parametrize(
-    ("model", "inputs", "text"),
+    ("model", "inputs", "words"),
     [
-        ("nowhere", GOOD, "Request for unknown model: 'nowhere' is not found"),
-        (
-            "add_sub",
-            {"INPUT0": ROW, "INPUT9": ROW},
-            "unexpected inference input 'INPUT9' for model 'add_sub'",
-        ),
+        ("nowhere", GOOD, "unknown model nowhere"),
+        ("add_sub", {"INPUT0": ROW, "INPUT9": ROW}, "unexpected input INPUT9"),
         (
             "add_sub",
             {"INPUT0": ROW.astype(np.float32), "INPUT1": ROW},
-            "[request id: 7] inference input 'INPUT0' data-type is 'FP32', but model "
-            "'add_sub' expects 'INT32'",
+            "[request id: 7] INPUT0 FP32 INT32",
         ),
     ],
 )
 def test_wrong_request_is_an_error_message_and_the_stream_stays(
-    stream, model, inputs, text
+    stream, refused, model, inputs, words
 ):
     wrong, good = stream((model, inputs, {"id": "7"}), ("add_sub", GOOD, {"id": "8"}))
 
-    assert wrong.error_message == text
+    assert (0, wrong.error_message) == refused(0, words)
     assert wrong.infer_response.id == "7"
     assert final(wrong) is None
     assert (good.error_message, good.infer_response.id) == ("", "8")
@@ -205,7 +200,7 @@ def test_deadline_ends_the_stream(stub, grpc_ask, tmp_path):
     requests = iter([grpc_ask.request("gate", {"FILE": file})])
 
     with pytest.raises(grpc.RpcError) as error:
-        list(stub.ModelStreamInfer(requests, timeout=1.0))
+        list(stub.ModelStreamInfer(requests, timeout=0.3))
 
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -230,10 +225,7 @@ def test_sequence_on_a_stream(stream):
     assert [value(message) for message in stream(*requests)] == [1, 3, 6]
 
 
-def test_refused_sequence_on_a_stream(stream):
+def test_refused_sequence_on_a_stream(stream, refused):
     (message,) = stream(("sequence", {"X": np.array([[1]], np.int32)}, {"id": "7"}))
 
-    assert message.error_message == (
-        "inference request to model 'sequence' must specify a non-zero or non-empty "
-        "correlation ID"
-    )
+    assert (0, message.error_message) == refused(0, "sequence correlation ID")

@@ -39,23 +39,17 @@ def test_request_may_be_compressed(http_call, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "nonsense"])
-def test_other_compression_is_refused(http_call, encoding):
+def test_other_compression_is_refused(http_call, refused, encoding):
     answer = http_call("POST", PATH, REQUEST, {"Content-Encoding": encoding})
 
-    assert answer.error == (501, "Unsupported compression type")
-    assert answer.headers["content-type"] == "text/plain"
+    assert answer.error == refused(501, "unsupported compression")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_body_that_is_not_compressed_as_said(http_call, encoding):
     answer = http_call("POST", PATH, REQUEST, {"Content-Encoding": encoding})
 
-    # Triton takes it for an empty body.
-    assert answer.error == (
-        400,
-        "[request id: <id_unknown>] Raw request must only have 1 input (found 1) to be "
-        "deduced but got 2 inputs in 'add_sub' model configuration",
-    )
+    assert answer.status == 400
 
 
 @pytest.mark.parametrize(
@@ -122,12 +116,6 @@ def test_connection_is_kept_for_further_requests(server):
     connection.close()
 
     assert len(ports) == 1
-
-
-def test_answer_has_no_headers_but_the_needed(http_call):
-    answer = http_call("POST", PATH, REQUEST)
-
-    assert set(answer.headers) == {"content-type", "content-length"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The examples run, and find what is there."""
 
-import importlib.util
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,52 +16,79 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run an example as a program, in this process; give its output."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        output = capsys.readouterr()
+        assert output.err == ""
+        return output.out
+
+    return run
 
 
-@pytest.mark.parametrize("name", ["plain_loop", "own_producer"])
-def test_example_runs_as_a_program(name):
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / f"{name}.py", SAMPLE / "events.root"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_plain_loop_finds_tracks_in_every_event(run):
+    lines = run("plain_loop", SAMPLE / "events.root").splitlines()
 
-    assert done.stdout.count("event ") == 20
-    assert done.stderr == ""
+    counts = [re.search(r"(\d+) track candidates", line) for line in lines[::2]]
+    assert len(counts) == 20
+    assert all(int(count[1]) > 0 for count in counts)
 
 
-def test_plain_loop_labels_every_space_point():
-    loop = load("plain_loop").find_tracks(SAMPLE / "events.root")
+def test_own_producer_finds_the_collision(run):
+    output = run("own_producer", SAMPLE / "events.root")
 
-    for event, candidates in loop:
-        assert len(candidates.labels) == len(event)
-        assert len(candidates) > 0
-
-
-def test_own_producer_finds_the_collision():
-    found = load("own_producer").find_vertices(SAMPLE / "events.root")
-
-    for (_, z_mm), truth in zip(found, TruthEvents(SAMPLE / "truth.root"), strict=True):
+    found = [float(z_mm) for z_mm in re.findall(r"z = (-?[\d.]+) mm", output)]
+    for z_mm, truth in zip(found, TruthEvents(SAMPLE / "truth.root"), strict=True):
         true_z_mm = float(np.median(truth.particles.vertex_mm[:, 2]))
         assert abs(z_mm - true_z_mm) < 0.5
 
 
-def test_jet_tagger_tells_wide_jets_from_narrow_ones():
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "jet_tagger.py"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_jet_tagger_tells_wide_jets_from_narrow_ones(run):
+    quarks, gluons = run("jet_tagger").splitlines()
 
-    quarks, gluons = done.stdout.splitlines()
     assert quarks.startswith("500 quark jets")
     assert gluons.startswith("500 gluon jets")
     assert float(gluons.split()[-1]) > float(quarks.split()[-1]) + 0.2
-    assert done.stderr == ""
+
+
+@pytest.fixture
+def run_alone():
+    """Run an example in a process of its own, with warnings as errors."""
+
+    def run(name, *arguments):
+        command = [sys.executable, "-W", "error", EXAMPLES / f"{name}.py", *arguments]
+        # stderr has progress bars, and messages of dask about its workers.
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_coffea_processor_runs_with_every_executor(run_alone, executor):
+    pytest.importorskip("coffea", reason="needs the extra coffea")
+    if executor == "dask":
+        pytest.importorskip("distributed", reason="needs the extra dask")
+
+    lines = run_alone("coffea_processor", executor)
+
+    gluons, quarks = (line for line in lines if " jets: mean score " in line)
+    assert gluons.startswith("300 gluon jets")
+    assert quarks.startswith("300 quark jets")
+    assert float(gluons.split()[-1]) > float(quarks.split()[-1]) + 0.2
+
+
+@pytest.mark.timeout(300)
+def test_dask_tags_files_on_two_workers(run_alone):
+    pytest.importorskip("distributed", reason="needs the extra dask")
+
+    lines = run_alone("dask_files")
+
+    assert len(lines) == 4
+    for number, line in enumerate(lines):
+        assert line.startswith(f"jets-{number}.root: 250 jets, mean score 0.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from exatrkx_pipeline.training.recipe_file import bundled_recipes, read_recipe
+from exatrkx_pipeline.training import bundled_recipes, read_recipe
 from sonic_tracking.main import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")

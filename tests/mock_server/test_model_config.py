@@ -40,7 +40,8 @@ def identity(tensors):
 )
 def test_configuration_survives_being_a_model(file):
     config = parse_text(file.read_text())
-    if not config.input:
+    config.name = file.parent.name  # as the repository does, where it is left out
+    if not (config.input and config.output):
         pytest.skip("the model completes it")
 
     function = ensemble_of(config) if is_ensemble(config) else identity

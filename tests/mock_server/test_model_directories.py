@@ -10,6 +10,7 @@ from tritonclient.utils import InferenceServerException
 from mock_server import MockServer
 from mock_server.core.sources import load_repository
 from mock_server.errors import ModelLoadError
+from sonic_base import SonicError
 
 CONFIG = """
 backend: "python"
@@ -132,8 +133,13 @@ def test_server_does_not_start_with_a_model_that_cannot_be_loaded(write):
     folder = write("a", initialize="raise RuntimeError('no weights')")
     server = MockServer(repository=folder)
 
-    with pytest.raises(ModelLoadError, match=r"load failed for model 'a'.*no weights"):
+    with pytest.raises(SonicError) as error:
         server.start()
+
+    assert str(error.value) == (
+        "load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: "
+        "RuntimeError: no weights"
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from mock_server import MockServer, Model, TensorSpec
+from mock_server import DynamicBatching, MockServer, Model, TensorSpec
 
 WAIT_S = 10.0
 
@@ -148,6 +148,39 @@ def test_stop_ends_the_requests_in_flight_and_waits_for_the_model(connect, submi
     assert finished.is_set()
     for future in (running, waiting):
         assert isinstance(future.exception(WAIT_S), InferenceServerException)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"max_batch_size": 4, "dynamic_batching": DynamicBatching()}],
+    ids=["in-the-request's-thread", "in-the-model's-thread"],
+)
+def test_stop_leaves_a_model_behind_that_never_returns(
+    connect, tensor, monkeypatch, caplog, options
+):
+    monkeypatch.setattr("mock_server.scheduling.threads.STOP_WAIT_S", 0.05)
+    started, release = threading.Event(), threading.Event()
+
+    def never_in_time(tensors):
+        started.set()
+        release.wait(WAIT_S)
+        return identity(tensors)
+
+    server = MockServer([model("stuck", never_in_time, **options)])
+    server.start()
+    answer = Future()
+    x = tensor("X", np.ones((1, 1) if options else 1, np.float32))
+    connect(server).async_infer(
+        "stuck", [x], callback=lambda result, error: answer.set_result(error)
+    )
+    assert started.wait(WAIT_S)
+
+    server.stop()
+
+    assert not release.is_set()
+    assert "left behind" in caplog.text
+    assert isinstance(answer.result(WAIT_S), InferenceServerException)
+    release.set()
 
 
 def test_server_starts_again_with_its_models_and_counters(connect, submit):

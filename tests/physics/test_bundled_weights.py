@@ -1,7 +1,6 @@
 """The bundled weights find tracks, and the same ones by every way to run them."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +11,11 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
-from producers import FeatureScale, TrackEvents, open_events
-from producers.model.features import node_features
+from producers import FeatureScale, TrackEvents, node_features, open_events
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
 from sonic_tracking.main import app
 
-SAMPLE = Path(sonic_tracking.__file__).parent / "sample"
+SAMPLE = sonic_tracking.SAMPLE
 
 
 def sonic(*arguments):

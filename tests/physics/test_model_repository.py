@@ -9,10 +9,10 @@ import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from mock_server import MockServer
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
-from sonic_tracking.bench.events import read_features
+from sonic_tracking.bench import read_features
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
-SAMPLE = Path(sonic_tracking.__file__).parent / "sample" / "events.root"
+SAMPLE = sonic_tracking.SAMPLE / "events.root"
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
+import functools
+
 import numpy as np
 import pytest
 
 from producers.simulation import GunConfig, SimulationConfig, simulate
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 pytest.importorskip("acts", reason="extra simulation not installed")
 
@@ -29,6 +31,16 @@ def assert_same_event(first, second):
     assert first.event_id == second.event_id
     for one, other in zip(arrays(first), arrays(second), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_detector():
+    """Build the geometry, which takes a second, once for all tests."""
+    from producers.simulation import detector
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detector, "Detector", functools.cache(detector.Detector))
+        yield
 
 
 @pytest.fixture(scope="module")

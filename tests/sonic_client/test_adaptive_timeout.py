@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sonic_client import AsyncClient
-from sonic_client.config import AdaptiveConfig
+from sonic_client import AdaptiveConfig, AsyncClient
 from sonic_client.message.adaptive_timeout import AdaptiveTimeout
-from sonic_client.report.observer import TryEnded
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.report import TryEnded
+from sonic_client.transport import FakeTransport
 
 
 def ended(duration_s, status="OK"):

@@ -6,12 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sonic_client import AsyncClient, Failure, ServerOverloadedError, WindowConfig
-from sonic_client.config import AdaptiveConfig
+from sonic_client import (
+    AdaptiveConfig,
+    AsyncClient,
+    Failure,
+    ServerOverloadedError,
+    Timing,
+    WindowConfig,
+)
 from sonic_client.flow.adaptive_window import AdaptiveWindow
-from sonic_client.report.observer import MessageSent, TryEnded
-from sonic_client.retry import Timing
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.report import MessageSent, TryEnded
+from sonic_client.transport import FakeTransport
 
 
 def sent(message):

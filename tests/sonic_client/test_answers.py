@@ -8,6 +8,7 @@ import pytest
 
 from sonic_client import (
     Answer,
+    AnswersConfig,
     AsyncClient,
     BatchingConfig,
     Failure,
@@ -16,8 +17,7 @@ from sonic_client import (
     Request,
     TensorSpec,
 )
-from sonic_client.config import AnswersConfig
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 SCORES = ModelMetadata(
     name="score",
@@ -192,17 +192,6 @@ async def test_an_event_without_rows_is_sent_if_only_the_model_knows(
 
     assert len(transport.calls) == 1
     assert isinstance(outcomes[0], Answer)
-
-
-async def test_no_event_is_sent_as_half_an_answer(metadata, config, make_request):
-    async def respond(call):
-        return {"OTHER": np.zeros(2, np.int64)}
-
-    (failure,), _, _ = await outcomes_of(
-        config, [make_request(0)], metadata=metadata, respond=respond
-    )
-
-    assert "'LABELS': expected INT64[-1], got nothing" in str(failure.error)
 
 
 async def test_a_request_in_parts_is_whole_again(config):

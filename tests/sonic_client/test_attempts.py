@@ -23,11 +23,11 @@ from sonic_client import (
     ServerOverloadedError,
     ServerUnreachableError,
     TensorSpec,
+    Timing,
     TransientError,
     TryTimedOutError,
 )
-from sonic_client.retry import Timing
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 METADATA = ModelMetadata(
     name="label",

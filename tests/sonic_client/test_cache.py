@@ -7,15 +7,15 @@ import pytest
 
 from sonic_client import (
     AsyncClient,
+    CacheConfig,
     ModelMetadata,
     RejectedRequestError,
     Request,
     TensorSpec,
 )
 from sonic_client.batching import CheckedRequest
-from sonic_client.config import CacheConfig
 from sonic_client.message.cache import AnswerCache
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 ECHO = ModelMetadata(
     name="echo",

@@ -16,7 +16,7 @@ from sonic_client import (
     Timing,
     WindowConfig,
 )
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 
 def virtual_time():

@@ -34,7 +34,6 @@ from sonic_client import (
     RequestTooLargeError,
     RetryConfig,
     ServerUnreachableError,
-    TensorSpec,
     WindowConfig,
 )
 
@@ -81,17 +80,6 @@ def requests_of(sizes):
 
 def test_the_in_process_server_can_be_a_fallback(server):
     assert isinstance(server, FallbackServer)
-
-
-def test_metadata_is_what_the_server_declares(config, server):
-    with Client(config) as client:
-        metadata = client.metadata
-
-    assert (metadata.name, metadata.version) == ("label", "1")
-    assert metadata.inputs == (TensorSpec("FEATURES", "FP32", (-1, 3)),)
-    assert metadata.outputs == (TensorSpec("LABELS", "INT64", (-1,)),)
-    assert metadata.max_batch_size == 0
-    assert metadata.parameters == {"cut": "0.5"}
 
 
 @pytest.mark.parametrize("layout", ["per_event", "concat"])
@@ -147,21 +135,6 @@ def test_tensors_of_any_type_come_back_as_they_were_sent(datatype, array):
 
     np.testing.assert_array_equal(copy, array)
     assert copy.dtype == array.dtype
-
-
-def test_sums_equal_the_servers_own_counters(config, server):
-    with Client(config) as client:
-        list(client.map(requests_of([5] * 20)))
-        summary = client.summary()
-
-    spent = summary.servers[server.url].spent
-    assert (spent.requests, spent.executions, spent.failed_requests) == (20, 20, 0)
-    assert spent.compute_infer_s > 0.0
-    assert summary.client.tries == {"OK": 20}
-    assert summary.client.points == 100
-    assert summary.client.bytes_sent == 100 * 12
-    assert summary.client.bytes_received == 100 * 8
-    assert summary.shares() == {server.url: 1.0}
 
 
 def test_a_poisoned_event_fails_alone(config):

@@ -290,7 +290,7 @@ def test_retries_never_exceed_burst_ratio_and_rate_together(happenings):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"chain": ("other",)}, "unknown action 'other' in chain, nearest"),
+        ({"chain": ("other",)}, "unknown action in chain 'other', nearest"),
         ({"chain": ("fallback", "fallback")}, "twice"),
         ({"same_server_retries": -1}, "same_server_retries"),
         ({"try_timeout_s": 0.0}, "try_timeout_s"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sonic_client import ConfigError
 from sonic_tracking.bench.baselines import GRAPH_SEARCHES, faiss_flat_graph, has_faiss
 from sonic_tracking.bench.events import overlaid, parse_sizes, plan_sizes
-from sonic_tracking.bench.machine import with_peak_memory
 from sonic_tracking.bench.pipeline_report import SizeCost, edge_exponent
+from sonic_tracking.memory import with_peak_memory
 
 SCALE = math.pi
 

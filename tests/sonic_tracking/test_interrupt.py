@@ -48,6 +48,14 @@ with MockServer([model]) as server:
 """
 
 
+@pytest.fixture(autouse=True)
+def _sigint_as_in_a_terminal():
+    """Let the commands get SIGINT, which a job in the background would ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def track(sample, url, folder):
     return subprocess.Popen(
         [
@@ -84,7 +92,7 @@ def test_a_signal_leaves_one_line_and_no_file(sample, tmp_path, number, status, 
 
     def never_in_time(tensors):
         arrived.set()
-        interrupted.wait()
+        interrupted.wait(30.0)
         return {"LABELS": tensors["FEATURES"][:, 0].astype("int64")}
 
     features = TensorSpec("FEATURES", "FP32", (-1, 3))
@@ -95,8 +103,11 @@ def test_a_signal_leaves_one_line_and_no_file(sample, tmp_path, number, status, 
         assert arrived.wait(30.0)
 
         job.send_signal(number)
-        _, stderr = job.communicate(timeout=30.0)
-        interrupted.set()
+        try:
+            _, stderr = job.communicate(timeout=30.0)
+        finally:
+            job.kill()
+            interrupted.set()
 
     assert job.returncode == status
     assert stderr == f"{line}\n"

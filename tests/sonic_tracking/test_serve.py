@@ -121,7 +121,7 @@ def test_missing_triton_is_told_with_what_to_install(refused, monkeypatch):
         (["--container", "lxc:image"], "expected docker:IMAGE"),
         (["--tls-key", "k.pem"], "--tls-certificate and --tls-key are needed"),
         (["--token-file", "nowhere"], "cannot read"),
-        (["--models", "a", "--weights", "b"], "one or the other"),
+        (["--models", "a", "--weights", "b"], "only one of the two"),
     ],
     ids=["container", "tls", "token", "repository"],
 )
@@ -134,7 +134,7 @@ def test_tls_is_nothing_that_the_mock_has(refused, tmp_path):
 
     line = refused("serve", "--token-file", tmp_path / "token", status=2)
 
-    assert "token: only a real Triton has this" in line
+    assert "token: only a real Triton supports this" in line
     assert "s3cret" not in line
 
 
@@ -235,7 +235,7 @@ def test_address_that_others_reach_is_warned_of(weights):
     [
         (["--faults", "nowhere.toml"], "nowhere.toml: cannot read"),
         (["--cassette", "nowhere"], "cannot read: No such file"),
-        (["--cassette", "a", "--models", "b"], "one or the other"),
+        (["--cassette", "a", "--models", "b"], "only one of the two"),
         (["--engine", "triton", "--faults", "x"], "faults: only the server in this"),
     ],
 )

@@ -9,8 +9,7 @@ import uproot
 from exatrkx_pipeline import load_weights
 from mock_server import MockServer
 from mock_server.tracking import tracking_models
-from producers import TrackEvents, node_features, open_events
-from producers.model.features import FeatureScale
+from producers import FeatureScale, TrackEvents, node_features, open_events
 
 N_EVENTS = 4
 

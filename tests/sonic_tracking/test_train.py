@@ -11,8 +11,8 @@ import pytest
 import tomli_w
 
 from exatrkx_pipeline import bundled_weights, load_weights
+from exatrkx_pipeline.training import bundled_recipes, read_recipe
 from exatrkx_pipeline.training.recipe import StageSchedule, TrainingRecipe
-from exatrkx_pipeline.training.recipe_file import bundled_recipes, read_recipe
 from sonic_base import config_to_mapping
 
 pytest.importorskip("acts", reason="pyacts is not installed")

@@ -7,9 +7,8 @@ import pytest
 import sonic_tracking
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
-from sonic_tracking.bench.events import read_features
-from sonic_tracking.engines.triton import TritonServer
-from sonic_tracking.engines.triton_command import TritonOptions
+from sonic_tracking.bench import read_features
+from sonic_tracking.engines import TritonOptions, TritonServer
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 LRT_SCALE = FeatureScale(r_mm=1000.0, phi_rad=3.141592653589793, z_mm=1000.0)
@@ -45,7 +44,7 @@ def pipeline():
 
 @pytest.fixture(scope="session")
 def sample() -> Path:
-    return Path(sonic_tracking.__file__).parent / "sample" / "events.root"
+    return sonic_tracking.SAMPLE / "events.root"
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
-from producers import FeatureScale, TrackEvents, open_events
-from producers.model.features import node_features
+from producers import FeatureScale, TrackEvents, node_features, open_events
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 

@@ -6,4 +6,4 @@ from producers.formats.base import Format
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS, truth=TRUTH)
+FORMAT = Format(name="acts_csv", events=EVENTS, truth=TRUTH)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.formats.base import EventFormat
-from producers.formats.single_event import open_csv_of_positions
+from producers.formats.event_files import open_csv_of_positions
 from producers.io.content import FileContent
 
 

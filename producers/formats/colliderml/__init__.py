@@ -6,4 +6,4 @@ from producers.formats.colliderml.truth import TRUTH
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS, truth=TRUTH)
+FORMAT = Format(name="colliderml", events=EVENTS, truth=TRUTH)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.formats.base import EventFormat
-from producers.formats.list_file import ListFile
+from producers.formats.event_files import ListFile
 from producers.io.content import FileContent
 from producers.io.parquet import open_parquet
 from producers.model.schema import ColumnMapping

@@ -7,4 +7,4 @@ from producers.formats.edm4hep.truth import TRUTH
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS, truth=TRUTH, tracks=TRACKS)
+FORMAT = Format(name="edm4hep", events=EVENTS, truth=TRUTH, tracks=TRACKS)

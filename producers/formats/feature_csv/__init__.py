@@ -5,4 +5,4 @@ from producers.formats.feature_csv.events import EVENTS
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS)
+FORMAT = Format(name="feature_csv", events=EVENTS)

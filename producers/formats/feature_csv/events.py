@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.formats.base import EventFormat, ReadOptions
-from producers.formats.single_event import SingleEventFile
+from producers.formats.event_files import SingleEventFile
 from producers.io.content import FileContent
 from producers.io.location import Location, name_of, open_binary
 from producers.model.errors import InvalidEventError, UnreadableFileError
 from producers.model.features import FeatureScale, positions
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 _NUMBER = r"\s*[-+]?(nan|inf|[\d.]+(e[-+]?\d+)?)\s*"
 _ROW = re.compile(rf"{_NUMBER}(,{_NUMBER})+", re.IGNORECASE)

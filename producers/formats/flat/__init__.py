@@ -6,4 +6,4 @@ from producers.formats.flat.truth import TRUTH
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS, truth=TRUTH)
+FORMAT = Format(name="flat", events=EVENTS, truth=TRUTH)

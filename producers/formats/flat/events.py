@@ -17,7 +17,7 @@ from producers.io.root import RootTable, open_root
 from producers.model.errors import InvalidEventError, SchemaError
 from producers.model.event import EventChunk
 from producers.model.schema import ColumnMapping
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 
 COLUMNS = ColumnMapping(event="event_id", x="x", y="y", z="z")
 """Columns of ACTS' RootSpacePointWriter (``Examples/Io/Root``) in all its versions."""

@@ -6,4 +6,4 @@ from producers.formats.gnn4itk.truth import TRUTH
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS, truth=TRUTH)
+FORMAT = Format(name="gnn4itk", events=EVENTS, truth=TRUTH)

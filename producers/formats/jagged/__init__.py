@@ -7,4 +7,4 @@ from producers.formats.jagged.truth import TRUTH
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS, truth=TRUTH, tracks=TRACKS)
+FORMAT = Format(name="jagged", events=EVENTS, truth=TRUTH, tracks=TRACKS)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.formats.base import EventFormat, ReadOptions
-from producers.formats.list_file import ListFile
+from producers.formats.event_files import ListFile
 from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import RootTable, open_root
@@ -24,7 +24,7 @@ from producers.model.schema import (
     recognised,
 )
 from producers.model.types import AnyArray
-from sonic_base.errors import nearest_names
+from sonic_base import nearest_names
 
 
 @contextmanager

@@ -5,4 +5,4 @@ from producers.formats.numpy.events import EVENTS
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS)
+FORMAT = Format(name="numpy", events=EVENTS)

@@ -6,4 +6,4 @@ from producers.formats.parquet.tracks import TRACKS
 
 __all__ = ["FORMAT"]
 
-FORMAT = Format(events=EVENTS, tracks=TRACKS)
+FORMAT = Format(name="parquet", events=EVENTS, tracks=TRACKS)

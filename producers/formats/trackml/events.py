@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.formats.base import EventFormat
-from producers.formats.single_event import open_csv_of_positions
+from producers.formats.event_files import open_csv_of_positions
 
 HITS = {"hit_id", "x", "y", "z", "volume_id", "layer_id", "module_id"}
 """Columns of the hits: trackml-library, ``trackml/dataset.py``."""

@@ -17,7 +17,7 @@ from sonic_client import (
     RejectedRequestError,
     TensorSpec,
 )
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 MODEL = ModelMetadata(
     name="m",

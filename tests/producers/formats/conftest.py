@@ -14,7 +14,7 @@ U64_MAX = 2**64 - 1
 
 @dataclass(frozen=True)
 class Written:
-    """A sample in some format, and what its reader must find."""
+    """A sample in some format, and the events that its reader must find."""
 
     paths: list[Path]
     event_ids: list[int]
@@ -46,7 +46,7 @@ class Hits:
         return ak.Array([np.asarray(values)] * len(self.counts))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hits():
     return Hits()
 
@@ -484,17 +484,18 @@ TRUTH_WRITERS = {
 }
 
 
-@pytest.fixture(params=WRITERS)
-def written(request, hits, tmp_path):
+@pytest.fixture(scope="session", params=WRITERS)
+def written(request, hits, tmp_path_factory):
     """The name of a format, and the sample in it."""
     name, write = WRITERS[request.param]
-    return name, Written(write(hits, tmp_path), list(hits.event_ids), hits.xyz)
+    paths = write(hits, tmp_path_factory.mktemp("events"))
+    return name, Written(paths, list(hits.event_ids), hits.xyz)
 
 
-@pytest.fixture(params=TRUTH_WRITERS)
-def written_with_truth(request, hits, tmp_path):
+@pytest.fixture(scope="session", params=TRUTH_WRITERS)
+def written_with_truth(request, hits, tmp_path_factory):
     """The sample in a format that has truth."""
-    return TRUTH_WRITERS[request.param](hits, tmp_path)
+    return TRUTH_WRITERS[request.param](hits, tmp_path_factory.mktemp("truth"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sonic_client import AsyncClient, TensorMismatchError
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 
 async def sent_features(metadata, config, features, policy):

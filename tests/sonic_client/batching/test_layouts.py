@@ -11,14 +11,21 @@ from sonic_client import (
     ConfigError,
     ModelMetadata,
     Request,
+    TensorMismatchError,
     TensorSpec,
 )
-from sonic_client.batching import PaddedLayout, RectangularLayout, layout_of
+from sonic_client.batching import (
+    ConcatLayout,
+    PaddedLayout,
+    RectangularLayout,
+    layout_of,
+)
 
 X, WEIGHTS = TensorSpec("X", "FP32", (-1, 2)), TensorSpec("W", "INT64", (-1,))
 CLOUD = ModelMetadata(
     name="m", version="1", platform="", inputs=(X, WEIGHTS), outputs=(X, WEIGHTS)
 )
+CONCAT = replace(CLOUD, inputs=(X, WEIGHTS, TensorSpec("ROW_SPLITS", "INT64", (-1,))))
 PADDED = ModelMetadata(
     name="p",
     version="1",
@@ -104,6 +111,70 @@ def test_a_variable_output_may_have_any_rows(declared):
     batch = [layout.check(cloud(3))]
 
     assert layout.find_row_mismatches({"W": np.zeros(4)}, batch) == []
+
+
+def test_a_single_request_is_joined_without_a_copy():
+    layout = ConcatLayout(CONCAT, BatchingConfig())
+    request = cloud(3)
+
+    joined = layout.join([layout.check(request)])
+
+    assert joined["X"] is request.inputs["X"]
+    assert joined["ROW_SPLITS"].tolist() == [0, 3]
+
+
+def test_row_splits_are_not_for_the_caller_to_give():
+    layout = ConcatLayout(CONCAT, BatchingConfig())
+    request = cloud(3)
+    inputs = {**request.inputs, "ROW_SPLITS": np.array([0, 3])}
+
+    error = layout.check(Request(0, inputs)).error
+
+    assert isinstance(error, TensorMismatchError)
+    assert [each.tensor for each in error.mismatches] == ["ROW_SPLITS"]
+
+
+def test_inputs_of_unequal_length_cannot_share_row_splits():
+    layout = ConcatLayout(CONCAT, BatchingConfig())
+    inputs = {"X": np.zeros((3, 2), np.float32), "W": np.zeros(4, np.int64)}
+
+    error = layout.check(Request(0, inputs)).error
+
+    assert str(error) == "model 'm': input 'W': expected 3 rows, got 4 rows"
+
+
+def test_outputs_without_one_row_per_input_row_are_named():
+    layout = ConcatLayout(CONCAT, BatchingConfig())
+    batch = [layout.check(cloud(2)), layout.check(cloud(3))]
+    outputs = {"X": np.zeros((5, 2), np.float32), "W": np.zeros(4, np.int64)}
+
+    (mismatch,) = layout.find_row_mismatches(outputs, batch)
+
+    assert str(mismatch) == "'W': expected 5 rows, one per input row, got INT64[4]"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (replace(CONCAT, inputs=(X, WEIGHTS)), r"no input ROW_SPLITS INT64\[-1\]"),
+        (replace(CONCAT, max_batch_size=8), "max_batch_size must be 0, got 8"),
+        (
+            replace(CONCAT, outputs=(TensorSpec("SUM", "FP32", (1,)),)),
+            r"first axis is not free: SUM FP32\[1\]",
+        ),
+    ],
+    ids=["no row splits", "batched", "fixed output"],
+)
+def test_concat_refuses_models_that_cannot_take_it(model, message):
+    with pytest.raises(ConfigError, match=message):
+        layout_of(config_of("concat"), model)
+
+
+def test_concat_refuses_outputs_whose_rows_no_event_can_claim():
+    config = config_of("concat", variable_outputs=("W",))
+
+    with pytest.raises(ConfigError, match="cannot be told apart by event: W"):
+        layout_of(config, CONCAT)
 
 
 def test_padded_fills_up_to_the_longest_and_marks_what_is_real():
@@ -214,7 +285,7 @@ def test_auto_takes_the_layout_that_cannot_be_wrong(model, layout):
 
 @pytest.mark.parametrize(
     "model",
-    [PADDED, replace(CLOUD, inputs=(X, TensorSpec("ROW_SPLITS", "INT64", (-1,))))],
+    [PADDED, CONCAT],
     ids=["mask", "row splits"],
 )
 def test_auto_does_not_guess(model):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_client import Request
+from sonic_client import RejectedRequestError, Request, RequestTooLargeError
 from sonic_client.batching import (
     BatchPlanner,
     CheckedRequest,
@@ -12,7 +12,6 @@ from sonic_client.batching import (
     MessageLimits,
     plan_messages,
 )
-from sonic_client.errors import RejectedRequestError, RequestTooLargeError
 
 
 class Bounds:

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from sonic_base.secrets import Secret, SecretMapping
+from sonic_base import Secret, SecretMapping
 from sonic_client import ClientConfig, ConfigError, ServerConfig, TlsConfig
 
 CANARY = "canary-7f3a"

@@ -1,4 +1,4 @@
-"""Doors: servers that look at what a call brings along, and answer nothing else."""
+"""Stub servers that check the headers of calls, and answer nothing else."""
 
 import asyncio
 import ssl
@@ -13,14 +13,14 @@ from aiohttp import web
 from tritonclient.grpc import service_pb2
 
 
-class Door:
-    """Lets in who has an accepted token, and remembers who came.
+class StubServer:
+    """Answers calls with an accepted token, and records all calls.
 
     Attributes
     ----------
     url : str
     accepted : set of str
-        Tokens that it lets in; empty lets in everybody.
+        Accepted tokens; empty accepts every call.
     calls : list of (str, dict)
         Method or path, and headers, of every call.
     """
@@ -31,7 +31,7 @@ class Door:
         self.url = ""
 
     def refusal(self, method, headers):
-        """Why the call is refused, or None; the words echo the token, as some do."""
+        """Why the call is refused, or None; the text echoes the token, as some do."""
         self.calls.append((method, dict(headers)))
         given = headers.get("authorization", "")
         if self.accepted and given.removeprefix("Bearer ") not in self.accepted:
@@ -40,14 +40,14 @@ class Door:
 
     @property
     def tokens(self):
-        """The tokens that came, in order."""
+        """The received tokens, in order."""
         return [
             headers.get("authorization", "").removeprefix("Bearer ")
             for _, headers in self.calls
         ]
 
 
-class GrpcDoor(Door, grpc.GenericRpcHandler):
+class GrpcStub(StubServer, grpc.GenericRpcHandler):
     def service(self, details):
         def answer(request, context):
             headers = {key: value for key, value in context.invocation_metadata()}
@@ -78,7 +78,7 @@ class GrpcDoor(Door, grpc.GenericRpcHandler):
         self.url = f"grpc{'s' if certificate else ''}://127.0.0.1:{port}"
 
 
-class HttpDoor(Door):
+class HttpStub(StubServer):
     async def answer(self, request):
         await request.read()
         headers = {key.lower(): value for key, value in request.headers.items()}
@@ -147,14 +147,14 @@ def certificates(authority, tmp_path_factory):
 
 
 @pytest.fixture
-def open_door(request):
-    """Open a door of the kind that the test class is about."""
-    kind = HttpDoor if request.cls.scheme == "http" else GrpcDoor
+def serve(request):
+    """Start stub servers of the scheme of the test class."""
+    kind = HttpStub if request.cls.scheme == "http" else GrpcStub
     with ExitStack() as stack:
 
-        def open_one(**tls):
-            door = kind()
-            door.serve(stack, **tls)
-            return door
+        def start_one(**tls):
+            server = kind()
+            server.serve(stack, **tls)
+            return server
 
-        yield open_one
+        yield start_one

@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sonic_base.errors import SonicError
-from sonic_client import AccessDeniedError, ConfigError, ServerConfig, TlsConfig
-from sonic_client.errors import TlsError
+from sonic_base import SonicError
+from sonic_client import (
+    AccessDeniedError,
+    ConfigError,
+    ServerConfig,
+    TlsConfig,
+    TlsError,
+)
 from sonic_client.transport import InferCall, transport_for
 
 CANARY = "canary-token-7f3a"
@@ -60,70 +65,68 @@ async def call_everything(config):
 
 
 class AccessSuite:
-    """What a transport must do at the door; a subclass says which scheme it speaks."""
+    """Access of a transport to a server; a subclass sets the scheme."""
 
     scheme: str
 
-    async def test_every_call_brings_the_headers_and_the_token(self, open_door):
-        door = open_door()
-        door.accepted = {"other"}
-        config = ServerConfig(url=door.url, headers={"X-Group": "it"}, token=CANARY)
+    async def test_every_call_has_the_headers_and_the_token(self, serve):
+        server = serve()
+        server.accepted = {"other"}
+        config = ServerConfig(url=server.url, headers={"X-Group": "it"}, token=CANARY)
 
         failures = await call_everything(config)
 
         assert failures == ["AccessDeniedError"] * 5
-        assert len(door.calls) == 10  # once again each, with a renewed token
-        assert {headers["x-group"] for _, headers in door.calls} == {"it"}
-        assert set(door.tokens) == {CANARY}
+        assert len(server.calls) == 10  # once again each, with a renewed token
+        assert {headers["x-group"] for _, headers in server.calls} == {"it"}
+        assert set(server.tokens) == {CANARY}
 
-    async def test_a_call_brings_its_own_headers(self, open_door):
-        door = open_door()
-        door.accepted = {"other"}
+    async def test_a_call_has_its_own_headers(self, serve):
+        server = serve()
+        server.accepted = {"other"}
 
-        await call_everything(ServerConfig(url=door.url))
+        await call_everything(ServerConfig(url=server.url))
 
-        *others, (_, infer) = door.calls
+        *others, (_, infer) = server.calls
         assert infer["traceparent"] == "00-trace-span-01"
         assert not any("traceparent" in headers for _, headers in others)
 
-    async def test_capitalised_headers_are_sent_in_lower_case(self, open_door):
-        door = open_door()
+    async def test_capitalised_headers_are_sent_in_lower_case(self, serve):
+        server = serve()
 
         await probe(
-            ServerConfig(url=door.url, headers={"Authorization": "Bearer good"})
+            ServerConfig(url=server.url, headers={"Authorization": "Bearer good"})
         )
 
-        assert door.tokens == ["good"]
+        assert server.tokens == ["good"]
 
-    async def test_an_expired_token_is_renewed_once_and_the_call_replayed(
-        self, open_door
-    ):
-        door = open_door()
-        door.accepted = {"second"}
+    async def test_an_expired_token_is_renewed_once_and_the_call_replayed(self, serve):
+        server = serve()
+        server.accepted = {"second"}
         tokens = iter(["first", "second"])
 
-        await probe(ServerConfig(url=door.url, token=lambda: next(tokens)))
+        await probe(ServerConfig(url=server.url, token=lambda: next(tokens)))
 
-        assert door.tokens == ["first", "second"]
+        assert server.tokens == ["first", "second"]
 
     async def test_calls_that_are_refused_together_renew_the_token_together(
-        self, open_door
+        self, serve
     ):
-        door = open_door()
-        door.accepted = {"second"}
+        server = serve()
+        server.accepted = {"second"}
         tokens = iter(["first", "second"])
 
         async with opened(
-            ServerConfig(url=door.url, token=lambda: next(tokens))
+            ServerConfig(url=server.url, token=lambda: next(tokens))
         ) as transport:
             probes = (transport.probe(timeout_s=10.0) for _ in range(8))
             await asyncio.gather(*probes)
 
-        assert door.tokens.count("second") == 8
+        assert server.tokens.count("second") == 8
 
-    async def test_a_token_that_stays_refused_is_fatal(self, open_door):
-        door = open_door()
-        door.accepted = {"good"}
+    async def test_a_token_that_stays_refused_is_fatal(self, serve):
+        server = serve()
+        server.accepted = {"good"}
         reads = []
 
         def read():
@@ -131,32 +134,32 @@ class AccessSuite:
             return CANARY
 
         with pytest.raises(AccessDeniedError, match="Jwt is expired") as denied:
-            await probe(ServerConfig(url=door.url, token=read))
+            await probe(ServerConfig(url=server.url, token=read))
         assert len(reads) == 2
         assert denied.value.status == "UNAUTHENTICATED"
 
-    async def test_a_token_is_read_from_a_file_when_needed(self, open_door, tmp_path):
-        door = open_door()
-        door.accepted = {"new"}
+    async def test_a_token_is_read_from_a_file_when_needed(self, serve, tmp_path):
+        server = serve()
+        server.accepted = {"new"}
         file = tmp_path / "token"
         file.write_text("old\n")
 
-        async with opened(ServerConfig(url=door.url, token_file=file)) as transport:
+        async with opened(ServerConfig(url=server.url, token_file=file)) as transport:
             with pytest.raises(AccessDeniedError):
                 await transport.probe(timeout_s=10.0)
             file.write_text("new\n")
             await transport.probe(timeout_s=10.0)
             await transport.probe(timeout_s=10.0)
 
-        assert door.tokens == ["old", "old", "old", "new", "new"]
+        assert server.tokens == ["old", "old", "old", "new", "new"]
 
-    async def test_a_token_is_read_from_the_environment(self, open_door, monkeypatch):
-        door = open_door()
+    async def test_a_token_is_read_from_the_environment(self, serve, monkeypatch):
+        server = serve()
         monkeypatch.setenv("SONIC_TEST_TOKEN", "good")
 
-        await probe(ServerConfig(url=door.url, token_env="SONIC_TEST_TOKEN"))
+        await probe(ServerConfig(url=server.url, token_env="SONIC_TEST_TOKEN"))
 
-        assert door.tokens == ["good"]
+        assert server.tokens == ["good"]
 
     @pytest.mark.parametrize(
         ("source", "message"),
@@ -171,17 +174,17 @@ class AccessSuite:
         ],
         ids=["file", "environment", "newline", "empty"],
     )
-    async def test_a_token_that_cannot_be_had_is_a_setting_to_mend(
-        self, open_door, source, message
+    async def test_a_token_that_cannot_be_read_is_a_config_error(
+        self, serve, source, message
     ):
         with pytest.raises(ConfigError, match=message):
-            await probe(ServerConfig(url=open_door().url, **source))
+            await probe(ServerConfig(url=serve().url, **source))
 
-    async def test_no_secret_is_shown_anywhere(self, open_door, caplog):
-        door = open_door()
-        door.accepted = {"good"}
+    async def test_no_secret_is_shown_anywhere(self, serve, caplog):
+        server = serve()
+        server.accepted = {"good"}
         config = ServerConfig(
-            url=door.url, headers={"x-api-key": f"{CANARY}-key"}, token=CANARY
+            url=server.url, headers={"x-api-key": f"{CANARY}-key"}, token=CANARY
         )
         caplog.set_level(logging.DEBUG)
 
@@ -195,56 +198,58 @@ class AccessSuite:
             errors += filter(None, (error.__cause__, error.__context__))
         shown.append(repr(pickle.dumps(denied.value)))
         shown += [repr(pickle.dumps(config, protocol)) for protocol in range(2, 6)]
-        assert door.tokens[0] == CANARY  # which the server echoed
+        assert server.tokens[0] == CANARY  # which the server echoed
         assert [text for text in shown if CANARY in text] == []
         assert pickle.loads(pickle.dumps(config)) == config
 
     async def test_an_encrypted_connection_trusts_the_roots_given(
-        self, open_door, authority, certificates
+        self, serve, authority, certificates
     ):
-        door = open_door(certificate=authority.issue_cert("127.0.0.1"))
+        server = serve(certificate=authority.issue_cert("127.0.0.1"))
 
         await probe(
-            ServerConfig(url=door.url, tls=TlsConfig(roots=certificates / "roots.pem"))
+            ServerConfig(
+                url=server.url, tls=TlsConfig(roots=certificates / "roots.pem")
+            )
         )
 
-        assert len(door.calls) == 1
+        assert len(server.calls) == 1
 
-    async def test_a_client_proves_who_it_is(self, open_door, authority, certificates):
-        door = open_door(certificate=authority.issue_cert("127.0.0.1"), roots=authority)
+    async def test_a_client_shows_its_certificate(self, serve, authority, certificates):
+        server = serve(certificate=authority.issue_cert("127.0.0.1"), roots=authority)
         tls = TlsConfig(
             roots=certificates / "roots.pem",
             certificate=certificates / "certificate.pem",
             key=certificates / "key.pem",
         )
 
-        await probe(ServerConfig(url=door.url, tls=tls))
+        await probe(ServerConfig(url=server.url, tls=tls))
 
-        assert len(door.calls) == 1
+        assert len(server.calls) == 1
 
     async def test_a_certificate_of_another_name_passes_if_the_name_is_given(
-        self, open_door, authority, certificates
+        self, serve, authority, certificates
     ):
-        door = open_door(certificate=authority.issue_cert("triton.example.org"))
+        server = serve(certificate=authority.issue_cert("triton.example.org"))
         roots = certificates / "roots.pem"
 
         with pytest.raises(TlsError, match=r"tls\.server_name"):
-            await probe(ServerConfig(url=door.url, tls=TlsConfig(roots=roots)))
+            await probe(ServerConfig(url=server.url, tls=TlsConfig(roots=roots)))
         tls = TlsConfig(roots=roots, server_name="triton.example.org")
-        await probe(ServerConfig(url=door.url, tls=tls))
+        await probe(ServerConfig(url=server.url, tls=tls))
 
-        assert len(door.calls) == 1
+        assert len(server.calls) == 1
 
-    async def test_the_systems_roots_do_not_sign_for_everybody(
-        self, open_door, authority
+    async def test_the_systems_roots_are_not_enough_for_another_authority(
+        self, serve, authority
     ):
-        door = open_door(certificate=authority.issue_cert("127.0.0.1"))
+        server = serve(certificate=authority.issue_cert("127.0.0.1"))
 
         with pytest.raises(TlsError, match=r"tls\.roots"):
-            await probe(ServerConfig(url=door.url))
+            await probe(ServerConfig(url=server.url))
 
-    async def test_tls_on_a_plaintext_port_is_said(self, open_door):
-        url = open_door().url.replace("://", "s://")
+    async def test_tls_on_a_plaintext_port_is_hinted_at(self, serve):
+        url = serve().url.replace("://", "s://")
 
         with pytest.raises(TlsError, match=r"TLS on a plaintext port\?"):
             await probe(ServerConfig(url=url))
@@ -261,11 +266,11 @@ class AccessSuite:
 class TestGrpc(AccessSuite):
     scheme = "grpc"
 
-    async def test_plaintext_on_a_tls_port_is_hinted_at(self, open_door, authority):
-        door = open_door(certificate=authority.issue_cert("127.0.0.1"))
+    async def test_plaintext_on_a_tls_port_is_hinted_at(self, serve, authority):
+        server = serve(certificate=authority.issue_cert("127.0.0.1"))
 
         with pytest.raises(SonicError, match=r"does the port speak TLS\?"):
-            await probe(ServerConfig(url=door.url.replace("grpcs", "grpc")))
+            await probe(ServerConfig(url=server.url.replace("grpcs", "grpc")))
 
 
 class TestHttp(AccessSuite):

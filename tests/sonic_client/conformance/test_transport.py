@@ -1,4 +1,4 @@
-"""What every transport does with models: fake, gRPC and HTTP, mock and real Triton."""
+"""Every transport does the same: fake, gRPC and HTTP, at the mock and a real Triton."""
 
 import asyncio
 import os
@@ -24,8 +24,7 @@ from sonic_client import (
     TensorSpec,
     TryTimedOutError,
 )
-from sonic_client.transport import InferCall, transport_for
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport, InferCall, transport_for
 
 X, Y = TensorSpec("X", "FP32", (-1, 3)), TensorSpec("Y", "FP32", (-1, 3))
 
@@ -91,7 +90,7 @@ class TransportSuite(ABC):
         assert not reply.outputs["Y"].flags.writeable
         assert reply.model_version == "1"
 
-    async def test_many_calls_fly_at_once(self, server):
+    async def test_many_calls_are_in_flight_at_once(self, server):
         async with opened(self.transport(server)) as transport:
             replies = await asyncio.gather(
                 *(
@@ -350,9 +349,9 @@ ACTIONS = {
 @pytest.fixture(scope="module")
 def triton_urls(tmp_path_factory):
     """URLs, by scheme, of a real Triton with the suite's models."""
-    from sonic_tracking.engines.triton import TritonServer
-    from sonic_tracking.engines.triton_installation import (
+    from sonic_tracking.engines import (
         TritonNotFoundError,
+        TritonServer,
         find_triton,
     )
 

@@ -6,8 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from sonic_client import Answer, Client, Request, WindowConfig
-from sonic_client.report.observer import Observer
+from sonic_client import Answer, Client, Observer, Request, WindowConfig
 
 
 def fails_at(number, requests):

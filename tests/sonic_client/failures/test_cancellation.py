@@ -12,16 +12,16 @@ from sonic_client import (
     ClientConfig,
     HealthConfig,
     ModelMetadata,
+    Observer,
     Request,
     RetryConfig,
     ServerUnreachableError,
     TensorSpec,
+    Timing,
     TransientError,
     WindowConfig,
 )
-from sonic_client.report.observer import Observer
-from sonic_client.retry import Timing
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 METADATA = ModelMetadata(
     name="label",

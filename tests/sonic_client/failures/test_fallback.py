@@ -16,11 +16,11 @@ from sonic_client import (
     ConfigError,
     FallbackConfig,
     FallbackDriftError,
+    Observer,
     RejectedRequestError,
     ServerUnreachableError,
     WindowConfig,
 )
-from sonic_client.report import Observer
 
 DOWN = FaultPlan().on().refuse("UNAVAILABLE", "out of order")
 

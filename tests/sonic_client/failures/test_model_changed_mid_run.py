@@ -6,8 +6,7 @@ import pytest
 
 from mock_server import FaultPlan, Model
 from mock_server import TensorSpec as Served
-from sonic_client import Client, ModelMismatchError, ModelNotFoundError
-from sonic_client.report.observer import Observer
+from sonic_client import Client, ModelMismatchError, ModelNotFoundError, Observer
 
 GONE = "Request for unknown model: 'label' has no available versions"
 

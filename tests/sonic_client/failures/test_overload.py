@@ -7,11 +7,11 @@ import pytest
 from mock_server import FaultPlan
 from sonic_client import (
     Client,
+    Observer,
     ServerOverloadedError,
     TriesExhaustedError,
     WindowConfig,
 )
-from sonic_client.report.observer import Observer
 
 QUEUE_FULL = ("UNAVAILABLE", "in ensemble 'label', Exceeds maximum queue size")
 THROTTLED = ("RESOURCE_EXHAUSTED", "too many requests")

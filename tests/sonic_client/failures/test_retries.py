@@ -10,11 +10,11 @@ from sonic_client import (
     Client,
     GivenUpError,
     NoServerError,
+    Observer,
     RejectedRequestError,
     Timing,
     TriesExhaustedError,
 )
-from sonic_client.report.observer import Observer
 
 NO = ("ABORTED", "no")
 

@@ -13,8 +13,7 @@ from sonic_client import (
     TensorSpec,
     TryTimedOutError,
 )
-from sonic_client.transport import InferCall
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport, InferCall
 from sonic_client.transport.shared_memory import SharedMemoryTransport
 
 METADATA = ModelMetadata(

@@ -1,5 +1,6 @@
 """Servers that cannot be used at the start: another one, a wait, or one clear error."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from sonic_client import (
     ModelNotFoundError,
     ModelNotReadyError,
     NoServerError,
+    Observer,
     ServerConfig,
     ServerOverloadedError,
     ServerUnreachableError,
@@ -196,6 +198,23 @@ def test_a_server_that_is_down_is_said_to_be_once(config_for, free_address, capl
         Client(config_for(free_address)).__enter__()
 
     assert caplog.records == []
+
+
+def test_a_server_that_is_down_beside_another_is_warned_of_once(
+    serve, config_for, requests_of, free_address, caplog
+):
+    class Watch(Observer):
+        def server_changed(self, event):
+            has_changed.set()
+
+    has_changed = threading.Event()
+    with Client(config_for(free_address, serve()), observers=[Watch()]) as client:
+        assert has_changed.wait(10.0)
+        list(client.map(requests_of(20)))
+
+    (warning,) = caplog.messages
+    assert f"server grpc://{free_address} is left alone for" in warning
+    assert "after 1 failure: cannot be reached: UNAVAILABLE" in warning
 
 
 def test_a_saturated_server_is_asked_with_pauses_that_grow(serve, config_for):

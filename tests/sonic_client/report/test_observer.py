@@ -4,9 +4,8 @@ import logging
 
 import pytest
 
-from sonic_client import AsyncClient, Client, ServerUnreachableError
-from sonic_client.report.observer import Observer
-from sonic_client.transport.fake import FakeTransport
+from sonic_client import AsyncClient, Client, Observer, ServerUnreachableError
+from sonic_client.transport import FakeTransport
 
 LOST = ServerUnreachableError(server="s", status="UNAVAILABLE", details="lost")
 

@@ -15,14 +15,15 @@ from sonic_client import (
     ServerCounters,
     ServerInterval,
 )
-from sonic_client.report.observer import (
+from sonic_client.report import (
     EventsFinished,
     MessageAnswered,
     NonFiniteFound,
     ServerChanged,
+    StatisticsRecorder,
     TryEnded,
 )
-from sonic_client.report.statistics import MAX_LISTED_IDS, StatisticsRecorder
+from sonic_client.report.statistics import MAX_LISTED_IDS
 
 SERVER = "grpc://h:1"
 

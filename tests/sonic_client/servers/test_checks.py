@@ -12,7 +12,7 @@ from sonic_client import (
     TensorSpec,
 )
 from sonic_client.servers.checks import check_pinned_model
-from sonic_client.transport.fake import FakeTransport
+from sonic_client.transport import FakeTransport
 
 PBTXT = """
 name: "label"

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from sonic_client.transport.base import CompressionReport
+from sonic_client import CompressionReport
 from sonic_client.transport.payload import CompressionMeter, compressed
 
 TEXT = b"space point " * 1000

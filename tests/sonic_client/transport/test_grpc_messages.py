@@ -8,7 +8,7 @@ from tritonclient.grpc import service_pb2
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from sonic_client import InvalidAnswerError
-from sonic_client.transport.base import InferCall
+from sonic_client.transport import InferCall
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
 
 

@@ -6,6 +6,10 @@ import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     @staticmethod
     def auto_complete_config(auto_complete_model_config):
+        given = auto_complete_model_config.as_dict()
+        facts = given["name"], given["max_batch_size"], given["input"], given["output"]
+        if facts != ("completed", 0, [], []):
+            raise ValueError(f"unexpected configuration: {facts}")
         auto_complete_model_config.set_max_batch_size(4)
         auto_complete_model_config.add_input(
             {"name": "X", "data_type": "TYPE_FP32", "dims": [-1]}

@@ -13,5 +13,5 @@ class TritonPythonModel:
     def _copy(self, tensor):
         name = tensor.name().replace("X_", "Y_")
         if tensor.name() == "X_BF16":  # numpy has no such type
-            return pb_utils.Tensor.from_dlpack(name, tensor)
+            return pb_utils.Tensor.from_dlpack(name, tensor.to_dlpack())
         return pb_utils.Tensor(name, tensor.as_numpy())
