@@ -23,7 +23,7 @@ FunctionT = TypeVar("FunctionT", bound=ModelFunction)
 
 
 MAX_HTTP_BODY_BYTES = 2 * 1024**3
-"""Of a request, compressed or not; what one protobuf message may have at most."""
+"""Largest request, compressed or not: the limit of one protobuf message."""
 
 
 class MockServer:

@@ -6,11 +6,9 @@ cheap: gRPC is loaded when the first connection is opened.
 
 Public submodules
 -----------------
-- `errors`: every error of the client, drawn as a tree.
 - `fallback`: what may answer when no server does, and how it is found by name.
 - `report`: events for observers, `ProgressMeter`, Prometheus and OpenTelemetry sinks.
 - `transport`: the protocol of a transport, and one that answers in this process.
-- `types`: tensors, models, requests and outcomes.
 """
 
 from sonic_base import ConfigError, SonicError

@@ -35,6 +35,8 @@ __all__ = ["AsyncClient", "Client"]
 class _ClosedClient:
     """The settings of a client, which pickle; an open client has a session, too."""
 
+    _statement = "with"
+
     def __init__(
         self,
         config: ClientConfig,
@@ -63,7 +65,9 @@ class _ClosedClient:
     @property
     def _session(self) -> Session:
         if self._last_session is None:
-            raise ClientClosedError("the client is not open: use it in `with`")
+            raise ClientClosedError(
+                f"the client is not open: use it in `{self._statement}`"
+            )
         return self._last_session
 
     def _refuse_if_used(self) -> None:
@@ -234,6 +238,7 @@ class AsyncClient(_ClosedClient):
             outputs = await client.infer({"FEATURES": features})
     """
 
+    _statement = "async with"
     _context: AbstractAsyncContextManager[Session] | None = None
     _loop: asyncio.AbstractEventLoop | None = None
 

@@ -36,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sonic_base import SonicError
 
@@ -217,15 +218,15 @@ class ServerError(SonicError):
         The server's own text; may be empty.
     """
 
+    _summary: ClassVar[str] = "server {server} failed the call"
+
     def __init__(
         self, *, server: str, status: str, details: str, remedy: str = ""
     ) -> None:
         self.server, self.status, self.details = server, status, details
         hint = f" ({remedy})" if remedy else ""
-        super().__init__(f"{self._what(server)}: {status}: {_brief(details)}{hint}")
-
-    def _what(self, server: str) -> str:
-        return f"server {server} failed the call"
+        what = self._summary.format(server=server)
+        super().__init__(f"{what}: {status}: {_brief(details)}{hint}")
 
 
 def _brief(details: str) -> str:
@@ -241,71 +242,61 @@ class TransientError(ServerError):
 class ServerUnreachableError(TransientError, ConnectionError):
     """No connection to the server, or it was lost with the call in flight."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} cannot be reached"
+    _summary = "server {server} cannot be reached"
 
 
 class ServerOverloadedError(TransientError):
     """The server is alive and refuses more work at the moment."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} is overloaded"
+    _summary = "server {server} is overloaded"
 
 
 class ModelNotReadyError(TransientError):
     """The server is alive, and is still starting or loading the model."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} is not ready"
+    _summary = "server {server} is not ready"
 
 
 class TryTimedOutError(TransientError, TimeoutError):
     """One try got no answer within its timeout."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} did not answer in time"
+    _summary = "server {server} did not answer in time"
 
 
 class RejectedRequestError(ServerError):
     """The server refused the request, and would refuse it again."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} rejected the request"
+    _summary = "server {server} rejected the request"
 
 
 class ModelNotFoundError(RejectedRequestError, LookupError):
     """The server has no such model, or no such version of it."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} has no such model"
+    _summary = "server {server} has no such model"
 
 
 class AccessDeniedError(RejectedRequestError, PermissionError):
     """The server denies this caller access."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} denied access"
+    _summary = "server {server} denied access"
 
 
 class TlsError(RejectedRequestError, ConnectionError):
     """Client and server do not agree on an encrypted connection."""
 
-    def _what(self, server: str) -> str:
-        return f"no secure connection to server {server}"
+    _summary = "no secure connection to server {server}"
 
 
 class WrongPortError(RejectedRequestError, ConnectionError):
     """The port speaks another protocol."""
 
-    def _what(self, server: str) -> str:
-        return f"server {server} speaks another protocol"
+    _summary = "server {server} speaks another protocol"
 
 
 class RequestTooLargeError(RejectedRequestError):
     """The message is larger than the server, the client or gRPC allows."""
 
-    def _what(self, server: str) -> str:
-        return f"message is too large for server {server}"
+    _summary = "message is too large for server {server}"
 
 
 class GivenUpError(SonicError):

@@ -48,7 +48,7 @@ class Exchange:
     """See `key_of`."""
 
     shapes: str
-    """Of the inputs, as text, to find similar requests."""
+    """The inputs as text, to find similar requests."""
 
     responses: tuple[InferenceResponse, ...]
     """Outputs or errors; ids and versions are not recorded."""

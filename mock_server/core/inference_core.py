@@ -1,4 +1,4 @@
-"""What both protocols stand on: models and shared memory of one server."""
+"""The common part of both protocols: models and shared memory of one server."""
 
 from queue import SimpleQueue
 

@@ -52,7 +52,7 @@ class FaultInjector:
     ----------
     plan : FaultPlan
     restart : callable
-        Takes the server down for so many seconds, without waiting for it.
+        Takes the server down for a number of seconds; returns at once.
     """
 
     def __init__(self, plan: FaultPlan, restart: Callable[[float], None]) -> None:
@@ -183,7 +183,7 @@ class FaultInjector:
 
 
 def _wait(cancellation: Cancellation, seconds: float | None) -> None:
-    """Wait until the client leaves or the server stops, at most so many seconds."""
+    """Wait until the client leaves or the server stops, at most `seconds`."""
     gone = threading.Event()
     cancellation.when_cancelled(gone.set)
     if gone.wait(seconds):

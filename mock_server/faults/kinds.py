@@ -96,10 +96,12 @@ class Refuse(Fault):
 
     verb = "refuse"
 
-    code: str
+    code: str | grpc.StatusCode
     text: str
 
     def __post_init__(self) -> None:
+        if isinstance(self.code, grpc.StatusCode):
+            object.__setattr__(self, "code", self.code.name)
         known = [name for name in grpc.StatusCode.__members__ if name != "OK"]
         if self.code not in known:
             raise ConfigError(
@@ -108,7 +110,7 @@ class Refuse(Fault):
 
     def error(self) -> ModelError:
         """Return the error that the client gets."""
-        return ModelError(grpc.StatusCode[self.code], self.text)
+        return ModelError(grpc.StatusCode[str(self.code)], self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ class RequireToken(Fault):
             )
 
     def current(self, n_accepted: int) -> int:
-        """Return the index of the valid token after so many accepted requests."""
+        """Return the index of the token that is valid after `n_accepted` requests."""
         if self.requests_each is None:
             return 0
         return min(n_accepted // self.requests_each, len(self.tokens) - 1)

@@ -25,12 +25,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from random import Random
-
-import grpc
+from typing import Concatenate, ParamSpec
 
 from mock_server.core.planned_faults import INFER
 from mock_server.faults.kinds import (
-    GRPC_DEFAULT_LIMIT_BYTES,
     AddOutput,
     Arrival,
     Call,
@@ -41,7 +39,6 @@ from mock_server.faults.kinds import (
     DropConnection,
     DuplicateAnswer,
     Fault,
-    FaultHook,
     FillWithNan,
     Hang,
     OmitOutput,
@@ -59,6 +56,8 @@ from sonic_base import (
     config_from_mapping,
     toml_content,
 )
+
+P = ParamSpec("P")
 
 INDEX = "RepositoryIndex"
 
@@ -84,7 +83,8 @@ class Selection:
     model: str | None = None
 
     share: float | None = None
-    """Of the requests that meet all other conditions; drawn by the plan's seed."""
+    """Fraction of the requests that meet all other conditions; drawn by the plan's
+    seed."""
 
     every: int | None = None
     """``every=10``: the 10th, the 20th, ..."""
@@ -269,82 +269,41 @@ class FaultPlan:
         return f"FaultPlan({seed})" + "".join(map(str, self.rules))
 
 
+def _verb(kind: Callable[P, Fault]) -> Callable[Concatenate[Clause, P], FaultPlan]:
+    """Return the method of `Clause` that adds a fault; its options are the fault's."""
+
+    def add(clause: Clause, /, *args: P.args, **options: P.kwargs) -> FaultPlan:
+        return clause.plan.with_rule(clause.selection, kind(*args, **options))
+
+    add.__doc__ = kind.__doc__
+    return add
+
+
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """The selected requests; each verb adds what happens to them to the plan."""
+    """The selected requests; each verb adds what happens to them to the plan.
+
+    The classes in `mock_server.faults.kinds` document the verbs and their options.
+    """
 
     plan: FaultPlan
     selection: Selection
 
-    def _with(self, fault: Fault) -> FaultPlan:
-        return self.plan.with_rule(self.selection, fault)
-
-    def delay(self, seconds: float, jitter_s: float = 0.0) -> FaultPlan:
-        """Hold them back, uniformly between `seconds` and `seconds` + `jitter_s`."""
-        return self._with(Delay(seconds, jitter_s))
-
-    def hang(self) -> FaultPlan:
-        """Never answer them."""
-        return self._with(Hang())
-
-    def refuse(self, code: str | grpc.StatusCode, text: str) -> FaultPlan:
-        """Answer them with an error; the model does not run."""
-        name = code.name if isinstance(code, grpc.StatusCode) else code
-        return self._with(Refuse(name, text))
-
-    def refuse_as_too_large(
-        self, limit_bytes: int = GRPC_DEFAULT_LIMIT_BYTES
-    ) -> FaultPlan:
-        """Refuse them by gRPC's message limit: RESOURCE_EXHAUSTED."""
-        return self._with(RefuseAsTooLarge(limit_bytes))
-
-    def run_out_of_memory(self) -> FaultPlan:
-        """Fail in the model as PyTorch does on a full GPU."""
-        return self._with(RunOutOfMemory())
-
-    def drop_connection(self, *, after_model: bool = False) -> FaultPlan:
-        """Close their connection, before the model runs or after it."""
-        return self._with(DropConnection(after_model=after_model))
-
-    def restart_server(self, *, down_s: float = 0.0) -> FaultPlan:
-        """Take the server down when they arrive, for `down_s` seconds."""
-        return self._with(RestartServer(down_s=down_s))
-
-    def call(self, hook: FaultHook) -> FaultPlan:
-        """Call a function of your own with them."""
-        return self._with(Call(hook))
-
-    def cut_answer(self, output: str | None = None, *, keep: float = 0.5) -> FaultPlan:
-        """Send part of the data under the whole shape."""
-        return self._with(CutAnswer(output, keep=keep))
-
-    def change_shape(
-        self, output: str | None = None, *, shape: tuple[int, ...] | None = None
-    ) -> FaultPlan:
-        """Answer in another shape, by default without the last row."""
-        return self._with(ChangeShape(output, shape=shape))
-
-    def change_datatype(
-        self, output: str | None = None, *, datatype: str = "FP64"
-    ) -> FaultPlan:
-        """Answer in another datatype."""
-        return self._with(ChangeDatatype(output, datatype=datatype))
-
-    def fill_with_nan(self, output: str | None = None) -> FaultPlan:
-        """Answer with NaN wherever there are floats."""
-        return self._with(FillWithNan(output))
-
-    def omit_output(self, output: str | None = None) -> FaultPlan:
-        """Leave an output out."""
-        return self._with(OmitOutput(output))
-
-    def add_output(self, name: str) -> FaultPlan:
-        """Answer with one more output."""
-        return self._with(AddOutput(name))
-
-    def duplicate_answer(self) -> FaultPlan:
-        """Answer twice in a stream; elsewhere give each output twice."""
-        return self._with(DuplicateAnswer())
+    delay = _verb(Delay)
+    hang = _verb(Hang)
+    refuse = _verb(Refuse)
+    refuse_as_too_large = _verb(RefuseAsTooLarge)
+    run_out_of_memory = _verb(RunOutOfMemory)
+    drop_connection = _verb(DropConnection)
+    restart_server = _verb(RestartServer)
+    call = _verb(Call)
+    cut_answer = _verb(CutAnswer)
+    change_shape = _verb(ChangeShape)
+    change_datatype = _verb(ChangeDatatype)
+    fill_with_nan = _verb(FillWithNan)
+    omit_output = _verb(OmitOutput)
+    add_output = _verb(AddOutput)
+    duplicate_answer = _verb(DuplicateAnswer)
 
 
 _SERVER_FAULTS = {each.verb: each for each in (RequireToken, StartSlowly)}

@@ -99,12 +99,15 @@ async def _submit(
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[InferenceResponse | None] = asyncio.Queue()
 
+    def put(response: InferenceResponse | None, is_final: bool) -> None:
+        if response is not None:
+            queue.put_nowait(response)
+        if is_final:
+            queue.put_nowait(None)
+
     def respond(response: InferenceResponse | None, is_final: bool) -> None:
         with suppress(RuntimeError):  # the server has stopped: nobody waits
-            if response is not None:
-                loop.call_soon_threadsafe(queue.put_nowait, response)
-            if is_final:
-                loop.call_soon_threadsafe(queue.put_nowait, None)
+            loop.call_soon_threadsafe(put, response, is_final)
 
     if core.has_faults:  # which may hold a request back
         await call.in_thread(core.submit, loaded, request, respond)

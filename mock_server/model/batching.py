@@ -34,7 +34,7 @@ class Declaration:
 
 
 class TimeoutAction(Enum):
-    """What happens to a request that has waited too long."""
+    """The treatment of a request that has waited too long."""
 
     REJECT = 0
     DELAY = 1

@@ -191,7 +191,7 @@ class Instance(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """What may take the place of a model's function: it starts instances."""
+    """Starts the instances of a model, in place of its function."""
 
     def start(self, model: Model, instance_name: str, device_id: int) -> Instance:
         """Make one instance of a model, with a name such as ``M_0_0``.

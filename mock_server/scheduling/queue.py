@@ -62,7 +62,7 @@ class Dropped(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What a free instance does next."""
+    """The next thing a free instance does."""
 
     batch: Sequence[PendingRequest] = ()  #: to run together; empty: wait
     dropped: Sequence[Dropped] = ()

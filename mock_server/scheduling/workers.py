@@ -129,7 +129,7 @@ class Workers:
         end_s = time.monotonic() + threads.STOP_WAIT_S
         if not threads.join_threads(ending):
             return
-        # With all instances at hand, none runs in the thread of a caller any more.
+        # When all instances are free, none runs in the thread of a caller any more.
         taken = []
         try:
             for free in self._instances:

@@ -10,13 +10,14 @@ from producers.io.location import Location, PathLike, locations
 from producers.io.memory import candidate_arrays
 from producers.io.output import check_output, output_errors
 from producers.io.perf_analyzer import PerfAnalyzerWriter
-from producers.io.root_writer import RootForm
+from producers.io.root_writer import RootForm, RootWriter
 
 __all__ = [
     "Location",
     "PathLike",
     "PerfAnalyzerWriter",
     "RootForm",
+    "RootWriter",
     "candidate_arrays",
     "check_output",
     "iterating",

@@ -13,7 +13,7 @@ import numpy as np
 
 from producers.io.output import output_errors, whole_file
 from producers.model.types import AnyArray, JsonObject
-from sonic_client.types import Tensors
+from sonic_client import Tensors
 
 
 class PerfAnalyzerWriter:

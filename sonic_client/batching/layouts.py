@@ -39,7 +39,7 @@ _MASK_DATATYPES = ("BOOL", "UINT8", "INT8", "INT32", "INT64", "FP16", "FP32", "F
 
 
 class BatchingLayout(ABC):
-    """How requests are laid out in messages to one model.
+    """A way to lay out requests in messages to one model.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How many requests go into one message: configured, declared, and learned bounds."""
+"""The requests of each message, by configured, declared, and learned bounds."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ CastPolicy: TypeAlias = Literal["refuse", "safe", "same_kind"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinConfig:
-    """Which model the servers must have; by default only its name is checked."""
+    """The model that servers must have; by default only its name is checked."""
 
     config_pbtxt: Path | None = None
     """Triton's configuration file of the model. The server's model must have its
@@ -70,8 +70,8 @@ class ClientConfig:
     certainly allows, or is an error."""
 
     cast: CastPolicy = "refuse"
-    """What happens to inputs of another element type than the model's: they are
-    refused, or cast if numpy's rule ``safe`` or ``same_kind`` allows it."""
+    """Policy for inputs of another element type than the model's: they are refused,
+    or cast if numpy's rule ``safe`` or ``same_kind`` allows it."""
 
     deadline_s: float = 300.0
     """Seconds for a request, with all its tries and the waits between them."""

@@ -1,4 +1,4 @@
-"""What happens when calls fail: retries, the health of servers, the fallback."""
+"""Settings for failed calls: retries, the health of servers, the fallback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if the configuration is pickled."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryConfig:
-    """How often, and how patiently, a request that failed in transit is repeated.
+    """Retries of a request that failed in transit.
 
     After a failure the first action of `chain` that can help is taken. The error
     decides which ones can: a request that a server rejected is not repeated.
@@ -109,7 +109,7 @@ class RetryConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthConfig:
-    """When a server is left alone because its calls fail, and when it is tried again.
+    """Limits above which a server is left alone, and when it is tried again.
 
     Raises
     ------
@@ -160,7 +160,7 @@ class HealthConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackConfig:
-    """What answers when no server does.
+    """The fallback, which answers when no server does.
 
     Raises
     ------
@@ -196,7 +196,7 @@ class FallbackConfig:
     differently."""
 
     on_drift: OnDrift = "warn"
-    """What happens when they differ; ``raise`` fails the event."""
+    """Policy for outputs that differ; ``raise`` fails the event."""
 
     def __post_init__(self) -> None:
         check_at_least_one(self.max_concurrent, "max_concurrent")

@@ -1,4 +1,4 @@
-"""What is sent and expected: messages in flight, batches, answers, cached answers."""
+"""Settings of messages: how many are in flight, batches, answers, cached answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NonFinitePolicy: TypeAlias = Literal["off", "ignore", "warn", "raise"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowConfig:
-    """How much may be in flight to the servers at once.
+    """Bounds of the messages in flight.
 
     Raises
     ------
@@ -51,7 +51,7 @@ class WindowConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptiveConfig:
-    """What the client adapts to its servers; nothing by default.
+    """Adaptation of the client to its servers; off by default.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class AdaptiveConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchingConfig:
-    """How many requests one message holds, and the names of the extra tensors.
+    """The number of requests in one message, and the names of the extra tensors.
 
     The layout ``per_event`` uses `variable_outputs` only.
 
@@ -147,7 +147,7 @@ class BatchingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersConfig:
-    """What is expected of answers, and what happens to others.
+    """Checks and copies of answers.
 
     Raises
     ------
@@ -156,7 +156,7 @@ class AnswersConfig:
     """
 
     nonfinite: NonFinitePolicy = "warn"
-    """What happens to NaN and infinite values in floating point outputs. ``ignore``
+    """Policy for NaN and infinite values in floating point outputs. ``ignore``
     counts them in the summary; ``warn`` also logs each output once; ``raise`` asks
     another server or the fallback, and fails the event if no answer is finite.
     ``off`` does not look for them."""
@@ -175,7 +175,7 @@ class AnswersConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheConfig:
-    """Whether answers are kept for repeated requests; off by default.
+    """Answers that are kept for repeated requests; off by default.
 
     Useful for repeated passes over the same events with the same model, as for
     systematic variations of a later step.

@@ -62,7 +62,6 @@ class LoopThread:
 
     def open(self) -> None:
         """Start the thread; return when the session is open, or raise its error."""
-        self._guard = ProcessGuard("the client")
         self._thread.start()
         self._loop, main_task = self._started.result()
         try:

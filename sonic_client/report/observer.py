@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 ServerState: TypeAlias = Literal[
     "healthy", "degraded", "saturated", "open", "half_open", "fallback"
 ]
-"""What the client thinks of a server.
+"""A server's state, as far as the client knows.
 
-``open`` and ``half_open`` are the words of circuit breakers: the server is left alone,
-and it is tried again."""
+``open`` and ``half_open`` are terms of circuit breakers: the server is left alone, and
+it is tried again."""
 
 
 class MessageSent(NamedTuple):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from sonic_client.report.statistics import ClientStatistics, LatencyHistogram
 from sonic_client.transport import CompressionReport, ServerCounters
 
 __all__ = ["JobSummary", "LatencySplit", "ServerInterval"]
 
+JsonTable: TypeAlias = dict[str, Any]  # Any: JSON values
+
 _MAX_SHOWN_IDS = 10
-# A circuit breaker's words are not the user's.
+# Users need not know the terms of circuit breakers.
 _STATE_WORDS = {
     "open": "was left alone",
     "half_open": "was tried again",
@@ -159,8 +161,7 @@ class JobSummary:
             compression=compression,
         )
 
-    # Any: JSON values of several kinds.
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonTable:
         """Return the summary as plain values for JSON; unknown times are None.
 
         `from_dict` reads them.
@@ -203,7 +204,7 @@ class JobSummary:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: JsonTable) -> Self:
         """Return the summary that `to_dict` wrote, such as another worker's.
 
         Raises
@@ -212,8 +213,7 @@ class JobSummary:
             If a value is missing.
         """
         latency = values["latency_s"]
-        # Any: counts, seconds, mappings and tuples.
-        counters: dict[str, Any] = {name: values[name] for name in _COUNTERS}
+        counters: JsonTable = {name: values[name] for name in _COUNTERS}
         for name in ("failed_ids", "fallback_ids"):
             counters[name] = tuple(counters[name])
         histogram = LatencyHistogram(

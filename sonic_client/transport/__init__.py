@@ -1,4 +1,4 @@
-"""How a message reaches a server; `Transport` is all that the layers above know.
+"""The ways to a server: gRPC, HTTP, shared memory. The layers above know `Transport`.
 
 `FakeTransport` answers in this process, for unit tests.
 """

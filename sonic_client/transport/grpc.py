@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
@@ -20,24 +19,13 @@ from tritonclient.grpc import service_pb2
 from sonic_base import ConfigError
 from sonic_client.config import MAX_MESSAGE_BYTES, ServerConfig, TlsConfig
 from sonic_client.errors import ClientClosedError, ForkedProcessError, TransientError
-from sonic_client.transport.base import (
-    CompressionReport,
-    InferCall,
-    InferReply,
-    ServerCounters,
-)
+from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
-from sonic_client.transport.headers import CallHeaders, Headers
-from sonic_client.transport.payload import CompressionMeter, check_message_size
+from sonic_client.transport.headers import Headers
+from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.replies import (
-    Json,
-    model_metadata,
-    model_states,
-    server_counters,
-)
 from sonic_client.transport.status import error_of_status
-from sonic_client.types import ModelMetadata, ModelState
+from sonic_client.transport.wire import Json, WireTransport
 
 __all__ = ["GrpcTransport", "channel_options"]
 
@@ -51,6 +39,8 @@ _COMPRESSIONS = {
     "gzip": grpc.Compression.Gzip,
     "deflate": grpc.Compression.Deflate,
 }
+# The field of a message that is HTTP's whole answer.
+_ANSWERS = {"RepositoryIndex": "models", "ModelConfig": "config"}
 _OPTIONS = (
     # gRPC would refuse answers above 4 MB.
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -69,7 +59,7 @@ _OPTIONS = (
 )
 
 
-class GrpcTransport:
+class GrpcTransport(WireTransport):
     """The gRPC channels to one server.
 
     Parameters
@@ -79,22 +69,9 @@ class GrpcTransport:
     """
 
     def __init__(self, server: ServerConfig) -> None:
-        self._config = server
-        self._headers = CallHeaders(server)
+        super().__init__(server)
         self._compression = _COMPRESSIONS[server.compression]
-        self._meter = CompressionMeter(server.compression)
-        self._guard = ProcessGuard(f"the connection to {server.url}")
         self._channels: _ChannelPool | None = None
-
-    @property
-    def server(self) -> str:
-        """``grpc://host:port``, or ``grpcs://``."""
-        return self._config.url
-
-    @property
-    def compression(self) -> CompressionReport:
-        """Savings by compressing the requests so far."""
-        return self._meter.report
 
     async def open(self) -> None:
         """Make the channels; they connect when first used.
@@ -122,36 +99,6 @@ class GrpcTransport:
                 server=self.server, status="UNAVAILABLE", details="not ready"
             )
 
-    async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
-        """Ask for the state of every model version."""
-        reply = await self._ask("RepositoryIndex", timeout_s=timeout_s)
-        return model_states(reply["models"])
-
-    async def describe(
-        self, model_name: str, model_version: str, *, timeout_s: float
-    ) -> ModelMetadata:
-        """Ask for the model's metadata and configuration."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
-        model = {"name": model_name, "version": model_version}
-        metadata = await self._ask("ModelMetadata", **model, timeout_s=timeout_s)
-        config = await self._ask(
-            "ModelConfig", **model, timeout_s=deadline - loop.time()
-        )
-        return model_metadata(metadata, config["config"], model_version)
-
-    async def count(
-        self, model_name: str, model_version: str, *, timeout_s: float
-    ) -> ServerCounters:
-        """Ask for the model's statistics, summed over its versions."""
-        reply = await self._ask(
-            "ModelStatistics",
-            name=model_name,
-            version=model_version,
-            timeout_s=timeout_s,
-        )
-        return server_counters(reply)
-
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the RPC's deadline is `timeout_s` from now."""
         check_message_size(call, self._config)
@@ -170,35 +117,30 @@ class GrpcTransport:
             output_regions=call.output_regions,
         )
 
-    async def register_region(
-        self, name: str, *, key: str, n_bytes: int, timeout_s: float
-    ) -> None:
-        """Let the server map a POSIX shared memory object, under a name."""
-        await self._ask(
-            "SystemSharedMemoryRegister",
-            timeout_s=timeout_s,
-            name=name,
-            key=key,
-            byte_size=n_bytes,
+    async def _ask(
+        self,
+        method: str,
+        *,
+        name: str = "",
+        version: str = "",
+        timeout_s: float,
+        **question: object,
+    ) -> Json:
+        fields = {"name": name, "version": version, **question}
+        request = getattr(service_pb2, f"{method}Request")(
+            **{field: value for field, value in fields.items() if value}
         )
-
-    async def unregister_region(self, name: str, *, timeout_s: float) -> None:
-        """Let the server unmap it; without effect if it knows no such name."""
-        await self._ask("SystemSharedMemoryUnregister", timeout_s=timeout_s, name=name)
-
-    async def _ask(self, method: str, *, timeout_s: float, **question: object) -> Json:
-        """Call any other method, and return its answer as HTTP would give it."""
-        request = getattr(service_pb2, f"{method}Request")(**question)
         call = self._pool().next_method(
             _SERVICE + method,
             type(request).SerializeToString,
             getattr(service_pb2, f"{method}Response").FromString,
         )
-        return MessageToDict(
+        answer = MessageToDict(
             await self._send(call, request, timeout_s=timeout_s),
             preserving_proto_field_name=True,
             always_print_fields_with_no_presence=True,
         )
+        return answer[_ANSWERS[method]] if method in _ANSWERS else answer
 
     def _pool(self) -> _ChannelPool:
         self._guard.check()

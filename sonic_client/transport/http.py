@@ -5,44 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
-from typing import TypeVar
 from urllib.parse import quote
 
 from sonic_base import ConfigError, SonicError
 from sonic_client.config import ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,
-    InvalidAnswerError,
-    Mismatch,
     RejectedRequestError,
     ServerError,
     TransientError,
 )
-from sonic_client.transport.base import (
-    CompressionReport,
-    InferCall,
-    InferReply,
-    ServerCounters,
-)
-from sonic_client.transport.headers import CallHeaders, Headers
+from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.headers import Headers
 from sonic_client.transport.http_messages import (
     JSON_LENGTH_HEADER,
     decode_body,
     encode_body,
 )
-from sonic_client.transport.payload import CompressionMeter, check_message_size
+from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.replies import (
-    Json,
-    model_metadata,
-    model_states,
-    server_counters,
-)
 from sonic_client.transport.status import error_of_status
-from sonic_client.types import ModelMetadata, ModelState
+from sonic_client.transport.wire import Json, WireTransport
 
 try:
     import aiohttp
@@ -53,8 +39,20 @@ except ModuleNotFoundError as missing:
 
 __all__ = ["HttpTransport"]
 
-ReplyT = TypeVar("ReplyT")
-
+_PATHS = {
+    "RepositoryIndex": ("POST", "repository/index"),
+    "ModelMetadata": ("GET", "{model}"),
+    "ModelConfig": ("GET", "{model}/config"),
+    "ModelStatistics": ("GET", "{model}/stats"),
+    "SystemSharedMemoryRegister": (
+        "POST",
+        "systemsharedmemory/region/{name}/register",
+    ),
+    "SystemSharedMemoryUnregister": (
+        "POST",
+        "systemsharedmemory/region/{name}/unregister",
+    ),
+}
 # The gRPC status that an HTTP status stands for, so that errors are the same.
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -76,7 +74,7 @@ _STATUSES = {
 _MAX_TEXT = 500
 
 
-class HttpTransport:
+class HttpTransport(WireTransport):
     """The HTTP connections to one server.
 
     Parameters
@@ -86,25 +84,12 @@ class HttpTransport:
     """
 
     def __init__(self, server: ServerConfig) -> None:
-        self._config = server
-        self._headers = CallHeaders(server)
-        self._meter = CompressionMeter(server.compression)
-        self._guard = ProcessGuard(f"the connection to {server.url}")
+        super().__init__(server)
         self._session: aiohttp.ClientSession | None = None
         self._encodings = {"Accept-Encoding": "identity"}
         if server.compression != "none":
             name = server.compression
             self._encodings = {"Accept-Encoding": name, "Content-Encoding": name}
-
-    @property
-    def server(self) -> str:
-        """``http://host:port``, or ``https://``."""
-        return self._config.url
-
-    @property
-    def compression(self) -> CompressionReport:
-        """Savings by compressing the requests so far."""
-        return self._meter.report
 
     async def open(self) -> None:
         """Prepare the connections; they are made when first used."""
@@ -137,32 +122,6 @@ class HttpTransport:
                 server=self.server, status="UNAVAILABLE", details="not ready"
             ) from refusal
 
-    async def index(self, *, timeout_s: float) -> tuple[ModelState, ...]:
-        """Ask for the state of every model version."""
-        reply = await self._ask("POST", "repository/index", timeout_s=timeout_s)
-        return self._read(model_states, reply)
-
-    async def describe(
-        self, model_name: str, model_version: str, *, timeout_s: float
-    ) -> ModelMetadata:
-        """Ask for the model's metadata and configuration."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
-        path = _model_path(model_name, model_version)
-        metadata = await self._ask("GET", path, timeout_s=timeout_s)
-        config = await self._ask(
-            "GET", f"{path}/config", timeout_s=deadline - loop.time()
-        )
-        return self._read(model_metadata, metadata, config, model_version)
-
-    async def count(
-        self, model_name: str, model_version: str, *, timeout_s: float
-    ) -> ServerCounters:
-        """Ask for the model's statistics, summed over its versions."""
-        path = f"{_model_path(model_name, model_version)}/stats"
-        reply = await self._ask("GET", path, timeout_s=timeout_s)
-        return self._read(server_counters, reply)
-
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the call is cancelled `timeout_s` from now."""
         check_message_size(call, self._config)
@@ -188,36 +147,22 @@ class HttpTransport:
             output_regions=call.output_regions,
         )
 
-    async def register_region(
-        self, name: str, *, key: str, n_bytes: int, timeout_s: float
-    ) -> None:
-        """Let the server map a POSIX shared memory object, under a name."""
-        await self._ask(
-            "POST",
-            f"systemsharedmemory/region/{quote(name, safe='')}/register",
-            timeout_s=timeout_s,
-            question={"key": key, "offset": 0, "byte_size": n_bytes},
-        )
-
-    async def unregister_region(self, name: str, *, timeout_s: float) -> None:
-        """Let the server unmap it; without effect if it knows no such name."""
-        path = f"systemsharedmemory/region/{quote(name, safe='')}/unregister"
-        await self._ask("POST", path, timeout_s=timeout_s)
-
     async def _ask(
         self,
         method: str,
-        path: str,
         *,
+        name: str = "",
+        version: str = "",
         timeout_s: float,
-        question: Mapping[str, object] | None = None,
+        **question: object,
     ) -> Json:
+        verb, path = _PATHS[method]
         _, content = await self._exchange(
-            method,
-            path,
+            verb,
+            path.format(model=_model_path(name, version), name=quote(name, safe="")),
             timeout_s=timeout_s,
             headers={"Accept-Encoding": "identity"},
-            body=None if method == "GET" else json.dumps(question or {}).encode(),
+            body=None if verb == "GET" else json.dumps(question).encode(),
         )
         return self._read(json.loads, content) if content else None
 
@@ -271,18 +216,6 @@ class HttpTransport:
             raise
         except TimeoutError as error:
             raise _error_of_exception(error, server=self.server) from error
-
-    def _read(self, reader: Callable[..., ReplyT], *replies: Json) -> ReplyT:
-        """Return what `reader` finds in a server's replies."""
-        try:
-            return reader(*replies)
-        # A foreign server may answer anything.
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InvalidAnswerError(
-                model="*",
-                server=self.server,
-                mismatches=[Mismatch("*", "an answer of KServe v2", repr(error))],
-            ) from error
 
 
 def _model_path(name: str, version: str) -> str:

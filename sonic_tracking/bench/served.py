@@ -24,9 +24,10 @@ from sonic_client import (
     JobSummary,
     Request,
     ServerConfig,
+    ServerCounters,
     WindowConfig,
 )
-from sonic_client.transport import ServerCounters, transport_for
+from sonic_client.transport import transport_for
 from sonic_tracking.bench.events import Features
 from sonic_tracking.bench.machine import measured_utilisation
 from sonic_tracking.bench.service_report import Measurement, ScanPoint

@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sonic_base.errors import ConfigError
+from sonic_base import ConfigError
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.errors import needs_extra
 

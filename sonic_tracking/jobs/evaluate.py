@@ -33,7 +33,7 @@ from producers.evaluation import (
     events_with_truth,
 )
 from producers.io import iterating
-from sonic_base.errors import SonicError
+from sonic_base import SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.jobs.track import PathLike, TrackingResult
 from sonic_tracking.outputs import check_outputs, write_json

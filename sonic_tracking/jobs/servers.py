@@ -10,16 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from sonic_client import BatchingConfig, ServerConfig, TlsConfig
-from sonic_client.errors import (
+from sonic_client import (
     AccessDeniedError,
+    BatchingConfig,
     InvalidAnswerError,
+    ModelMetadata,
+    ModelState,
+    ServerConfig,
     ServerError,
     ServerUnreachableError,
+    TensorSpec,
+    TlsConfig,
     TryTimedOutError,
 )
 from sonic_client.transport import Transport, transport_for
-from sonic_client.types import ModelMetadata, ModelState, TensorSpec
 from sonic_tracking.jobs.connection import tracking_server
 
 __all__ = ["ModelDescription", "ServerReport", "describe", "servers"]

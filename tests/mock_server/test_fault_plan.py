@@ -1,4 +1,4 @@
-"""What a plan is: a value that selects, prints, pickles and loads."""
+"""A plan is a value that selects, prints, pickles and loads."""
 
 import pickle
 

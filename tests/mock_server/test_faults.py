@@ -1,4 +1,4 @@
-"""What a client sees of each fault, over gRPC."""
+"""The view of a client on each fault, over gRPC."""
 
 import threading
 from functools import partial
@@ -347,7 +347,7 @@ def test_faults_of_other_calls_are_counted_by_call(serve, connect, double, ask):
     assert outcomes == ["answered", ("INTERNAL", "no"), "answered"]
 
 
-def test_two_faults_of_one_request_both_befall_it(serve, connect, two_outputs, ask):
+def test_two_faults_of_one_request_are_both_applied(serve, connect, two_outputs, ask):
     plan = FaultPlan().on(1).omit_output("N").on(1).fill_with_nan("Y")
 
     answer = ask(connect(serve(two_outputs, faults=plan)))
@@ -370,7 +370,7 @@ def test_hook_sees_every_inference_request_in_order(serve, connect, double, ask)
     ]
 
 
-def test_requests_that_cannot_be_read_are_not_befallen(serve, stub_of, double):
+def test_requests_that_cannot_be_read_get_no_fault(serve, stub_of, double):
     plan = FaultPlan().on(1).refuse("INTERNAL", "planned")
     request = service_pb2.ModelInferRequest(model_name="double")
     request.inputs.add(name="X", datatype="FP32", shape=[1, 3])

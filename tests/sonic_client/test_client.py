@@ -158,7 +158,7 @@ async def test_a_client_is_used_while_open_only(
     )
     with pytest.raises(ClientClosedError, match="use it in `with`"):
         blocking.statistics()
-    with pytest.raises(ClientClosedError, match="use it in `with`"):
+    with pytest.raises(ClientClosedError, match="use it in `async with`"):
         await client.infer(FEATURES)
 
     with blocking:

@@ -43,11 +43,9 @@ class TritonError:
         self._message, self._code = message, code
 
     def message(self) -> str:
-        """Return the text for the client."""
         return self._message
 
     def code(self) -> grpc.StatusCode:
-        """Return one of the codes above."""
         return self._code
 
 
@@ -79,15 +77,12 @@ class InferenceResponse:
         return self._outputs
 
     def has_error(self) -> bool:
-        """Return whether it is an error."""
         return self._error is not None
 
     def error(self) -> TritonError | None:
-        """Return the error, or None."""
         return self._error
 
     def parameters(self) -> str:
-        """Return the parameters as JSON."""
         return json.dumps(self._parameters)
 
     def as_answer(
@@ -217,7 +212,6 @@ class InferenceRequest:
         return self._timeout
 
     def parameters(self) -> str:
-        """Return the parameters as JSON."""
         return json.dumps(self._parameters)
 
     def requested_output_names(self) -> list[str]:
@@ -225,7 +219,6 @@ class InferenceRequest:
         return self._outputs
 
     def model_name(self) -> str:
-        """Return the name of the model that is asked."""
         return self._model_name
 
     def is_cancelled(self) -> bool:

@@ -51,7 +51,6 @@ class ModelConfig:
         self._config = config
 
     def as_dict(self) -> Json:
-        """Return the configuration as it is now."""
         return self._config
 
     def set_max_batch_size(self, max_batch_size: int) -> None:
@@ -155,68 +154,56 @@ class Logger:
 
     @classmethod
     def log(cls, message: str, level: int | None = None) -> None:
-        """Log a message, as information unless a level is given."""
         cls._logger.log(level or cls.INFO, "%s", message)
 
     @classmethod
     def log_info(cls, message: str) -> None:
-        """Log information."""
         cls.log(message, cls.INFO)
 
     @classmethod
     def log_warn(cls, message: str) -> None:
-        """Log a warning."""
         cls.log(message, cls.WARNING)
 
     @classmethod
     def log_error(cls, message: str) -> None:
-        """Log an error."""
         cls.log(message, cls.ERROR)
 
     @classmethod
     def log_verbose(cls, message: str) -> None:
-        """Log details for debugging."""
         cls.log(message, cls.VERBOSE)
 
 
 # Any: a numpy type, or None.
 def triton_string_to_numpy(triton_type_string: str) -> Any:
-    """Return the numpy type of a ``TYPE_FP32``; None if it has none."""
     return TRITON_STRING_TO_NUMPY.get(triton_type_string)
 
 
 # Any: whatever `np.dtype` takes.
 def numpy_to_triton_string(data_type: Any) -> str:
-    """Return the name such as ``TYPE_FP32`` of a numpy type."""
     return _NUMPY_TO_TRITON_STRING[np.dtype(data_type)]
 
 
 def get_input_tensor_by_name(
     inference_request: messages.InferenceRequest, name: str
 ) -> Tensor | None:
-    """Return an input of a request, or None."""
     return tensor_by_name(inference_request.inputs(), name)
 
 
 def get_output_tensor_by_name(
     inference_response: messages.InferenceResponse, name: str
 ) -> Tensor | None:
-    """Return an output of a response, or None."""
     return tensor_by_name(inference_response.output_tensors(), name)
 
 
 def get_input_config_by_name(model_config: Json, name: str) -> Json | None:
-    """Return an input of a configuration, or None."""
     return next((t for t in model_config["input"] if t["name"] == name), None)
 
 
 def get_output_config_by_name(model_config: Json, name: str) -> Json | None:
-    """Return an output of a configuration, or None."""
     return next((t for t in model_config["output"] if t["name"] == name), None)
 
 
 def using_decoupled_model_transaction_policy(model_config: Json) -> bool:
-    """Return whether a configuration is that of a decoupled model."""
     return bool(model_config.get("model_transaction_policy", {}).get("decoupled"))
 
 

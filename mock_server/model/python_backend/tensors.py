@@ -43,15 +43,12 @@ class Tensor:
         return RawTensor(self._name, datatype, array.shape, encode(array, datatype))
 
     def name(self) -> str:
-        """Return the name, as in the model's configuration."""
         return self._name
 
     def shape(self) -> tuple[int, ...]:
-        """Return the shape, with the batch dimension if there is one."""
         return self.as_numpy().shape if self._raw is None else tuple(self._raw.shape)
 
     def triton_dtype(self) -> str:
-        """Return KServe's name of the datatype."""
         return self.raw().datatype
 
     def as_numpy(self) -> AnyArray:
@@ -146,5 +143,4 @@ def _raw_bfloat16(name: str, source: Any) -> RawTensor | None:
 
 
 def tensor_by_name(tensors: Sequence[Tensor], name: str) -> Tensor | None:
-    """Return the tensor of that name, or None."""
     return next((each for each in tensors if each.name() == name), None)

@@ -10,7 +10,7 @@ WAIT_S = 10.0
 
 
 class Runs:
-    """What ran, where, and what was dropped; a run waits for `release`."""
+    """A record of what ran, where, and what was dropped; a run waits for `release`."""
 
     def __init__(self):
         self.batches, self.dropped = [], []
