@@ -1,4 +1,4 @@
-"""`sonic bench`: how fast it is, and where the time goes."""
+"""`sonic bench`: rates, latencies, and where the time goes."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def service(
         ),
     ] = "1:4",
     engine: Annotated[
-        Literal["mock", "triton"], typer.Option(help="What serves the models.")
+        Literal["mock", "triton"], typer.Option(help="Server of the models.")
     ] = "triton",
     model: Annotated[
         str, typer.Option(help="Some of exatrkx, exatrkx_ensemble, direct.")
     ] = "exatrkx,exatrkx_ensemble,direct",
     passes: Annotated[
-        int, typer.Option(min=1, help="Times that all events are sent, per point.")
+        int, typer.Option(min=1, help="Passes over all events at each point.")
     ] = 3,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads that each instance computes with.")
@@ -106,9 +106,9 @@ def service(
 ) -> None:
     """Scan throughput and latency against concurrency and instances.
 
-    A server is started for each number of instances; events are read before, sent
-    once to warm up, then in full, `--passes` times. "direct" is the pipeline in this
-    process, with as many threads as there are instances.
+    A server is started for each number of instances. All events are read before; a
+    few are sent to warm up, then all of them, `--passes` times. "direct" is the
+    pipeline in this process, with as many threads as there are instances.
     """
     with one_line_errors():
         with needs_extra("bench"):
@@ -168,7 +168,7 @@ def pipeline(
     csv_scale: CsvScale = None,
     json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="File for the tables, as a README has them.")
+        Path | None, typer.Option(help="Markdown file for the tables.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture (png, pdf).")] = None,
     force: Force = False,
