@@ -16,7 +16,7 @@ from sonic_tracking.commands.console import (
 from sonic_tracking.commands.options import CsvScale, Force, parse_scale
 from sonic_tracking.errors import needs_extra
 
-__all__ = ["export", "pipeline", "register", "service"]
+__all__ = ["app"]
 
 SERVICE_EXAMPLES = """\
 [bold]Examples[/bold]
@@ -52,15 +52,6 @@ MaxEvents = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="Weights folder; by default the bundled ones.")
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand, which has subcommands of its own."""
-    bench = typer.Typer(no_args_is_help=True, epilog=SERVICE_EXAMPLES)
-    bench.command(epilog=SERVICE_EXAMPLES)(service)
-    bench.command(epilog=PIPELINE_EXAMPLES)(pipeline)
-    bench.command(epilog=EXPORT_EXAMPLES)(export)
-    app.add_typer(bench, name="bench", help="Measure how fast it is.")
 
 
 def service(
@@ -235,3 +226,11 @@ def export(
             force=force,
         )
         print_line(f"{n_events} events in {output}")
+
+
+app = typer.Typer(
+    no_args_is_help=True, help="Measure how fast it is.", epilog=SERVICE_EXAMPLES
+)
+app.command(epilog=SERVICE_EXAMPLES)(service)
+app.command(epilog=PIPELINE_EXAMPLES)(pipeline)
+app.command(epilog=EXPORT_EXAMPLES)(export)
