@@ -196,8 +196,7 @@ class MockServer:
         CassetteError
             If the folder cannot be used.
         """
-        from mock_server.cassette import replayed_models  # noqa: PLC0415
-        from mock_server.cassette.folder import Cassette  # noqa: PLC0415
+        from mock_server.cassette import Cassette, replayed_models  # noqa: PLC0415
 
         return cls(replayed_models(Cassette.load(Path(folder))), **options)
 

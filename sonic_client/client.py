@@ -26,7 +26,7 @@ from sonic_client.flow import (
 )
 from sonic_client.report import ClientStatistics, JobSummary, Observer
 from sonic_client.retry import Timing
-from sonic_client.transport import TransportLike, connector_of
+from sonic_client.transport.choice import TransportLike, connector_of
 from sonic_client.types import Failure, ModelMetadata, Outcome, Request, Tensors
 
 __all__ = ["AsyncClient", "Client"]

@@ -58,7 +58,7 @@ class LoadedEnsemble:
         """Do the same as `submit`: the steps run in their models' threads."""
         self.submit(request, respond)
 
-    def stop(self) -> None:
+    def stop(self, timeout_s: float | None = None) -> None:
         """Do nothing: the threads are those of the steps."""
 
     def close(self) -> None:

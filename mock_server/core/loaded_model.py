@@ -40,8 +40,11 @@ class Loaded(Protocol):
     def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
         """Do the same for a caller that waits for the answer: it may run the model."""
 
-    def stop(self) -> None:
-        """Answer what is waiting, and end the threads; a request starts them again."""
+    def stop(self, timeout_s: float | None = None) -> None:
+        """Answer what is waiting, and end the threads; a request starts them again.
+
+        A thread that still runs after `timeout_s` is left behind.
+        """
 
     def close(self) -> None:
         """Stop for good."""
@@ -104,9 +107,9 @@ class LoadedModel:
         else:
             self._workers.submit(pending)
 
-    def stop(self) -> None:
+    def stop(self, timeout_s: float | None = None) -> None:
         """End the threads: see `Loaded`."""
-        self._workers.stop()
+        self._workers.stop(timeout_s)
 
     def close(self) -> None:
         """Stop for good, and release the instances."""

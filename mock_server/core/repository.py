@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Hashable, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Literal, NamedTuple
@@ -24,10 +25,13 @@ from mock_server.errors import (
 from mock_server.model.config import ensemble_of
 from mock_server.model.config_message import is_ensemble, parse_json
 from mock_server.model.declaration import Ensemble, Model
-from mock_server.scheduling.threads import join_threads
+from mock_server.scheduling import threads
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 ModelControl = Literal["none", "explicit"]
+
+_LEAST_WAIT_S = 0.1
+"""Time for an idle model to end its threads, even after another one did not."""
 
 _UNLOADING = ("UNLOADING", "")
 _UNLOADED = ("UNAVAILABLE", "unloaded")
@@ -131,12 +135,16 @@ class Repository:
             raise ModelLoadError("\n".join(problems))
 
     def close(self) -> None:
-        """End the threads of all models, and wait for those that are being unloaded."""
+        """End the threads of all models, and wait for those that are being unloaded.
+
+        The wait is bounded, for all of them together.
+        """
+        end_s = time.monotonic() + threads.STOP_WAIT_S
         for loaded in self.all():
-            loaded.stop()
+            loaded.stop(max(_LEAST_WAIT_S, end_s - time.monotonic()))
         with self._lock:
             unloading, self._unloading = self._unloading, []
-        join_threads(unloading)
+        threads.join_threads(unloading)
 
     @property
     def is_server_ready(self) -> bool:

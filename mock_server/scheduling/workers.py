@@ -116,18 +116,20 @@ class Workers:
         finally:
             self._instances[0].put(instance)
 
-    def stop(self) -> None:
+    def stop(self, timeout_s: float | None = None) -> None:
         """Run what is waiting, and wait for the threads to end.
 
-        The wait is bounded by `STOP_WAIT_S`: an instance that still runs is left
-        behind.
+        The wait is bounded by `timeout_s`, by default `threads.STOP_WAIT_S`: an
+        instance that still runs is left behind.
         """
+        if timeout_s is None:
+            timeout_s = threads.STOP_WAIT_S
         with self._changed:
             ending, self._threads = self._threads, []
             self._stopping.set()
             self._changed.notify_all()
-        end_s = time.monotonic() + threads.STOP_WAIT_S
-        if not threads.join_threads(ending):
+        end_s = time.monotonic() + timeout_s
+        if not threads.join_threads(ending, timeout_s):
             return
         # When all instances are free, none runs in the thread of a caller any more.
         taken = []

@@ -6,7 +6,7 @@ coffea and dask-awkward, whose arrays may also be one tensor each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import Any, Literal, TypeAlias
 
 import awkward as ak
@@ -78,29 +78,21 @@ def infer_awkward(
         error is its cause.
     """
     columns = {name: _FlatInput(name, array) for name, array in inputs.items()}
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) != 1:
-        raise ConfigError(f"expected inputs of one length, got {lengths} events")
-    n_events = next(iter(lengths.values()))
+    n_events = _common_length(columns, "events")
     requests = (
         Request(i, {name: column[i] for name, column in columns.items()})
         for i in range(n_events)
     )
     answers: list[Tensors | None] = []
     for outcome in client.map(requests):
-        if isinstance(outcome, Failure):
-            part = f"event {len(answers)} of {n_events}"
-            error = _array_failed(client.metadata.name, part, outcome)
-            if on_failure == "raise":
-                raise error
-            if on_unanswered is not None:
-                on_unanswered(error)
-        # Copied, so that an event does not keep its whole message in memory.
-        answers.append(
-            {name: array.copy() for name, array in outcome.outputs.items()}
-            if isinstance(outcome, Answer)
-            else None
-        )
+        if isinstance(outcome, Answer):
+            # Copied, so that an event does not keep its whole message in memory.
+            copied = {name: array.copy() for name, array in outcome.outputs.items()}
+            answers.append(copied)
+            continue
+        part = f"event {len(answers)} of {n_events}"
+        _report_failure(client, part, outcome, on_failure, on_unanswered)
+        answers.append(None)
     return {
         spec.name: _nested_output(spec, answers) for spec in client.metadata.outputs
     }
@@ -197,10 +189,7 @@ def infer_rows(
         With ``on_failure="raise"``, for the first request that failed; the client's
         error is its cause.
     """
-    lengths = {name: len(array) for name, array in inputs.items()}
-    if len(set(lengths.values())) != 1:
-        raise ConfigError(f"expected inputs of one length, got {lengths} rows")
-    n_rows = next(iter(lengths.values()))
+    n_rows = _common_length(inputs, "rows")
     batches = _batches(n_rows, client.metadata.max_batch_size, batch_size)
     requests = (
         Request(number, {name: array[rows] for name, array in inputs.items()})
@@ -213,11 +202,7 @@ def infer_rows(
             parts.append(outcome.outputs)
             continue
         part = f"rows {rows.start} to {rows.stop - 1} of {n_rows}"
-        error = _array_failed(client.metadata.name, part, outcome)
-        if on_failure == "raise":
-            raise error
-        if on_unanswered is not None:
-            on_unanswered(error)
+        _report_failure(client, part, outcome, on_failure, on_unanswered)
         is_answered[rows] = False
         value = fill if on_failure == "fill" else 0
         parts.append(_stand_in(client, rows.stop - rows.start, value))
@@ -294,11 +279,11 @@ def _by_event(
     }
 
 
-def _optional(array: Untyped) -> Any:
+def _optional(array: Untyped) -> Untyped:
     return ak.mask(array, ~ak.is_none(array))
 
 
-def _filled(array: Untyped, counts: AnyArray, fill: Any, is_list: bool) -> Any:
+def _filled(array: Untyped, counts: AnyArray, fill: Any, is_list: bool) -> Untyped:
     """Put `fill` where there is no answer: once per row of the input, or per event."""
     is_missing = ak.to_numpy(ak.is_none(array))
     if not is_missing.any():
@@ -335,13 +320,32 @@ def _blank(spec: TensorSpec, n_rows: int) -> AnyArray:
     return np.zeros((n_rows, *(max(n, 0) for n in spec.shape[1:])), spec.dtype)
 
 
-def _array_failed(model: str, part: str, failure: Failure) -> ArrayFailedError:
-    """Return the error that names the part of an array without an answer."""
+def _common_length(arrays: Mapping[str, Sized], unit: str) -> int:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise ConfigError(f"expected inputs of one length, got {lengths} {unit}")
+    return next(iter(lengths.values()))
+
+
+def _report_failure(
+    client: Client,
+    part: str,
+    failure: Failure,
+    on_failure: str,
+    on_unanswered: OnUnanswered | None,
+) -> None:
+    """Raise the error of a part of an array, or hand it to the caller's function."""
     error = ArrayFailedError(
-        model=model, part=part, reason=str(failure.error), servers=failure.servers
+        model=client.metadata.name,
+        part=part,
+        reason=str(failure.error),
+        servers=failure.servers,
     )
+    if on_failure == "raise":
+        raise error from failure.error
     error.__cause__ = failure.error
-    return error
+    if on_unanswered is not None:
+        on_unanswered(error)
 
 
 class _FlatInput:
@@ -372,7 +376,7 @@ class _FlatInput:
         return self._rows[self._row_splits[event] : self._row_splits[event + 1]]
 
 
-def _nested_output(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Any:
+def _nested_output(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Untyped:
     """Return an output of several events, one element each; None without an answer."""
     is_answered = np.array([answer is not None for answer in answers], dtype=bool)
     is_free = spec.shape[:1] == (-1,)
@@ -389,6 +393,6 @@ def _nested_output(spec: TensorSpec, answers: Sequence[Tensors | None]) -> Any:
     return nested if is_answered.all() else ak.mask(nested, is_answered)
 
 
-def _content(rows: NDArray[Any]) -> Any:
-    # numpy's strings are objects, which awkward reads one by one.
+def _content(rows: AnyArray) -> Untyped:
+    # Strings are numpy objects, which awkward takes only as a list.
     return ak.Array(rows.tolist()) if rows.dtype == object else ak.Array(rows)

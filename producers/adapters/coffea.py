@@ -169,7 +169,7 @@ class triton_wrapper(ABC):
         if library is None:
             return self.numpy_call(*args, **kwargs)
         own_args, own_kwargs = self.prepare_awkward(*args, **kwargs)
-        names, inputs = _asked(*own_args, **own_kwargs)
+        names, inputs = _wanted(*own_args, **own_kwargs)
         if library is ak:
             outputs = self.infer(names, inputs)
         else:
@@ -249,7 +249,7 @@ class triton_wrapper(ABC):
         return process_client(self.config).summary()
 
 
-def _asked(
+def _wanted(
     output_list: Sequence[str], input_dict: Mapping[str, Any]
 ) -> tuple[list[str], dict[str, Any]]:
     return list(output_list), dict(input_dict)

@@ -63,7 +63,7 @@ class EventLoop(Generic[EventT, ProductT]):
 
     Parameters
     ----------
-    source : iterable of Chunk
+    source : iterable of EventChunk or ColumnChunk
         For example the source that `open_events` returns.
     producers : Producer, Step, or sequence of them
         A producer that is `ChunkPreparing` prepares each chunk once; one that is

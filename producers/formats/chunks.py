@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from producers.io.location import Location
 from producers.io.tables import Lists
-from producers.model.chunk import part_ends
+from producers.model.chunk import part_ends, splits_of
 from producers.model.errors import InvalidEventError
 from producers.model.event import EventChunk
 from producers.model.types import AnyArray
@@ -47,11 +47,6 @@ def row_ranges(
         n_events=chunk_size or stop - start,
     )
     yield from pairwise(start + end for end in (0, *ends))
-
-
-def splits_of(counts: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return the offsets of lists of these lengths, shape (n + 1,), int64."""
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
 
 def chunk_of_lists(

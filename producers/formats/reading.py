@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +17,15 @@ from producers.io.content import FileContent
 from producers.io.iteration import iterating, prefetched
 from producers.io.journal import PartialTracks, is_partial
 from producers.io.location import Location, PathLike, locations
+from producers.io.memory import tracks_array
 from producers.model.candidates import TrackCandidates
 from producers.model.errors import InvalidEventError, NoEventsError, SchemaError
 from producers.model.event import EventChunk
 from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
+from producers.model.track_block import TrackBlock
 from producers.model.truth import TruthEvent
+from producers.model.types import Untyped
 from sonic_base import ConfigError
 
 
@@ -315,6 +319,20 @@ class TrackEvents:
                         candidates=candidates,
                         is_failed=bool(is_failed),
                     )
+
+    def array(self) -> Untyped:
+        """Return the tracks of all events as one awkward array, in memory.
+
+        Returns
+        -------
+        ak.Array, one record per event
+            As `TracksInMemory.array`; None for an event that failed.
+        """
+        blocks = list(self._file.blocks())
+        if not blocks:
+            return ak.Array([])
+        block = TrackBlock.joined(blocks)
+        return tracks_array(block, block.is_failed)
 
 
 def _open(path: Location) -> ReadableTracks:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.formats.chunks import splits_of
 from producers.io.location import Location
 from producers.io.tables import Lists
 from producers.model.candidates import CandidateChunk
+from producers.model.chunk import splits_of
 from producers.model.errors import InvalidEventError, UnreadableFileError
 from producers.model.track_block import TrackBlock
 from producers.model.types import JsonObject

@@ -7,15 +7,18 @@ that are written whole or not at all, and the journal of an unfinished output.
 from producers.io.iteration import iterating
 from producers.io.journal import partial_folder
 from producers.io.location import Location, PathLike, locations
+from producers.io.memory import candidate_arrays
 from producers.io.output import check_output, output_errors
 from producers.io.perf_analyzer import PerfAnalyzerWriter
-from producers.io.root_writer import RootForm
+from producers.io.root_writer import RootForm, RootWriter
 
 __all__ = [
     "Location",
     "PathLike",
     "PerfAnalyzerWriter",
     "RootForm",
+    "RootWriter",
+    "candidate_arrays",
     "check_output",
     "iterating",
     "locations",

@@ -6,6 +6,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.model.candidates import CandidateChunk
 from producers.model.errors import EventFailedError
 from producers.model.results import ChunkResult
 from producers.model.track_block import TrackBlock
@@ -53,16 +54,25 @@ class TracksInMemory:
         if not self._blocks:
             return ak.Array([])
         # Made once, at the end: awkward takes a millisecond for the smallest array.
-        block = TrackBlock.joined(self._blocks)
-        own = block.candidates
-        by_candidate = ak.unflatten(own.space_points, own.sizes)
-        array = ak.zip(
-            {
-                "event": block.event_ids,
-                "sp_label": ak.unflatten(own.labels, np.diff(own.point_splits)),
-                "candidates": ak.unflatten(by_candidate, np.diff(own.candidate_splits)),
-            },
-            depth_limit=1,
-        )
         is_missing = np.concatenate(self._masks)
-        return ak.mask(array, ~is_missing) if is_missing.any() else array
+        return tracks_array(TrackBlock.joined(self._blocks), is_missing)
+
+
+def tracks_array(block: TrackBlock, is_missing: NDArray[np.bool_]) -> Untyped:
+    """Return one record per event, as `TracksInMemory.array` does."""
+    columns = candidate_arrays(block.candidates)
+    array = ak.zip({"event": block.event_ids, **columns}, depth_limit=1)
+    return ak.mask(array, ~is_missing) if is_missing.any() else array
+
+
+def candidate_arrays(candidates: CandidateChunk) -> dict[str, Untyped]:
+    """Return ``sp_label`` and ``candidates`` of some events as awkward arrays.
+
+    One list per event: the candidate of each space point, -1 for none; and the space
+    points of each candidate, ordered outward.
+    """
+    by_candidate = ak.unflatten(candidates.space_points, candidates.sizes)
+    return {
+        "sp_label": ak.unflatten(candidates.labels, np.diff(candidates.point_splits)),
+        "candidates": ak.unflatten(by_candidate, np.diff(candidates.candidate_splits)),
+    }

@@ -10,6 +10,7 @@ import numpy as np
 
 from producers.io.location import Location, damaged_file_named, open_binary
 from producers.io.tables import Block, Lists
+from producers.model.chunk import splits_of
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray, Untyped
 from sonic_base import ConfigError, nearest_names
@@ -180,9 +181,8 @@ def _column(rows: Untyped, name: str) -> Untyped:
         return column
     # The lists of one member are cut as the lists of records are.
     counts = column.value_lengths().to_numpy(zero_copy_only=False)
-    offsets = np.concatenate(([0], np.cumsum(counts)))
     return require_pyarrow().LargeListArray.from_arrays(
-        offsets, column.flatten().field(member)
+        splits_of(counts), column.flatten().field(member)
     )
 
 

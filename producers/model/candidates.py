@@ -11,6 +11,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from producers.model.chunk import splits_of
 from producers.model.components import (
     candidate_order,
     number_by_first_point,
@@ -271,7 +272,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
     @property
     def member_splits(self) -> NDArray[np.int64]:
         """Offsets of each event in `space_points`, shape (n_events + 1,), int64."""
-        until = np.concatenate(([0], np.cumsum(self.sizes)))
+        until = splits_of(self.sizes)
         splits: NDArray[np.int64] = until[self.candidate_splits]
         return splits
 
@@ -315,7 +316,7 @@ class CandidateChunk(Sequence[TrackCandidates]):
         members = self.member_splits.tolist()
         points, candidates = self.point_splits.tolist(), self.candidate_splits.tolist()
         # All candidates' offsets at once; an event's begin with zero.
-        until = np.concatenate(([0], np.cumsum(self.sizes)))
+        until = splits_of(self.sizes)
         for index in range(start, len(self)):
             low, high = candidates[index], candidates[index + 1]
             yield TrackCandidates(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from producers.model.types import AnyArray
 
-__all__ = ["AnyEvent", "Chunk", "part_ends"]
+__all__ = ["AnyEvent", "Chunk", "part_ends", "splits_of"]
 
 EventT_co = TypeVar("EventT_co", covariant=True)
 
@@ -128,6 +128,11 @@ class Chunk(ABC, Generic[EventT_co]):
             first_entry=self.first_entry + start,
             **self._columns(slice(int(splits[0]), int(splits[-1]))),
         )
+
+
+def splits_of(counts: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the offsets of lists of these lengths, shape (n + 1,), int64."""
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
 
 def part_ends(

@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.model.chunk import Chunk
+from producers.model.chunk import Chunk, splits_of
 from producers.model.types import AnyArray, Untyped
 
 __all__ = ["ColumnChunk", "ColumnEvent", "Event", "EventChunk"]
@@ -196,7 +196,7 @@ class ColumnChunk(Chunk[ColumnEvent]):
         entries = np.arange(first_entry, first_entry + len(counts))
         return cls(
             columns={name: ak.to_numpy(flat[name]) for name in array.fields},
-            row_splits=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            row_splits=splits_of(counts),
             event_ids=entries if event_ids is None else event_ids,
             source=source,
             first_entry=first_entry,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producers.model.candidates import CandidateChunk
+from producers.model.chunk import splits_of
 from producers.model.errors import EventFailedError
 from producers.model.results import ChunkResult
 from producers.model.types import AnyArray
@@ -87,19 +88,12 @@ class TrackBlock:
         own = self.candidates
         n_points = np.diff(own.point_splits)
         left = np.where(self.is_failed, 0, n_points)
-        emptied = CandidateChunk(
+        emptied = replace(
+            own,
             labels=own.labels[np.repeat(~self.is_failed, n_points)],
-            point_splits=np.concatenate(([0], np.cumsum(left))),
-            sizes=own.sizes,
-            candidate_splits=own.candidate_splits,
-            space_points=own.space_points,
+            point_splits=splits_of(left),
         )
-        return TrackBlock(
-            event_ids=self.event_ids,
-            is_failed=self.is_failed,
-            candidates=emptied,
-            failures=self.failures,
-        )
+        return replace(self, candidates=emptied)
 
     @classmethod
     def of(cls, result: ChunkResult) -> TrackBlock:
@@ -195,5 +189,4 @@ class TrackBlock:
 
 
 def _joined_splits(splits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    counts = np.concatenate([np.diff(each) for each in splits])
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    return splits_of(np.concatenate([np.diff(each) for each in splits]))

@@ -14,7 +14,6 @@ from sonic_client.report.observer import (
     MessageSent,
     NonFiniteFound,
     Observer,
-    Observers,
     ServerChanged,
     ServerState,
     TryEnded,
@@ -23,7 +22,6 @@ from sonic_client.report.progress import Progress, ProgressMeter
 from sonic_client.report.statistics import (
     ClientStatistics,
     LatencyHistogram,
-    StatisticsRecorder,
 )
 from sonic_client.report.summary import JobSummary, LatencySplit, ServerInterval
 
@@ -42,14 +40,12 @@ __all__ = [
     "MessageSent",
     "NonFiniteFound",
     "Observer",
-    "Observers",
     "Progress",
     "ProgressMeter",
     "PrometheusObserver",
     "ServerChanged",
     "ServerInterval",
     "ServerState",
-    "StatisticsRecorder",
     "TracingObserver",
     "TryEnded",
 ]

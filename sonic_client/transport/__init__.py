@@ -10,7 +10,7 @@ from sonic_client.transport.base import (
     ServerCounters,
     Transport,
 )
-from sonic_client.transport.choice import TransportLike, connector_of, transport_for
+from sonic_client.transport.choice import TransportLike, transport_for
 from sonic_client.transport.fake import FakeTransport
 
 __all__ = [
@@ -21,6 +21,5 @@ __all__ = [
     "ServerCounters",
     "Transport",
     "TransportLike",
-    "connector_of",
     "transport_for",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +11,18 @@ from numpy.typing import NDArray
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale, node_features, open_events
-from producers.io import locations
-from sonic_base import ConfigError
-from sonic_tracking.outputs import Json, check_outputs, write_json
+from producers.io import PerfAnalyzerWriter, locations
+from sonic_base.errors import ConfigError
+from sonic_tracking.outputs import check_outputs
 
 __all__ = [
     "Features",
-    "PerfAnalyzerExport",
-    "input_document",
+    "export_events",
     "local_files",
     "overlaid",
     "parse_sizes",
     "plan_sizes",
     "read_features",
-    "run_export",
 ]
 
 Features = Sequence[NDArray[np.float32]]
@@ -141,20 +138,16 @@ def overlaid(
     return np.concatenate([np.empty((0, 3), np.float32), *parts])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerfAnalyzerExport:
-    """The options of `sonic bench export`."""
-
-    files: tuple[str, ...]
-    output: Path
-    max_events: int | None = None
-    weights: Path | None = None
-    csv_scale: FeatureScale | None = None
-    force: bool = False
-
-
-def run_export(job: PerfAnalyzerExport) -> int:
-    """Write the events; return their number.
+def export_events(
+    files: Sequence[str],
+    output: Path,
+    *,
+    max_events: int | None = None,
+    weights: Path | None = None,
+    csv_scale: FeatureScale | None = None,
+    force: bool = False,
+) -> int:
+    """Write events for perf_analyzer, scaled for the weights; return their number.
 
     Raises
     ------
@@ -163,30 +156,14 @@ def run_export(job: PerfAnalyzerExport) -> int:
     WeightsError
         If the weights, which have the scales, cannot be used.
     """
-    check_outputs(
-        {"--output": job.output}, inputs=local_files(job.files), force=job.force
-    )
+    check_outputs({"--output": output}, inputs=local_files(files), force=force)
     features = read_features(
-        job.files,
-        load_weights(job.weights or bundled_weights()).config.features.scales,
-        max_events=job.max_events,
-        csv_scale=job.csv_scale,
+        files,
+        load_weights(weights or bundled_weights()).config.features.scales,
+        max_events=max_events,
+        csv_scale=csv_scale,
     )
-    write_json(job.output, input_document(features))
+    with PerfAnalyzerWriter(output, force=force) as writer:
+        for event in features:
+            writer.write({"FEATURES": event})
     return len(features)
-
-
-def input_document(features: Features) -> Json:
-    """Return the document for ``perf_analyzer --input-data``: one entry per event.
-
-    Notes
-    -----
-    Format: ``perf_analyzer/docs/input_data.md``. perf_analyzer sends the entries in
-    turn, so the measurement interval must be long enough for all of them.
-    """
-    return {
-        "data": [
-            {"FEATURES": {"content": event.ravel().tolist(), "shape": [*event.shape]}}
-            for event in features
-        ]
-    }

@@ -224,16 +224,14 @@ def export(
     """Write events as perf_analyzer's input, their features scaled for the weights."""
     with one_line_errors():
         with needs_extra("pipeline"):
-            from sonic_tracking.bench.events import PerfAnalyzerExport, run_export  # noqa: PLC0415
+            from sonic_tracking.bench.events import export_events  # noqa: PLC0415
 
-        n_events = run_export(
-            PerfAnalyzerExport(
-                files=tuple(events),
-                output=output,
-                max_events=max_events,
-                weights=weights,
-                csv_scale=parse_scale(csv_scale),
-                force=force,
-            )
+        n_events = export_events(
+            events,
+            output,
+            max_events=max_events,
+            weights=weights,
+            csv_scale=parse_scale(csv_scale),
+            force=force,
         )
         print_line(f"{n_events} events in {output}")

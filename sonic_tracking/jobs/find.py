@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers import (
-    FEATURE_NAMES,
     CandidateChunk,
     Event,
     FeatureScale,
@@ -20,11 +19,11 @@ from producers import (
     node_features,
 )
 from producers.adapters.process_client import process_client
+from producers.io import candidate_arrays
 from sonic_base import ConfigError
 from sonic_client import Answer, Client, Failure, Request
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.connection import ClientSettings
-from sonic_tracking.jobs.track import candidate_arrays
 
 __all__ = ["find_tracks"]
 
@@ -119,7 +118,7 @@ def find_tracks(
         min_space_points=min_space_points,
     )
     if is_nested:
-        return ak.zip(candidate_arrays(list(found)), depth_limit=1)
+        return ak.zip(candidate_arrays(found), depth_limit=1)
     return found[0]
 
 
@@ -162,7 +161,7 @@ def _pipeline_labels(weights: str | None) -> Labels:
 
         pipeline = load_weights(bundled_weights() if weights is None else Path(weights))
     features = pipeline.config.features
-    if tuple(features.names) != FEATURE_NAMES:
+    if tuple(features.names) != ("r", "phi", "z"):
         raise ConfigError(
             f"weights {weights}: expected the features r, phi, z, got "
             f"{', '.join(features.names)}"

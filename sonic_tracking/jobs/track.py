@@ -410,37 +410,7 @@ class TrackingResult:
             for none; ``candidates``, the indices of the space points of each
             candidate, outward. None for an event that failed.
         """
-        import awkward as ak  # noqa: PLC0415 - the jobs that need no array start faster
-
-        rows = [
-            (each.event_id, each.candidates, each.is_failed) for each in self.tracks
-        ]
-        array = ak.zip(
-            {
-                "event": [event_id for event_id, *_ in rows],
-                **candidate_arrays([found for _, found, _ in rows]),
-            },
-            depth_limit=1,
-        )
-        is_failed = [failed for *_, failed in rows]
-        return ak.mask(array, is_failed, valid_when=False) if any(is_failed) else array
-
-
-def candidate_arrays(found: Sequence[TrackCandidates]) -> dict[str, Any]:
-    """Return ``sp_label`` and ``candidates`` of some events as awkward arrays."""
-    import awkward as ak  # noqa: PLC0415 - the jobs that need no array start faster
-    import numpy as np  # noqa: PLC0415
-
-    nothing = np.empty(0, np.int64)
-    labels = np.concatenate([nothing, *(each.labels for each in found)])
-    points = np.concatenate([nothing, *(each.space_points for each in found)])
-    sizes = np.concatenate([nothing, *(each.sizes for each in found)])
-    n_labels = np.array([len(each.labels) for each in found], np.int64)
-    n_candidates = np.array([len(each) for each in found], np.int64)
-    return {
-        "sp_label": ak.unflatten(labels, n_labels),
-        "candidates": ak.unflatten(ak.unflatten(points, sizes), n_candidates),
-    }
+        return self.tracks.array()
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: it is referenced weakly

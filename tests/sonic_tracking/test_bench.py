@@ -1,5 +1,6 @@
 """`sonic bench`: what is measured, and what is made of it; no time is judged."""
 
+import base64
 import json
 
 import pytest
@@ -208,7 +209,7 @@ def test_events_are_exported_as_perf_analyzer_reads_them(sonic, sample, tmp_path
     for entry in entries:
         n_points, n_columns = entry["FEATURES"]["shape"]
         assert n_columns == 3
-        assert len(entry["FEATURES"]["content"]) == 3 * n_points
+        assert len(base64.b64decode(entry["FEATURES"]["b64"])) == 4 * 3 * n_points
 
 
 def test_wrong_range_is_told_in_one_line(refused, sample):

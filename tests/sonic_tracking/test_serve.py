@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sonic_tracking
 from sonic_client import Client, ClientConfig, ConfigError, Request
 from sonic_client.fallback import fallback_server
 from sonic_tracking.engines.choice import mock_fallback, triton_fallback
@@ -217,17 +218,12 @@ class TritonPythonModel:
     assert counted["inference_count"] == 1
 
 
-def test_address_that_others_reach_is_warned_of(weights):
-    process = serve(
-        "--weights", weights, "--host", "0.0.0.0",
-        "--grpc-port", 0, "--http-port", 0, "--metrics-port", 0,
-    )  # fmt: skip
-    served_urls(process)
+def test_address_that_others_reach_is_warned_of(weights, caplog):
+    with sonic_tracking.serve(weights=weights, host="0.0.0.0"):
+        (record,) = caplog.records
 
-    process.send_signal(signal.SIGTERM)
-
-    (line,) = process.communicate(timeout=30)[1].splitlines()
-    assert line.startswith("sonic: warning: listening on 0.0.0.0")
+    assert record.levelname == "WARNING"
+    assert record.message.startswith("listening on 0.0.0.0")
 
 
 @pytest.mark.parametrize(

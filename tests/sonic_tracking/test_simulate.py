@@ -5,6 +5,9 @@ import uproot
 
 pytest.importorskip("acts", reason="pyacts is not installed")
 
+from producers.simulation import GunConfig, SimulationConfig
+from sonic_tracking import simulate
+
 
 def content(path):
     with uproot.open(path) as file:
@@ -15,54 +18,51 @@ def content(path):
 GUN = ("simulate", "--generator", "gun", "--seed", 5)
 
 
-def test_same_seed_gives_the_same_events(sonic, tmp_path):
-    for name in ("a", "b"):
-        result = sonic(*GUN, "-n", 2, "-o", f"{name}.root", "--truth", f"{name}t.root")
-        assert result.exit_code == 0, result.output
-
-    assert content(tmp_path / "a.root") == content(tmp_path / "b.root")
-    assert content(tmp_path / "at.root") == content(tmp_path / "bt.root")
-
-
-def test_processes_give_the_events_of_one(sonic, tmp_path):
-    sonic(*GUN, "-n", 3, "-o", "one.root", "--truth", "one_truth.root")
-
-    result = sonic(
-        *(*GUN, "-n", 3, "-o", "two.root", "--truth", "two_truth.root", "--jobs", 2)
+def simulated(folder, **settings):
+    """The events and the truth of a few particles, as lists."""
+    config = SimulationConfig(
+        generator="gun", seed=5, gun=GunConfig(n_particles=10), n_events=3
     )
-
-    assert result.exit_code == 0, result.output
-    assert content(tmp_path / "one.root") == content(tmp_path / "two.root")
-    assert content(tmp_path / "one_truth.root") == content(tmp_path / "two_truth.root")
+    simulate(folder / "e.root", folder / "t.root", config, force=True, **settings)
+    return content(folder / "e.root")["events"], content(folder / "t.root")
 
 
-def test_sample_can_be_made_in_pieces(sonic, tmp_path):
-    sonic(*GUN, "-n", 3, "-o", "all.root", "--truth", "t.root")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return simulated(tmp_path_factory.mktemp("whole"))
 
-    sonic(*GUN, "-n", 1, "--first-event", 2, "-o", "last.root", "--truth", "u.root")
 
-    whole, last = content(tmp_path / "all.root"), content(tmp_path / "last.root")
-    assert whole["events"][2:] == last["events"]
+def test_same_seed_gives_the_same_events(whole, tmp_path):
+    assert simulated(tmp_path) == whole
+
+
+def test_processes_give_the_events_of_one(whole, tmp_path):
+    assert simulated(tmp_path, n_processes=2) == whole
+
+
+def test_sample_can_be_made_in_pieces(whole, tmp_path):
+    events, _ = simulated(tmp_path, first_event=2, n_events=1)
+
+    assert events == whole[0][2:]
+
+
+def test_noise_and_losses_change_the_number_of_points(whole, tmp_path):
+    noisy, _ = simulated(tmp_path, n_events=1, noise_fraction=0.2)
+    poor, _ = simulated(tmp_path, n_events=1, hit_inefficiency=0.2)
+
+    n_points = len(whole[0][0]["sp_x"])
+    assert len(poor[0]["sp_x"]) < n_points < len(noisy[0]["sp_x"])
 
 
 def test_rntuples_can_be_tracked(sonic, weights):
-    sonic(*GUN, "-n", 2, "-o", "e.root", "--truth", "t.root", "--format", "rntuple")
+    made = sonic(
+        *GUN, "-n", 1, "-o", "e.root", "--truth", "t.root", "--format", "rntuple"
+    )
+    assert made.exit_code == 0, made.output
 
     result = sonic("track", "e.root", "-o", "tracks.root", "--weights", weights)
 
     assert result.exit_code == 0, result.output
-
-
-def test_noise_and_losses_change_the_number_of_points(sonic, tmp_path):
-    sonic(*GUN, "-n", 1, "-o", "e.root", "--truth", "t.root")
-    sonic(*GUN, "-n", 1, "-o", "noisy.root", "--truth", "u.root", "--noise", 0.2)
-    sonic(*GUN, "-n", 1, "-o", "poor.root", "--truth", "v.root", "--inefficiency", 0.2)
-
-    n_points, noisy, poor = (
-        len(content(tmp_path / f"{name}.root")["events"][0]["sp_x"])
-        for name in ("e", "noisy", "poor")
-    )
-    assert poor < n_points < noisy
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from mock_server.model import config_message
 from mock_server.model.config_message import Json
 from mock_server.model.python_backend import messages
 from mock_server.model.python_backend.tensors import Tensor, tensor_by_name
+from sonic_base import check_keys
 
 NAME = "triton_python_backend_utils"
 TRITON_STRING_TO_NUMPY = {
@@ -99,14 +100,10 @@ class ModelConfig:
 
     def _add(self, kind: str, tensor: Json) -> None:
         model = self._config["name"]
-        unknown = tensor.keys() - {"name", *_UNSET}
+        check_keys(tensor, ("name", *_UNSET), where=f"{kind} of model {model!r}")
         missing = {"name", "data_type", "dims"} - tensor.keys()
-        if unknown or missing:
-            raise ValueError(
-                f"{kind} of model '{model}': "
-                + (f"unknown keys {sorted(unknown)}" if unknown else "")
-                + (f"missing keys {sorted(missing)}" if missing else "")
-            )
+        if missing:
+            raise ValueError(f"{kind} of model {model!r}: no {sorted(missing)}")
         present = self._config[kind]
         for each in present:
             if each["name"] != tensor["name"]:

@@ -14,12 +14,12 @@ from producers.formats.chunks import (
     as_event_ids,
     chunk_of_rows,
     ranges,
-    splits_of,
     stacked,
 )
 from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import RootTable, open_root
+from producers.model.chunk import splits_of
 from producers.model.errors import SchemaError
 from producers.model.event import EventChunk
 

@@ -131,7 +131,7 @@ def _particles_of_measurements(
 ) -> list[NDArray[np.uint64]]:
     lists = table.lists(BARCODES_OF_MEASUREMENT, low, high)
     ids = packed(table.path, [column.values for column in lists], BARCODE_BITS)
-    return np.split(ids, np.cumsum(lists[0].counts)[:-1])
+    return lists[0]._replace(values=ids).by_entry()
 
 
 def _particles(table: RootTable, entry: int) -> Particles:

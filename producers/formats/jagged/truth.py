@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.formats.base import TruthFormat
-from producers.formats.chunks import CHUNK_BYTES, ranges, splits_of
+from producers.formats.chunks import CHUNK_BYTES, ranges
 from producers.formats.particles import (
     PARTICLE_COLUMNS,
     as_particle_ids,
@@ -20,6 +20,7 @@ from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import RootTable, open_root
 from producers.io.root_writer import RootWriter, TableSpec
+from producers.model.chunk import splits_of
 from producers.model.errors import UnequalEventsError
 from producers.model.truth import TruthEvent
 from producers.model.types import AnyArray
