@@ -50,7 +50,7 @@ class Tree(NamedTuple):
 
 
 class Within(NamedTuple):
-    """What decides whether two points are within the radius."""
+    """The data that decide whether two points are within the radius."""
 
     points: NDArray[np.float64]  #: (n_points, dim), as given
     radius: float
@@ -144,7 +144,7 @@ def _sort_into_leaves(rows, tree):
     """
     n_leaves = len(tree.node_of_leaf)
     stack = np.empty((DEPTH, 3), np.int64)
-    stack[0] = (1, 0, n_leaves)
+    _push(stack, 0, 1, 0, n_leaves)
     n_waiting = 1
     while n_waiting:
         n_waiting -= 1
@@ -159,11 +159,11 @@ def _sort_into_leaves(rows, tree):
                         rows[begin + lane, k] if begin + lane < end else np.nan
                     )
             continue
-        axis = np.argmax(tree.high[node] - tree.low[node])
+        axis = _longest_side(tree.low[node], tree.high[node])
         middle = _middle(first, last)
         _halve(rows, tree.order, (begin, end), middle * LANES, axis)
-        stack[n_waiting] = (2 * node, first, middle)
-        stack[n_waiting + 1] = (2 * node + 1, middle, last)
+        _push(stack, n_waiting, 2 * node, first, middle)
+        _push(stack, n_waiting + 1, 2 * node + 1, middle, last)
         n_waiting += 2
 
 
@@ -206,6 +206,12 @@ def _pairs_within(place, last_leaf, tree, within, edges):
 
 
 @compiled
+def _push(stack, place, node, first, last):
+    """Write a node and its leaves; assigning a whole row would compile slowly."""
+    stack[place, 0], stack[place, 1], stack[place, 2] = node, first, last
+
+
+@compiled
 def _middle(first, last):
     return (first + last + 1) // 2
 
@@ -213,13 +219,22 @@ def _middle(first, last):
 @compiled
 def _bound(rows, begin, end, low, high):
     """The box of rows `begin` to `end`, to `low` and `high`, shape (AXES,)."""
-    low[:] = rows[begin]
-    high[:] = rows[begin]
+    for k in range(AXES):  # assigning whole rows takes numba long to compile
+        low[k] = high[k] = rows[begin, k]
     for i in range(begin + 1, end):
         for k in range(AXES):
             value = rows[i, k]
             low[k] = value if value < low[k] else low[k]
             high[k] = value if value > high[k] else high[k]
+
+
+@compiled
+def _longest_side(low, high):
+    axis = 0
+    for k in range(1, AXES):
+        if high[k] - low[k] > high[axis] - low[axis]:
+            axis = k
+    return axis
 
 
 @compiled
@@ -260,7 +275,7 @@ def _leaves_near(leaf, tree, near, stack, found):
     own_node = tree.node_of_leaf[leaf]
     own_low, own_high = low[own_node], high[own_node]
     n_found, n_waiting = 0, 1
-    stack[0] = (1, 0, len(tree.node_of_leaf))
+    _push(stack, 0, 1, 0, len(tree.node_of_leaf))
     while n_waiting:
         n_waiting -= 1
         node, first, last = stack[n_waiting]
@@ -278,8 +293,8 @@ def _leaves_near(leaf, tree, near, stack, found):
             n_found += 1
             continue
         middle = _middle(first, last)
-        stack[n_waiting] = (2 * node, first, middle)
-        stack[n_waiting + 1] = (2 * node + 1, middle, last)
+        _push(stack, n_waiting, 2 * node, first, middle)
+        _push(stack, n_waiting + 1, 2 * node + 1, middle, last)
         n_waiting += 2
     return n_found
 

@@ -13,6 +13,7 @@ shape.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,19 @@ def exp2_coefficients() -> list[float]:
     fit = Chebyshev.interpolate(np.exp2, EXP2_DEGREE, [-0.5, 0.5])
     coefficients: list[float] = fit.convert(kind=Polynomial).coef.tolist()
     return coefficients
+
+
+def _lanewise(operation):
+    """An instruction that applies an operation to vectors, lane by lane."""
+    n_vectors = operation.__code__.co_argcount - 1
+
+    def instruction_(typing_context, *vectors):
+        def code(context, builder, signature, arguments):
+            return operation(builder, *arguments)
+
+        return VECTOR(*[VECTOR] * n_vectors), code
+
+    return instruction(update_wrapper(instruction_, operation))
 
 
 @instruction
@@ -124,44 +138,28 @@ def fill(typing_context, number):
     return VECTOR(types.float32), code
 
 
-@instruction
-def fma(typing_context, a, b, c):
+@_lanewise
+def fma(builder, a, b, c):
     """``a * b + c``, rounded once where the processor can."""
-
-    def code(context, builder, signature, arguments):
-        return fma_of(builder, *arguments)
-
-    return VECTOR(VECTOR, VECTOR, VECTOR), code
+    return fma_of(builder, a, b, c)
 
 
-@instruction
-def add(typing_context, a, b):
+@_lanewise
+def add(builder, a, b):
     """``a + b``."""
-
-    def code(context, builder, signature, arguments):
-        return builder.fadd(*arguments)
-
-    return VECTOR(VECTOR, VECTOR), code
+    return builder.fadd(a, b)
 
 
-@instruction
-def subtract(typing_context, a, b):
+@_lanewise
+def subtract(builder, a, b):
     """``a - b``."""
-
-    def code(context, builder, signature, arguments):
-        return builder.fsub(*arguments)
-
-    return VECTOR(VECTOR, VECTOR), code
+    return builder.fsub(a, b)
 
 
-@instruction
-def multiply(typing_context, a, b):
+@_lanewise
+def multiply(builder, a, b):
     """``a * b``."""
-
-    def code(context, builder, signature, arguments):
-        return builder.fmul(*arguments)
-
-    return VECTOR(VECTOR, VECTOR), code
+    return builder.fmul(a, b)
 
 
 @instruction
@@ -237,36 +235,23 @@ def lowest_bit(typing_context, bits):
     return types.int64(types.int64), code
 
 
-@instruction
-def relu(typing_context, x):
-    """The larger of x and 0, lane by lane."""
-
-    def code(context, builder, signature, arguments):
-        return _larger(builder, _constant(0.0), arguments[0])
-
-    return VECTOR(VECTOR), code
+@_lanewise
+def relu(builder, x):
+    """The larger of x and 0."""
+    return _larger(builder, _constant(0.0), x)
 
 
-@instruction
-def silu(typing_context, x):
-    """The number times its sigmoid, lane by lane; the relative error is 3e-6."""
-
-    def code(context, builder, signature, arguments):
-        (x,) = arguments
-        return _over_one_plus_power(builder, x, x, 1.0)
-
-    return VECTOR(VECTOR), code
+@_lanewise
+def silu(builder, x):
+    """The number times its sigmoid; the relative error is 3e-6."""
+    return _over_one_plus_power(builder, x, x, 1.0)
 
 
-@instruction
-def tanh(typing_context, x):
-    """Hyperbolic tangent, lane by lane; the absolute error is 1e-6."""
-
-    def code(context, builder, signature, arguments):
-        twice = _over_one_plus_power(builder, _constant(2.0), arguments[0], 2.0)
-        return builder.fsub(twice, _constant(1.0))
-
-    return VECTOR(VECTOR), code
+@_lanewise
+def tanh(builder, x):
+    """Hyperbolic tangent; the absolute error is 1e-6."""
+    twice = _over_one_plus_power(builder, _constant(2.0), x, 2.0)
+    return builder.fsub(twice, _constant(1.0))
 
 
 def _over_one_plus_power(builder, numerator, x, factor):

@@ -1,6 +1,6 @@
-"""Networks as TorchScript files: run as they came, because the user named them.
+"""Networks as TorchScript files, which are run as they are.
 
-A TorchScript file is a program. It is loaded from a weights directory alone whose
+A TorchScript file is a program. It is loaded only from a weights directory whose
 configuration names it, and only if its bytes are those that were imported.
 """
 
@@ -18,9 +18,9 @@ from exatrkx_pipeline.errors import WeightsError
 
 
 class ScriptedNetwork(nn.Module):
-    """A TorchScript program in the place of one of the networks.
+    """A TorchScript program in place of one of the networks.
 
-    Its tensors are not among those of the weights: they stay in its file.
+    Its tensors stay in its file, and are not among those of the weights.
     """
 
     def __init__(self, script: torch.jit.ScriptModule, file: Path) -> None:
@@ -50,7 +50,7 @@ class ScriptedEdgeNetwork(ScriptedNetwork):
     def forward(self, nodes: Tensor, edge_index: Tensor, edges: Tensor) -> Tensor:
         """Logits, shape (n_edges,); the script gives (n_edges,) or (n_edges, 1)."""
         del edges
-        if not edge_index.shape[1]:  # nothing that a script is sure to have been for
+        if not edge_index.shape[1]:  # a script may not accept that
             return nodes.new_empty(0)
         logits: Tensor = self.script(nodes, edge_index)
         return logits.reshape(-1)
@@ -62,7 +62,7 @@ def load_scripted(directory: Path, config: TorchScriptConfig) -> ScriptedNetwork
     Raises
     ------
     WeightsError
-        If the file is missing, not the one that was imported, or no TorchScript.
+        If the file is missing, not the one that was imported, or not TorchScript.
     """
     file = directory / config.torchscript
     try:
@@ -88,15 +88,15 @@ def load_script(file: Path) -> torch.jit.ScriptModule:
     Raises
     ------
     WeightsError
-        If it is no TorchScript.
+        If it is not TorchScript.
     """
     try:
-        # Saved on a GPU, as the paper's are, it would ask for one.
+        # Files saved on a GPU, as the paper's are, would ask for one.
         load: Callable[..., torch.jit.ScriptModule] = torch.jit.load
         script = load(str(file), map_location="cpu")
     except (RuntimeError, ValueError) as error:
         first_line = str(error).partition("\n")[0]
-        raise WeightsError(f"{file}: no TorchScript: {first_line}") from error
+        raise WeightsError(f"{file}: not TorchScript: {first_line}") from error
     script.eval()
     return script
 

@@ -43,7 +43,7 @@ class NetworkStages:
     built on the CPU."""
 
     executors: dict[str, Executor] = field(init=False, repr=False, compare=False)
-    """What computes each of `networks`, by the same names."""
+    """Executor of each of `networks`, by the same names."""
 
     def __post_init__(self) -> None:
         executors = {

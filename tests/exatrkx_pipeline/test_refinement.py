@@ -31,11 +31,11 @@ from exatrkx_pipeline.tracks.refinement.helix import (
 from exatrkx_pipeline.tracks.refinement.joining import join_tracks
 from exatrkx_pipeline.tracks.refinement.rings import (
     MOST_RINGS,
+    HelixPath,
     Rings,
-    follow,
     near_in_ring,
     new_near,
-    new_path,
+    no_crossings,
 )
 from exatrkx_pipeline.tracks.refinement.splitting import split_tracks
 
@@ -125,8 +125,7 @@ def test_the_points_near_a_helix_are_those_that_a_look_at_all_finds(
     helix = np.empty(N_PARAMETERS)
     fit_helix(track, len(track), helix)
     rings, tolerances = Rings.of(xyz), Tolerances(4.0, 20.0)
-    path, near = new_path(rings), new_near()
-    follow(path, helix)
+    path, near = HelixPath(helix, no_crossings(rings)), new_near()
 
     found = set()
     for ring in range(len(rings.starts) - 1):

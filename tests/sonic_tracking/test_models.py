@@ -75,4 +75,4 @@ def test_configuration_that_lacks_something_is_told(
 def test_file_that_is_no_network_is_told(refused, arguments, tmp_path):
     (tmp_path / "embed.pt").write_bytes(b"nothing")
 
-    assert "embed.pt: no TorchScript" in refused(*arguments, status=1)
+    assert "embed.pt: not TorchScript" in refused(*arguments, status=1)

@@ -18,6 +18,7 @@ from exatrkx_pipeline.tracks.refinement.helix import (
     N_PARAMETERS,
     RADIUS,
     Tolerances,
+    copy_point,
     fit_helix,
     worst_misfit,
 )
@@ -70,7 +71,8 @@ class Chains(NamedTuple):
         config : RefinementConfig
             Tolerances.
         """
-        return cls(*_chains(labels, xyz, Tolerances.of(config)))
+        n_labels = int(labels.max(initial=-1)) + 1
+        return cls(*_chains(labels, n_labels, xyz, Tolerances.of(config)))
 
     @property
     def n_points(self) -> NDArray[np.int64]:
@@ -101,9 +103,8 @@ class Chains(NamedTuple):
 
 
 @compiled
-def _chains(labels, xyz, tolerances):
+def _chains(labels, n_labels, xyz, tolerances):
     """The fields of `Chains`, in their order."""
-    n_labels = labels.max() + 1 if len(labels) else 0
     first_of_label, by_label = grouped(labels, n_labels)
     points, starts = np.empty(len(labels), np.int64), np.empty(n_labels + 1, np.int64)
     label_of, chain_of = np.empty(n_labels, np.int64), np.full(len(labels), -1)
@@ -124,7 +125,7 @@ def _chains(labels, xyz, tolerances):
     for chain in range(n_chains):
         n = starts[chain + 1] - starts[chain]
         for i in range(n):
-            own_xyz[i] = xyz[points[starts[chain] + i]]
+            copy_point(xyz, points[starts[chain] + i], own_xyz, i)
         fit_helix(own_xyz, n, helices[chain])
         misfits[chain] = worst_misfit(own_xyz, n, helices[chain], tolerances)
     return (

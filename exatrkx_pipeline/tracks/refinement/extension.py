@@ -13,12 +13,13 @@ from exatrkx_pipeline.kernels.machine_code import compiled
 from exatrkx_pipeline.tracks.refinement.chains import MOST_POINTS, Chains
 from exatrkx_pipeline.tracks.refinement.helix import Tolerances
 from exatrkx_pipeline.tracks.refinement.rings import (
+    UNKNOWN,
     WIDTH_MM,
+    HelixPath,
     Rings,
-    follow,
     near_in_ring,
     new_near,
-    new_path,
+    no_crossings,
 )
 
 PASSES = 6
@@ -89,11 +90,12 @@ def _extend(rings, chains, extended, reach, tolerances):
     tolerances : Tolerances
     """
     xyz, points, starts = rings.xyz, chains.points, chains.starts
-    path, near = new_path(rings), new_near()
+    crossings, near = no_crossings(rings), new_near()
     n_rings = len(rings.starts) - 1
     own_rings = np.empty(MOST_POINTS, np.int64)
     for chain in extended:
-        follow(path, chains.helices[chain])
+        path = HelixPath(chains.helices[chain], crossings)
+        crossings[:] = UNKNOWN
         own = points[starts[chain] : starts[chain + 1]]
         for k in range(len(own)):
             own_rings[k] = int(_radius(xyz, own[k]) / WIDTH_MM)

@@ -48,6 +48,13 @@ class Tolerances(NamedTuple):
 
 
 @compiled
+def copy_point(xyz, point, copies, place):
+    """Copy a row of `xyz`, shape (n_space_points, 3), to a row of `copies`."""
+    for k in range(3):  # assigning whole rows takes numba long to compile
+        copies[place, k] = xyz[point, k]
+
+
+@compiled
 def fit_helix(points, n, helix):
     """Fit a helix to the first `n` rows (x, y, z) of `points`, n >= 3, outward.
 

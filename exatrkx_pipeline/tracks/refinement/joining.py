@@ -14,16 +14,18 @@ from exatrkx_pipeline.tracks.refinement.chains import MOST_POINTS, Chains
 from exatrkx_pipeline.tracks.refinement.helix import (
     N_PARAMETERS,
     Tolerances,
+    copy_point,
     fit_helix,
     worst_misfit,
 )
 from exatrkx_pipeline.tracks.refinement.rings import (
+    UNKNOWN,
     WIDTH_MM,
+    HelixPath,
     Rings,
-    follow,
     near_in_ring,
     new_near,
-    new_path,
+    no_crossings,
 )
 
 ROUNDS = 3
@@ -119,11 +121,12 @@ def _follow(rings, chains, followed, reach, tolerances, pairs):  # noqa: PLR0917
         Written: inner and outer chain.
     """
     xyz, points, starts = rings.xyz, chains.points, chains.starts
-    path, near = new_path(rings), new_near()
+    crossings, near = no_crossings(rings), new_near()
     n_rings = len(rings.starts) - 1
     n_pairs = 0
     for chain in followed:
-        follow(path, chains.helices[chain])
+        path = HelixPath(chains.helices[chain], crossings)
+        crossings[:] = UNKNOWN
         first, last = points[starts[chain]], points[starts[chain + 1] - 1]
         for step in (1, -1):
             end = last if step > 0 else first
@@ -159,7 +162,7 @@ def _fit_pairs(xyz, chains, pairs, tolerances, misfits):
         n = 0
         for chain in (inner[pair], outer[pair]):
             for place in range(starts[chain], starts[chain + 1]):
-                both[n] = xyz[points[place]]
+                copy_point(xyz, points[place], both, n)
                 n += 1
         fit_helix(both, n, helix)
         misfits[pair] = worst_misfit(both, n, helix, tolerances)

@@ -11,11 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exatrkx_pipeline.kernels.machine_code import compiled
-from exatrkx_pipeline.tracks.refinement.helix import (
-    N_PARAMETERS,
-    azimuth_at,
-    misfit,
-)
+from exatrkx_pipeline.tracks.refinement.helix import azimuth_at, misfit
 
 WIDTH_MM = 10.0
 """Width of a ring: less than the gap between layers, more than a layer's spread."""
@@ -77,16 +73,9 @@ class Near(NamedTuple):
 
 
 @compiled
-def new_path(rings):
-    """A path to be set to a helix by `follow`."""
-    return HelixPath(np.empty(N_PARAMETERS), np.full(len(rings.starts), UNKNOWN))
-
-
-@compiled
-def follow(path, helix):
-    """Set a path to another helix."""
-    path.helix[:] = helix
-    path.crossings[:] = UNKNOWN
+def no_crossings(rings):
+    """Room for the crossings of one helix; fill it with `UNKNOWN` for another."""
+    return np.full(len(rings.starts), UNKNOWN)
 
 
 @compiled

@@ -14,6 +14,7 @@ from exatrkx_pipeline.tracks.refinement.chains import LEAST_POINTS, MOST_POINTS,
 from exatrkx_pipeline.tracks.refinement.helix import (
     N_PARAMETERS,
     Tolerances,
+    copy_point,
     fit_helix,
     misfit,
     worst_misfit,
@@ -77,14 +78,16 @@ def _split(xyz, chains, bad, tolerances, part):
     is_held = np.empty(MOST_POINTS, np.bool_)
     for chain in bad:
         n = starts[chain + 1] - starts[chain]
-        rest[:n] = points[starts[chain] : starts[chain + 1]]
+        for i in range(n):
+            rest[i] = points[starts[chain] + i]
         number = 0
         while n >= LEAST_POINTS:
             for i in range(n):
-                own_xyz[i] = xyz[rest[i]]
+                copy_point(xyz, rest[i], own_xyz, i)
             fit_helix(own_xyz, n, helix)
             if worst_misfit(own_xyz, n, helix, tolerances) <= 1.0:
-                part[rest[:n]] = number
+                for i in range(n):
+                    part[rest[i]] = number
                 number, n = number + 1, 0
                 break
             n_held = _hold_most(own_xyz[:n], tolerances, is_held)
@@ -122,10 +125,12 @@ def _hold_most(xyz, tolerances, is_held):
     most, least_sum = 0, np.inf
     for i in range(n - 2):
         for k in range(i + 2, n):
-            if np.sum((xyz[k] - xyz[i]) ** 2) < SPAN_MM * SPAN_MM:
+            if _distance2(xyz, i, k) < SPAN_MM * SPAN_MM:
                 continue
             for j in range(i + 1, k):
-                triplet[0], triplet[1], triplet[2] = xyz[i], xyz[j], xyz[k]
+                copy_point(xyz, i, triplet, 0)
+                copy_point(xyz, j, triplet, 1)
+                copy_point(xyz, k, triplet, 2)
                 fit_helix(triplet, 3, helix)
                 n_held, total = 0, 0.0
                 for m in range(n):
@@ -136,5 +141,14 @@ def _hold_most(xyz, tolerances, is_held):
                     total += miss * holds[m]
                 if n_held > most or (n_held == most and total < least_sum):
                     most, least_sum = n_held, total
-                    is_held[:n] = holds
+                    for m in range(n):
+                        is_held[m] = holds[m]
     return most
+
+
+@compiled
+def _distance2(xyz, i, k):
+    total = 0.0
+    for axis in range(3):
+        total += (xyz[k, axis] - xyz[i, axis]) ** 2
+    return total
