@@ -74,17 +74,21 @@ class ListFile:
         scalars = () if columns.event is None else (columns.event,)
         with self.open_table(self.path) as table:
             step = chunk_size or table.entries_in(CHUNK_BYTES, columns.columns)
-            for block in table.blocks(
+            blocks = table.blocks(
                 columns.numbers, scalars, start=start, stop=stop, step=step
-            ):
-                yield chunk_of_lists(
-                    self.path,
-                    block.lists,
-                    coordinates=columns.coordinates,
-                    event_ids=self._event_ids(block),
-                    first_entry=block.first,
-                    detector=columns.detector,
-                )
+            )
+            # No name keeps a block in memory while its chunk is in use.
+            yield from map(self._chunk, blocks)
+
+    def _chunk(self, block: Block) -> EventChunk:
+        return chunk_of_lists(
+            self.path,
+            block.lists,
+            coordinates=self.columns.coordinates,
+            event_ids=self._event_ids(block),
+            first_entry=block.first,
+            detector=self.columns.detector,
+        )
 
     def _event_ids(self, block: Block) -> NDArray[np.int64]:
         if self.columns.event is None:

@@ -152,10 +152,13 @@ class RootTable:
     ) -> Iterator[Block]:
         """Read the entries from `start` to before `stop`, at most `step` at a time."""
         for first in range(start, stop, step):
-            end = min(first + step, stop)
-            columns = dict(zip(lists, self.lists(lists, first, end), strict=True))
-            numbers = self.rows(scalars, first, end) if scalars else {}
-            yield Block(first, columns, numbers)
+            yield self._block(lists, scalars, first, min(first + step, stop))
+
+    def _block(
+        self, lists: Sequence[str], scalars: Sequence[str], start: int, stop: int
+    ) -> Block:
+        columns = dict(zip(lists, self.lists(lists, start, stop), strict=True))
+        return Block(start, columns, self.rows(scalars, start, stop) if scalars else {})
 
     def per_entry(
         self, columns: Sequence[str], start: int, stop: int
