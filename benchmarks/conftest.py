@@ -1,4 +1,4 @@
-"""Servers in their own processes, so that they do not compute in ours."""
+"""Servers in processes of their own, so that they do not compute in this one."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ with MockServer(models) as server:
 
 @pytest.fixture(scope="session")
 def is_smoke(request):
-    """Whether the benchmarks are to be tried only: ``--benchmark-disable``."""
+    """True if the benchmarks are only tried out: ``--benchmark-disable``."""
     return request.config.getoption("benchmark_disable")
 
 
@@ -45,8 +45,8 @@ def is_smoke(request):
 def echo_server():
     """URL of a mock server of the model `echo`, by its time per request in seconds.
 
-    X FP32[-1,3] comes back as Y; `echo_batch` takes ROW_SPLITS beside it.
-    A server lives as long as the module's tests.
+    Y is a copy of X FP32[-1,3]; `echo_batch` also takes ROW_SPLITS. A server runs
+    until the tests of the module end.
     """
     processes = {}
 
@@ -63,4 +63,4 @@ def echo_server():
 
     yield url_of
     for process, _ in processes.values():
-        process.communicate()  # it ends at the end of its input
+        process.communicate()  # closing its stdin ends it

@@ -1,11 +1,11 @@
 """Events per second with and without batching, beside raw tritonclient.
 
     pytest benchmarks/test_batching.py --benchmark-json=batching.json
-    pytest benchmarks/test_batching.py --benchmark-disable   # tries it only
+    pytest benchmarks/test_batching.py --benchmark-disable   # only tries it
 
 Events of 100, 1,300 and 10,000 points go to a server that needs the same time for every
-request, as a model with a fixed cost has. The contestants take turns; what counts is
-the median over the rounds of the ratio to the raw one of that round, in `extra_info`.
+request, as a model with a fixed cost has. The contestants take turns. The figure is the
+median, over the rounds, of the ratio to the raw client in that round: `extra_info`.
 """
 
 import threading

@@ -1,11 +1,11 @@
 """Requests per second beside raw tritonclient, on the same server at the same time.
 
     pytest benchmarks/test_client_throughput.py --benchmark-json=throughput.json
-    pytest benchmarks/test_client_throughput.py --benchmark-disable   # tries it only
+    pytest benchmarks/test_client_throughput.py --benchmark-disable   # only tries it
 
-The contestants take turns, and what counts is the median over the rounds of the ratio
-to the round's best raw one: a noisy machine disturbs all of them alike. `extra_info`
-holds the medians (`requests_per_s`) and the ratios (`ratio_to_best_raw`). The goal is
+The contestants take turns. The figure is the median, over the rounds, of the ratio to
+the best raw client of the round: a noisy machine disturbs all alike. `extra_info` has
+the medians (`requests_per_s`) and the ratios (`ratio_to_best_raw`). The goal is
 0.95. The times that pytest-benchmark shows itself are those of one round of
 `sonic_client`.
 """

@@ -2,9 +2,8 @@
 
     pytest benchmarks/test_coffea.py --benchmark-columns=median
 
-`rows` is a model that takes a batch: both are right, and the time is compared. `cloud`
-takes a whole cloud: coffea cuts it and pads what is left, so that its answers are those
-of other clouds.
+`rows` is a model of batches: both clients are correct, and the time is compared.
+`cloud` takes a whole cloud: coffea cuts and pads it, so its answers belong to others.
 """
 
 import subprocess

@@ -2,8 +2,8 @@
 
     pytest benchmarks/test_dask.py --benchmark-columns=median
 
-The goal is 1.8 times the throughput, with the same output. The start of the cluster is
-left out, as the start of the server is: they do not grow with the job.
+The goal is 1.8 times the throughput, with the same output. The start of the cluster and
+of the server are left out, because they do not grow with the job.
 """
 
 import subprocess
@@ -20,8 +20,8 @@ pytest.importorskip("distributed", reason="needs the extra dask")
 
 from sonic_tracking import track
 
-# One request at a time a process, so that the server's time is what there is to share;
-# with more in flight, it is the processors of this machine.
+# One request at a time per process, so that the processes share the server's time; with
+# more in flight they would share the processors of this machine.
 N_POINTS, WINDOW = 100, 1
 SERVER = """
 import sys, time

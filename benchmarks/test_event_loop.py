@@ -1,8 +1,8 @@
-"""What the loop itself costs per event of 1,300 space points, part by part.
+"""The cost of the loop itself per event of 1,300 space points, part by part.
 
     pytest benchmarks/test_event_loop.py --benchmark-columns=median,stddev
 
-Answers come from memory, so that only our own code is measured; divide by the number of
+Answers come from memory, so that only our code is measured; divide by the number of
 events (`extra_info`). The goal is 100 µs an event for all parts together.
 """
 

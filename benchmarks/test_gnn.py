@@ -1,4 +1,4 @@
-"""Networks against the same ones as TorchScript, and batches against single events.
+"""Networks against themselves as TorchScript, and batches against single events.
 
 ``pytest benchmarks/test_gnn.py``: ratios within one run. At 300k nodes and 1M edges the
 scripted network takes minutes: set GNN_EDGES=1000000. All run in one thread, or in as

@@ -1,6 +1,6 @@
-"""Requests a second: the mock server against a real Triton, same model, same client.
+"""Requests per second: the mock server against a real Triton, same model and client.
 
-Each server has a process of its own: the client's work is the same for both. The
+Each server has a process of its own; the client's work is the same for both. The
 ratio of the two is in ``extra_info`` of the mock's row.
 """
 

@@ -1,8 +1,7 @@
-"""Neighbour search against the paper's CPU way, faiss comparing all with all.
+"""Neighbour search against the paper's on CPU, faiss comparing all with all.
 
-And against scipy's tree, which is always there.
-``pytest benchmarks/test_neighbours.py``. One thread; points of the sample's
-events laid over each other, in the embedding of the bundled weights.
+It is also compared with scipy's tree. ``pytest benchmarks/test_neighbours.py``. One
+thread; overlaid events of the sample, in the embedding of the bundled weights.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""What sonic_client adds per event of 1,300 points, beside what tritonclient needs.
+"""The overhead of sonic_client per event of 1,300 points, beside tritonclient's.
 
     pytest benchmarks/test_overhead.py --benchmark-json=overhead.json
-    pytest benchmarks/test_overhead.py --benchmark-disable   # tries it only
+    pytest benchmarks/test_overhead.py --benchmark-disable   # only tries it
 
 Answers come from memory. `map` is all of our client but the wire: check, plan, window,
 dispatch, statistics, answer check, order. `tritonclient` is what it does for a request

@@ -25,12 +25,12 @@ from sonic_tracking.commands import (
 
 __all__ = ["app"]
 
-# gRPC's C++ core reports lost connections on stderr, beside the one line that we print.
+# gRPC's C++ core reports lost connections on stderr; one line per error is enough.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 app = typer.Typer(
     name="sonic",
-    help="Particle tracks out of space points, by a graph network on a server.",
+    help="Particle tracks from space points, by a graph network on a server.",
     epilog=(
         "Start with [bold]sonic demo[/bold]; it needs no server and no file.\n\n"
         "SONIC_DEBUG=1 in the environment shows where an error comes from."
@@ -38,7 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    # A traceback means a defect of ours: it is shown as Python shows it.
+    # A traceback means a defect: show it as Python does.
     pretty_exceptions_enable=False,
 )
 
@@ -62,26 +62,23 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Take the options that belong to no subcommand."""
-    # Torch, loaded later, has idle threads that spin, on the cores that the pipeline's
-    # own compute on: events one by one on two threads, or side by side, then take a
-    # fifth to a third longer. A training is all torch's, and slower if they sleep.
+    """Handle the options that do not belong to a subcommand."""
+    # Torch's idle threads spin by default, on the cores that the pipeline's own threads
+    # need: events then take a fifth to a third longer. A training uses torch alone, and
+    # is slower if its threads sleep.
     if context.invoked_subcommand != "train":
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-for command in (
-    track,
-    evaluate,
-    simulate,
-    train,
-    serve,
-    record,
-    servers,
-    describe,
-    repository,
-    models,
-    bench,
-    demo,
-):
-    command.register(app)
+app.command(epilog=track.EXAMPLES)(track.track)
+app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
+app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=serve.EXAMPLES)(serve.serve)
+app.command(epilog=record.EXAMPLES)(record.record)
+app.command(epilog=servers.EXAMPLES)(servers.servers)
+app.command(epilog=describe.EXAMPLES)(describe.describe)
+app.command(epilog=repository.EXAMPLES)(repository.repository)
+app.add_typer(models.app, name="models")
+app.add_typer(bench.app, name="bench")
+app.command(epilog=demo.EXAMPLES)(demo.demo)

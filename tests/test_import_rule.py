@@ -83,8 +83,8 @@ def test_client_and_producers_load_no_torch_scipy_or_grpc_server():
     loads_none_of("import sonic_client, producers", *heavy)
 
 
-def test_mock_server_loads_no_torch():
-    loads_none_of("import mock_server", "torch")
+def test_mock_server_loads_neither_torch_nor_grpc():
+    loads_none_of("import mock_server", "torch", "grpc")
 
 
 def test_pipeline_package_itself_loads_no_torch():

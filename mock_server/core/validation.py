@@ -23,9 +23,8 @@ def check_request(model: Model, request: InferenceRequest) -> int:
     ModelError
         INVALID_ARGUMENT with the first mistake.
     """
-    known_outputs = {spec.name for spec in model.outputs}
     for output in request.outputs:
-        if output.name not in known_outputs:
+        if not any(output.name == spec.name for spec in model.outputs):
             raise invalid(
                 f"unexpected inference output '{output.name}' for model '{model.name}'"
             )

@@ -21,7 +21,7 @@ those of the verb in Python, and ``true`` stands for none:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from random import Random
@@ -251,18 +251,17 @@ class FaultPlan:
         ConfigError
             If the file cannot be read, or is not such a plan; the message says where.
         """
-        return _plan(toml_content(path), where=f"{path}: ")
-
-    @classmethod
-    def from_mapping(cls, content: Mapping[str, object]) -> FaultPlan:
-        """Make a plan of the content of such a file.
-
-        Raises
-        ------
-        ConfigError
-            If it is not such a plan.
-        """
-        return _plan(content, where="")
+        content = toml_content(path)
+        check_keys(content, ("seed", "fault"), where=f"{path}: fault plan")
+        seed, clauses = content.get("seed", 0), content.get("fault", [])
+        if type(seed) is not int:
+            raise ConfigError(f"{path}: seed: expected an integer, got {seed!r}")
+        if not isinstance(clauses, list):
+            raise ConfigError(f"{path}: expected [[fault]] tables, got {clauses!r}")
+        plan = cls(seed=seed)
+        for number, clause in enumerate(clauses, start=1):
+            plan = plan.with_rule(*_rule(clause, where=f"{path}: [[fault]] {number}"))
+        return plan
 
     def __repr__(self) -> str:
         seed = f"seed={self.seed}" if self.seed else ""
@@ -319,23 +318,9 @@ _ADMISSION = "refuse_admission"
 _SELECTING = [each.name for each in fields(Selection) if each.name != "when"]
 
 
-def _plan(content: Mapping[str, object], *, where: str) -> FaultPlan:
-    check_keys(content, ("seed", "fault"), where=f"{where}fault plan")
-    seed, clauses = content.get("seed", 0), content.get("fault", [])
-    if type(seed) is not int:
-        raise ConfigError(f"{where}seed: expected an integer, got {seed!r}")
-    if not isinstance(clauses, list):
-        raise ConfigError(f"{where}fault: expected [[fault]] tables, got {clauses!r}")
-    plan = FaultPlan(seed=seed)
-    for number, clause in enumerate(clauses, start=1):
-        place = f"{where}[[fault]] {number}"
-        if not isinstance(clause, dict):
-            raise ConfigError(f"{place}: expected a table, got {clause!r}")
-        plan = plan.with_rule(*_rule(clause, where=place))
-    return plan
-
-
-def _rule(clause: TomlTable, *, where: str) -> tuple[Selection, Fault]:
+def _rule(clause: object, *, where: str) -> tuple[Selection, Fault]:
+    if not isinstance(clause, dict):
+        raise ConfigError(f"{where}: expected a table, got {clause!r}")
     known = ("on", _ADMISSION, *_SERVER_FAULTS, *_REQUEST_FAULTS)
     check_keys(clause, known, where=where)
     verbs = [key for key in clause if key != "on"]

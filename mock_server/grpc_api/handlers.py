@@ -6,7 +6,6 @@ Here errors become statuses, and planned faults come before every RPC.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -72,16 +71,17 @@ def _handler(
     is_stream: bool,
 ) -> Untyped:
     def answer(request: Untyped, context: grpc.ServicerContext) -> Untyped:
-        with _errors_as_status(context):
+        try:
             if faults is not None:
-                try:
-                    with waiting():
-                        _apply_faults(faults, rpc, request, context)
-                except NotReadyError:
-                    if rpc in _NOT_READY:
-                        return _NOT_READY[rpc]
-                    raise
+                with waiting():
+                    _apply_faults(faults, rpc, request, context)
             return method(request, context)
+        except NotReadyError as error:
+            if rpc in _NOT_READY:
+                return _NOT_READY[rpc]
+            context.abort(error.code, error.message)
+        except ModelError as error:
+            context.abort(error.code, error.message)
 
     def answer_stream(
         requests: Iterator[Untyped], context: grpc.ServicerContext
@@ -105,14 +105,6 @@ def _handler(
     return grpc.unary_unary_rpc_method_handler(
         answer, request_type.FromString, _serialized
     )
-
-
-@contextmanager
-def _errors_as_status(context: grpc.ServicerContext) -> Iterator[None]:
-    try:
-        yield
-    except ModelError as error:
-        context.abort(error.code, error.message)
 
 
 def _apply_faults(

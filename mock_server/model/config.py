@@ -14,8 +14,6 @@ from mock_server.model.batching import (
     TimeoutAction,
 )
 from mock_server.model.config_message import (
-    ENSEMBLE,
-    PYTHON,
     as_text,
     completed,
     config_type,
@@ -76,7 +74,7 @@ def model_of(
 ) -> Model:
     """Make a model from a configuration, as `model_of_text` does from its text.
 
-    Fields without a counterpart in `Model` stay in its `further_config`.
+    Clients see the configuration itself, with the fields that `Model` does not have.
     """
     full = completed(config)
     names = labels or {}
@@ -94,30 +92,23 @@ def model_of(
         dynamic_batching=None if dynamic is None else _dynamic_batching(dynamic),
         sequence_batching=None if sequence is None else _sequence_batching(sequence),
         is_decoupled=full.model_transaction_policy.decoupled,
-        further_config=as_text(_further(config)),
+        config_text=as_text(config),
     )
 
 
 def config_of(model: Model) -> ModelConfig:
     """Return the completed configuration of a model: what Triton would answer.
 
-    A model that does not say otherwise is one of Triton's python backend, with one
-    instance group on the CPU.
+    A model that was not made of a configuration is one of Triton's python backend, with
+    one instance group on the CPU.
     """
-    config = parse_text(model.further_config, f"model {model.name!r}")
-    further = {each.name: each for each in (*config.input, *config.output)}
-    config.ClearField("input")
-    config.ClearField("output")
-    config.name = model.name
-    config.max_batch_size = model.max_batch_size
+    if model.config_text:
+        return completed(parse_text(model.config_text, f"model {model.name!r}"))
+    config = ModelConfig(name=model.name, max_batch_size=model.max_batch_size)
     for spec in model.inputs:
-        given = config.input.add(optional=spec.is_optional, **_tensor(spec))
-        if spec.name in further:
-            given.MergeFrom(further[spec.name])
+        config.input.add(optional=spec.is_optional, **_tensor(spec))
     for spec in model.outputs:
-        made = config.output.add(**_tensor(spec))
-        if spec.name in further:
-            made.MergeFrom(further[spec.name])
+        config.output.add(**_tensor(spec))
     for key, value in model.parameters.items():
         config.parameters[key].string_value = value
     if model.dynamic_batching is not None:
@@ -134,7 +125,7 @@ def config_of(model: Model) -> ModelConfig:
             )
     if model.is_decoupled:
         config.model_transaction_policy.decoupled = True
-    if not config.instance_group and not is_ensemble(config):
+    if not is_ensemble(config):
         config.instance_group.add(name=f"{model.name}_0", count=model.instances)
     return completed(config)
 
@@ -158,49 +149,6 @@ def ensemble_of(config: ModelConfig) -> Ensemble:
             for step in config.ensemble_scheduling.step
         ]
     )
-
-
-def _further(config: ModelConfig) -> ModelConfig:
-    """Return the part of a configuration that `Model` has no field for.
-
-    What `config_of` writes anyway is left out.
-    """
-    further = ModelConfig()
-    further.CopyFrom(config)
-    for field in (
-        *("name", "max_batch_size", "parameters"),
-        *("dynamic_batching", "sequence_batching", "ensemble_scheduling"),
-    ):
-        further.ClearField(field)
-    if not further.instance_group and not is_ensemble(further):
-        further.instance_group.add(name=config.name)
-    elif len(further.instance_group) == 1 and _is_plain(further.instance_group[0]):
-        further.ClearField("instance_group")
-    for field, default in (
-        ("backend", PYTHON),
-        ("platform", ENSEMBLE),
-        ("default_model_filename", "model.py"),
-    ):
-        if getattr(further, field) == default:
-            further.ClearField(field)
-    for tensors in (further.input, further.output):
-        for each in tensors:
-            for known in ("data_type", "dims", "optional", "reshape"):
-                if known in each.DESCRIPTOR.fields_by_name:
-                    each.ClearField(known)
-        told = [each for each in tensors if len(each.ListFields()) > 1]
-        del tensors[:]
-        tensors.extend(told)
-    if further.model_transaction_policy.decoupled:
-        further.ClearField("model_transaction_policy")
-    return further
-
-
-def _is_plain(group: model_config_pb2.ModelInstanceGroup) -> bool:
-    """Return whether this is the group that `config_of` makes of `Model.instances`."""
-    return group.kind in {group.KIND_AUTO, group.KIND_CPU} and {
-        field.name for field, _ in group.ListFields()
-    } <= {"count", "kind"}
 
 
 def _spec(

@@ -251,9 +251,9 @@ class Model(Declaration):
     is_decoupled: bool = False
     """Any number of responses per request: the function is a generator of them."""
 
-    further_config: str = ""
-    """Other fields of ``ModelConfig`` that clients should see, as ``config.pbtxt``
-    text."""
+    config_text: str = ""
+    """The ``config.pbtxt`` text that the model was made of, if any: clients see it, so
+    the other fields must agree with it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))

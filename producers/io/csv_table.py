@@ -36,25 +36,23 @@ def file_beside(path: Location, *kinds: str) -> Location:
     SchemaError
         If there is none.
     """
-    for kind in kinds:
-        found = _beside(path, kind)
-        if found is not None:
-            return found
-    raise SchemaError(path, f"no file of its {kinds[0]} beside it")
-
-
-def _beside(path: Location, kind: str) -> Location | None:
     found = _EVENT.search(name_of(path))
     if found is None:
-        return None
+        raise SchemaError(
+            path,
+            "cannot find the other files of its event: expected a name like "
+            "event000000042-hits.csv",
+        )
     number, suffix = found.group(1), found.group(3) or ""
+    names = [f"event{number}-{kind}.csv" for kind in kinds]
     if isinstance(path, str):
-        return path[: path.rindex("/") + 1] + f"event{number}-{kind}.csv{suffix}"
-    for each in (suffix, ".gz", ""):
-        other = path.with_name(f"event{number}-{kind}.csv{each}")
-        if other.exists():
-            return other
-    return None
+        return path[: path.rindex("/") + 1] + names[0] + suffix
+    for name in names:
+        for each in (suffix, ".gz", ""):
+            other = path.with_name(name + each)
+            if other.exists():
+                return other
+    raise SchemaError(path, f"expected {' or '.join(names)} beside it, found none")
 
 
 def read_csv(

@@ -1,4 +1,4 @@
-"""`sonic bench`: how fast it is, and where the time goes."""
+"""`sonic bench`: rates, latencies, and where the time goes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sonic_tracking.commands.console import (
 from sonic_tracking.commands.options import CsvScale, Force, parse_scale
 from sonic_tracking.errors import needs_extra
 
-__all__ = ["export", "pipeline", "register", "service"]
+__all__ = ["app"]
 
 SERVICE_EXAMPLES = """\
 [bold]Examples[/bold]
@@ -54,15 +54,6 @@ Weights = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the subcommand, which has subcommands of its own."""
-    bench = typer.Typer(no_args_is_help=True, epilog=SERVICE_EXAMPLES)
-    bench.command(epilog=SERVICE_EXAMPLES)(service)
-    bench.command(epilog=PIPELINE_EXAMPLES)(pipeline)
-    bench.command(epilog=EXPORT_EXAMPLES)(export)
-    app.add_typer(bench, name="bench", help="Measure how fast it is.")
-
-
 def service(
     *,
     events: Events,
@@ -76,13 +67,13 @@ def service(
         ),
     ] = "1:4",
     engine: Annotated[
-        Literal["mock", "triton"], typer.Option(help="What serves the models.")
+        Literal["mock", "triton"], typer.Option(help="Server of the models.")
     ] = "triton",
     model: Annotated[
         str, typer.Option(help="Some of exatrkx, exatrkx_ensemble, direct.")
     ] = "exatrkx,exatrkx_ensemble,direct",
     passes: Annotated[
-        int, typer.Option(min=1, help="Times that all events are sent, per point.")
+        int, typer.Option(min=1, help="Passes over all events at each point.")
     ] = 3,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads that each instance computes with.")
@@ -106,9 +97,9 @@ def service(
 ) -> None:
     """Scan throughput and latency against concurrency and instances.
 
-    A server is started for each number of instances; events are read before, sent
-    once to warm up, then in full, `--passes` times. "direct" is the pipeline in this
-    process, with as many threads as there are instances.
+    A server is started for each number of instances. All events are read before; a
+    few are sent to warm up, then all of them, `--passes` times. "direct" is the
+    pipeline in this process, with as many threads as there are instances.
     """
     with one_line_errors():
         with needs_extra("bench"):
@@ -168,7 +159,7 @@ def pipeline(
     csv_scale: CsvScale = None,
     json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="File for the tables, as a README has them.")
+        Path | None, typer.Option(help="Markdown file for the tables.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture (png, pdf).")] = None,
     force: Force = False,
@@ -235,3 +226,11 @@ def export(
             force=force,
         )
         print_line(f"{n_events} events in {output}")
+
+
+app = typer.Typer(
+    no_args_is_help=True, help="Measure how fast it is.", epilog=SERVICE_EXAMPLES
+)
+app.command(epilog=SERVICE_EXAMPLES)(service)
+app.command(epilog=PIPELINE_EXAMPLES)(pipeline)
+app.command(epilog=EXPORT_EXAMPLES)(export)

@@ -20,7 +20,7 @@ from sonic_tracking.commands.console import (
 from sonic_tracking.commands.options import Force
 from sonic_tracking.errors import needs_extra
 
-__all__ = ["demo", "register"]
+__all__ = ["EXAMPLES", "demo"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -29,11 +29,6 @@ EXAMPLES = """\
 
 [cyan]sonic demo -o results/ --force[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(demo)
 
 
 def demo(

@@ -12,7 +12,7 @@ import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_line, print_rows
 from sonic_tracking.commands.options import Roots, TokenEnv, TokenFile
 
-__all__ = ["describe", "register"]
+__all__ = ["EXAMPLES", "describe"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -23,11 +23,6 @@ EXAMPLES = """\
 
 [cyan]sonic describe exatrkx --server http://localhost:8000 --call > call.py[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(describe)
 
 
 def describe(

@@ -12,7 +12,7 @@ from sonic_tracking.commands.console import one_line_errors, print_line, print_r
 from sonic_tracking.commands.options import Force
 from sonic_tracking.errors import needs_extra
 
-__all__ = ["evaluate", "register"]
+__all__ = ["EXAMPLES", "evaluate"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -23,11 +23,6 @@ EXAMPLES = """\
 
 [cyan]sonic evaluate tracks.root --truth truth.root --min-pt 0.5 --max-eta 4[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(evaluate)
 
 
 def evaluate(

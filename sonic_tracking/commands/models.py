@@ -10,7 +10,7 @@ import typer
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
 
-__all__ = ["import_models", "register"]
+__all__ = ["app"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -28,20 +28,6 @@ filter = { filter_cut = 0.21 }
 
 track_building = { method = "components", score_cut = 0.75 }
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand, which has subcommands of its own."""
-    models = typer.Typer(
-        no_args_is_help=True, help="Weights from elsewhere.", epilog=EXAMPLES
-    )
-    models.command("import", epilog=EXAMPLES)(import_models)
-    models.callback()(_models)
-    app.add_typer(models, name="models")
-
-
-def _models() -> None:
-    """Use networks that were trained elsewhere."""
 
 
 def import_models(
@@ -78,3 +64,12 @@ def import_models(
             embed, filter_, gnn, config, output, force=force
         )
         print_rows("imported", imported.rows())
+
+
+app = typer.Typer(no_args_is_help=True, help="Weights from elsewhere.", epilog=EXAMPLES)
+app.command("import", epilog=EXAMPLES)(import_models)
+
+
+@app.callback()
+def _models() -> None:
+    """Use networks that were trained elsewhere."""

@@ -11,7 +11,7 @@ import typer
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
 
-__all__ = ["record", "register"]
+__all__ = ["EXAMPLES", "record"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -22,11 +22,6 @@ EXAMPLES = """\
 
 [cyan]sonic serve --cassette cassette/[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(record)
 
 
 def record(

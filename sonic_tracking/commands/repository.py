@@ -10,7 +10,7 @@ import typer
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
 
-__all__ = ["register", "repository"]
+__all__ = ["EXAMPLES", "repository"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -21,11 +21,6 @@ EXAMPLES = """\
 
 [cyan]sonic repository -o models/ --models exatrkx_ensemble[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(repository)
 
 
 def repository(

@@ -11,7 +11,7 @@ import typer
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
 
-__all__ = ["register", "serve"]
+__all__ = ["EXAMPLES", "serve"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -28,11 +28,6 @@ EXAMPLES = """\
 
 [cyan]sonic serve --engine triton --container docker:IMAGE --models models/[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(serve)
 
 
 def serve(

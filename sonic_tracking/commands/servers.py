@@ -17,7 +17,7 @@ from sonic_tracking.commands.console import (
 )
 from sonic_tracking.commands.options import Roots, TokenEnv, TokenFile
 
-__all__ = ["register", "servers"]
+__all__ = ["EXAMPLES", "servers"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -28,11 +28,6 @@ EXAMPLES = """\
 
 [cyan]sonic servers grpcs://a.example.org --token-file ~/.token --timeout 2[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(servers)
 
 
 def servers(

@@ -11,7 +11,7 @@ import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
 from sonic_tracking.commands.options import Force
 
-__all__ = ["register", "simulate"]
+__all__ = ["EXAMPLES", "simulate"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -22,11 +22,6 @@ EXAMPLES = """\
 
 [cyan]sonic simulate --generator hepmc3 --hepmc3 a.hepmc -o e.root --truth t.root[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(simulate)
 
 
 def simulate(

@@ -22,7 +22,7 @@ from sonic_tracking.commands.options import (
     parse_scale,
 )
 
-__all__ = ["register", "track"]
+__all__ = ["EXAMPLES", "track"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -49,11 +49,6 @@ EXAMPLES = """\
 [cyan]sonic track run*.root -o tracks.root --server host:8001 --dask tcp://host:8786\
 [/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(track)
 
 
 def track(

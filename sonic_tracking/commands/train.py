@@ -11,7 +11,7 @@ import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
 from sonic_tracking.commands.options import Force
 
-__all__ = ["register", "train"]
+__all__ = ["EXAMPLES", "train"]
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -22,11 +22,6 @@ EXAMPLES = """\
 
 [cyan]sonic train --recipe tune.toml --from generic_pileup -o tuned/ --resume[/cyan]
 """
-
-
-def register(app: typer.Typer) -> None:
-    """Add the subcommand."""
-    app.command(epilog=EXAMPLES)(train)
 
 
 def train(

@@ -85,7 +85,7 @@ def plan_parts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartReport:
-    """What the task of a part did.
+    """The work of the task of a part.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How tritonserver is called: its arguments and its environment, from plain values."""
+"""The command of tritonserver: its arguments and its environment, or a container's."""
 
 from __future__ import annotations
 

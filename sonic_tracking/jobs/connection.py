@@ -113,7 +113,7 @@ class ServerInUse:
 
     @property
     def is_own(self) -> bool:
-        """Whether it runs in this process."""
+        """True if it runs in this process."""
         return self.clock is not None
 
 

@@ -61,7 +61,7 @@ class ServerReport:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it takes new work."""
+        """True if it accepts new work."""
         return self.state == "ready"
 
     def row(self) -> tuple[str, ...]:

@@ -526,7 +526,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done:
-    """What was done between the first event and the last, and when."""
+    """Results and times of a job that has ended."""
 
     writer: TrackWriter
     n_resumed: int

@@ -77,7 +77,7 @@ def double(url: str, *, headers=None, **channel) -> list[float]:
 
 
 def traces(name: str, tmp_path: Path) -> list[Path]:
-    """What servers of this name have in shared memory and among temporary files."""
+    """The shared memory and temporary files of servers of this name."""
     return [*Path("/dev/shm").glob(f"{name}*"), *tmp_path.glob(f"{name}*")]
 
 

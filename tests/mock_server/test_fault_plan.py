@@ -205,8 +205,10 @@ def test_plan_of_a_file_is_the_plan_of_the_sentence(tmp_path):
     assert FaultPlan.from_toml(path) == SENTENCE
 
 
-def test_fault_without_options_may_be_said_to_be_true():
-    plan = FaultPlan.from_mapping({"fault": [{"hang": True}]})
+def test_fault_without_options_is_true_in_a_file(tmp_path):
+    (tmp_path / "plan.toml").write_text("[[fault]]\nhang = true")
+
+    plan = FaultPlan.from_toml(tmp_path / "plan.toml")
 
     assert [rule.fault for rule in plan.rules] == [Hang()]
 
@@ -216,7 +218,7 @@ def test_fault_without_options_may_be_said_to_be_true():
     [
         ("seeds = 1", "fault plan: unknown key 'seeds', nearest: 'seed'"),
         ("seed = 'x'", "seed: expected an integer, got 'x'"),
-        ("fault = 3", "fault: expected"),
+        ("fault = 3", "expected \\[\\[fault\\]\\] tables, got 3"),
         ("fault = [3]", "1: expected a table, got 3"),
         ("[[fault]]\nhung = true", "1: unknown key 'hung', nearest: 'hang'"),
         ("[[fault]]\non = {}", "1: expected one fault, got none"),

@@ -123,7 +123,7 @@ def test_scheduling_survives_being_a_configuration(kind):
     again = model_of(config_of(model), identity)
 
     assert getattr(again, kind) == SCHEDULING[kind]
-    assert replace(again, further_config="") == model
+    assert replace(again, config_text="") == model
 
 
 def test_ensemble_survives_being_a_configuration():

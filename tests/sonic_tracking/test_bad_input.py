@@ -18,7 +18,7 @@ def lists(*values_of_events):
 
 
 def write_events(path, tree="events", **columns):
-    """Two events, unless told otherwise; `columns` replace the defaults."""
+    """Write two events by default; `columns` replace the defaults."""
     good = {name: lists(*map(np.arange, LENGTHS)) for name in XYZ}
     content = {"event": np.array([40, 41]), **good, **columns}
     content = {name: values for name, values in content.items() if values is not None}

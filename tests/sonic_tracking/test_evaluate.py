@@ -21,7 +21,7 @@ N_EVENTS = 3
 
 @pytest.fixture
 def perfect_tracks(sample, tmp_path):
-    """Tracks as the truth has them, with nothing said of where they come from."""
+    """The tracks of the truth, without provenance."""
     path = tmp_path / "perfect.root"
     source = open_events(sample / "events.root", max_events=N_EVENTS)
     events = (event for chunk in source for event in chunk)

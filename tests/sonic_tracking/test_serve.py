@@ -18,7 +18,7 @@ from sonic_tracking.engines.choice import mock_fallback, triton_fallback
 
 
 def served_urls(process: subprocess.Popen) -> dict[str, str]:
-    """What it prints when it is ready, to the empty line."""
+    """Return the endpoints that it prints when it is ready."""
     rows = {}
     for line in process.stdout:
         words = line.split()

@@ -193,7 +193,7 @@ def test_a_failed_event_ends_the_job_by_default(sonic, sample, picky, tmp_path):
 
 
 def test_a_terminated_job_goes_on(sonic, sample, server, sizes, tmp_path):
-    """It is stopped at its sixth event, resumed, and compared with one that ran on."""
+    """Stop at the sixth event, resume, and compare with a job that was not stopped."""
     arrived, ended = threading.Event(), threading.Event()
 
     def stop(tensors):

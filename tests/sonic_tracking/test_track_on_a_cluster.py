@@ -69,7 +69,7 @@ def shared_cluster(tmp_path_factory):
 
 @pytest.fixture
 def cluster(shared_cluster):
-    """A cluster of two workers, both there, also after a test that killed one."""
+    """A cluster with two workers, even after a test that killed one."""
     with DaskClient(shared_cluster, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=120)
     return shared_cluster
@@ -187,7 +187,7 @@ def test_an_interrupted_job_goes_on(sonic, sample, serve, cluster, tmp_path):
 
 
 class Gate:
-    """A model that answers some requests, and lets the others wait for an end."""
+    """A model that answers some requests, and blocks the others until the end."""
 
     def __init__(self, n_answered):
         self.n_answered, self.n_asked = n_answered, 0

@@ -138,7 +138,7 @@ def test_truth_of_fewer_events_is_refused(refused, job, sample, files):
 
 
 def staged_recipe(files, **keys):
-    """A recipe of two samples, both of the same files, with these keys more."""
+    """A recipe of two samples, both of the same files, with additional keys."""
     recipe = tomllib.loads((files / "recipe.toml").read_text())
     paths = {kind: str(files / f"{kind}.root") for kind in ("events", "truth")}
     recipe["samples"] = [
@@ -231,7 +231,7 @@ KILLED_JOB = (
 
 @pytest.fixture(scope="module")
 def left_behind(files, tmp_path_factory):
-    """What a training leaves that was killed."""
+    """The files of a training that was killed."""
     folder = tmp_path_factory.mktemp("killed")
     (folder / "staged.toml").write_text(staged_recipe(files))
     done = subprocess.run(
@@ -243,7 +243,7 @@ def left_behind(files, tmp_path_factory):
 
 @pytest.fixture
 def killed(left_behind, tmp_path):
-    """That training, as if it had run in this folder: the words of its command."""
+    """The arguments of that training, with its files copied into this folder."""
     shutil.copytree(left_behind, tmp_path, dirs_exist_ok=True)
     assert not (tmp_path / "weights").exists()
     return KILLED_JOB

@@ -43,7 +43,7 @@ def open_tree(path: Location, tree: str | None) -> Iterator[RootTable]:
         trees = file.table_names
         if tree is None and len(trees) != 1:
             listed = ", ".join(map(repr, trees)) or "none"
-            raise SchemaError(path, f"which tree is not said, it has {listed}")
+            raise SchemaError(path, f"expected one tree, got {listed}; name the tree")
         yield file.table(tree or trees[0])
 
 

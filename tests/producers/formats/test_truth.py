@@ -67,11 +67,18 @@ def test_an_edm4hep_file_without_links_has_no_truth(shared_data):
         TruthEvents(path)
 
 
-def test_a_missing_file_of_an_event_is_named(tmp_path):
-    path = tmp_path / "event000000001-hits.csv"
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("event000000001-hits.csv", r"expected event000000001-truth\.csv beside it"),
+        ("hits.csv", r"expected a name like event000000042-hits\.csv"),
+    ],
+)
+def test_a_missing_file_of_an_event_is_named(tmp_path, name, expected):
+    path = tmp_path / name
     path.write_text("hit_id,x,y,z,volume_id,layer_id,module_id\n1,1,1,1,7,2,1\n")
 
-    with pytest.raises(SchemaError, match="no file of its truth beside it"):
+    with pytest.raises(SchemaError, match=expected):
         TruthEvents(path)
 
 

@@ -20,10 +20,9 @@ from sonic_client.report import (
     MessageAnswered,
     NonFiniteFound,
     ServerChanged,
-    StatisticsRecorder,
     TryEnded,
 )
-from sonic_client.report.statistics import MAX_LISTED_IDS
+from sonic_client.report.statistics import MAX_LISTED_IDS, StatisticsRecorder
 
 SERVER = "grpc://h:1"
 
