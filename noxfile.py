@@ -49,8 +49,10 @@ def shared(session: nox.Session, *command: str, extras: str = "all,generators") 
         project = ("-e", f".[{extras}]", "--group", "dev", "hatchling")
         session.run(*pip, *PINNED, *project, external=True)
         _installed.add(extras)
-    path = f"{SHARED.resolve() / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    session.run(*command, external=True, env={"PATH": path})
+    folder = SHARED.resolve() / "bin"
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    program, *arguments = command
+    session.run(str(folder / program), *arguments, external=True, env={"PATH": path})
 
 
 _installed: set[str] = set()
