@@ -60,23 +60,29 @@ class EventFile(Protocol):
         """
 
 
-class TruthFile(Protocol):
-    """A file of truth whose number of events is known."""
+class TruthFile(NamedTuple):
+    """A file of truth whose columns and number of events are known.
 
-    @property
-    def n_events(self) -> int:
-        """Number of events in the file."""
+    Attributes
+    ----------
+    n_events : int
+    blocks : callable
+        Reads the events in order, as many at a time as take some MB. Raises
+        UnequalEventsError, SchemaError or InvalidEventError if parts of the truth do
+        not fit each other, UnreadableFileError if a file is damaged.
+    """
 
-    def blocks(self) -> Iterator[list[TruthEvent]]:
-        """Read the events in order, as many at a time as take some MB.
+    n_events: int
+    blocks: Callable[[], Iterator[list[TruthEvent]]]
 
-        Raises
-        ------
-        UnequalEventsError, SchemaError, InvalidEventError
-            If parts of the truth do not fit each other.
-        UnreadableFileError
-            If a file is damaged.
-        """
+    @classmethod
+    def of_one_event(cls, read: Callable[[], TruthEvent]) -> TruthFile:
+        """Return the file of a single event, which `read` returns."""
+
+        def blocks() -> Iterator[list[TruthEvent]]:
+            yield [read()]
+
+        return cls(1, blocks)
 
 
 class TrackFile(Protocol):

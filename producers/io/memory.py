@@ -71,8 +71,7 @@ def candidate_arrays(candidates: CandidateChunk) -> dict[str, Untyped]:
     One list per event: the candidate of each space point, -1 for none; and the space
     points of each candidate, ordered outward.
     """
-    by_candidate = ak.unflatten(candidates.space_points, candidates.sizes)
     return {
         "sp_label": ak.unflatten(candidates.labels, np.diff(candidates.point_splits)),
-        "candidates": ak.unflatten(by_candidate, np.diff(candidates.candidate_splits)),
+        "candidates": candidates.to_awkward(),
     }

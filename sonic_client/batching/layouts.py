@@ -105,10 +105,11 @@ class BatchingLayout(ABC):
         """Refuse a request whose named inputs have not all `n_rows` rows."""
         if checked.error is not None:
             return checked
+        n_rows = checked.n_rows
         mismatches = [
-            Mismatch(name, f"{checked.n_rows} {unit}", f"{len(array)} rows")
+            Mismatch(name, f"{n_rows} {unit}", f"{len(array)} rows")
             for name, array in checked.request.inputs.items()
-            if name in names and len(array) != checked.n_rows
+            if name in names and len(array) != n_rows
         ]
         if mismatches:
             return refuse_request(checked.request, mismatches, self._metadata)

@@ -164,6 +164,9 @@ class ClientStatistics:
         return ClientStatistics(**sums)
 
 
+_SUMS = tuple(f.name for f in fields(ClientStatistics) if f.type == "int")
+
+
 class StatisticsRecorder(Observer):
     """The observer that counts for the snapshots.
 
@@ -172,8 +175,8 @@ class StatisticsRecorder(Observer):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Fields of `ClientStatistics`: plain sums, and counts by name.
-        self._sums: Counter[str] = Counter()
+        # Fields of `ClientStatistics`: sums, and counts by name.
+        self._sums = dict.fromkeys(_SUMS, 0)
         self._tries: Counter[str] = Counter()
         self._servers: Counter[str] = Counter()
         self._nonfinite: Counter[str] = Counter()
@@ -195,27 +198,29 @@ class StatisticsRecorder(Observer):
         """Count a message by its server, with its latency and its bytes."""
         latency_s = event.latency_s
         with self._lock:
-            self._sums["requests"] += 1
+            sums = self._sums
+            sums["requests"] += 1
+            sums["bytes_sent"] += event.bytes_sent
+            sums["bytes_received"] += event.bytes_received
             self._servers[event.server] += 1
-            self._sums["bytes_sent"] += event.bytes_sent
-            self._sums["bytes_received"] += event.bytes_received
             self._latencies[bin_of(latency_s)] += 1
             self._total_s += latency_s
             self._min_s = min(self._min_s, latency_s)
             self._max_s = max(self._max_s, latency_s)
             if event.is_fallback:
-                self._sums["fallback_requests"] += 1
-                self._sums["fallback_events"] += event.events
+                sums["fallback_requests"] += 1
+                sums["fallback_events"] += event.events
                 _list_ids(self._fallback_ids, event.event_ids)
 
     def events_finished(self, event: EventsFinished) -> None:
         """Count requests of the caller that now have their outcome."""
         with self._lock:
-            self._sums["events"] += event.events
-            self._sums["points"] += event.points
-            self._sums["cached_events"] += event.cached_events
+            sums = self._sums
+            sums["events"] += event.events
+            sums["points"] += event.points
+            sums["cached_events"] += event.cached_events
             if event.failed_ids:
-                self._sums["failed_events"] += event.failed_events
+                sums["failed_events"] += event.failed_events
                 _list_ids(self._failed_ids, event.failed_ids)
 
     def nonfinite_found(self, event: NonFiniteFound) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from producers.formats.base import TruthFormat
+from producers.formats.base import TruthFile, TruthFormat
 from producers.formats.chunks import CHUNK_BYTES, ranges
 from producers.formats.colliderml.events import is_colliderml_hits
 from producers.formats.particles import as_particle_ids, particles_from
@@ -20,51 +20,33 @@ ID = "particle_id"
 NUMBERS = ("vx", "vy", "vz", "px", "py", "pz", "charge")
 
 
-@dataclass(frozen=True, slots=True)
-class ColliderMLTruthFile:
-    """A file of ``tracker_hits``, and the one of ``particles`` of the same events.
-
-    Attributes
-    ----------
-    hits, particles : Path or str
-    n_events : int
-    """
-
-    hits: Location
-    particles: Location
-    n_events: int
-
-    def blocks(self) -> Iterator[list[TruthEvent]]:
-        """Read the events; see `TruthFile.blocks`."""
-        columns = ("event_id", ID, *NUMBERS)
-        with open_parquet(self.hits) as hits, open_parquet(self.particles) as particles:
-            step = min(
-                hits.entries_in(CHUNK_BYTES, columns[:2]),
-                particles.entries_in(CHUNK_BYTES, columns),
-            )
-            # In ranges of rows, because the files may have different row groups.
-            for start, stop in ranges(0, self.n_events, step):
-                yield self._read(
-                    _columns(hits, (ID,), start, stop),
-                    _columns(particles, (ID, *NUMBERS), start, stop),
+def _blocks(
+    of_hits: Location, of_particles: Location, n_events: int
+) -> Iterator[list[TruthEvent]]:
+    """Read the ``tracker_hits`` and the ``particles`` of the same events."""
+    names = ("event_id", ID, *NUMBERS)
+    with open_parquet(of_hits) as hits, open_parquet(of_particles) as particles:
+        step = min(
+            hits.entries_in(CHUNK_BYTES, names[:2]),
+            particles.entries_in(CHUNK_BYTES, names),
+        )
+        # In ranges of rows, because the files may have different row groups.
+        for start, stop in ranges(0, n_events, step):
+            hit_columns = _columns(hits, (ID,), start, stop)
+            columns = _columns(particles, (ID, *NUMBERS), start, stop)
+            if hit_columns["event_id"] != columns["event_id"]:
+                raise UnequalEventsError(f"{of_particles}: not the events of {of_hits}")
+            yield [
+                TruthEvent(
+                    event_id=event_id,
+                    particle_id=as_particle_ids(of_hits, hit_columns[ID][index]),
+                    particles=particles_from(
+                        as_particle_ids(of_particles, columns[ID][index]),
+                        [columns[name][index] for name in NUMBERS],
+                    ),
                 )
-
-    def _read(
-        self, hits: Mapping[str, Any], particles: Mapping[str, Any]
-    ) -> list[TruthEvent]:
-        if hits["event_id"] != particles["event_id"]:
-            raise UnequalEventsError(f"{self.particles}: not the events of {self.hits}")
-        return [
-            TruthEvent(
-                event_id=event_id,
-                particle_id=as_particle_ids(self.hits, hits[ID][index]),
-                particles=particles_from(
-                    as_particle_ids(self.particles, particles[ID][index]),
-                    [particles[name][index] for name in NUMBERS],
-                ),
-            )
-            for index, event_id in enumerate(hits["event_id"])
-        ]
+                for index, event_id in enumerate(columns["event_id"])
+            ]
 
 
 def _columns(
@@ -81,7 +63,7 @@ def _columns(
     return found
 
 
-def _open(content: FileContent) -> ColliderMLTruthFile:
+def _open(content: FileContent) -> TruthFile:
     hits = content.location
     if "tracker_hits" not in str(hits):
         raise SchemaError(
@@ -96,7 +78,8 @@ def _open(content: FileContent) -> ColliderMLTruthFile:
             raise UnequalEventsError(
                 f"{particles}: {len(table)} events, {len(own)} in {hits}"
             )
-        return ColliderMLTruthFile(hits, particles, len(own))
+        blocks = partial(_blocks, hits, particles, len(own))
+        return TruthFile(len(own), blocks)
 
 
 TRUTH = TruthFormat(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.formats.base import TruthFormat
+from producers.formats.base import TruthFile, TruthFormat
 from producers.formats.chunks import CHUNK_BYTES, ranges
 from producers.formats.edm4hep.events import (
     TREE,
@@ -55,7 +55,7 @@ class _Link(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Edm4hepTruthFile:
+class _Collections:
     """A file with tracker hits, links to simulated hits, and MCParticles.
 
     Attributes
@@ -79,18 +79,13 @@ class Edm4hepTruthFile:
     particle_of: Mapping[str, str]
     particles: str
 
-    @property
-    def n_events(self) -> int:
-        """Number of events in the file."""
-        return self.events.n_events
-
     def blocks(self) -> Iterator[list[TruthEvent]]:
         """Read the events; see `TruthFile.blocks`."""
         columns = self._columns()
         with open_root(self.events.path) as file:
             table = file.table(TREE)
             step = table.entries_in(CHUNK_BYTES, columns)
-            for start, stop in ranges(0, self.n_events, step):
+            for start, stop in ranges(0, self.events.n_events, step):
                 event_ids = self.events.event_ids(table, start, stop).tolist()
                 entries = table.per_entry(columns, start, stop)
                 yield list(map(self._event, event_ids, entries))
@@ -195,7 +190,7 @@ def _recognises(content: FileContent) -> bool:
     return all((_links(columns), _simulated(columns), _particles(columns)))
 
 
-def _open(content: FileContent) -> Edm4hepTruthFile:
+def _open(content: FileContent) -> TruthFile:
     """Find the collections and how they refer to each other."""
     path, columns = content.location, content.root_tables.get(TREE, {})
     particles = _particles(columns)
@@ -206,7 +201,8 @@ def _open(content: FileContent) -> Edm4hepTruthFile:
     for name in (*events.collections, *simulated):
         if name not in ids:
             raise SchemaError(path, f"podio's metadata lack {name!r}")
-    return Edm4hepTruthFile(events, ids, _links(columns), simulated, particles)
+    found = _Collections(events, ids, _links(columns), simulated, particles)
+    return TruthFile(events.n_events, found.blocks)
 
 
 def _collection_ids(path: Location) -> dict[str, int]:

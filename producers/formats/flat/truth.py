@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.formats.base import TruthFormat
+from producers.formats.base import TruthFile, TruthFormat
 from producers.formats.chunks import as_event_ids
 from producers.formats.flat.events import EventRows, event_rows, space_point_tree
 from producers.formats.particles import (
@@ -38,7 +38,7 @@ BARCODES_OF_MEASUREMENT = tuple(f"particles_{part}" for part in BARCODE)
 
 
 @dataclass(frozen=True, slots=True)
-class FlatTruthFile:
+class _Trees:
     """The trees of space points, measurements and particles, in one file or in three.
 
     Attributes
@@ -53,11 +53,6 @@ class FlatTruthFile:
     measurements: tuple[Location, str]
     particles: tuple[Location, str]
     rows: EventRows
-
-    @property
-    def n_events(self) -> int:
-        """Number of events with a space point."""
-        return len(self.rows.event_ids)
 
     def blocks(self) -> Iterator[list[TruthEvent]]:
         """Read the events one by one; see `TruthFile.blocks`."""
@@ -141,7 +136,7 @@ def _particles(table: RootTable, entry: int) -> Particles:
     return particles_from(ids, columns[len(BARCODE) :])
 
 
-def _open(content: FileContent) -> FlatTruthFile:
+def _open(content: FileContent) -> TruthFile:
     """Find the three trees, in this file or in those beside it."""
     path, tree = content.location, space_point_tree(content)
     if tree is None:
@@ -158,7 +153,8 @@ def _open(content: FileContent) -> FlatTruthFile:
         as_event_ids(table.path, table.scalars("event_id", 0, len(table)), 0)
     with open_root(path) as file:
         rows = event_rows(file.table(tree), "event_id")
-    return FlatTruthFile((path, tree), measurements, particles, rows)
+    trees = _Trees((path, tree), measurements, particles, rows)
+    return TruthFile(len(rows.event_ids), trees.blocks)
 
 
 def _find(

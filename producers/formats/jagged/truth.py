@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.formats.base import TruthFormat
+from producers.formats.base import TruthFile, TruthFormat
 from producers.formats.chunks import CHUNK_BYTES, ranges
 from producers.formats.particles import (
     PARTICLE_COLUMNS,
@@ -30,60 +30,45 @@ PARTICLE_OF_POINT = ("sp_particle_id",)
 ID_AND_NUMBERS = tuple(f"part_{name}" for name in ("particle_id", *PARTICLE_COLUMNS))
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedTruthFile:
-    """A file with the trees (or RNTuples) ``sp_truth`` and ``particles``.
+def _blocks(path: Location) -> Iterator[list[TruthEvent]]:
+    with open_root(path) as file:
+        points, particles = file.table(POINTS), file.table(PARTICLES)
+        step = points.entries_in(CHUNK_BYTES, _names(points, PARTICLE_OF_POINT))
+        for start, stop in ranges(0, len(points), step):
+            yield _read(path, points, particles, start, stop)
 
-    Attributes
-    ----------
-    path : Path or str
-    n_events : int
-    """
 
-    path: Location
-    n_events: int
-
-    def blocks(self) -> Iterator[list[TruthEvent]]:
-        """Read the events; see `TruthFile.blocks`."""
-        with open_root(self.path) as file:
-            points, particles = file.table(POINTS), file.table(PARTICLES)
-            step = points.entries_in(CHUNK_BYTES, _names(points, PARTICLE_OF_POINT))
-            for start, stop in ranges(0, len(points), step):
-                yield self._read(points, particles, start, stop)
-
-    def _read(
-        self, points: RootTable, particles: RootTable, start: int, stop: int
-    ) -> list[TruthEvent]:
-        event_ids = points.scalars("event", start, stop)
-        other_ids = particles.scalars("event", start, stop)
-        unequal = np.flatnonzero(event_ids != other_ids)
-        if unequal.size:
-            index = int(unequal[0])
-            raise UnequalEventsError(
-                f"{self.path}: entry {start + index} is event {event_ids[index]} in "
-                f"{POINTS!r} and event {other_ids[index]} in {PARTICLES!r}"
-            )
-        (hits,) = points.lists(_names(points, PARTICLE_OF_POINT), start, stop)
-        ids, *numbers = particles.lists(_names(particles, ID_AND_NUMBERS), start, stop)
-        if any((column.counts != ids.counts).any() for column in numbers):
-            raise UnequalEventsError(
-                f"{self.path}: columns of {PARTICLES!r} of unequal length"
-            )
-        of_points = hits._replace(values=as_particle_ids(self.path, hits.values))
-        all_particles = particles_from(
-            as_particle_ids(self.path, ids.values), [each.values for each in numbers]
+def _read(
+    path: Location, points: RootTable, particles: RootTable, start: int, stop: int
+) -> list[TruthEvent]:
+    event_ids = points.scalars("event", start, stop)
+    other_ids = particles.scalars("event", start, stop)
+    unequal = np.flatnonzero(event_ids != other_ids)
+    if unequal.size:
+        index = int(unequal[0])
+        raise UnequalEventsError(
+            f"{path}: entry {start + index} is event {event_ids[index]} in "
+            f"{POINTS!r} and event {other_ids[index]} in {PARTICLES!r}"
         )
-        splits = splits_of(ids.counts)
-        return [
-            TruthEvent(
-                event_id=int(event_id),
-                particle_id=particle_id,
-                particles=all_particles.rows(splits[index], splits[index + 1]),
-            )
-            for index, (event_id, particle_id) in enumerate(
-                zip(event_ids, of_points.by_entry(), strict=True)
-            )
-        ]
+    (hits,) = points.lists(_names(points, PARTICLE_OF_POINT), start, stop)
+    ids, *numbers = particles.lists(_names(particles, ID_AND_NUMBERS), start, stop)
+    if any((column.counts != ids.counts).any() for column in numbers):
+        raise UnequalEventsError(f"{path}: columns of {PARTICLES!r} of unequal length")
+    of_points = hits._replace(values=as_particle_ids(path, hits.values))
+    all_particles = particles_from(
+        as_particle_ids(path, ids.values), [each.values for each in numbers]
+    )
+    splits = splits_of(ids.counts)
+    return [
+        TruthEvent(
+            event_id=int(event_id),
+            particle_id=particle_id,
+            particles=all_particles.rows(splits[index], splits[index + 1]),
+        )
+        for index, (event_id, particle_id) in enumerate(
+            zip(event_ids, of_points.by_entry(), strict=True)
+        )
+    ]
 
 
 def _names(table: RootTable, columns: Sequence[str]) -> list[str]:
@@ -92,7 +77,7 @@ def _names(table: RootTable, columns: Sequence[str]) -> list[str]:
     return as_members if as_members[0] in table.columns else list(columns)
 
 
-def _open(content: FileContent) -> SimulatedTruthFile:
+def _open(content: FileContent) -> TruthFile:
     path = content.location
     with open_root(path) as file:
         points, particles = file.table(POINTS), file.table(PARTICLES)
@@ -106,7 +91,7 @@ def _open(content: FileContent) -> SimulatedTruthFile:
                 f"{path}: {len(points)} events in {POINTS!r}, "
                 f"{len(particles)} in {PARTICLES!r}"
             )
-        return SimulatedTruthFile(path, len(points))
+        return TruthFile(len(points), partial(_blocks, path))
 
 
 TRUTH = TruthFormat(

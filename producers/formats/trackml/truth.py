@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from producers.formats.base import TruthFormat
+from producers.formats.base import TruthFile, TruthFormat
 from producers.formats.particles import PARTICLE_COLUMNS, particles_from
 from producers.formats.trackml.events import HITS
 from producers.io.content import FileContent
@@ -20,59 +19,37 @@ COLUMNS = {"hit_id", "particle_id", "tx", "ty", "tz", "tpx", "tpy", "tpz", "weig
 """Columns of the truth: trackml-library, ``trackml/dataset.py``."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrackMLTruthFile:
-    """The truth, hits and particles of one event.
-
-    Attributes
-    ----------
-    event_id : int
-    hits, truth, particles : Path or str
-    """
-
-    event_id: int
-    hits: Location
-    truth: Location
-    particles: Location
-    n_events: int = 1
-
-    def blocks(self) -> Iterator[list[TruthEvent]]:
-        """Read the event, with the hits in their order; see `TruthFile.blocks`."""
-        truth = read_csv(
-            self.truth,
-            {"hit_id": np.int64, "particle_id": np.uint64, "weight": np.float64},
-            optional=("weight",),
-        )
-        hits = read_csv(self.hits, {"hit_id": np.int64})["hit_id"]
-        order = np.argsort(truth["hit_id"])
-        places = np.searchsorted(truth["hit_id"], hits, sorter=order)
-        rows = order[np.minimum(places, len(order) - 1)] if len(order) else places
-        if len(hits) and not (len(order) and (truth["hit_id"][rows] == hits).all()):
-            raise UnequalEventsError(f"{self.truth}: not the hits of {self.hits}")
-        columns = {"particle_id": np.uint64}
-        table = read_csv(
-            self.particles, columns | dict.fromkeys(PARTICLE_COLUMNS, np.float32)
-        )
-        yield [
-            TruthEvent(
-                event_id=self.event_id,
-                particle_id=truth["particle_id"][rows],
-                particles=particles_from(
-                    table["particle_id"], [table[name] for name in PARTICLE_COLUMNS]
-                ),
-                weight=truth["weight"][rows] if "weight" in truth else None,
-            )
-        ]
-
-
-def _open(content: FileContent) -> TrackMLTruthFile:
-    path = content.location
-    return TrackMLTruthFile(
-        event_id=event_number(path) or 0,
-        hits=file_beside(path, "hits"),
-        truth=file_beside(path, "truth"),
-        particles=file_beside(path, "particles"),
+def _read(
+    event_id: int, of_hits: Location, of_truth: Location, of_particles: Location
+) -> TruthEvent:
+    """Read the truth, in the order of the hits, and the particles of an event."""
+    truth = read_csv(
+        of_truth,
+        {"hit_id": np.int64, "particle_id": np.uint64, "weight": np.float64},
+        optional=("weight",),
     )
+    hits = read_csv(of_hits, {"hit_id": np.int64})["hit_id"]
+    order = np.argsort(truth["hit_id"])
+    places = np.searchsorted(truth["hit_id"], hits, sorter=order)
+    rows = order[np.minimum(places, len(order) - 1)] if len(order) else places
+    if len(hits) and not (len(order) and (truth["hit_id"][rows] == hits).all()):
+        raise UnequalEventsError(f"{of_truth}: not the hits of {of_hits}")
+    numbers = dict.fromkeys(PARTICLE_COLUMNS, np.float32)
+    table = read_csv(of_particles, {"particle_id": np.uint64, **numbers})
+    return TruthEvent(
+        event_id=event_id,
+        particle_id=truth["particle_id"][rows],
+        particles=particles_from(
+            table["particle_id"], [table[name] for name in PARTICLE_COLUMNS]
+        ),
+        weight=truth["weight"][rows] if "weight" in truth else None,
+    )
+
+
+def _open(content: FileContent) -> TruthFile:
+    path = content.location
+    files = [file_beside(path, kind) for kind in ("hits", "truth", "particles")]
+    return TruthFile.of_one_event(partial(_read, event_number(path) or 0, *files))
 
 
 TRUTH = TruthFormat(

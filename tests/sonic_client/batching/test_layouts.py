@@ -190,6 +190,19 @@ def test_padded_fills_up_to_the_longest_and_marks_what_is_real():
     assert joined["SEED"].tolist() == [[1], [3], [0]]
 
 
+def test_padded_stacks_inputs_of_one_value_per_event():
+    inputs = (TensorSpec("ID", "INT64", (-1,)), *PADDED.inputs[1:])
+    layout = PaddedLayout(replace(PADDED, inputs=inputs), BatchingConfig())
+    requests = [
+        Request(n, {"ID": np.array(n), "X": np.zeros((n, 2), np.float32)})
+        for n in (2, 1)
+    ]
+    batch = [layout.check(request) for request in requests]
+
+    assert [item.error for item in batch] == [None, None]
+    assert layout.join(batch)["ID"].tolist() == [2, 1]
+
+
 def test_padded_outputs_lose_the_rows_that_filled_up():
     layout = PaddedLayout(PADDED, BatchingConfig())
     batch = [layout.check(padded_request(n)) for n in (1, 3, 0)]
