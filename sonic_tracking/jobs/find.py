@@ -105,7 +105,7 @@ def find_tracks(
     is_nested = isinstance(xyz, ak.Array)
     events = _events(xyz) if is_nested else [_one_event(xyz)]
     if server is None:
-        labels = _pipeline_labels(None if weights is None else str(weights))
+        labels = _pipeline_labels(weights, _time_written(weights))
     else:
         urls = (server,) if isinstance(server, str) else tuple(server)
         labels = _server_labels(urls, model)
@@ -154,8 +154,16 @@ def _events(array: Any) -> list[NDArray[np.float32]]:
     return np.split(_one_event(positions), np.cumsum(counts)[:-1])[: len(counts)]
 
 
+def _time_written(weights: str | Path | None) -> int:
+    """Return when a folder of weights changed last, so that new ones are loaded."""
+    folder = Path(weights or "")
+    if weights is None or not folder.is_dir():
+        return 0  # bundled ones, or an error when they are loaded
+    return max((file.stat().st_mtime_ns for file in folder.iterdir()), default=0)
+
+
 @lru_cache(maxsize=4)
-def _pipeline_labels(weights: str | None) -> Labels:
+def _pipeline_labels(weights: str | Path | None, _time_written: int) -> Labels:
     with needs_extra("pipeline"):
         from exatrkx_pipeline import bundled_weights, load_weights  # noqa: PLC0415
 

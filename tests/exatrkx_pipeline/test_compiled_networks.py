@@ -248,6 +248,13 @@ def test_a_row_of_equal_numbers_has_no_deviation_and_no_infinity(activation):
     assert_computes(network, torch.randn(20, 3))
 
 
+def test_torch_computes_where_there_are_no_kernels():
+    network, other = NETWORKS["gnn"], nn.Linear(2, 2)
+
+    assert executor_of(network, "cuda:0") is network
+    assert executor_of(other, "cpu") is other
+
+
 def test_a_pipeline_keeps_its_weights_until_told_that_they_changed(small_config):
     pipeline = Pipeline.untrained(small_config)
     points = pipeline.ordered(np.zeros((3, 3), np.float32))[1]

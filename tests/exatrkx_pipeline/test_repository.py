@@ -6,9 +6,13 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from exatrkx_pipeline import repository
 from exatrkx_pipeline.errors import PipelineConfigError
-from exatrkx_pipeline.repository import MODELS, plan_repository, write_repository
+from exatrkx_pipeline.repository import (
+    MODELS,
+    config_text,
+    plan_repository,
+    write_repository,
+)
 from exatrkx_pipeline.serving import model_parameters
 from exatrkx_pipeline.weights import bundled_weights, load_weights, save_weights
 
@@ -26,7 +30,7 @@ def files_in(folder: Path) -> dict[str, str]:
 
 def parsed(plan) -> model_config_pb2.ModelConfig:
     """Read with Triton's own schema, which knows every field and refuses others."""
-    return text_format.Parse(repository(plan), model_config_pb2.ModelConfig())
+    return text_format.Parse(config_text(plan), model_config_pb2.ModelConfig())
 
 
 @pytest.fixture(scope="module")

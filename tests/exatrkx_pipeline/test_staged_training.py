@@ -317,5 +317,5 @@ def test_a_checkpoint_of_another_network_is_refused(recipe, samples, tmp_path):
     wider = replace(recipe.pipeline.embedding, hidden=24)
     other = replace(recipe, pipeline=replace(recipe.pipeline, embedding=wider))
 
-    with pytest.raises(WeightsError, match="checkpoint: of another network"):
+    with pytest.raises(WeightsError, match="checkpoint: belongs to another network"):
         train_on(samples, other, silent, checkpoints=checkpoints)

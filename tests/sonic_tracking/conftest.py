@@ -1,6 +1,7 @@
 """Fixtures of the command's tests: the sample, small weights, a runner."""
 
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,14 @@ from exatrkx_pipeline.config import (
 from sonic_tracking.main import app
 
 NODES = ("r", "phi", "z")
+
+
+@pytest.fixture(autouse=True)
+def _sigint_as_in_a_terminal():
+    """Let the commands get SIGINT, which a job in the background would ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -48,14 +48,6 @@ with MockServer([model]) as server:
 """
 
 
-@pytest.fixture(autouse=True)
-def _sigint_as_in_a_terminal():
-    """Let the commands get SIGINT, which a job in the background would ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def track(sample, url, folder):
     return subprocess.Popen(
         [

@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
+from dataclasses import replace
 
 import awkward as ak
 import numpy as np
 import pytest
 
 import sonic_tracking
-from exatrkx_pipeline import load_weights
+from exatrkx_pipeline import Pipeline, load_weights, save_weights
 from mock_server import FaultPlan, MockServer
 from mock_server.tracking import tracking_models
 from producers import (
@@ -147,6 +148,18 @@ def test_tracks_of_one_event_are_the_pipelines(events, weights):
 
     expected = pipeline.labels(node_features(events[0], scale))
     np.testing.assert_array_equal(tracks.labels, expected)
+
+
+def test_weights_that_were_replaced_are_loaded_again(events, tiny_config, tmp_path):
+    sizes = []
+    for score_cut in (0.0, 0.9999):
+        building = replace(tiny_config.track_building, score_cut=score_cut)
+        config = replace(tiny_config, track_building=building)
+        pipeline = Pipeline.untrained(config)
+        save_weights(tmp_path, pipeline, training={}, scores={})
+        sizes.append(len(find_tracks(events[0], weights=tmp_path, min_space_points=2)))
+
+    assert sizes[0] > sizes[1] == 0  # no score of untrained networks is so high
 
 
 def test_tracks_of_an_array_are_those_of_its_events(events, nested, weights):
