@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sonic_base import SonicError
+from sonic_base import ConfigError, SonicError
 
-__all__ = ["MissingExtraError", "needs_extra"]
+__all__ = ["MAIN_GUARD", "MissingExtraError", "needs_extra", "require_main_guard"]
+
+MAIN_GUARD = (
+    "a script that starts processes must have the call below "
+    'if __name__ == "__main__": because each of them imports the script'
+)
 
 
 class MissingExtraError(SonicError):
@@ -39,3 +45,23 @@ def needs_extra(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         package = (error.name or str(error)).partition(".")[0]
         raise MissingExtraError(package=package, extra=extra) from error
+
+
+def require_main_guard() -> None:
+    """Refuse to start processes from a script that each of them would run again.
+
+    A first process, which does nothing, shows it; there the script comes here again,
+    and ends without a traceback.
+
+    Raises
+    ------
+    ConfigError
+        If the script of this process cannot be imported by another one.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+    probe = multiprocessing.get_context("spawn").Process(target=int)
+    probe.start()
+    probe.join()
+    if probe.exitcode:
+        raise ConfigError(MAIN_GUARD)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from producers import OutputError, OutputExistsError
-from producers.io import check_output, partial_folder
+from producers.io import check_output, partial_folder, picture_format
 from sonic_base import ConfigError, SonicError
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RefusedOutputError",
     "check_interrupted",
     "check_outputs",
+    "counted",
     "whole_path",
     "write_json",
 ]
@@ -38,7 +39,8 @@ def check_outputs(
     Parameters
     ----------
     outputs : mapping of str to path or None
-        By the name of their option; None if the output is not wanted.
+        By the name of their argument; None if the output is not wanted. The one of
+        the name ``plot`` must have the suffix of a picture.
     inputs : tuple of path
         Files that no output may replace, even with `force`.
     force : bool
@@ -57,6 +59,8 @@ def check_outputs(
     for option, path in outputs.items():
         if path is None:
             continue
+        if option == "plot":
+            picture_format(path)
         other = taken.setdefault(path.resolve(), option)
         if other != option:
             raise ConfigError(f"{option} {path}: is {other} already")
@@ -64,7 +68,7 @@ def check_outputs(
             check_output(path, force=force)
         except OutputExistsError as error:
             raise RefusedOutputError(
-                f"{path}: exists already; --force replaces it"
+                f"{path}: exists already; --force (force=True) replaces it"
             ) from error
 
 
@@ -79,9 +83,14 @@ def check_interrupted(output: Path, *, resume: bool, force: bool) -> None:
     left = partial_folder(output)
     if left.is_dir() and not (resume or force):
         raise RefusedOutputError(
-            f"{left}: left by an interrupted job; --resume goes on from it, "
-            "--force begins anew"
+            f"{left}: left by an interrupted job; --resume (resume=True) goes on "
+            "from it, --force (force=True) begins anew"
         )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager

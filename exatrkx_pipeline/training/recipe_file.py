@@ -110,6 +110,11 @@ def read_recipe(
     if start is not None:
         base = replace(start.config, graph=base.graph)
     table["pipeline"] = _over(config_to_mapping(base), table.get("pipeline", {}))
+    built_in = config_to_mapping(TrainingRecipe())
+    table = {
+        key: _over(built_in[key], value) if key in built_in else value
+        for key, value in table.items()
+    }
     recipe = config_from_mapping(TrainingRecipe, table, where=str(path or "recipe"))
     if seed is not None:
         recipe = replace(recipe, seed=seed)
@@ -139,10 +144,11 @@ def _samples(
     if events or truth:
         if tables:
             raise ConfigError(
-                "the recipe has [[samples]]: leave out --events and --truth"
+                "the recipe has [[samples]]: leave out events and truth "
+                "(--events, --truth)"
             )
         if not (events and truth):
-            raise ConfigError("--events and --truth come together")
+            raise ConfigError("events and truth (--events, --truth) come together")
         return (
             SampleFiles(
                 name=ONE_SAMPLE,
@@ -151,7 +157,9 @@ def _samples(
             ),
         )
     if not tables:
-        raise ConfigError("no events: give --events and --truth, or [[samples]]")
+        raise ConfigError(
+            "no events: give events and truth (--events, --truth), or [[samples]]"
+        )
     samples = tuple(
         config_from_mapping(SampleFiles, t, where="[[samples]]") for t in tables
     )

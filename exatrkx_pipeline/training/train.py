@@ -114,7 +114,7 @@ def train(
     """
     if len(events) <= recipe.n_validation:
         raise ValueError(
-            f"need more than {recipe.n_validation} events (those are for validation), "
+            f"need more events than n_validation = {recipe.n_validation}, "
             f"got {len(events)}"
         )
     split = len(events) - recipe.n_validation

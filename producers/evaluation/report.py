@@ -17,6 +17,7 @@ from producers.evaluation.edges import EdgeCounts
 from producers.evaluation.figures import COVERAGE, BinnedCounts, Ratio
 from producers.evaluation.matching import MATCHING_STYLES, EventDisplay, MatchingStyle
 from producers.evaluation.scores import TrackMLScore
+from producers.io import picture_format
 from producers.model.errors import OutputError
 from producers.model.types import JsonObject, Untyped
 from sonic_base import ConfigError
@@ -63,8 +64,10 @@ class EvaluationReport:
 
     def __repr__(self) -> str:
         n_events = self.counts.n_events
+        failed = f", {self.n_failed_events} failed" if self.n_failed_events else ""
+        events = "1 event" if n_events == 1 else f"{n_events} events"
         return (
-            f"<EvaluationReport: {n_events} events, efficiency {self.efficiency}, "
+            f"<EvaluationReport: {events}{failed}, efficiency {self.efficiency}, "
             f"fake rate {self.fake_rate}>"
         )
 
@@ -155,15 +158,20 @@ class EvaluationReport:
 
         Raises
         ------
+        ValueError
+            If there is no such figure, variable or style.
         ConfigError
             If the extra ``plot`` is not installed.
         """
+        _require_known("style", style, self.by_style)
         counts = self.by_style[style]
         binned = {
             "efficiency": counts.found,
             "fake_rate": counts.fakes,
             "duplicate_rate": counts.duplicates,
         }
+        _require_known("figure", figure, binned)
+        _require_known("variable", variable, binned[figure])
         return binned[figure][variable].to_hist(variable)
 
     def plot(self, path: Path | str | None = None) -> Figure:
@@ -174,7 +182,8 @@ class EvaluationReport:
         Parameters
         ----------
         path : path, optional
-            Write the page as a PNG file, complete or not at all. Replaces an old file.
+            Write the page as a png, pdf or svg file, as its suffix says, complete or
+            not at all. Replaces an old file.
 
         Raises
         ------
@@ -198,7 +207,7 @@ class EvaluationReport:
         )
         if path is not None:
             image = io.BytesIO()
-            figure.savefig(image, format="png", dpi=130)
+            figure.savefig(image, format=picture_format(Path(path)), dpi=130)
             _write_whole(Path(path), image.getvalue())
         return figure
 
@@ -302,6 +311,11 @@ class EvaluationReport:
             rows.append((f"edge purity, {stage}", str(edges.purity)))
         rows.append(("intervals", f"Clopper-Pearson, {COVERAGE:.1%}"))
         return rows
+
+
+def _require_known(kind: str, name: str, known: Mapping[str, object]) -> None:
+    if name not in known:
+        raise ValueError(f"{kind} must be one of {', '.join(known)}, got {name!r}")
 
 
 def _style_to_dict(counts: StyleCounts) -> JsonObject:

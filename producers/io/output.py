@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from producers.model.errors import OutputError, OutputExistsError
+from sonic_base import ConfigError
 
 
 def check_output(path: Path | str, *, force: bool = False) -> None:
@@ -75,3 +76,17 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
             unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def picture_format(path: Path) -> str:
+    """Return the format that the suffix of a picture names: png, pdf or svg.
+
+    Raises
+    ------
+    ConfigError
+        If it names another one, or there is none.
+    """
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in ("png", "pdf", "svg"):
+        raise ConfigError(f"plot {path}: expected the suffix .png, .pdf or .svg")
+    return suffix

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from sonic_base import ConfigError
+from sonic_base import ConfigError, nearest_names
 
 Generator = Literal["gun", "hepmc3", "pythia8"]
 
@@ -93,6 +93,9 @@ class SimulationConfig:
     """Probability that a space point is lost."""
 
     def __post_init__(self) -> None:
+        if self.generator not in get_args(Generator):
+            generators = nearest_names(self.generator, get_args(Generator))
+            raise ConfigError(f"unknown generator {self.generator!r}, {generators}")
         if self.n_events < 1:
             raise ConfigError(f"n_events must be positive, got {self.n_events}")
         if self.first_event < 0:

@@ -13,6 +13,7 @@ from distributed import LocalCluster
 from distributed.system import MEMORY_LIMIT
 
 from sonic_base import SonicError
+from sonic_tracking.errors import MAIN_GUARD
 
 __all__ = ["ClusterError", "cluster_client"]
 
@@ -48,9 +49,10 @@ def cluster_client(scheduler: str | None, workers: int | None) -> Iterator[DaskC
             client = DaskClient(address, timeout=START_TIMEOUT_S, set_as_default=False)
             stack.enter_context(client)
             client.wait_for_workers(workers or 1, timeout=START_TIMEOUT_S)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, RuntimeError, TimeoutError, ValueError) as error:
             where = scheduler or f"{workers} workers on this machine"
-            raise ClusterError(f"dask cluster {where}: {error}") from error
+            hint = "" if scheduler else f"; {MAIN_GUARD}"
+            raise ClusterError(f"dask cluster {where}: {error}{hint}") from error
         yield client
 
 

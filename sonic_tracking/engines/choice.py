@@ -7,8 +7,9 @@ A fallback is a function of the model's name and of options (see
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
+from sonic_base import ConfigError, nearest_names
 from sonic_client import FallbackServer
 from sonic_tracking.engines.mock import TrackingMock
 from sonic_tracking.engines.settings import EngineSettings
@@ -33,8 +34,11 @@ def engine_of(name: EngineName, settings: EngineSettings) -> Engine:
     Raises
     ------
     ConfigError
-        If the engine does not support a setting.
+        If there is no such engine, or it does not support a setting.
     """
+    if name not in get_args(EngineName):
+        engines = nearest_names(name, get_args(EngineName))
+        raise ConfigError(f"unknown engine {name!r}, {engines}")
     return TrackingMock(settings) if name == "mock" else TrackingTriton(settings)
 
 

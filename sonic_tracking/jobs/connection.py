@@ -136,7 +136,7 @@ def job_server(
         return
     if settings.fallback is None and weights is not None:
         raise ConfigError(
-            "--weights is for the server in this process and for --fallback mock: "
+            "weights are for the server in this process and for the fallback mock: "
             "the weights of a named server are its own"
         )
     config = replace(settings, weights=weights).config()

@@ -33,7 +33,7 @@ from producers.evaluation import (
     events_with_truth,
 )
 from producers.io import iterating
-from sonic_base import SonicError
+from sonic_base import ConfigError, SonicError
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.jobs.track import PathLike, TrackingResult
 from sonic_tracking.outputs import check_outputs, write_json
@@ -81,7 +81,7 @@ def evaluate(
     json : path, optional
         File for all numbers, also in bins.
     plot : path, optional
-        PNG file for a page of plots.
+        File for a page of plots: png, pdf or svg.
     force : bool
         Whether outputs that exist are replaced.
     progress : bool
@@ -110,13 +110,20 @@ def evaluate(
     """
     with needs_extra("plot"):
         import hist.intervals  # noqa: F401, PLC0415 - before any work is done
+    if not isinstance(tracks, TrackingResult | str | Path):
+        raise ConfigError(
+            "tracks must be the result of track(), or a file that it wrote, got "
+            f"{type(tracks).__name__}"
+        )
     file = tracks.path if isinstance(tracks, TrackingResult) else Path(tracks)
+    if isinstance(tracks, TrackingResult) and weights is None:
+        weights = tracks.weights
     truth_files, named_inputs = _paths(truth), _paths(events)
     weights = None if weights is None else Path(weights)
     json, plot = (None if path is None else Path(path) for path in (json, plot))
     criteria = criteria or Criteria()
     check_outputs(
-        {"--json": json, "--plot": plot},
+        {"json": json, "plot": plot},
         inputs=(file, *truth_files, *named_inputs),
         force=force,
     )
@@ -190,7 +197,7 @@ def _pipeline_of(tracks: TrackEvents, weights: Path | None) -> Pipeline:
     if pipeline.weights_id != used:
         raise _EdgesNotCountedError(
             f"the tracks were found with the weights {used}, not with "
-            f"{pipeline.weights_id}: give --weights"
+            f"{pipeline.weights_id}: give its folder as weights (--weights)"
         )
     return pipeline
 
@@ -207,7 +214,7 @@ def _bundled_with(weights_id: object) -> Path:
             return folder
     raise _EdgesNotCountedError(
         f"the tracks were found with the weights {weights_id}, which are not among "
-        "the bundled ones: give --weights"
+        "the bundled ones: give its folder as weights (--weights)"
     )
 
 
@@ -216,7 +223,9 @@ def _input_events(named: tuple[Path, ...], tracks: TrackEvents) -> EventSource:
     provenance = tracks.provenance
     paths = named or tuple(provenance.get("inputs", ()))
     if not paths:
-        raise _EdgesNotCountedError("the tracks do not name their input: give --events")
+        raise _EdgesNotCountedError(
+            "the tracks do not name their input: give it as events (--events)"
+        )
     columns, scale = provenance.get("columns"), provenance.get("csv_scale")
     try:
         source = open_events(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -102,6 +102,7 @@ def find_tracks(
         )
     if server is None and model is not None:
         raise ConfigError(f"model {model!r} needs a server that serves it")
+    _refuse_other_objects(xyz)
     is_nested = isinstance(xyz, ak.Array)
     events = _events(xyz) if is_nested else [_one_event(xyz)]
     if server is None:
@@ -122,12 +123,46 @@ def find_tracks(
     return found[0]
 
 
+def _refuse_other_objects(xyz: Positions) -> None:
+    """Say what to pass in place of an object that holds positions in another way."""
+    if isinstance(xyz, Event):
+        raise ValueError(  # noqa: TRY004 - as for every other wrong array
+            "expected positions, got an Event: pass event.xyz"
+        )
+    if isinstance(xyz, Mapping) or (
+        isinstance(xyz, list | tuple) and any(np.ndim(each) > 1 for each in xyz)
+    ):
+        raise ValueError(
+            f"expected an array, got a {type(xyz).__name__} of arrays: pass ak.zip("
+            '{"x": x, "y": y, "z": z}) of the columns of several events, or '
+            "np.stack((x, y, z), axis=1) of one event"
+        )
+
+
 def _one_event(xyz: Positions) -> NDArray[np.float32]:
-    positions: NDArray[np.float32] = np.asarray(xyz, dtype=np.float32)
+    if np.ma.isMaskedArray(xyz) and np.ma.getmaskarray(xyz).any():
+        row = int(
+            np.flatnonzero(np.ma.getmaskarray(xyz).reshape(len(xyz), -1).any(1))[0]
+        )
+        raise ValueError(f"space point {row}: a coordinate is masked")
+    try:
+        positions: NDArray[np.float32] = np.asarray(xyz, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"expected numbers of shape (n_space_points, 3) in mm: {error}"
+        ) from error
+    if positions.shape == (0,):
+        positions = positions.reshape(0, 3)
     if positions.ndim != 2 or positions.shape[1] != 3:
         raise ValueError(
             "expected positions of shape (n_space_points, 3) in mm, got shape "
             f"{positions.shape}; give several events as an awkward array"
+        )
+    wrong = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+    if wrong.size:
+        raise ValueError(
+            f"space point {wrong[0]}: expected finite positions, "
+            f"got {positions[wrong[0]].tolist()}"
         )
     return positions
 
@@ -139,19 +174,32 @@ def _events(array: Any) -> list[NDArray[np.float32]]:
     )
     if array.ndim < 2:
         raise ValueError(f"{expected}, got {array.type}")
+    missing = np.flatnonzero(ak.to_numpy(ak.is_none(array)))
+    if missing.size:
+        raise ValueError(f"event {missing[0]}: is None, expected its space points")
     counts = ak.to_numpy(ak.num(array, axis=1))
+    ends = np.cumsum(counts)
     flat = ak.flatten(array, axis=1)
     try:
         if ak.fields(flat):
-            columns = [ak.to_numpy(flat[axis]) for axis in "xyz"]
-            positions = np.stack(columns, axis=1)
+            positions = np.ma.stack([ak.to_numpy(flat[axis]) for axis in "xyz"], axis=1)
         else:
             positions = ak.to_numpy(flat)
     except (ValueError, ak.errors.FieldNotFoundError) as error:
         raise ValueError(f"{expected}, got {array.type}") from error
     if not len(positions):
         positions = np.empty((0, 3), np.float32)
-    return np.split(_one_event(positions), np.cumsum(counts)[:-1])[: len(counts)]
+    mask = np.ma.getmaskarray(positions)
+    bad = mask | ~np.isfinite(np.ma.filled(positions, 0.0).astype(np.float32))
+    rows = np.argwhere(bad)[:, 0]
+    if rows.size:
+        number = int(np.searchsorted(ends, rows[0], side="right"))
+        row = rows[0] - (ends[number - 1] if number else 0)
+        raise ValueError(
+            f"event {number}, space point {row}: expected finite positions, "
+            f"got {positions[rows[0]].tolist()}"
+        )
+    return np.split(_one_event(positions), ends[:-1])[: len(counts)]
 
 
 def _time_written(weights: str | Path | None) -> int:

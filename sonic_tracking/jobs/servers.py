@@ -64,6 +64,10 @@ class ServerReport:
         """True if it accepts new work."""
         return self.state == "ready"
 
+    def __repr__(self) -> str:
+        why = f" ({self.why})" if self.why else ""
+        return f"<ServerReport: {self.server} {self.state}{why}>"
+
     def row(self) -> tuple[str, ...]:
         """Return the report as texts."""
         latency = "" if self.latency_s is None else f"{self.latency_s * 1e3:.1f} ms"
@@ -76,7 +80,7 @@ class ServerReport:
 
 
 def servers(
-    urls: Sequence[str] = ("grpc://localhost:8001",),
+    urls: str | Sequence[str] = ("grpc://localhost:8001",),
     *,
     timeout_s: float = 5.0,
     token_file: str | Path | None = None,
@@ -87,7 +91,7 @@ def servers(
 
     Parameters
     ----------
-    urls : sequence of str
+    urls : str, or sequence of str
         ``grpc://``, ``grpcs://``, ``http://`` or ``https://host:port``.
     timeout_s : float
         Seconds for the answer of each server.
@@ -110,6 +114,7 @@ def servers(
     >>> from sonic_tracking import servers
     >>> [report.state for report in servers(["grpc://localhost:8001"])]
     """
+    urls = [urls] if isinstance(urls, str) else urls
     asked = [_server_config(url, token_file, token_env, roots) for url in urls]
 
     async def ask_all() -> list[ServerReport]:

@@ -18,7 +18,8 @@ from producers import SpacePointWriter, TruthWriter, simulation
 from producers.io import RootForm
 from producers.simulation import SimulatedEvent, SimulationConfig
 from sonic_base import SonicError
-from sonic_tracking.outputs import check_outputs
+from sonic_tracking.errors import MAIN_GUARD, require_main_guard
+from sonic_tracking.outputs import check_outputs, counted
 from sonic_tracking.progress import progress_bar
 
 __all__ = ["SimulationReport", "simulate"]
@@ -41,6 +42,11 @@ class SimulationReport:
     n_space_points: int
     n_particles: int
     elapsed_s: float
+
+    def __repr__(self) -> str:
+        n_events = counted(self.n_events, "event")
+        points = counted(self.n_space_points, "space point")
+        return f"<SimulationReport: {n_events}, {points} in {self.events}>"
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values for a table."""
@@ -78,7 +84,8 @@ def simulate(
     form : {"ttree", "rntuple"}
         Form of the files.
     n_processes : int
-        Start this from a module that can be imported if it is more than one.
+        If it is more than one, a script needs the call below
+        ``if __name__ == "__main__":``, because each process imports the script.
     force : bool
         Whether files that exist are replaced.
     progress : bool
@@ -112,8 +119,10 @@ def simulate(
         SimulationConfig(**settings) if config is None else replace(config, **settings)
     )
     check_outputs(
-        {"--output": events, "--truth": truth}, inputs=config.hepmc3_files, force=force
+        {"events": events, "truth": truth}, inputs=config.hepmc3_files, force=force
     )
+    if n_processes > 1:
+        require_main_guard()
     start = time.perf_counter()
     n_space_points = n_particles = 0
     with (
@@ -157,7 +166,7 @@ def _events(config: SimulationConfig, n_processes: int) -> Iterator[SimulatedEve
         except BrokenProcessPool as error:
             raise WorkerDiedError(
                 "a simulation process was ended from outside; if memory ran out, "
-                "ask for fewer --jobs"
+                f"ask for fewer; {MAIN_GUARD}"
             ) from error
 
 

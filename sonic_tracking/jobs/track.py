@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, overload
 
 from producers import (
     ColumnMapping,
@@ -39,10 +40,16 @@ from sonic_client import (
     ModelMetadata,
 )
 from sonic_client.report import ProgressMeter
-from sonic_tracking.errors import needs_extra
+from sonic_tracking.errors import needs_extra, require_main_guard
 from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, job_server
 from sonic_tracking.memory import peak_memory_bytes
-from sonic_tracking.outputs import Json, check_interrupted, check_outputs, write_json
+from sonic_tracking.outputs import (
+    Json,
+    check_interrupted,
+    check_outputs,
+    counted,
+    write_json,
+)
 from sonic_tracking.progress import progress_bar
 
 __all__ = ["TrackingReport", "TrackingResult", "track"]
@@ -108,10 +115,12 @@ def track(
     fallback : {"mock", "triton"}, optional
         The server that is started here if no other answers.
     on_failure : {"raise", "skip", "fill"}
-        For an event without an answer: end the job, leave the event empty, or give
-        all its space points the label -1.
+        For an event without an answer: end the job, or go on. The result gives None
+        for it. In the file it has no space points after "skip", and the label -1 for
+        each of them after "fill".
     format : str, optional
-        Format of the files; by default it is detected.
+        Format of the files, such as ``jagged_ttree`` (see docs/formats.md); by
+        default it is detected.
     columns : ColumnMapping, mapping, or path of a TOML file, optional
         The tree and branches of the space points.
     csv_scale : FeatureScale, optional
@@ -121,7 +130,9 @@ def track(
     min_space_points : int
         A smaller component is no candidate.
     workers : int, optional
-        Number of processes of this machine that share the job (extra ``dask``).
+        Number of processes of this machine that share the job (extra ``dask``). In
+        a script, put the call below ``if __name__ == "__main__":``, because each
+        process imports the script.
     dask : str, optional
         Address of a dask scheduler whose workers do the job; they must see the same
         files.
@@ -176,11 +187,24 @@ def track(
     paths = [files] if isinstance(files, str | Path) else list(files)
     urls = [server] if isinstance(server, str) else list(server or ())
     if dask is not None and workers is not None:
-        raise ConfigError("--dask and --workers exclude one another")
+        raise ConfigError("dask and workers exclude one another: give one of them")
     if dask is not None and output is None:
         raise ConfigError("dask needs an output: its workers share no temporary folder")
     if workers is not None and workers < 1:
-        raise ConfigError(f"--workers must be at least 1, got {workers}")
+        raise ConfigError(f"workers must be at least 1, got {workers}")
+    if workers is not None:
+        require_main_guard()
+    if on_failure not in get_args(FailurePolicy):
+        raise ConfigError(
+            f"on_failure must be one of {', '.join(get_args(FailurePolicy))}, "
+            f"got {on_failure!r}"
+        )
+    wrong = [each for each in paths if not isinstance(each, str | Path)]
+    if wrong or hasattr(files, "dtype") or hasattr(files, "layout"):
+        raise ConfigError(
+            "expected paths of files, got positions in memory or "
+            f"{type(files).__name__}: find_tracks takes arrays of positions"
+        )
     settings = ClientSettings(
         file=_path(client_config),
         servers=tuple(urls),
@@ -197,7 +221,7 @@ def track(
     target = _Output.of(output, output_format, resume=resume, force=force)
     local = tuple(path for path in locations(paths) if isinstance(path, Path))
     check_outputs(
-        {"--output": _path(output), "--json": _path(json)}, inputs=local, force=force
+        {"output": _path(output), "json": _path(json)}, inputs=local, force=force
     )
     check_interrupted(target.path, resume=resume, force=force)
     choose_track_format(target.path, output_format)
@@ -246,7 +270,7 @@ def track(
         )
     if json is not None:
         write_json(Path(json), {"command": command, **report.to_dict()})
-    return TrackingResult(target, source, report)
+    return TrackingResult(target, source, report, _path(weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,13 +350,16 @@ class TrackingReport:
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values for a table."""
         rows = [
-            ("track candidates", f"{self.n_candidates} in {self.n_events} events"),
+            (
+                "track candidates",
+                f"{self.n_candidates} in {counted(self.n_events, 'event')}",
+            ),
             *self.summary.rows(),
             ("events per second", f"{self.events_per_s:.3g}, start-up left out"),
             ("time", _shares(self.loop_parts_s)),
         ]
         if self.n_resumed:
-            rows.insert(1, ("resumed", f"after {self.n_resumed} events"))
+            rows.insert(1, ("resumed", f"after {counted(self.n_resumed, 'event')}"))
         if self.failures:
             rows.append(("failed", _failed(self.failures)))
         if self.stage_s:
@@ -347,7 +374,8 @@ class TrackingResult:
     """The tracks of a job, read from its file when they are asked for.
 
     Iterating gives each event of the input with its `TrackCandidates`, or None if the
-    event failed. `len` is the number of events.
+    event failed. `len` is the number of events; ``result[0]`` reads up to that event,
+    and ``result[1:3]`` gives a list.
 
     Attributes
     ----------
@@ -357,13 +385,20 @@ class TrackingResult:
         Numbers, times and peak memory.
     source : EventSource
         The events of the input.
+    weights : Path or None
+        The weights that were given, which `evaluate` uses again.
     """
 
     def __init__(
-        self, output: _Output, source: EventSource, report: TrackingReport
+        self,
+        output: _Output,
+        source: EventSource,
+        report: TrackingReport,
+        weights: Path | None = None,
     ) -> None:
         self._output = output  # a temporary folder lives as long as this object
         self.path, self.source, self.report = output.path, source, report
+        self.weights = weights
 
     def __len__(self) -> int:
         return self.report.n_events
@@ -372,16 +407,35 @@ class TrackingResult:
         where = f" in {self.path}" if self.report.output else ""
         n_failed = len(self.report.failures)
         failed = f", {n_failed} of them failed" if n_failed else ""
-        return (
-            f"<TrackingResult: {self.report.n_candidates} track candidates of "
-            f"{len(self)} events{failed}{where}>"
-        )
+        candidates = counted(self.report.n_candidates, "track candidate")
+        n_events = counted(len(self), "event")
+        return f"<TrackingResult: {candidates} of {n_events}{failed}{where}>"
 
     def __iter__(self) -> Iterator[tuple[Event, TrackCandidates | None]]:
         with iterating(self.source) as chunks, iterating(self.tracks) as found:
             events = (event for chunk in chunks for event in chunk)
             for event, each in zip(events, found, strict=False):
                 yield event, None if each.is_failed else each.candidates
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Event, TrackCandidates | None]: ...
+    @overload
+    def __getitem__(
+        self, index: slice
+    ) -> list[tuple[Event, TrackCandidates | None]]: ...
+    def __getitem__(self, index: int | slice) -> object:
+        if isinstance(index, slice):
+            wanted = range(len(self))[index]
+            last = max(wanted, default=-1)
+            read = list(islice(self, last + 1))
+            return [read[number] for number in wanted]
+        try:
+            number = range(len(self))[index]
+        except IndexError:
+            raise IndexError(
+                f"event {index} of {counted(len(self), 'event')}"
+            ) from None
+        return next(islice(self, number, None))
 
     @property
     def tracks(self) -> TrackEvents:
@@ -408,7 +462,8 @@ class TrackingResult:
         ak.Array, one record per event, in input order
             ``event``, its number; ``sp_label``, the candidate of each space point, -1
             for none; ``candidates``, the indices of the space points of each
-            candidate, outward. None for an event that failed.
+            candidate, outward. None for an event that failed. The events of several
+            files follow each other, in the order of the files; `source` names them.
         """
         return self.tracks.array()
 
@@ -484,7 +539,7 @@ class _Job:
                 more = " with parts that workers finished" if has_parts else ""
                 error.add_note(
                     f"{writer.n_done} events are in {writer.partial}{more}; "
-                    "--resume goes on from there"
+                    "--resume (resume=True) goes on from there"
                 )
             raise
 
@@ -582,7 +637,7 @@ def _on_cluster(job: _Job, scheduler: str | None, workers: int | None) -> _Done:
         )
     if job.server.is_own and scheduler is not None:
         raise ConfigError(
-            "--dask needs --server: its workers may be on other machines, which "
+            "dask needs a server: its workers may be on other machines, which "
             "cannot reach a server in this process"
         )
     merge, client = PartMerge(job.source), Client(job.config)

@@ -119,7 +119,7 @@ def train(
     threads : int, optional
         Threads of torch; by default all cores.
     plot : path, optional
-        Picture of the learning curves.
+        Picture of the learning curves: png, pdf or svg.
     checkpoint_every : int
         Steps between two saved states.
     resume : bool
@@ -167,7 +167,7 @@ def train(
     )
     inputs = [Path(path) for each in planned.samples for path in each.events]
     inputs += [Path(path) for each in planned.samples for path in each.truth]
-    check_outputs({"--plot": plot}, inputs=tuple(inputs), force=force)
+    check_outputs({"plot": plot}, inputs=tuple(inputs), force=force)
     names = [sample.name for sample in planned.samples]
     check_plan(planned.recipe, names, planned.start)
     n_validation = planned.recipe.n_validation
@@ -228,6 +228,9 @@ class TrainingResult:
     """By sample."""
 
     elapsed_s: float
+
+    def __repr__(self) -> str:
+        return f"<TrainingResult: weights {self.weights_id} in {self.output}>"
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values for a table."""
@@ -566,7 +569,7 @@ def _require_same_job(folder: Path, job: Mapping[str, Any]) -> None:
             continue
         raise ConfigError(
             f"{folder}: left by another training: {name} was {was!r}, is {is_now!r}; "
-            "--force begins anew"
+            "--force (force=True) begins anew"
         )
 
 

@@ -183,7 +183,8 @@ def write_repository(
     there = [plan.name for plan in plans if (output / plan.name).exists()]
     if there and not force:
         raise RefusedOutputError(
-            f"{output}: has {', '.join(there)} already; --force replaces them"
+            f"{output}: has {', '.join(there)} already; "
+            "--force (force=True) replaces them"
         )
     if not output.resolve().parent.is_dir():
         raise OutputError(output, f"folder {str(output.parent)!r} does not exist")
@@ -211,7 +212,7 @@ def check_folder(output: Path, *, force: bool) -> None:
     has_weights = any((output / name).exists() for name in (TENSOR_FILE, CONFIG_FILE))
     if has_weights and not force:
         raise RefusedOutputError(
-            f"{output}: has weights already; --force replaces them"
+            f"{output}: has weights already; --force (force=True) replaces them"
         )
 
 

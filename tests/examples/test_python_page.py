@@ -13,34 +13,7 @@ pytest.importorskip("acts", reason="pyacts is not installed")
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
-# Networks that are trained in a second.
-RECIPE = """
-n_validation = 1
-
-[pipeline.embedding]
-hidden = 8
-n_layers = 1
-
-[pipeline.filter]
-hidden = 8
-n_layers = 2
-
-[pipeline.gnn]
-hidden = 8
-n_graph_iters = 1
-
-[embedding]
-n_steps = 10
-learning_rate = 1e-3
-
-[filter]
-n_steps = 10
-learning_rate = 1e-3
-
-[gnn]
-n_steps = 10
-learning_rate = 1e-3
-"""
+(RECIPE,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture

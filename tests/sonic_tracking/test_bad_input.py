@@ -152,7 +152,7 @@ def test_input_is_never_the_output(refused, events):
 def test_two_outputs_of_one_name_are_refused(refused, events):
     line = refused("track", events, "-o", "a.root", "--json", "a.root", status=2)
 
-    assert "--json a.root: is --output already" in line
+    assert "json a.root: is output already" in line
 
 
 def test_server_that_cannot_be_reached_is_named(refused, events):

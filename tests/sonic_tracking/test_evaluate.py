@@ -172,7 +172,7 @@ def test_other_weights_say_why_edges_are_missing(
 def test_weights_in_no_place_known_say_why_edges_are_missing(sonic, sample, tracks):
     result = sonic("evaluate", tracks, "--truth", sample / "truth.root")
 
-    assert "which are not among the bundled ones: give --weights" in result.stdout
+    assert "which are not among the bundled ones: give its folder" in result.stdout
 
 
 def test_bundled_weights_are_known_by_what_the_tracks_say(sonic, sample):

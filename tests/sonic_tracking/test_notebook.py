@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 from dataclasses import replace
 
 import awkward as ak
@@ -265,3 +267,82 @@ def test_names_load_no_torch_until_they_are_used(sample):
     assert (sonic_tracking.SAMPLE / "events.root").exists()
     with pytest.raises(AttributeError, match="no attribute 'trakc'"):
         sonic_tracking.trakc  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("positions", "words"),
+    [
+        (ak.Array([[[1.0, 2.0, 3.0]], None]), "event 1: is None"),
+        (ak.Array([[{"x": 1.0, "y": None, "z": 2.0}]]), "event 0, space point 0"),
+        (ak.Array([[[1.0, 2.0, 3.0]], [[1.0, np.nan, 3.0]]]), "event 1, space point 0"),
+        (np.ma.masked_invalid([[1.0, np.nan, 3.0]]), "space point 0"),
+        (np.array([[1.0, np.inf, 3.0]]), "space point 0"),
+        ([np.zeros((2, 3)), np.zeros((1, 3))], "ak.zip"),
+        ({"x": [1.0], "y": [1.0], "z": [1.0]}, "ak.zip"),
+    ],
+)
+def test_wrong_positions_are_named(positions, words):
+    with pytest.raises(ValueError, match=words):
+        find_tracks(positions)
+
+
+def test_an_event_or_an_empty_list(sample, weights):
+    event = next(iter(open_events(sample / "events.root", max_events=1)))[0]
+    with pytest.raises(ValueError, match=r"event\.xyz"):
+        find_tracks(event)
+    assert len(find_tracks([], weights=weights)) == 0
+
+
+def test_result_is_indexed(result):
+    pairs = list(result)
+    assert result[-1][0].event_id == pairs[-1][0].event_id
+    assert [e.event_id for e, _ in result[1:]] == [e.event_id for e, _ in pairs[1:]]
+    with pytest.raises(IndexError, match="of 3 events"):
+        result[3]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: track(np.zeros((3, 3))), "find_tracks"),
+        (lambda: track("a.root", on_failure="ignore"), "one of raise, skip, fill"),
+        (lambda: serve("trtn"), "unknown engine 'trtn'"),
+        (lambda: sonic_tracking.evaluate(3, "t.root"), "result of track"),
+        (
+            lambda: sonic_tracking.simulate("a", "b", n_events=1, generator="pythia"),
+            "pythia8",
+        ),
+    ],
+)
+def test_wrong_calls_are_one_line(call, words):
+    with pytest.raises(ConfigError, match=words):
+        call()
+
+
+def test_picture_has_the_format_of_its_suffix(result, sample, tmp_path):
+    evaluated = sonic_tracking.evaluate(result, truth=sample / "truth.root")
+
+    evaluated.plot(tmp_path / "page.pdf")
+
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(ConfigError, match=r"\.png, \.pdf or \.svg"):
+        evaluated.plot(tmp_path / "page.docx")
+    with pytest.raises(ValueError, match="variable must be one of pt_gev"):
+        evaluated.histogram("efficiency", "pt")
+
+
+def test_script_without_a_guard_is_refused(sample, tmp_path):
+    script = tmp_path / "job.py"
+    job = f"track({str(sample / 'events.root')!r}, workers=2)"
+    script.write_text(f"from sonic_tracking import track\n{job}\n")
+
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode != 0
+    assert '__name__ == "__main__"' in done.stderr.splitlines()[-1]

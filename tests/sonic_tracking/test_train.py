@@ -323,7 +323,7 @@ def test_samples_come_from_one_place(refused, staged, job):
     half = refused("train", "--events", "e.root", "-o", "weights", status=2)
 
     assert "the recipe has [[samples]]" in both
-    assert "no events: give --events and --truth" in none
+    assert "no events: give events and truth" in none
     assert "come together" in half
 
 
