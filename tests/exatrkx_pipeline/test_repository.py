@@ -7,8 +7,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from exatrkx_pipeline.errors import PipelineConfigError
+from exatrkx_pipeline.model_names import SERVED_MODELS
 from exatrkx_pipeline.repository import (
-    MODELS,
     config_text,
     plan_repository,
     write_repository,
@@ -168,4 +168,4 @@ def test_models_are_replaced_and_others_left_alone(tmp_path):
 )
 def test_what_cannot_be_planned_is_refused(wrong, message):
     with pytest.raises(PipelineConfigError, match=message):
-        plan_repository(**{"models": MODELS, **wrong})
+        plan_repository(**{"models": SERVED_MODELS, **wrong})
