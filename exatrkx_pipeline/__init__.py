@@ -4,6 +4,7 @@ Importing the package loads nothing heavy. Its names load torch when first used.
 
 Public submodules
 -----------------
+- `model_names`: names of the served models
 - `config`: sizes, cuts and scales of a pipeline
 - `graph`: the fixed-radius neighbour search
 - `stages`: the stages of a pipeline, the inputs of its networks, times and results

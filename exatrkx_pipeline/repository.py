@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from exatrkx_pipeline.errors import PipelineConfigError
+from exatrkx_pipeline.model_names import ENSEMBLE_MODEL, SERVED_MODELS
 from exatrkx_pipeline.serving.catalogue import (
     BUNDLED,
+    CATALOGUE,
     STEPS,
-    WHOLE,
     parameters_of,
     served_model,
 )
@@ -34,7 +35,6 @@ from exatrkx_pipeline.weights.storage import (
 
 __all__ = [
     "EXATRKX_ENSEMBLE",
-    "MODELS",
     "Device",
     "EnsembleStep",
     "ModelPlan",
@@ -82,13 +82,6 @@ EXATRKX_ENSEMBLE = (
 
 Device = Literal["cpu", "gpu"]
 
-ENSEMBLE = "exatrkx_ensemble"
-MODELS = (*WHOLE, ENSEMBLE)
-"""The models that a repository can have; the ensemble brings its six steps."""
-
-ON_GPU = (*WHOLE, "embed", "frnn", "filter", "gnn")
-"""Models with work for a GPU; the other steps stay on the CPU."""
-
 WEIGHTS_FOLDER = "weights"
 
 
@@ -112,7 +105,7 @@ class ModelPlan:
 
 
 def plan_repository(
-    models: Iterable[str] = MODELS,
+    models: Iterable[str] = SERVED_MODELS,
     *,
     weights: Path | None = None,
     instances: int = 1,
@@ -123,7 +116,7 @@ def plan_repository(
     Parameters
     ----------
     models : iterable of str
-        Some of `MODELS`.
+        Some of `SERVED_MODELS`; the ensemble brings its six steps.
     weights : Path, optional
         Directory of weights. Each model gets a copy, because stores in the cloud hand
         out one model at a time. Without it, the models use the bundled weights.
@@ -140,10 +133,10 @@ def plan_repository(
         If the weights cannot be used.
     """
     wanted = list(dict.fromkeys(models))
-    unknown = [name for name in wanted if name not in MODELS]
+    unknown = [name for name in wanted if name not in SERVED_MODELS]
     if unknown or not wanted:
         raise PipelineConfigError(
-            f"models: expected some of {', '.join(MODELS)}, "
+            f"models: expected some of {', '.join(SERVED_MODELS)}, "
             f"got {', '.join(unknown) or 'none'}"
         )
     if instances < 1:
@@ -152,9 +145,9 @@ def plan_repository(
         raise PipelineConfigError(f"device must be cpu or gpu, got {device!r}")
     pipeline = load_weights(weights or bundled_weights())
     where = BUNDLED if weights is None else WEIGHTS_FOLDER
-    names = [name for name in wanted if name != ENSEMBLE]
+    names = [name for name in wanted if name != ENSEMBLE_MODEL]
     plans = []
-    for name in [*names, *(STEPS if ENSEMBLE in wanted else ())]:
+    for name in [*names, *(STEPS if ENSEMBLE_MODEL in wanted else ())]:
         model = served_model(name, pipeline, parameters_of(name, pipeline, where))
         plans.append(
             ModelPlan(
@@ -163,13 +156,13 @@ def plan_repository(
                 outputs=model.outputs,
                 parameters=model.parameters,
                 instances=instances,
-                device=device if name in ON_GPU else "cpu",
+                device=device if CATALOGUE[name].has_gpu_work else "cpu",
             )
         )
-    if ENSEMBLE in wanted:
+    if ENSEMBLE_MODEL in wanted:
         plans.append(
             ModelPlan(
-                name=ENSEMBLE,
+                name=ENSEMBLE_MODEL,
                 inputs=(FEATURES,),
                 outputs=(LABELS,),
                 parameters=model_parameters(pipeline),

@@ -14,9 +14,10 @@ Public submodules
 
 import importlib as _importlib
 import typing as _typing
-from pathlib import Path as _Path
 
 if _typing.TYPE_CHECKING:
+    from pathlib import Path
+
     from sonic_tracking.errors import MissingExtraError
     from sonic_tracking.jobs.evaluate import evaluate
     from sonic_tracking.jobs.find import find_tracks
@@ -37,6 +38,8 @@ if _typing.TYPE_CHECKING:
         write_repository,
     )
     from sonic_tracking.outputs import RefusedOutputError
+
+    SAMPLE: Path
 
 __all__ = [
     "SAMPLE",
@@ -64,8 +67,6 @@ __all__ = [
     "write_repository",
 ]
 
-SAMPLE = _Path(__file__).parent / "sample"
-
 _MODULES = {
     "errors": ("MissingExtraError",),
     "jobs.evaluate": ("evaluate",),
@@ -83,6 +84,10 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 
 def __getattr__(name: str) -> object:
+    if name == "SAMPLE":
+        from pathlib import Path  # noqa: PLC0415 - as all names
+
+        return Path(__file__).parent / "sample"
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from sonic_tracking.errors import needs_extra  # noqa: PLC0415 - as all names

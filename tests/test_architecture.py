@@ -1,4 +1,4 @@
-"""The packages are built as docs/architecture.md says: rooms, order, no circles."""
+"""The packages are built as docs/architecture.md says: parts, order, no circles."""
 
 import ast
 import re
@@ -39,7 +39,7 @@ def imports_within(package: str) -> dict[str, set[str]]:
     return found
 
 
-def rooms_of_the_page(package: str) -> list[str]:
+def parts_of_the_page(package: str) -> list[str]:
     """Names in the first column of the table below the package's heading."""
     section = re.search(rf"^### `{package}`.*?(?=^##|\Z)", PAGE, re.M | re.S)
     assert section, f"no heading ### `{package}`"
@@ -47,7 +47,7 @@ def rooms_of_the_page(package: str) -> list[str]:
     return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
 
 
-def room(module: str) -> str:
+def part(module: str) -> str:
     return module.split(".")[1]
 
 
@@ -64,24 +64,24 @@ def test_no_modules_import_each_other_in_a_circle(package):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_page_lists_the_rooms_of_the_package(package):
-    there = {room(name) for name in modules(package) if "." in name}
+def test_the_page_lists_the_parts_of_the_package(package):
+    there = {part(name) for name in modules(package) if "." in name}
 
-    listed = rooms_of_the_page(package)
+    listed = parts_of_the_page(package)
 
     assert sorted(listed) == sorted(there)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_each_room_imports_only_those_listed_above_it(package):
-    order = {name: place for place, name in enumerate(rooms_of_the_page(package))}
+def test_each_part_imports_only_those_listed_above_it(package):
+    order = {name: place for place, name in enumerate(parts_of_the_page(package))}
 
     upward = {
         f"{importer} imports {imported}"
         for importer, found in imports_within(package).items()
         for imported in found
         if "." in importer and "." in imported
-        if order[room(imported)] > order[room(importer)]
+        if order[part(imported)] > order[part(importer)]
     }
 
     assert upward == set()

@@ -3,12 +3,11 @@
 The in-process server and a real Triton both serve these models.
 """
 
-from exatrkx_pipeline.serving.catalogue import warm_up
+from exatrkx_pipeline.serving.catalogue import served_models, warm_up
 from exatrkx_pipeline.serving.models import (
     ServedModel,
     Tensors,
     TensorSpec,
-    served_models,
     split_rows,
 )
 from exatrkx_pipeline.serving.parameters import model_parameters

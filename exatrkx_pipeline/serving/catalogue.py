@@ -1,11 +1,15 @@
-"""Every served model by its name, built from its parameters, and its first call."""
+"""The list of served models: how each is built from its parameters, and first called.
+
+To add a model, add a function to `models` and list it in `WHOLE`, and
+its name in `model_names`.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +19,11 @@ from numpy.typing import NDArray
 
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.serving import models
-from exatrkx_pipeline.serving.models import ServedModel, served_models
+from exatrkx_pipeline.serving.models import ServedModel
 from exatrkx_pipeline.serving.parameters import (
-    FEATURES,
-    REFINEMENT,
-    TRACK_BUILDING,
+    FEATURE_PARAMETERS,
+    REFINEMENT_PARAMETERS,
+    TRACK_BUILDING_PARAMETERS,
     feature_config,
     model_parameters,
     number,
@@ -34,22 +38,6 @@ from exatrkx_pipeline.weights.storage import bundled_weights, load_weights
 BUNDLED = "bundled"
 """Value of parameter ``weights`` that means those in the installed package."""
 
-WHOLE = ("exatrkx", "exatrkx_batch")
-STEPS = ("embed", "frnn", "filter", "applyfilter", "gnn", "wcc")
-NETWORK_STEPS: dict[str, Callable[[Pipeline, Mapping[str, str]], ServedModel]] = {
-    "embed": models.embed,
-    "filter": models.edge_filter,
-    "gnn": models.gnn,
-}
-
-STEP_PARAMETERS = {
-    "frnn": ("r_val", "embedding_dim", "max_radius_edges"),
-    "applyfilter": ("filter_cut", "max_edges"),
-    "wcc": (*FEATURES, *TRACK_BUILDING, *REFINEMENT),
-}
-"""Parameters of the steps without a network, where they are set; the other models take
-all parameters."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
@@ -60,6 +48,8 @@ class ModelSettings:
     """Parameter ``weights`` is relative to it."""
     device: str = "cpu"
     clock: StageClock | None = None
+    loaded: Pipeline | None = None
+    """Taken as it is, if given; parameter ``weights`` and the folder are not used."""
 
     def pipeline(self) -> Pipeline:
         """Load the weights that the parameters name, with the cuts that they give.
@@ -71,6 +61,8 @@ class ModelSettings:
         PipelineConfigError
             If a parameter is missing, wrong, or written for other weights.
         """
+        if self.loaded is not None:
+            return self.loaded
         name = text(self.parameters, "weights")
         folder = bundled_weights() if name == BUNDLED else self.folder / name
         return with_parameters(
@@ -78,14 +70,86 @@ class ModelSettings:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueEntry:
+    """How one served model is built, and what a repository says of it."""
+
+    build: Callable[[ModelSettings], ServedModel]
+    has_gpu_work: bool = True
+    """Whether it can run on a GPU; else it stays on the CPU."""
+    own_parameters: tuple[str, ...] = ()
+    """Parameters of a model that needs no weights, where they are set; the other models
+    take all parameters, and ``weights``."""
+
+
+WHOLE: dict[str, CatalogueEntry] = {
+    "exatrkx": CatalogueEntry(
+        build=lambda given: models.exatrkx(
+            given.pipeline(), given.parameters, given.clock
+        ),
+    ),
+    "exatrkx_batch": CatalogueEntry(
+        build=lambda given: models.exatrkx_batch(
+            given.pipeline(), given.parameters, given.clock
+        ),
+    ),
+}
+"""Models that are served by themselves; `model_names.WHOLE_MODELS` has their names."""
+
+STEPS: dict[str, CatalogueEntry] = {
+    "embed": CatalogueEntry(
+        build=lambda given: models.embed(given.pipeline(), given.parameters),
+    ),
+    "frnn": CatalogueEntry(
+        build=lambda given: models.frnn(
+            number(given.parameters, "r_val"),
+            int(number(given.parameters, "embedding_dim")),
+            given.device,
+            given.parameters,
+        ),
+        own_parameters=("r_val", "embedding_dim", "max_radius_edges"),
+    ),
+    "filter": CatalogueEntry(
+        build=lambda given: models.edge_filter(given.pipeline(), given.parameters),
+    ),
+    "applyfilter": CatalogueEntry(
+        build=lambda given: models.applyfilter(
+            number(given.parameters, "filter_cut"), given.parameters
+        ),
+        has_gpu_work=False,
+        own_parameters=("filter_cut", "max_edges"),
+    ),
+    "gnn": CatalogueEntry(
+        build=lambda given: models.gnn(given.pipeline(), given.parameters),
+    ),
+    "wcc": CatalogueEntry(
+        build=lambda given: models.wcc(
+            feature_config(given.parameters),
+            track_building_config(given.parameters),
+            refinement_config(given.parameters),
+            given.parameters,
+        ),
+        has_gpu_work=False,
+        own_parameters=(
+            *FEATURE_PARAMETERS,
+            *TRACK_BUILDING_PARAMETERS,
+            *REFINEMENT_PARAMETERS,
+        ),
+    ),
+}
+"""Steps of the pipeline, which are served together, as an ensemble."""
+
+CATALOGUE: dict[str, CatalogueEntry] = WHOLE | STEPS
+
+
 def parameters_of(model: str, pipeline: Pipeline, weights: str) -> dict[str, str]:
     """Return the parameters that `build` needs for this model."""
-    every = model_parameters(pipeline) | {
-        "embedding_dim": str(pipeline.config.embedding.dim)
-    }
-    if model in STEP_PARAMETERS:
-        return {name: every[name] for name in STEP_PARAMETERS[model] if name in every}
-    return model_parameters(pipeline) | {"weights": weights}
+    every = model_parameters(pipeline)
+    own = CATALOGUE[model].own_parameters
+    if not own:
+        return every | {"weights": weights}
+    every |= {"embedding_dim": str(pipeline.config.embedding.dim)}
+    return {name: every[name] for name in own if name in every}
 
 
 def build(model: str, settings: ModelSettings) -> ServedModel:
@@ -96,10 +160,7 @@ def build(model: str, settings: ModelSettings) -> ServedModel:
     WeightsError, PipelineConfigError
         If its parameters are missing, wrong, or belong to other weights.
     """
-    if model in STEP_PARAMETERS:
-        return _light_step(model, settings.parameters, settings.device)
-    pipeline = settings.pipeline()
-    return served_model(model, pipeline, settings.parameters, settings.clock)
+    return CATALOGUE[model].build(settings)
 
 
 def served_model(
@@ -109,32 +170,30 @@ def served_model(
     clock: StageClock | None = None,
 ) -> ServedModel:
     """Return the model of this name over a pipeline that is loaded already."""
-    if model in STEP_PARAMETERS:
-        return _light_step(model, parameters, pipeline.device)
-    if model in WHOLE:
-        found = next(
-            each for each in served_models(pipeline, clock) if each.name == model
-        )
-        return replace(found, parameters=dict(parameters))
-    return NETWORK_STEPS[model](pipeline, parameters)
-
-
-def _light_step(model: str, parameters: Mapping[str, str], device: str) -> ServedModel:
-    if model == "frnn":
-        return models.frnn(
-            number(parameters, "r_val"),
-            int(number(parameters, "embedding_dim")),
-            device,
-            parameters,
-        )
-    if model == "applyfilter":
-        return models.applyfilter(number(parameters, "filter_cut"), parameters)
-    return models.wcc(
-        feature_config(parameters),
-        track_building_config(parameters),
-        refinement_config(parameters),
-        parameters,
+    settings = ModelSettings(
+        parameters=parameters,
+        folder=Path(),
+        device=pipeline.device,
+        clock=clock,
+        loaded=pipeline,
     )
+    return build(model, settings)
+
+
+def served_models(
+    pipeline: Pipeline, clock: StageClock | None = None
+) -> tuple[ServedModel, ...]:
+    """Return all of `WHOLE`: ``exatrkx`` (one event), ``exatrkx_batch`` (several).
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        May be called from several threads at once.
+    clock : StageClock, optional
+        Receives the time of each stage, summed over all requests.
+    """
+    parameters = model_parameters(pipeline)
+    return tuple(served_model(name, pipeline, parameters, clock) for name in WHOLE)
 
 
 N_ROWS = 2  # of each tensor: two equal points make one edge

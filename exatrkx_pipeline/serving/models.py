@@ -30,7 +30,7 @@ from exatrkx_pipeline.graph.graph_construction import (
     neighbours_within_events,
 )
 from exatrkx_pipeline.pipeline import Pipeline
-from exatrkx_pipeline.serving.parameters import limit, model_parameters
+from exatrkx_pipeline.serving.parameters import limit
 from exatrkx_pipeline.stages.clock import StageClock
 from exatrkx_pipeline.stages.event_groups import in_input_order, outward_order
 from exatrkx_pipeline.stages.inputs import Cylindrical
@@ -63,39 +63,34 @@ ROW_SPLITS: TensorSpec = ("ROW_SPLITS", "INT64", (-1,))
 LABELS: TensorSpec = ("LABELS", "INT64", (-1,))
 
 
-def served_models(
-    pipeline: Pipeline, clock: StageClock | None = None
-) -> tuple[ServedModel, ...]:
-    """Return the pipeline as ``exatrkx`` (one event) and ``exatrkx_batch`` (several).
+def exatrkx(
+    pipeline: Pipeline, parameters: Mapping[str, str], clock: StageClock | None
+) -> ServedModel:
+    """Return the whole pipeline for one event."""
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-        May be called from several threads at once.
-    clock : StageClock, optional
-        Receives the time of each stage, summed over all requests.
-    """
-    parameters = model_parameters(pipeline)
-
-    def find_tracks(inputs: Tensors) -> dict[str, NDArray[Any]]:
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         return {"LABELS": pipeline.labels(inputs["FEATURES"], clock)}
 
-    def find_tracks_in_batch(inputs: Tensors) -> dict[str, NDArray[Any]]:
-        features = inputs["FEATURES"]
-        events = split_rows(features, inputs["ROW_SPLITS"])
+    return ServedModel("exatrkx", (FEATURES,), (LABELS,), dict(parameters), function)
+
+
+def exatrkx_batch(
+    pipeline: Pipeline, parameters: Mapping[str, str], clock: StageClock | None
+) -> ServedModel:
+    """Return the whole pipeline for several events in one tensor."""
+
+    def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        events = split_rows(inputs["FEATURES"], inputs["ROW_SPLITS"])
         labels = pipeline.labels_of(events, clock)
         empty = np.empty(0, dtype=np.int64)
         return {"LABELS": np.concatenate(labels) if labels else empty}
 
-    return (
-        ServedModel("exatrkx", (FEATURES,), (LABELS,), parameters, find_tracks),
-        ServedModel(
-            "exatrkx_batch",
-            (FEATURES, ROW_SPLITS),
-            (LABELS,),
-            parameters,
-            find_tracks_in_batch,
-        ),
+    return ServedModel(
+        "exatrkx_batch",
+        (FEATURES, ROW_SPLITS),
+        (LABELS,),
+        dict(parameters),
+        function,
     )
 
 

@@ -26,9 +26,9 @@ Parameters = Mapping[str, str]
 LIMITS = {"max_radius_edges": MAX_RADIUS_EDGES, "max_edges": MAX_EDGES}
 """Largest numbers of edges of an event, for a repository that does not set them."""
 
-FEATURES = ("feature_names", "feature_scales", "feature_units")
-TRACK_BUILDING = ("track_building", "score_cut", "walk_min", "walk_add")
-REFINEMENT = tuple(field.name for field in fields(RefinementConfig))
+FEATURE_PARAMETERS = ("feature_names", "feature_scales", "feature_units")
+TRACK_BUILDING_PARAMETERS = ("track_building", "score_cut", "walk_min", "walk_add")
+REFINEMENT_PARAMETERS = tuple(field.name for field in fields(RefinementConfig))
 """All of them, or none; without them, candidates are not refined."""
 
 
@@ -61,7 +61,7 @@ def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
         weights are not those of the pipeline: the parameters belong to other weights.
     """
     own = model_parameters(pipeline)
-    for name in (*FEATURES, "weights_id"):
+    for name in (*FEATURE_PARAMETERS, "weights_id"):
         if text(parameters, name) != own[name]:
             raise PipelineConfigError(
                 f"parameter {name} is {parameters[name]!r}, but the weights have "
@@ -120,9 +120,9 @@ def track_building_config(parameters: Parameters) -> TrackBuildingConfig:
 
 def refinement_config(parameters: Parameters) -> RefinementConfig | None:
     """Read how candidates are refined; None if the parameters do not say."""
-    if not any(name in parameters for name in REFINEMENT):
+    if not any(name in parameters for name in REFINEMENT_PARAMETERS):
         return None
-    values = {name: number(parameters, name) for name in REFINEMENT}
+    values = {name: number(parameters, name) for name in REFINEMENT_PARAMETERS}
     least = values.pop("min_space_points")
     if not least.is_integer():
         raise PipelineConfigError(

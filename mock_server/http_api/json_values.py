@@ -7,6 +7,7 @@ Rules: ``triton_json.h`` of triton-inference-server's common, ``ReadDataFromJson
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
@@ -35,6 +36,9 @@ _NAMES: dict[Any, str] = {
 }
 _HALVES = ("FP16", "BF16")
 
+MAX_INTEGER_DIGITS = 20
+"""Digits, with a sign, of the largest integers of 64 bits."""
+
 
 class JsonObject(dict[str, Json]):
     """An object; of a key that occurs twice the first value counts."""
@@ -59,9 +63,28 @@ def parse(text: bytes) -> Json:
         INTERNAL.
     """
     try:
-        return json.loads(text, object_pairs_hook=JsonObject)
+        return json.loads(
+            text,
+            object_pairs_hook=JsonObject,
+            parse_float=_finite,
+            parse_int=_integer,
+        )
     except (ValueError, RecursionError) as error:
         raise internal(f"failed to parse the request JSON buffer: {error}") from error
+
+
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if math.isinf(value):  # the words Infinity and NaN do not come here
+        raise ValueError("number too big to be stored in double")
+    return value
+
+
+def _integer(literal: str) -> int | float:
+    """Return an integer, or the double that Triton makes of one beyond 64 bits."""
+    if len(literal) <= MAX_INTEGER_DIGITS:
+        return int(literal)
+    return _finite(literal)
 
 
 def typed(value: Json, kind: type[ValueT], where: str = "") -> ValueT:

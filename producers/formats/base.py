@@ -121,8 +121,6 @@ class EventFormat(NamedTuple):
     ----------
     name : str
         The name that users give.
-    summary : str
-        A few words that explain it.
     recognises : callable
         Whether a file is in this format. No two formats recognise the same file.
     open : callable
@@ -130,7 +128,6 @@ class EventFormat(NamedTuple):
     """
 
     name: str
-    summary: str
     recognises: Callable[[FileContent, ReadOptions], bool]
     open: Callable[[FileContent, ReadOptions], EventFile]
 
@@ -142,12 +139,11 @@ class TruthFormat(NamedTuple):
     ----------
     name : str
         The name that users give; that of the format of the events, if there is one.
-    summary, recognises, open
+    recognises, open
         As in `EventFormat`.
     """
 
     name: str
-    summary: str
     recognises: Callable[[FileContent], bool]
     open: Callable[[FileContent], TruthFile]
 
@@ -159,8 +155,6 @@ class TrackFormat(NamedTuple):
     ----------
     name : str
         The name that users give.
-    summary : str
-        A few words that explain it.
     suffixes : tuple of str
         The ends of file names that select this format; empty if it must be named.
     create : callable
@@ -171,7 +165,6 @@ class TrackFormat(NamedTuple):
     """
 
     name: str
-    summary: str
     suffixes: tuple[str, ...]
     create: Callable[[Path], TrackFile]
     holds_failures: bool = True

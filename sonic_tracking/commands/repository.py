@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 import sonic_tracking
+from exatrkx_pipeline.model_names import SERVED_MODELS
 from sonic_tracking.commands.console import one_line_errors, print_rows
 
 __all__ = ["EXAMPLES", "repository"]
@@ -37,7 +38,7 @@ def repository(
     ] = None,
     models: Annotated[
         str, typer.Option(help="Models to write, separated by commas.")
-    ] = "exatrkx,exatrkx_batch,exatrkx_ensemble",
+    ] = ",".join(SERVED_MODELS),
     instances: Annotated[
         int, typer.Option(min=1, help="Requests that each model computes at once.")
     ] = 1,

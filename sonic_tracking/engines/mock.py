@@ -6,6 +6,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from exatrkx_pipeline.model_names import WHOLE_MODELS
 from sonic_base import ConfigError
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.errors import needs_extra
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TrackingMock"]
 
-SERVES = ("exatrkx", "exatrkx_batch")
 TRITON_ONLY = ("python", "container", "tls", "token", "log")
 
 
@@ -38,9 +38,9 @@ class TrackingMock:
                 "in this process"
             )
         has_own = settings.repository is not None or settings.cassette is not None
-        if not has_own and not set(SERVES) & set(settings.models):
+        if not has_own and not set(WHOLE_MODELS) & set(settings.models):
             raise ConfigError(
-                f"the server in this process has {' and '.join(SERVES)}, "
+                f"the server in this process has {' and '.join(WHOLE_MODELS)}, "
                 f"not {', '.join(settings.models)}"
             )
         self.settings = settings

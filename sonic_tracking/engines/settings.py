@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from exatrkx_pipeline.model_names import SERVED_MODELS
 from sonic_base import ConfigError
 from sonic_tracking.engines.triton_command import Container, ServerTls
 
 __all__ = ["EngineSettings"]
 
-MODELS = ("exatrkx", "exatrkx_batch", "exatrkx_ensemble")
 OPTIONS = ("weights", "repository", "instances", "threads", "python", "container")
 """Options of a client's fallback."""
 
@@ -27,7 +27,7 @@ class EngineSettings:
         If two settings exclude one another.
     """
 
-    models: tuple[str, ...] = MODELS
+    models: tuple[str, ...] = SERVED_MODELS
 
     is_all: bool = True
     """Whether `models` are all models; False if the user named some."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from exatrkx_pipeline.model_names import SERVED_MODELS
 from sonic_base import ConfigError
 from sonic_tracking.engines.choice import Engine, EngineName, engine_of
-from sonic_tracking.engines.settings import MODELS, EngineSettings
+from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton_command import Container, ServerTls
 
 __all__ = ["RunningServer", "serve"]
@@ -109,7 +110,7 @@ def serve(
     gpu = device == "gpu"
     image = None if container is None else Container.parse(container, gpus=gpu)
     settings = EngineSettings(
-        models=tuple(load_models or MODELS),
+        models=tuple(load_models or SERVED_MODELS),
         is_all=not load_models,
         weights=_path(weights),
         repository=_path(repository),

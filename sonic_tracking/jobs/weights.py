@@ -15,7 +15,8 @@ from exatrkx_pipeline.config import (
     GraphConfig,
     TrackBuildingConfig,
 )
-from exatrkx_pipeline.repository import MODELS, Device, plan_repository
+from exatrkx_pipeline.model_names import SERVED_MODELS
+from exatrkx_pipeline.repository import Device, plan_repository
 from exatrkx_pipeline.weights import (
     CONFIG_FILE,
     TENSOR_FILE,
@@ -138,7 +139,7 @@ def write_repository(
     output: str | Path,
     *,
     weights: str | Path | None = None,
-    models: Sequence[str] = MODELS,
+    models: Sequence[str] = SERVED_MODELS,
     instances: int = 1,
     device: Device = "cpu",
     force: bool = False,
@@ -153,7 +154,7 @@ def write_repository(
         Folder of weights, copied into each model; by default the bundled ones, which
         are named.
     models : sequence of str
-        Some of exatrkx, exatrkx_batch, exatrkx_ensemble.
+        Some of `exatrkx_pipeline.model_names.SERVED_MODELS`; by default all.
     instances : int
         Requests that each model computes at once.
     device : {"cpu", "gpu"}

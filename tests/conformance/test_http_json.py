@@ -268,6 +268,15 @@ def test_json_that_is_no_request_is_an_internal_error(http_json, refused, body, 
     assert http_json(PATH, body).error == refused(500, words)
 
 
+@pytest.mark.parametrize("number", ["1e999", "9" * 400, "9" * 6000])
+def test_number_beyond_a_double_is_refused(http_json, refused, number):
+    body = json.dumps({"inputs": [one(name="X_FP32", datatype="FP32", data=[0])]})
+
+    answer = http_json(PATH, body.replace("[0]", f"[{number}]"))
+
+    assert answer.error == refused(500, "number too big to be stored in double")
+
+
 @pytest.mark.parametrize(
     ("datatype", "value", "words"),
     [

@@ -103,7 +103,8 @@ def test_a_large_event_in_chunks_and_blocks_has_the_same_labels(
 def test_a_batch_gives_each_event_the_labels_it_has_alone(
     small_pipeline, features, sizes
 ):
-    single, batch = served_models(small_pipeline)
+    served = {each.name: each for each in served_models(small_pipeline)}
+    single, batch = served["exatrkx"], served["exatrkx_batch"]
     events = [features(n, seed) for seed, n in enumerate(sizes)]
     joined = np.concatenate([np.empty((0, 3), np.float32), *events])
     row_splits = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))

@@ -1,9 +1,12 @@
-"""A model's first call: every model of the catalogue takes it."""
+"""The catalogue of served models, and their first call."""
 
 import pytest
 
+from exatrkx_pipeline.model_names import WHOLE_MODELS
+from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
 from exatrkx_pipeline.serving import ServedModel, warm_up
 from exatrkx_pipeline.serving.catalogue import (
+    CATALOGUE,
     STEPS,
     WHOLE,
     ModelSettings,
@@ -19,11 +22,18 @@ def weights(small_pipeline, tmp_path_factory):
     return save_weights(folder, small_pipeline, training={}, scores={})
 
 
-@pytest.mark.parametrize("name", [*WHOLE, *STEPS])
+def test_names_without_torch_are_those_of_the_catalogue():
+    assert tuple(WHOLE) == WHOLE_MODELS
+    assert tuple(STEPS) == tuple(step.model for step in EXATRKX_ENSEMBLE)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_every_model_can_be_warmed_up(weights, name):
     parameters = parameters_of(name, load_weights(weights), weights.name)
 
-    warm_up(build(name, ModelSettings(parameters=parameters, folder=weights.parent)))
+    model = build(name, ModelSettings(parameters=parameters, folder=weights.parent))
+    assert model.name == name
+    warm_up(model)
 
 
 def test_the_model_is_called_once_with_tensors_as_it_declares_them():

@@ -21,7 +21,6 @@ def is_acts_csv(content: FileContent) -> bool:
 
 EVENTS = EventFormat(
     name="acts-csv",
-    summary="ACTS event*-spacepoint.csv",
     recognises=lambda content, _options: is_acts_csv(content),
     open=open_csv_of_positions,
 )

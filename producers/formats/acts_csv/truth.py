@@ -124,7 +124,6 @@ def _open(content: FileContent) -> TruthFile:
 
 TRUTH = TruthFormat(
     name="acts-csv",
-    summary="ACTS event*-spacepoint.csv, with its other csv files beside it",
     recognises=is_acts_csv,
     open=_open,
 )

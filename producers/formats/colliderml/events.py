@@ -20,7 +20,6 @@ def is_colliderml_hits(content: FileContent) -> bool:
 
 EVENTS = EventFormat(
     name="colliderml",
-    summary="ColliderML parquet of tracker_hits",
     recognises=lambda content, options: (
         options.columns is None and is_colliderml_hits(content)
     ),

@@ -84,7 +84,6 @@ def _open(content: FileContent) -> TruthFile:
 
 TRUTH = TruthFormat(
     name="colliderml",
-    summary="ColliderML parquet of tracker_hits, with that of particles beside it",
     recognises=is_colliderml_hits,
     open=_open,
 )

@@ -146,7 +146,6 @@ def open_hits(content: FileContent) -> Edm4hepFile:
 
 EVENTS = EventFormat(
     name="edm4hep",
-    summary="EDM4hep TTree or RNTuple of podio: TrackerHit3D, TrackerHitPlane",
     recognises=lambda content, options: (
         options.columns is None and bool(hit_collections(content))
     ),

@@ -125,7 +125,6 @@ def _texts(texts: Sequence[str]) -> Untyped:
 TRACKS = (
     TrackFormat(
         name="edm4hep",
-        summary="ROOT: RNTuple events with EDM4hep's Tracks",
         suffixes=(".edm4hep.root",),
         create=Edm4hepTracks,
     ),

@@ -218,7 +218,6 @@ def _collection_ids(path: Location) -> dict[str, int]:
 
 TRUTH = TruthFormat(
     name="edm4hep",
-    summary="EDM4hep: the same file as the events, with links to simulated hits",
     recognises=_recognises,
     open=_open,
 )

@@ -76,7 +76,6 @@ def _open(content: FileContent, options: ReadOptions) -> SingleEventFile:
 
 EVENTS = EventFormat(
     name="feature-csv",
-    summary="csv of r, phi, z over a scale, no header (give the scale)",
     recognises=_recognises,
     open=_open,
 )

@@ -166,7 +166,6 @@ def _open(content: FileContent, options: ReadOptions) -> FlatFile:
 
 EVENTS = EventFormat(
     name="flat",
-    summary="ROOT, one row per space point, as ACTS' RootSpacePointWriter",
     recognises=_recognises,
     open=_open,
 )

@@ -172,7 +172,6 @@ def _find(
 
 TRUTH = TruthFormat(
     name="flat",
-    summary="ACTS' spacepoints.root, with measurements.root and particles.root",
     recognises=lambda content: space_point_tree(content) is not None,
     open=_open,
 )

@@ -20,7 +20,6 @@ def _recognises(content: FileContent, options: ReadOptions) -> bool:
 
 EVENTS = EventFormat(
     name="gnn4itk",
-    summary="ATLAS DumpObjects, tree GNN4ITk",
     recognises=_recognises,
     open=lambda content, _options: open_lists(content.location, COLUMNS),
 )

@@ -110,7 +110,6 @@ def _open(content: FileContent) -> TruthFile:
 
 TRUTH = TruthFormat(
     name="gnn4itk",
-    summary="ATLAS DumpObjects, tree GNN4ITk: the same file as the events",
     recognises=lambda content: set(LINKS) <= set(content.root_tables.get(TREE, {})),
     open=_open,
 )

@@ -89,7 +89,6 @@ def open_lists(path: Location, columns: ColumnMapping) -> ListFile:
 
 EVENTS = EventFormat(
     name="jagged",
-    summary="TTree or RNTuple, one entry per event, any column names",
     recognises=_recognises,
     open=lambda content, options: open_lists(
         content.location, options.columns or _layout_of(content)

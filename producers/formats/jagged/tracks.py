@@ -154,16 +154,15 @@ class ReadableRootTracks:
         return block_of(self._path, start, event_ids, is_failed, columns)
 
 
-def _format(name: RootForm, summary: str, suffixes: tuple[str, ...]) -> TrackFormat:
+def _format(name: RootForm, suffixes: tuple[str, ...]) -> TrackFormat:
     return TrackFormat(
         name=name,
-        summary=summary,
         suffixes=suffixes,
         create=partial(RootTracks, form=name),
     )
 
 
 TRACKS = (
-    _format("ttree", "ROOT: TTrees labels, candidates, failures", (".root",)),
-    _format("rntuple", "ROOT: RNTuples of the same columns", ()),
+    _format("ttree", suffixes=(".root",)),
+    _format("rntuple", suffixes=()),
 )

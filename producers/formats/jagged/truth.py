@@ -96,7 +96,6 @@ def _open(content: FileContent) -> TruthFile:
 
 TRUTH = TruthFormat(
     name="sonic",
-    summary="ROOT file of sonic simulate: sp_truth and particles",
     recognises=lambda content: {POINTS, PARTICLES} <= set(content.root_tables),
     open=_open,
 )

@@ -157,7 +157,6 @@ def _open(content: FileContent, options: ReadOptions) -> NumpyFile:
 
 EVENTS = EventFormat(
     name="numpy",
-    summary="numpy: .npz of xyz, row_splits, event_ids; or .npy of one event",
     recognises=lambda content, _options: content.container in ("npy", "npz"),
     open=_open,
 )

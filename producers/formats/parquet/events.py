@@ -30,7 +30,6 @@ def _open(content: FileContent, options: ReadOptions) -> ListFile:
 
 EVENTS = EventFormat(
     name="parquet",
-    summary="parquet, one row per event, any column names",
     recognises=_recognises,
     open=_open,
 )

@@ -123,7 +123,6 @@ class ReadableParquetTracks:
 TRACKS = (
     TrackFormat(
         name="parquet",
-        summary="parquet: one row per event",
         suffixes=(".parquet",),
         create=ParquetTracks,
     ),

@@ -10,7 +10,6 @@ HITS = {"hit_id", "x", "y", "z", "volume_id", "layer_id", "module_id"}
 
 EVENTS = EventFormat(
     name="trackml",
-    summary="TrackML event*-hits.csv, plain or .gz",
     recognises=lambda content, _options: content.csv_columns >= HITS,
     open=open_csv_of_positions,
 )

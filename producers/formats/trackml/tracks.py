@@ -73,7 +73,6 @@ class TrackMLSubmission:
 TRACKS = (
     TrackFormat(
         name="trackml",
-        summary="TrackML submission csv: event_id, hit_id, track_id (0: none)",
         suffixes=(".csv", ".csv.gz"),
         create=TrackMLSubmission,
         holds_failures=False,

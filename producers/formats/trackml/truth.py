@@ -54,7 +54,6 @@ def _open(content: FileContent) -> TruthFile:
 
 TRUTH = TruthFormat(
     name="trackml",
-    summary="TrackML event*-truth.csv or -hits.csv, with -particles.csv beside it",
     recognises=lambda content: (
         content.csv_columns >= COLUMNS or content.csv_columns >= HITS
     ),

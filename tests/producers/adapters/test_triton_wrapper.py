@@ -132,7 +132,7 @@ def test_causes_of_what_is_left_out_are_kept_until_they_are_taken(
     parts = [each.part for each in wrapper.take_failures()]
     assert parts == ["event 1 of 3", "rows 0 to 1 of 2"]
     assert wrapper.take_failures() == []
-    assert "model 'cloud': event 1 of 3" in caplog.messages[0]
+    assert "model 'cloud': event 1 of 3" in caplog.text
 
 
 def test_skip_masks_events_without_an_answer(server):

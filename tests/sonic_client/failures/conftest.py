@@ -75,6 +75,24 @@ def serve(label_model):
 
 
 @pytest.fixture
+def client_messages(caplog):
+    """A function that returns what the client has logged, without other loggers.
+
+    gRPC's own tasks tell asyncio's logger of calls that ended at a bad moment, which
+    happens on a busy machine.
+    """
+
+    def messages():
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if record.name.startswith("sonic_client")
+        ]
+
+    return messages
+
+
+@pytest.fixture
 def config_for():
     """Configure a client of these servers; it never waits long."""
 

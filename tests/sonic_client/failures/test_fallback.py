@@ -210,7 +210,7 @@ async def test_cancelling_a_caller_does_not_wait_for_the_function(serve, config_
     may_end.set()
 
 
-def test_the_first_events_are_compared(serve, config_for, requests_of, caplog):
+def test_the_first_events_are_compared(serve, config_for, requests_of, client_messages):
     calls = []
 
     def counted(tensors):
@@ -218,15 +218,12 @@ def test_the_first_events_are_compared(serve, config_for, requests_of, caplog):
         return label_rows(tensors)
 
     config = config_for(serve(), fallback=FallbackConfig(compare_events=3))
-    with (
-        caplog.at_level(logging.WARNING, "sonic_client"),
-        Client(config, fallback=counted) as client,
-    ):
+    with Client(config, fallback=counted) as client:
         outcomes = list(client.map(requests_of(20)))
 
     assert len(calls) == 3
     assert not any(outcome.is_fallback for outcome in outcomes)
-    assert caplog.messages == []
+    assert client_messages() == []
 
 
 @pytest.mark.parametrize("on_drift", ["warn", "raise"])
