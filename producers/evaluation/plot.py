@@ -286,8 +286,10 @@ def _write_numbers(axes: Axes, counts: EvaluationCounts, criteria: Criteria) -> 
     region, least = criteria.displaced(), criteria.min_candidate_space_points
     notes = (
         "Double majority: more than half of the candidate's space points on\n"
-        "the particle, and more than half of the particle's on it. Single: the\n"
-        "first only; so the duplicate rate. Perfect: all of both.\n"
+        "the particle, and more than half of the particle's on it.\n"
+        "Single majority: only the first condition. The duplicate rate uses it.\n"
+        "Perfect: all of both.\n"
+        "Target purity: without the true edges of particles not counted.\n"
         f"Particles: charged, $p_\\mathrm{{T}}$ > {criteria.min_pt_gev:g} GeV, "
         f"|$\\eta$| < {criteria.max_abs_eta:g}, "
         f"at least {criteria.min_particle_space_points}\n"

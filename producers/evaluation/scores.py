@@ -146,7 +146,7 @@ class TrackMLScore(Summable):
 
     def __str__(self) -> str:
         if not self.n_events:
-            return "not known: its weights need the events' positions (--events)"
+            return "not known: its weights need positions: give events (--events)"
         low, high = self.interval
         return f"{self.value:.4f} (+{high - self.value:.4f} -{self.value - low:.4f})"
 

@@ -20,6 +20,7 @@ from producers import (
     TrackEvents,
     TruthEvent,
     TruthEvents,
+    UnequalEventsError,
     node_features,
     open_events,
 )
@@ -137,9 +138,16 @@ def evaluate(
     with progress_bar(
         "evaluate", len(found), unit="events", is_shown=progress
     ) as report_progress:
-        report = producers_evaluation.evaluate(
-            found, true, events=source, criteria=criteria, on_event=report_progress
-        )
+        try:
+            report = producers_evaluation.evaluate(
+                found, true, events=source, criteria=criteria, on_event=report_progress
+            )
+        except UnequalEventsError as error:
+            if isinstance(tracks, TrackingResult) and tracks.report.output is None:
+                # Nobody knows the temporary file of the result.
+                text = str(error).replace(str(file), "the result")
+                raise UnequalEventsError(text) from None
+            raise
     if source is not None and pipeline is not None:
         edges = _count_edges(pipeline, source, found, true, criteria, progress=progress)
         report = replace(report, edges=edges)

@@ -19,6 +19,7 @@ from producers import (
     FeatureScale,
     SpacePointWriter,
     TrackEvents,
+    UnequalEventsError,
     node_features,
     open_events,
 )
@@ -346,3 +347,16 @@ def test_script_without_a_guard_is_refused(sample, tmp_path):
 
     assert done.returncode != 0
     assert '__name__ == "__main__"' in done.stderr.splitlines()[-1]
+
+
+def test_wrong_truth_of_a_result_in_memory_names_the_result(
+    result, sample, monkeypatch
+):
+    def refuse(found, *_, **__):
+        raise UnequalEventsError(f"{found.path}: 3 events, the truth has 2")
+
+    monkeypatch.setattr("producers.evaluation.evaluate", refuse)
+    with pytest.raises(UnequalEventsError, match="the result") as caught:
+        sonic_tracking.evaluate(result, truth=sample / "truth.root")
+
+    assert "sonic-tracks-" not in str(caught.value)
