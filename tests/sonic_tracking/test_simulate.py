@@ -70,7 +70,7 @@ def test_rntuples_can_be_tracked(sonic, weights):
     [
         (["--pileup", 3], 2, "pileup"),
         (["--seed", -1], 2, "seed"),
-        (["--truth", "e.root"], 2, "is --output already"),
+        (["--truth", "e.root"], 2, "is events already"),
         (["-o", "nowhere/e.root"], 1, "does not exist"),
     ],
     ids=["pileup of a gun", "seed", "one file for both", "folder"],
