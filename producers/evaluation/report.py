@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -313,7 +313,7 @@ class EvaluationReport:
         return rows
 
 
-def _require_known(kind: str, name: str, known: Mapping[str, object]) -> None:
+def _require_known(kind: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         raise ValueError(f"{kind} must be one of {', '.join(known)}, got {name!r}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -31,6 +32,10 @@ __all__ = [
 
 FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 """Exit statuses; the last two are what shells give after SIGINT and SIGTERM."""
+
+
+ARGUMENT_IN_PYTHON = re.compile(r" \(\w+=True\)")
+"""The name of an option as an argument in Python, which messages of jobs add to it."""
 
 
 def this_command() -> str:
@@ -145,5 +150,5 @@ def _say(message: object, error: BaseException) -> None:
     if os.environ.get("SONIC_DEBUG"):
         traceback.print_exc()
     for each in (*getattr(error, "__notes__", ()), message):
-        line = " ".join(str(each).split())
+        line = ARGUMENT_IN_PYTHON.sub("", " ".join(str(each).split()))
         print(f"sonic: {line}", file=sys.stderr)  # noqa: T201 - a command's voice

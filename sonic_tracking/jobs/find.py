@@ -27,8 +27,9 @@ from sonic_tracking.jobs.connection import ClientSettings
 
 __all__ = ["find_tracks"]
 
-# Any: awkward has no type information.
+# Any: awkward has no type information, and a user may give any array.
 Positions: TypeAlias = Any
+AnyArray: TypeAlias = NDArray[Any]
 
 Labels: TypeAlias = Callable[
     [Sequence[NDArray[np.float32]]], Sequence[NDArray[np.int64]]
@@ -180,6 +181,7 @@ def _events(array: Any) -> list[NDArray[np.float32]]:
     counts = ak.to_numpy(ak.num(array, axis=1))
     ends = np.cumsum(counts)
     flat = ak.flatten(array, axis=1)
+    positions: AnyArray
     try:
         if ak.fields(flat):
             positions = np.ma.stack([ak.to_numpy(flat[axis]) for axis in "xyz"], axis=1)

@@ -199,7 +199,8 @@ def track(
             f"on_failure must be one of {', '.join(get_args(FailurePolicy))}, "
             f"got {on_failure!r}"
         )
-    wrong = [each for each in paths if not isinstance(each, str | Path)]
+    given: tuple[object, ...] = tuple(paths)  # a caller may give anything
+    wrong = [each for each in given if not isinstance(each, str | Path)]
     if wrong or hasattr(files, "dtype") or hasattr(files, "layout"):
         raise ConfigError(
             "expected paths of files, got positions in memory or "

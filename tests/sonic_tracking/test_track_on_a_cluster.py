@@ -315,7 +315,7 @@ def test_remote_workers_need_a_named_server(refused, sample):
         status=2,
     )
 
-    assert "--dask needs --server" in line
+    assert "dask needs a server" in line
 
 
 def test_one_cluster_at_a_time(refused, sample):
