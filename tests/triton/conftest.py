@@ -50,16 +50,16 @@ def sample() -> Path:
 @pytest.fixture(scope="session")
 def events_of(pipeline, sample, request):
     """The features of a few events of a data set, by its name."""
-    scale = FeatureScale(*pipeline.config.features.scales)
+    scales = pipeline.config.features.scales
 
     def read(name: str):
         if name == "sample":
-            return read_features([str(sample)], scale, max_events=4)
+            return read_features([str(sample)], scales, max_events=4)
         data = request.getfixturevalue("shared_data")
         if name == "lrt":
             files = [str(data / "lrt" / "*.csv")]
-            return read_features(files, scale, max_events=12, csv_scale=LRT_SCALE)
+            return read_features(files, scales, max_events=12, csv_scale=LRT_SCALE)
         file = data / name / "spacepoints_ttree.root"
-        return read_features([str(file)], scale, max_events=4)
+        return read_features([str(file)], scales, max_events=4)
 
     return read
