@@ -300,7 +300,7 @@ def test_the_same_recipe_gives_the_same_weights(small_config, straight_tracks):
 
 
 def test_too_few_events_for_validation_are_refused(small_config, straight_tracks):
-    with pytest.raises(ValueError, match=r"need more than 2 events.*got 2"):
+    with pytest.raises(ValueError, match=r"more events than n_validation = 2, got 2"):
         train(
             [straight_tracks(), straight_tracks()],
             small_recipe(small_config),
