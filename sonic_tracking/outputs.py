@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from producers import OutputError, OutputExistsError
-from producers.io import check_output, partial_folder, picture_format
+from producers import OutputExistsError
+from producers.io import (
+    check_output,
+    output_errors,
+    partial_folder,
+    picture_format,
+    whole_file,
+)
 from sonic_base import ConfigError, SonicError
 
 __all__ = [
@@ -19,7 +23,6 @@ __all__ = [
     "check_interrupted",
     "check_outputs",
     "counted",
-    "whole_path",
     "write_json",
 ]
 
@@ -93,28 +96,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-@contextmanager
-def whole_path(path: Path) -> Iterator[Path]:
-    """Give a temporary name in the same folder, renamed when the block has succeeded.
-
-    It keeps the suffix, from which plotting libraries choose the format.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        reason = f"cannot write: {error.strerror or error}"
-        raise OutputError(path, reason) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON file completely or not at all.
 
@@ -124,5 +105,5 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
         If the file cannot be written.
     """
     text = json.dumps(document, indent=2, allow_nan=False)
-    with whole_path(path) as partial:
+    with output_errors(path), whole_file(path, force=True) as partial:
         partial.write_text(f"{text}\n", encoding="utf-8")

@@ -34,7 +34,7 @@ EXTENSIONS = (
     "parameters",
     "statistics",
 )
-"""Those of this Triton, but for ``trace`` and ``logging``, in its order."""
+"""The extensions of Triton 2.51 in its order, without ``trace`` and ``logging``."""
 
 
 class InferenceCore:

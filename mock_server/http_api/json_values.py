@@ -22,7 +22,7 @@ from mock_server.wire.codec import (
 )
 
 Json = Any
-"""What a client sent, of any JSON type."""
+"""A value of any JSON type, as a client sent it."""
 
 ValueT = TypeVar("ValueT")
 

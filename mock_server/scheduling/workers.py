@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from mock_server.scheduling import threads
@@ -133,13 +134,10 @@ class Workers:
             return
         # When all instances are free, none runs in the thread of a caller any more.
         taken = []
-        try:
+        with suppress(queue.Empty):  # the time is over: what still runs is left behind
             for free in self._instances:
-                taken.append(
-                    (free, free.get(timeout=max(0.0, end_s - time.monotonic())))
-                )
-        except queue.Empty:
-            pass
+                left_s = max(0.0, end_s - time.monotonic())
+                taken.append((free, free.get(timeout=left_s)))
         for free, number in taken:
             free.put(number)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -17,8 +15,7 @@ from producers.evaluation.edges import EdgeCounts
 from producers.evaluation.figures import COVERAGE, BinnedCounts, Ratio
 from producers.evaluation.matching import MATCHING_STYLES, EventDisplay, MatchingStyle
 from producers.evaluation.scores import TrackMLScore
-from producers.io import picture_format
-from producers.model.errors import OutputError
+from producers.io import output_errors, picture_format, whole_file
 from producers.model.types import JsonObject, Untyped
 from sonic_base import ConfigError
 
@@ -206,9 +203,10 @@ class EvaluationReport:
             display=self.display,
         )
         if path is not None:
-            image = io.BytesIO()
-            figure.savefig(image, format=picture_format(Path(path)), dpi=130)
-            _write_whole(Path(path), image.getvalue())
+            path = Path(path)
+            picture = picture_format(path)
+            with output_errors(path), whole_file(path, force=True) as partial:
+                figure.savefig(partial, format=picture, dpi=130)
         return figure
 
     def _title(self) -> str:
@@ -332,14 +330,3 @@ def _style_to_dict(counts: StyleCounts) -> JsonObject:
 
 def _bins_to_dict(bins: Mapping[Variable, BinnedCounts]) -> JsonObject:
     return {name: binned.to_dict(name) for name, binned in bins.items()}
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(path, f"cannot write: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ __all__ = ["MappingClient", "OpenStep", "Step", "open_steps", "plan_steps"]
 
 
 class MappingClient(Protocol):
-    """What the loop needs of a client; `sonic_client.Client` is one."""
+    """The part of a client that the loop calls; `sonic_client.Client` has it."""
 
     def map(
         self, requests: Iterable[Request], *, ordered: bool = True

@@ -1,4 +1,4 @@
-"""What a format consists of: reading events, reading truth, writing tracks."""
+"""The parts of a format: reading events, reading truth, writing tracks."""
 
 from __future__ import annotations
 

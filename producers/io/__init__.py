@@ -8,7 +8,12 @@ from producers.io.iteration import iterating
 from producers.io.journal import partial_folder
 from producers.io.location import Location, PathLike, locations
 from producers.io.memory import candidate_arrays
-from producers.io.output import check_output, output_errors, picture_format
+from producers.io.output import (
+    check_output,
+    output_errors,
+    picture_format,
+    whole_file,
+)
 from producers.io.perf_analyzer import PerfAnalyzerWriter
 from producers.io.root_writer import RootForm, RootWriter
 
@@ -25,4 +30,5 @@ __all__ = [
     "output_errors",
     "partial_folder",
     "picture_format",
+    "whole_file",
 ]

@@ -55,7 +55,8 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """Give a temporary name, which is renamed to `path` when the block succeeds.
 
     The temporary file lies in the folder of the output, so that renaming is
-    atomic. It is removed if the block fails, and an old file stays as it was.
+    atomic. It keeps the suffix, by which plotting libraries choose the format.
+    It is removed if the block fails, and an old file stays as it was.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
         As `check_output`; and OutputError if renaming fails.
     """
     check_output(path, force=force)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield unfinished
         with output_errors(path):

@@ -1,4 +1,4 @@
-"""What tables of ROOT and parquet files give: columns of lists and of numbers."""
+"""Tables of ROOT and parquet files: columns of lists and of numbers."""
 
 from __future__ import annotations
 

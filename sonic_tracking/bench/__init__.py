@@ -1,4 +1,4 @@
-"""What `sonic bench` measures, and parts of it for other benchmarks."""
+"""The measurements of `sonic bench`, and parts of them for other benchmarks."""
 
 from sonic_tracking.bench.baselines import (
     faiss_flat_graph,

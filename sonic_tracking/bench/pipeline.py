@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from exatrkx_pipeline import Pipeline, StageClock, bundled_weights, load_weights
 from exatrkx_pipeline.graph import radius_graph
 from producers import FeatureScale
+from producers.io import output_errors, whole_file
 from sonic_tracking.bench.baselines import (
     GRAPH_SEARCHES,
     faiss_flat_graph,
@@ -35,7 +36,7 @@ from sonic_tracking.bench.pipeline_report import (
     plot_pipeline,
 )
 from sonic_tracking.memory import with_peak_memory
-from sonic_tracking.outputs import check_outputs, whole_path, write_json
+from sonic_tracking.outputs import check_outputs, write_json
 from sonic_tracking.progress import Report, progress_bar
 
 __all__ = ["PipelineBench", "event_rates", "run_pipeline_bench", "torch_threads"]
@@ -177,10 +178,13 @@ def _write(job: PipelineBench, result: PipelineReport) -> None:
     if job.json is not None:
         write_json(job.json, result.to_dict())
     if job.markdown is not None:
-        with whole_path(job.markdown) as partial:
+        with (
+            output_errors(job.markdown),
+            whole_file(job.markdown, force=True) as partial,
+        ):
             partial.write_text(result.markdown())
     if job.plot is not None:
-        with whole_path(job.plot) as partial:
+        with output_errors(job.plot), whole_file(job.plot, force=True) as partial:
             plot_pipeline(result, partial)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
+from producers.io import output_errors, whole_file
 from sonic_tracking.bench.events import Features, local_files, read_features
 from sonic_tracking.bench.machine import describe_machine
 from sonic_tracking.bench.served import ServerTimes, measure_direct, measure_served
@@ -22,7 +23,7 @@ from sonic_tracking.bench.service_report import (
 from sonic_tracking.engines.choice import Engine, EngineName, engine_of
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton import written_repository
-from sonic_tracking.outputs import Json, check_outputs, whole_path, write_json
+from sonic_tracking.outputs import Json, check_outputs, write_json
 from sonic_tracking.progress import Report, progress_bar
 
 __all__ = ["ServiceBench", "ServiceScan", "run_service_bench"]
@@ -113,7 +114,7 @@ def run_service_bench(job: ServiceBench) -> ServiceScan:
     if job.json is not None:
         write_json(job.json, scan.to_dict())
     if job.plot is not None:
-        with whole_path(job.plot) as partial:
+        with output_errors(job.plot), whole_file(job.plot, force=True) as partial:
             plot_service(scan.measurements, partial)
     return scan
 

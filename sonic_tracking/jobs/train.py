@@ -52,12 +52,12 @@ from producers.evaluation import (
     count_stage_edges,
     events_with_truth,
 )
-from producers.io import partial_folder
+from producers.io import output_errors, partial_folder, whole_file
 from sonic_base import ConfigError, SonicError, config_to_mapping
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.evaluate import kept_edges, no_edges
 from sonic_tracking.jobs.weights import check_folder, write_weights
-from sonic_tracking.outputs import Json, check_interrupted, check_outputs, whole_path
+from sonic_tracking.outputs import Json, check_interrupted, check_outputs
 from sonic_tracking.progress import Report, progress_bar
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def train(
             scores=_scores_to_dict(scores),
         )
     if plot is not None:
-        with whole_path(plot) as partial:
+        with output_errors(plot), whole_file(plot, force=True) as partial:
             plot_learning_curves(trained.curves, partial)
     return TrainingResult(
         output=output,

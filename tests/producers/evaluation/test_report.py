@@ -465,5 +465,5 @@ def test_each_stage_is_compared_with_the_one_before_it():
 def test_a_page_of_no_candidates_is_drawn_and_names_its_path_if_not_written(tmp_path):
     report = EvaluationReport(counts=EvaluationCounts(), criteria=Criteria())
 
-    with pytest.raises(OutputError, match=r"missing/page\.png: cannot write"):
+    with pytest.raises(OutputError, match=r"missing/page\.png: folder .* not exist"):
         report.plot(tmp_path / "missing" / "page.png")
