@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from sonic_tracking.jobs.track import track
 
 if TYPE_CHECKING:
     from mock_server.cassette import Cassette
+    from producers import ColumnMapping
 
 __all__ = ["Recording", "record"]
 
@@ -117,8 +118,20 @@ class Recording:
     def __repr__(self) -> str:
         return f"<Recording of {self.server} at {self.url}, into {self.output}>"
 
-    def send(self, files: Sequence[Path]) -> None:
+    def send(
+        self,
+        files: Sequence[Path],
+        *,
+        columns: ColumnMapping | Mapping[str, object] | Path | str | None = None,
+        unit: str | None = None,
+    ) -> None:
         """Send the events of files of space points to the first model.
+
+        Parameters
+        ----------
+        files : sequence of Path
+        columns, unit
+            As in `track`.
 
         Raises
         ------
@@ -131,6 +144,8 @@ class Recording:
                 output=Path(folder) / "tracks.root",
                 server=self.url,
                 model=next(iter(self._cassette.models)),
+                columns=columns,
+                unit=unit,
                 command="sonic record",
             )
 
