@@ -14,7 +14,11 @@ __all__ = ["tracking_models"]
 
 
 def tracking_models(
-    weights: Path, clock: StageClock | None = None, *, instances: int = 1
+    weights: Path | str,
+    clock: StageClock | None = None,
+    *,
+    instances: int = 1,
+    any_input: bool = False,
 ) -> list[Model]:
     """Return `exatrkx` and `exatrkx_batch`, running the weights of a directory.
 
@@ -23,12 +27,14 @@ def tracking_models(
 
     Parameters
     ----------
-    weights : Path
-        As written by a training.
+    weights : Path or str
+        A directory that a training wrote, or the name of bundled weights.
     clock : StageClock, optional
         Receives the time that each stage of the pipeline takes.
     instances : int
         How many events are computed at once.
+    any_input : bool
+        Whether events are answered that are far from those of the weights' training.
 
     Raises
     ------
@@ -41,6 +47,8 @@ def tracking_models(
     from exatrkx_pipeline.weights import load_weights  # noqa: PLC0415
 
     pipeline = load_weights(weights)
+    if any_input:
+        pipeline = pipeline.with_checks(lambda _: None)
     for served in served_models(pipeline):  # without the clock: no event is timed
         warm_up(served)
     return [

@@ -1,11 +1,12 @@
 """Shared by all packages: the root of the errors, secrets, and TOML into dataclasses.
 
-It imports the standard library only.
+It imports the standard library only, except for `input_range`.
 
 Public submodules
 -----------------
 - `errors`: the root of the errors, and hints for wrong names.
 - `toml`: TOML files and tables into dataclasses.
+- `input_range`: the range of the events that weights were trained on; loads numpy.
 """
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names

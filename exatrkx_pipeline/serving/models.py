@@ -133,6 +133,7 @@ def embed(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         order, points = pipeline.ordered(inputs["INPUT__0"])
+        pipeline.require_known(inputs["INPUT__0"])
         embedded = np.empty((len(order), dim), dtype=np.float32)
         embedded[order] = pipeline.embed(points).cpu().numpy()
         return {"OUTPUT__0": embedded}

@@ -7,6 +7,7 @@ import tomli_w
 
 from exatrkx_pipeline.errors import WeightsError
 from exatrkx_pipeline.weights.storage import (
+    bundled_names,
     CONFIG_FILE,
     TENSOR_FILE,
     bundled_weights,
@@ -99,16 +100,21 @@ def test_a_truncated_tensor_file_is_refused(weights):
         load_weights(weights)
 
 
-def test_bundled_weights_load_and_say_how_they_were_made():
-    document = read_weights_config(bundled_weights())
+@pytest.mark.parametrize("name", ["generic_pu0", "generic_pileup"])
+def test_bundled_weights_load_and_say_how_they_were_made(name):
+    document = read_weights_config(name)
 
-    assert load_weights(bundled_weights()).weights_id == document["weights_id"]
+    pipeline = load_weights(name)
+
+    assert pipeline.weights_id == document["weights_id"]
+    assert pipeline.input_range.to_mapping() == document["input_range"]
     assert document["training"]["seed"] >= 0
     assert document["scores"]["efficiency"]["value"] >= 0.95
 
 
 def test_bundled_weights_are_small_enough_to_commit():
-    size = sum(file.stat().st_size for file in bundled_weights().iterdir())
+    folders = map(bundled_weights, bundled_names())
+    size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
 
     assert size < 20e6
 
@@ -119,9 +125,10 @@ def test_a_device_that_is_not_there_is_named(device):
         load_weights(bundled_weights(), device=device)
 
 
-@pytest.mark.parametrize("name", ["generic_pu0", "generic_pileup"])
-def test_bundled_weights_are_found_by_name(name):
-    pipeline = load_weights(Path(name))
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("name", ["generic", "generic_pu0", "generic_pileup"])
+def test_bundled_weights_are_found_by_name(name, kind):
+    pipeline = load_weights(kind(name))
 
     assert pipeline.weights_id == load_weights(bundled_weights(name)).weights_id
 

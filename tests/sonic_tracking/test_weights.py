@@ -1,4 +1,4 @@
-"""`sonic models import`: files of the paper's kind into a weights folder."""
+"""`sonic weights import`: files of the paper's kind into a weights folder."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def arguments(tmp_path):
     torch.jit.save(torch.jit.script(EdgeScores()), str(tmp_path / "scores.pt"))
     (tmp_path / "cuts.toml").write_text(CUTS)
     return (
-        "models", "import", "--embed", "embed.pt", "--filter", "scores.pt",
+        "weights", "import", "--embed", "embed.pt", "--filter", "scores.pt",
         "--gnn", "scores.pt", "--config", "cuts.toml", "-o", "weights",
     )  # fmt: skip
 
