@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
+from mock_server.errors import invalid
 from mock_server.model.declaration import Model, TensorSpec
 
 if TYPE_CHECKING:
@@ -56,9 +61,28 @@ def tracking_models(
             name=served.name,
             inputs=[TensorSpec(*spec) for spec in served.inputs],
             outputs=[TensorSpec(*spec) for spec in served.outputs],
-            function=served.function,
+            function=_refusing(served.function),
             parameters=served.parameters,
             instances=instances,
         )
         for served in served_models(pipeline, clock)
     ]
+
+
+# Any: tensors of several types.
+_Arrays = Mapping[str, NDArray[Any]]
+
+
+def _refusing(
+    function: Callable[[_Arrays], dict[str, NDArray[Any]]],
+) -> Callable[[_Arrays], dict[str, NDArray[Any]]]:
+    """Answer wrong tensors as the Python backend's model does: INVALID_ARGUMENT."""
+
+    @wraps(function)
+    def answer(inputs: _Arrays) -> dict[str, NDArray[Any]]:
+        try:
+            return function(inputs)
+        except ValueError as error:
+            raise invalid(str(error)) from error
+
+    return answer

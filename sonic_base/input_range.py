@@ -54,7 +54,7 @@ MIN_CELLS = 16
 
 QUANTILES = (0.0001, 0.01, 0.99, 0.9999)
 
-SAMPLED_ROWS = 1024
+SAMPLED_ROWS = 512
 """Rows of a chunk that the first look takes; mistakes are made with all of them."""
 
 MIN_POINTS = 30
@@ -368,10 +368,10 @@ class InputCheck:
         self.range, self.names = range_, tuple(names)
         self._scales = np.asarray(scales, np.float64)
         self._bounds = np.array([range_.features[name].bounds() for name in names]).T
-        low, high = self._bounds / self._scales
-        # The features are float32: their rounding must not make a difference.
-        self._low, self._high = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
+        # Plain numbers: with so few of them, arrays take longer.
+        self._scaled_bounds = (self._bounds / self._scales).T.tolist()
         self._phi = self.names.index("phi") if "phi" in names else -1
+        self._half_turn = 0.5 * math.pi / scales[self._phi]
         self._is_cylindrical = {"r", "phi", "z"} <= set(names)
         self._warns = warns
 
@@ -392,9 +392,9 @@ class InputCheck:
     ) -> bool:
         """Return True if all events of a chunk are clearly within the range.
 
-        It takes some microseconds a chunk: it looks at the extremes of a thousand rows
-        and at the sizes of events, because wrong units and the like concern all of
-        them. Otherwise call `require` for each event.
+        It takes some microseconds a chunk: it looks at the extremes of some hundred
+        rows and at the sizes of events, because wrong units and the like concern all
+        of them. Otherwise call `require` for each event.
 
         Parameters
         ----------
@@ -405,15 +405,17 @@ class InputCheck:
         """
         if not len(features):
             return True
-        rows = features[:: max(1, len(features) // SAMPLED_ROWS)]
-        least, greatest = rows.min(axis=0), rows.max(axis=0)
-        if not ((least >= self._low).all() and (greatest <= self._high).all()):
-            return False
+        # Contiguous columns: minima along the rows of the array take ten times as long.
+        rows = features[:: 1 + len(features) // SAMPLED_ROWS].T.copy()
+        least, greatest = rows.min(axis=1).tolist(), rows.max(axis=1).tolist()
+        for column, (low, high) in enumerate(self._scaled_bounds):
+            if not (least[column] >= low and greatest[column] <= high):
+                return False
         if self._is_cylindrical and len(features) >= MIN_POINTS:
-            half = 0.5 * math.pi / self._scales[self._phi]
+            half = self._half_turn
             if least[self._phi] > -half and greatest[self._phi] < half:
                 return False
-        n_points = np.diff(row_splits).max()
+        n_points = (row_splits[1:] - row_splits[:-1]).max()
         return bool(n_points <= self.range.space_points.high)
 
     def require(self, features: NDArray[np.float32]) -> None:

@@ -229,3 +229,5 @@ def warm_up(model: ServedModel) -> None:
         tensors["ROW_SPLITS"] = np.array([0, N_ROWS])
     with FileLock(LOCK_FILE):
         model.function(tensors)
+        if model.for_denser is not None:
+            model.for_denser(tensors)
