@@ -54,6 +54,8 @@ class PipelineBench:
     workers: tuple[int, ...] = (1, 2)
     weights: Path | None = None
     max_events: int | None = None
+    columns: Path | None = None
+    unit: str | None = None
     csv_scale: FeatureScale | None = None
     threads: int = 1
     baseline_points: int = 30_000
@@ -90,6 +92,8 @@ def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
         job.files,
         pipeline.config.features.scales,
         max_events=job.max_events,
+        columns=job.columns,
+        unit=job.unit,
         csv_scale=job.csv_scale,
     )
     with progress_bar("bench", len(job.sizes) + 2, unit="steps") as report:

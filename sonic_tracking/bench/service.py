@@ -41,6 +41,8 @@ class ServiceBench:
     engine: EngineName = "triton"
     weights: Path | None = None
     max_events: int | None = None
+    columns: Path | None = None
+    unit: str | None = None
     csv_scale: FeatureScale | None = None
     passes: int = 3
     threads: int = 1
@@ -98,6 +100,8 @@ def run_service_bench(job: ServiceBench) -> ServiceScan:
         job.files,
         load_weights(weights).config.features.scales,
         max_events=job.max_events,
+        columns=job.columns,
+        unit=job.unit,
         csv_scale=job.csv_scale,
     )
     with progress_bar("bench", len(job.points), unit="points") as report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from sonic_tracking.jobs.track import track
 
 if TYPE_CHECKING:
     from mock_server.cassette import Cassette
+    from producers import ColumnMapping
 
 __all__ = ["Recording", "record"]
 
@@ -121,8 +122,20 @@ class Recording:
     def __repr__(self) -> str:
         return f"<Recording of {self.server} at {self.url}, into {self.output}>"
 
-    def send(self, files: Sequence[Path]) -> None:
+    def send(
+        self,
+        files: Sequence[Path],
+        *,
+        columns: ColumnMapping | Mapping[str, object] | Path | str | None = None,
+        unit: str | None = None,
+    ) -> None:
         """Send the events of files of space points to the first model.
+
+        Parameters
+        ----------
+        files : sequence of Path
+        columns, unit
+            As in `track`.
 
         Raises
         ------
@@ -135,6 +148,8 @@ class Recording:
                 output=Path(folder) / "tracks.root",
                 server=self.url,
                 model=next(iter(self._cassette.models)),
+                columns=columns,
+                unit=unit,
                 command="sonic record",
             )
 

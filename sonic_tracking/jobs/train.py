@@ -94,6 +94,7 @@ def train(
     truth: PathLike | Sequence[PathLike] = (),
     recipe: PathLike | None = None,
     start_from: PathLike | None = None,
+    unit: str | None = None,
     seed: int | None = None,
     threads: int | None = None,
     plot: PathLike | None = None,
@@ -118,6 +119,8 @@ def train(
         TOML file of samples, networks and schedules, or a recipe of the package.
     start_from : path or name, optional
         Weights to start from; by default random ones.
+    unit : {"mm", "cm", "m", "um"}, optional
+        Unit of positions and vertices in the files of all samples, by default mm.
     seed : int, optional
         In place of the recipe's.
     threads : int, optional
@@ -175,10 +178,13 @@ def train(
     names = [sample.name for sample in planned.samples]
     check_plan(planned.recipe, names, planned.start)
     n_validation = planned.recipe.n_validation
-    opened = {each.name: _OpenSample.of(each, n_validation) for each in planned.samples}
+    opened = {
+        each.name: _OpenSample.of(each, n_validation, unit=unit)
+        for each in planned.samples
+    }
     if threads is not None:
         torch.set_num_threads(threads)
-    how = _how(planned, opened)
+    how = _how(planned, opened) | ({} if unit is None else {"unit": unit})
     with _training_folder(
         output, how, resume=resume, every_n_steps=checkpoint_every
     ) as checkpoints:
@@ -318,7 +324,9 @@ class _OpenSample:
     n_validation: int
 
     @classmethod
-    def of(cls, files: SampleFiles, n_validation: int) -> _OpenSample:
+    def of(
+        cls, files: SampleFiles, n_validation: int, *, unit: str | None = None
+    ) -> _OpenSample:
         """Open a sample; `n_validation` applies if the sample does not have its own.
 
         Raises
@@ -328,7 +336,8 @@ class _OpenSample:
         DataError
             If a file is wrong.
         """
-        source, truth = open_events(files.events), TruthEvents(files.truth)
+        source = open_events(files.events, unit=unit)
+        truth = TruthEvents(files.truth, unit=unit)
         if files.n_validation is not None:
             n_validation = files.n_validation
         n_training = files.n_training or max(len(source) - n_validation, 1)
