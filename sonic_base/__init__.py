@@ -9,7 +9,7 @@ Public submodules
 """
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names
-from sonic_base.secrets import MASK, Secret, SecretMapping
+from sonic_base.secrets import MASK, Secret, SecretMapping, hide
 from sonic_base.toml import (
     TomlTable,
     check_keys,
@@ -32,6 +32,7 @@ __all__ = [
     "config_from_mapping",
     "config_from_toml",
     "config_to_mapping",
+    "hide",
     "nearest_names",
     "toml_content",
     "toml_table",

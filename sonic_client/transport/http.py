@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
 from urllib.parse import quote
@@ -188,26 +188,23 @@ class HttpTransport(WireTransport):
         )
 
         async def attempt(sent: Headers) -> tuple[Mapping[str, str], bytes]:
-            failure: SonicError | None = None
+            failure: SonicError
             try:
                 # A stream is sent in pieces, so it does not delay other calls.
                 data = BytesIO(body) if body else None
-                async with ask(headers=sent, data=data) as reply:
+                async with ask(headers=sent.pairs(), data=data) as reply:
                     content = await reply.read()
+                if reply.status == 200:
+                    return reply.headers, content
+                failure = _error_of_response(
+                    reply.status, content, server=self.server, hide=sent.hide
+                )
             except (aiohttp.ClientError, OSError) as error:
-                if isinstance(error, TimeoutError):
-                    raise  # the deadline below
-                failure = _error_of_exception(error, server=self.server)
-                if not isinstance(error, aiohttp.ClientResponseError):
-                    raise failure from error
-            if failure is not None:
-                # aiohttp's error holds the headers with the token. Ours is raised
-                # outside of its handler so that it does not keep it as its context.
-                raise failure
-            if reply.status != 200:
-                shown = self._headers.hide(content.decode(errors="replace"))
-                raise _error_of_response(reply.status, shown, server=self.server)
-            return reply.headers, content
+                failure = _error_of_exception(error, server=self.server, hide=sent.hide)
+                failure.__cause__ = sent.cause(error)
+            # Raised outside of the handler, or else it would keep aiohttp's error,
+            # which may hold the headers with the token, as its context.
+            raise failure
 
         try:
             async with asyncio.timeout(timeout_s):
@@ -215,7 +212,10 @@ class HttpTransport(WireTransport):
         except SonicError:
             raise
         except TimeoutError as error:
-            raise _error_of_exception(error, server=self.server) from error
+            nothing = Headers({})
+            late = _error_of_exception(error, server=self.server, hide=nothing.hide)
+            late.__cause__ = nothing.cause(error)
+        raise late
 
 
 def _model_path(name: str, version: str) -> str:
@@ -234,9 +234,11 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     return context
 
 
-def _error_of_response(code: int, body: str, *, server: str) -> ServerError:
+def _error_of_response(
+    code: int, content: bytes, *, server: str, hide: Callable[[str], str]
+) -> ServerError:
     """Return the error for an HTTP status code other than 200 and its body."""
-    details = _error_text(body)
+    details = _error_text(content.decode(errors="replace"), hide)
     status = _STATUSES.get(code, "UNKNOWN")
     if code == 400 and "already in manager" in details:
         status = "ALREADY_EXISTS"
@@ -247,15 +249,15 @@ def _error_of_response(code: int, body: str, *, server: str) -> ServerError:
     return error_of_status(status, details, server=server)
 
 
-def _error_text(body: str) -> str:
+def _error_text(body: str, hide: Callable[[str], str]) -> str:
     try:
-        return str(json.loads(body)["error"])
+        return hide(str(json.loads(body)["error"]))
     except (ValueError, TypeError, KeyError):
-        return body[:_MAX_TEXT]
+        return hide(body)[:_MAX_TEXT]
 
 
 def _error_of_exception(
-    error: aiohttp.ClientError | OSError, *, server: str
+    error: aiohttp.ClientError | OSError, *, server: str, hide: Callable[[str], str]
 ) -> ServerError:
     """Return the error for an exception of aiohttp."""
     if isinstance(error, TimeoutError):
@@ -275,4 +277,4 @@ def _error_of_exception(
         details = f"Failed parsing HTTP/1: {error.message}"
     else:
         details = f"Connection reset: {str(error) or type(error).__name__}"
-    return error_of_status("UNAVAILABLE", details, server=server)
+    return error_of_status("UNAVAILABLE", hide(details), server=server)
