@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import itertools
 import json
@@ -9,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -143,26 +144,26 @@ class _Lent(NamedTuple):
         )
 
 
-# Kept open as long as the process lives; one for each secret, so that equal
-# configurations have equal pickles.
-_lent: dict[tuple[int, str], tuple[_Lent, IO[bytes]]] = {}
+# One for each secret, so that equal configurations have equal pickles.
+_lent: dict[tuple[int, str], _Lent] = {}
 
 
 def _lend(text: str) -> _Lent:
     """Keep a text where other processes of this user, on this machine, can read it."""
-    key = os.getpid(), text
-    if key not in _lent:
+    pid = os.getpid()
+    if (pid, text) not in _lent:
         name = f"sonic-{uuid4().hex}"
-        if hasattr(os, "memfd_create"):  # a file in memory, of Linux
-            file: IO[bytes] = os.fdopen(os.memfd_create(name), "wb")
-            path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        if hasattr(
+            os, "memfd_create"
+        ):  # Linux: a file in memory, until it is closed
+            file = os.memfd_create(name)
+            path = f"/proc/{pid}/fd/{file}"
         else:
-            file = tempfile.NamedTemporaryFile(prefix=name)  # noqa: SIM115 - kept open
-            path = file.name
-        file.write(text.encode())
-        file.flush()
-        _lent[key] = _Lent(path, name, os.uname().nodename, os.getpid()), file
-    return _lent[key][0]
+            file, path = tempfile.mkstemp(prefix=name)
+            atexit.register(os.unlink, path)
+        os.write(file, text.encode())
+        _lent[pid, text] = _Lent(path, name, os.uname().nodename, pid)
+    return _lent[pid, text]
 
 
 class SecretMapping(Mapping[str, str]):

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
+from typing import TypeAlias
 from urllib.parse import quote
 
 from sonic_base import ConfigError, SonicError
@@ -53,6 +54,8 @@ _PATHS = {
         "systemsharedmemory/region/{name}/unregister",
     ),
 }
+# Headers and content.
+_Reply: TypeAlias = tuple[Mapping[str, str], bytes]
 # The gRPC status that an HTTP status stands for, so that errors are the same.
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -174,7 +177,7 @@ class HttpTransport(WireTransport):
         timeout_s: float,
         headers: Mapping[str, str],
         body: bytes | None = None,
-    ) -> tuple[Mapping[str, str], bytes]:
+    ) -> _Reply:
         """Return the headers and the content of an answer of status 200."""
         self._guard.check()
         if self._session is None:
@@ -187,24 +190,13 @@ class HttpTransport(WireTransport):
             server_hostname=self._config.tls.server_name,
         )
 
-        async def attempt(sent: Headers) -> tuple[Mapping[str, str], bytes]:
-            failure: SonicError
-            try:
-                # A stream is sent in pieces, so it does not delay other calls.
-                data = BytesIO(body) if body else None
-                async with ask(headers=sent.pairs(), data=data) as reply:
-                    content = await reply.read()
-                if reply.status == 200:
-                    return reply.headers, content
-                failure = _error_of_response(
-                    reply.status, content, server=self.server, hide=sent.hide
-                )
-            except (aiohttp.ClientError, OSError) as error:
-                failure = _error_of_exception(error, server=self.server, hide=sent.hide)
-                failure.__cause__ = sent.cause(error)
-            # Raised outside of the handler, or else it would keep aiohttp's error,
-            # which may hold the headers with the token, as its context.
-            raise failure
+        async def attempt(sent: Headers) -> _Reply:
+            outcome = await self._outcome(ask, sent, body)
+            # Raised outside of the function that knows the server's words, which the
+            # error's traceback would show.
+            if isinstance(outcome, SonicError):
+                raise outcome
+            return outcome
 
         try:
             async with asyncio.timeout(timeout_s):
@@ -216,6 +208,27 @@ class HttpTransport(WireTransport):
             late = _error_of_exception(error, server=self.server, hide=nothing.hide)
             late.__cause__ = nothing.cause(error)
         raise late
+
+    async def _outcome(
+        self,
+        ask: Callable[..., aiohttp.client._RequestContextManager],
+        sent: Headers,
+        body: bytes | None,
+    ) -> _Reply | SonicError:
+        # A stream is sent in pieces, so it does not delay other calls.
+        data = BytesIO(body) if body else None
+        try:
+            async with ask(headers=sent.pairs(), data=data) as reply:
+                content = await reply.read()
+        except (aiohttp.ClientError, OSError) as error:
+            failure = _error_of_exception(error, server=self.server, hide=sent.hide)
+            failure.__cause__ = sent.cause(error)
+            return failure
+        if reply.status != 200:
+            return _error_of_response(
+                reply.status, content, server=self.server, hide=sent.hide
+            )
+        return reply.headers, content
 
 
 def _model_path(name: str, version: str) -> str:
