@@ -270,9 +270,9 @@ class RejectedRequestError(ServerError):
 
 
 class ModelNotFoundError(RejectedRequestError, LookupError):
-    """The server has no such model, or no such version of it."""
+    """The server does not serve this model, or this version of it."""
 
-    _summary = "server {server} has no such model"
+    _summary = "server {server} does not serve the model"
 
 
 class AccessDeniedError(RejectedRequestError, PermissionError):

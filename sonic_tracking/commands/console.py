@@ -87,10 +87,11 @@ def print_table(
 def one_line_errors() -> Iterator[None]:
     """Turn every error that a user can cause into one line on stderr and a status.
 
-    1: the job failed; 2: the settings are wrong; 130: Ctrl-C; 143: SIGTERM. Any other
-    exception is a defect of this program and passes through. With ``SONIC_DEBUG`` set
-    in the environment, the traceback is printed before the line. Warnings that the
-    package logs are printed on stderr as well.
+    1: the job failed; 2: the settings are wrong; 130: Ctrl-C; 143: SIGTERM. A second
+    signal ends the process at once, without cleaning up. Any other exception is a
+    defect of this program and passes through. With ``SONIC_DEBUG`` set in the
+    environment, the traceback is printed before the line. Warnings that the package
+    logs are printed on stderr as well.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def one_line_errors() -> Iterator[None]:
         With the status.
     """
     try:
-        with _warnings_on_stderr(), _sigterm_interrupts():
+        with _warnings_on_stderr(), _signals_interrupt():
             yield
     except SonicError as error:
         _say(error, error)
@@ -117,19 +118,36 @@ class _Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def _signals_interrupt() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM end the block, and the next one the process.
+
+    The clean-up after the first one may take seconds, or hang with a server. A second
+    exception in the middle of it would leave threads behind that Python cannot join.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
 
-    def terminate(_signal: int, _frame: FrameType | None) -> None:
-        raise _Terminated
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, end_at_once)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def end_at_once(number: int, _frame: FrameType | None) -> None:
+        os.write(2, b"sonic: ended at once, without cleaning up\n")
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -131,8 +131,10 @@ def test_model_that_fails_to_load_is_told_in_one_line(serve, repository_of):
         server.start()
 
     error = caught.value
-    assert "no weights in here" in str(error)
+    assert "failed to load 'double' version 1: " in str(error)
+    assert "no weights in here; mend the model" in str(error)
     assert "\n" not in str(error)
+    assert r"\n" not in str(error)
     assert "no weights in here" in Path(error.log).read_text()
     assert "no weights in here" in error.log_tail
     assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -138,7 +138,7 @@ def test_server_does_not_start_with_a_model_that_cannot_be_loaded(write):
 
     assert str(error.value) == (
         "load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: "
-        "RuntimeError: no weights"
+        "RuntimeError: no weights; mend the model or load only the others"
     )
 
 
