@@ -153,9 +153,7 @@ def _lend(text: str) -> _Lent:
     pid = os.getpid()
     if (pid, text) not in _lent:
         name = f"sonic-{uuid4().hex}"
-        if hasattr(
-            os, "memfd_create"
-        ):  # Linux: a file in memory, until it is closed
+        if hasattr(os, "memfd_create"):  # Linux: a file in memory, until it is closed
             file = os.memfd_create(name)
             path = f"/proc/{pid}/fd/{file}"
         else:
