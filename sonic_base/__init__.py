@@ -11,7 +11,7 @@ Public submodules
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names
 from sonic_base.files import decoding, whole_file
-from sonic_base.secrets import MASK, Secret, SecretMapping
+from sonic_base.secrets import MASK, Secret, SecretMapping, hide
 from sonic_base.toml import (
     TomlTable,
     check_keys,
@@ -35,6 +35,7 @@ __all__ = [
     "config_from_toml",
     "config_to_mapping",
     "decoding",
+    "hide",
     "nearest_names",
     "toml_content",
     "toml_table",

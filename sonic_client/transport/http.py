@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from types import SimpleNamespace
+from typing import TypeAlias
 from urllib.parse import quote
 
 from sonic_base import ConfigError, SonicError
@@ -55,6 +56,8 @@ _PATHS = {
         "systemsharedmemory/region/{name}/unregister",
     ),
 }
+# Headers and content.
+_Reply: TypeAlias = tuple[Mapping[str, str], bytes]
 # The gRPC status that an HTTP status stands for, so that errors are the same.
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -177,7 +180,7 @@ class HttpTransport(WireTransport):
         timeout_s: float,
         headers: Mapping[str, str],
         body: bytes | None = None,
-    ) -> tuple[Mapping[str, str], bytes]:
+    ) -> _Reply:
         """Return the headers and the content of an answer of status 200."""
         self._guard.check()
         if self._session is None:
@@ -190,33 +193,13 @@ class HttpTransport(WireTransport):
             server_hostname=self._config.tls.server_name,
         )
 
-        async def attempt(sent: Headers) -> tuple[Mapping[str, str], bytes]:
-            failure: SonicError | None = None
-            connection = _Connection()
-            try:
-                # A stream is sent in pieces, so it does not delay other calls.
-                data = BytesIO(body) if body else None
-                async with ask(
-                    headers=sent, data=data, trace_request_ctx=connection
-                ) as reply:
-                    connection.has_answered = True
-                    content = await reply.read()
-            except (aiohttp.ClientError, OSError) as error:
-                if isinstance(error, TimeoutError):
-                    raise  # the deadline below
-                failure = _error_of_exception(
-                    error, server=self.server, connection=connection
-                )
-                if not isinstance(error, aiohttp.ClientResponseError):
-                    raise failure from error
-            if failure is not None:
-                # aiohttp's error holds the headers with the token. Ours is raised
-                # outside of its handler so that it does not keep it as its context.
-                raise failure
-            if reply.status != 200:
-                shown = self._headers.hide(content.decode(errors="replace"))
-                raise _error_of_response(reply.status, shown, server=self.server)
-            return reply.headers, content
+        async def attempt(sent: Headers) -> _Reply:
+            outcome = await self._outcome(ask, sent, body)
+            # Raised outside of the function that knows the server's words, which the
+            # error's traceback would show.
+            if isinstance(outcome, SonicError):
+                raise outcome
+            return outcome
 
         try:
             async with asyncio.timeout(timeout_s):
@@ -224,9 +207,39 @@ class HttpTransport(WireTransport):
         except SonicError:
             raise
         except TimeoutError as error:
-            raise error_of_status(
-                "DEADLINE_EXCEEDED", "Deadline Exceeded", server=self.server
-            ) from error
+            nothing = Headers({})
+            late = _error_of_exception(
+                error, server=self.server, hide=nothing.hide, connection=_Connection()
+            )
+            late.__cause__ = nothing.cause(error)
+        raise late
+
+    async def _outcome(
+        self,
+        ask: Callable[..., aiohttp.client._RequestContextManager],
+        sent: Headers,
+        body: bytes | None,
+    ) -> _Reply | SonicError:
+        # A stream is sent in pieces, so it does not delay other calls.
+        data = BytesIO(body) if body else None
+        connection = _Connection()
+        try:
+            async with ask(
+                headers=sent.pairs(), data=data, trace_request_ctx=connection
+            ) as reply:
+                connection.has_answered = True
+                content = await reply.read()
+        except (aiohttp.ClientError, OSError) as error:
+            failure = _error_of_exception(
+                error, server=self.server, hide=sent.hide, connection=connection
+            )
+            failure.__cause__ = sent.cause(error)
+            return failure
+        if reply.status != 200:
+            return _error_of_response(
+                reply.status, content, server=self.server, hide=sent.hide
+            )
+        return reply.headers, content
 
 
 @dataclass(slots=True)
@@ -276,9 +289,11 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     return context
 
 
-def _error_of_response(code: int, body: str, *, server: str) -> ServerError:
+def _error_of_response(
+    code: int, content: bytes, *, server: str, hide: Callable[[str], str]
+) -> ServerError:
     """Return the error for an HTTP status code other than 200 and its body."""
-    details = _error_text(body)
+    details = _error_text(content.decode(errors="replace"), hide)
     status = _STATUSES.get(code, "UNKNOWN")
     if code == 400 and "already in manager" in details:
         status = "ALREADY_EXISTS"
@@ -289,20 +304,23 @@ def _error_of_response(code: int, body: str, *, server: str) -> ServerError:
     return error_of_status(status, details, server=server)
 
 
-def _error_text(body: str) -> str:
+def _error_text(body: str, hide: Callable[[str], str]) -> str:
     try:
-        return str(json.loads(body)["error"])
+        return hide(str(json.loads(body)["error"]))
     except (ValueError, TypeError, KeyError):
-        return body[:_MAX_TEXT]
+        return hide(body)[:_MAX_TEXT]
 
 
 def _error_of_exception(
     error: aiohttp.ClientError | OSError,
     *,
     server: str,
+    hide: Callable[[str], str],
     connection: _Connection,
 ) -> ServerError:
     """Return the error for an exception of aiohttp."""
+    if isinstance(error, TimeoutError):
+        return error_of_status("DEADLINE_EXCEEDED", "Deadline Exceeded", server=server)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = error.certificate_error
         text = getattr(reason, "verify_message", str(reason))
@@ -322,7 +340,7 @@ def _error_of_exception(
         details = f"{KEPT_CONNECTION_ENDED}: {_text_of(error)}"
     else:
         details = f"Connection reset: {_text_of(error)}"
-    return error_of_status("UNAVAILABLE", details, server=server)
+    return error_of_status("UNAVAILABLE", hide(details), server=server)
 
 
 def _text_of(error: Exception) -> str:
