@@ -6,8 +6,10 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from types import SimpleNamespace
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -28,7 +30,7 @@ from sonic_client.transport.http_messages import (
 )
 from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.status import error_of_status
+from sonic_client.transport.status import KEPT_CONNECTION_ENDED, error_of_status
 from sonic_client.transport.wire import Json, WireTransport
 
 try:
@@ -104,6 +106,7 @@ class HttpTransport(WireTransport):
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
+            trace_configs=[_connection_tracing()],
             # Deadlines are set call by call.
             timeout=aiohttp.ClientTimeout(total=None),
         )
@@ -200,12 +203,14 @@ class HttpTransport(WireTransport):
 
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._headers.authorised(attempt, headers)
+                return await self._called(attempt, headers)
         except SonicError:
             raise
         except TimeoutError as error:
             nothing = Headers({})
-            late = _error_of_exception(error, server=self.server, hide=nothing.hide)
+            late = _error_of_exception(
+                error, server=self.server, hide=nothing.hide, connection=_Connection()
+            )
             late.__cause__ = nothing.cause(error)
         raise late
 
@@ -217,11 +222,17 @@ class HttpTransport(WireTransport):
     ) -> _Reply | SonicError:
         # A stream is sent in pieces, so it does not delay other calls.
         data = BytesIO(body) if body else None
+        connection = _Connection()
         try:
-            async with ask(headers=sent.pairs(), data=data) as reply:
+            async with ask(
+                headers=sent.pairs(), data=data, trace_request_ctx=connection
+            ) as reply:
+                connection.has_answered = True
                 content = await reply.read()
         except (aiohttp.ClientError, OSError) as error:
-            failure = _error_of_exception(error, server=self.server, hide=sent.hide)
+            failure = _error_of_exception(
+                error, server=self.server, hide=sent.hide, connection=connection
+            )
             failure.__cause__ = sent.cause(error)
             return failure
         if reply.status != 200:
@@ -229,6 +240,37 @@ class HttpTransport(WireTransport):
                 reply.status, content, server=self.server, hide=sent.hide
             )
         return reply.headers, content
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The connection of one call, as far as it says why the call failed.
+
+    Attributes
+    ----------
+    is_kept : bool
+        Whether an earlier call left it open. Its end may then cross the new request.
+    has_answered : bool
+        Whether the answer has begun.
+    """
+
+    is_kept: bool = False
+    has_answered: bool = False
+
+
+def _connection_tracing() -> aiohttp.TraceConfig:
+    """Return what tells a call's `_Connection` whether its connection was kept."""
+
+    async def note(
+        _: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        event: aiohttp.TraceConnectionReuseconnParams,
+    ) -> None:
+        context.trace_request_ctx.is_kept = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(note)
+    return tracing
 
 
 def _model_path(name: str, version: str) -> str:
@@ -270,7 +312,11 @@ def _error_text(body: str, hide: Callable[[str], str]) -> str:
 
 
 def _error_of_exception(
-    error: aiohttp.ClientError | OSError, *, server: str, hide: Callable[[str], str]
+    error: aiohttp.ClientError | OSError,
+    *,
+    server: str,
+    hide: Callable[[str], str],
+    connection: _Connection,
 ) -> ServerError:
     """Return the error for an exception of aiohttp."""
     if isinstance(error, TimeoutError):
@@ -281,13 +327,21 @@ def _error_of_exception(
         hostname = "ostname mismatch" in text or "not valid for" in text
         cause = "Hostname Verification" if hostname else "CERTIFICATE_VERIFY_FAILED"
         details = f"TLS handshake failed: {cause}: {text}"
-    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) and not (
+        connection.is_kept
+    ):
         details = f"TLS handshake failed: {error}"
     elif isinstance(error, aiohttp.ClientConnectorError):
         details = f"failed to connect: {error}"
     elif isinstance(error, aiohttp.ClientResponseError):
         # The answer is not HTTP/1, as from a gRPC port.
         details = f"Failed parsing HTTP/1: {error.message}"
+    elif connection.is_kept and not connection.has_answered:
+        details = f"{KEPT_CONNECTION_ENDED}: {_text_of(error)}"
     else:
-        details = f"Connection reset: {str(error) or type(error).__name__}"
+        details = f"Connection reset: {_text_of(error)}"
     return error_of_status("UNAVAILABLE", hide(details), server=server)
+
+
+def _text_of(error: Exception) -> str:
+    return str(error) or type(error).__name__
