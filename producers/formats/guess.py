@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -69,10 +70,10 @@ def columns_file(content: FileContent) -> str:
     tree = best.tree if best is not None else largest
     lines = ["[columns]"]
     if tree:
-        lines.append(f'tree = "{tree}"')
+        lines.append(f"tree = {_quoted(tree)}")
     lines += _event_lines(tables, entries, tree, is_flat=bool(best and best.is_flat))
     if best is not None:
-        lines += [f'{key} = "{name}"' for key, name in best.names.items()]
+        lines += [f"{key} = {_quoted(name)}" for key, name in best.names.items()]
         lines += _listed("or: ", [", ".join(g.names.values()) for g in guesses[1:4]])
     else:
         lines += [f'{axis} = "?"' for axis in "xyz"]
@@ -150,7 +151,7 @@ def _event_lines(
             for name in _event_columns(kinds)
         ]
     if found:
-        return [f'event = "{found[0]}"']
+        return [f"event = {_quoted(found[0])}"]
     if is_flat:
         return ['event = "?"', *_listed("one of: ", _integers(tables.get(tree, {})))]
     return ["# no event: events are numbered by their entry"]
@@ -176,6 +177,11 @@ def _numbers(kinds: Mapping[str, str]) -> list[str]:
 
 def _holds_numbers(kind: str) -> bool:
     return re.search(r"float|double", kind) is not None and kind.count("vector<") < 2
+
+
+def _quoted(name: str) -> str:
+    """Return a name as a TOML string, whose escapes are those of JSON."""
+    return json.dumps(name)
 
 
 def _listed(what: str, names: Sequence[str]) -> list[str]:
