@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, internal, unforeseen
 from mock_server.grpc_api.connections import close_connections_from
 from mock_server.grpc_api.service import InferenceService, cancelled_with
 from mock_server.scheduling.threads import waiting
@@ -79,18 +79,32 @@ def _handler(
         except NotReadyError as error:
             if rpc in _NOT_READY:
                 return _NOT_READY[rpc]
-            context.abort(error.code, error.message)
+            refusal: ModelError = error
         except ModelError as error:
-            context.abort(error.code, error.message)
+            refusal = error
+        except Exception as error:  # noqa: BLE001 - nothing is foreseen here
+            refusal = unforeseen(error, rpc)
+        _abort(context, refusal)
+
+    def answer_unary(request: Untyped, context: grpc.ServicerContext) -> Untyped:
+        if request is _UNREADABLE:
+            _abort(context, _UNREADABLE_ERROR)
+        return answer(request, context)
 
     def answer_stream(
         requests: Iterator[Untyped], context: grpc.ServicerContext
     ) -> Iterator[Untyped]:
         readable = _ReadableRequests(requests)
+        responses = answer(iter(readable), context)
         with waiting():
-            yield from answer(iter(readable), context)
-        if readable.ended_early:
-            context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
+            try:
+                yield from responses
+            except Exception as error:  # noqa: BLE001 - nothing is foreseen here
+                refusal = unforeseen(error, rpc)
+            else:
+                refusal = _UNREADABLE_ERROR if readable.ended_early else None
+        if refusal is not None:
+            _abort(context, refusal)
 
     def parsed_or_none(data: bytes) -> Untyped:
         try:
@@ -103,8 +117,16 @@ def _handler(
             answer_stream, parsed_or_none, _serialized
         )
     return grpc.unary_unary_rpc_method_handler(
-        answer, request_type.FromString, _serialized
+        answer_unary, parsed_or_none, _serialized
     )
+
+
+def _abort(context: grpc.ServicerContext, error: ModelError) -> None:
+    """End a call with an error, whose text is cut to what a header may hold."""
+    text = error.message
+    if len(text) > _MAX_DETAILS:
+        text = f"{text[:_MAX_DETAILS]}..."
+    context.abort(error.code, text)
 
 
 def _apply_faults(
@@ -122,6 +144,11 @@ def _apply_faults(
 
 
 _UNREADABLE = object()
+_UNREADABLE_ERROR = internal("Unable to parse request")
+
+_MAX_DETAILS = 1000
+"""Characters of an error's text. It travels in a header, of which clients take 8 KiB,
+and in which a character may take twelve bytes; requests may have names of megabytes."""
 
 
 class _ReadableRequests:

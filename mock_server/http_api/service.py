@@ -9,10 +9,11 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mock_server.core.inference_core import InferenceCore
 from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, invalid, unforeseen
 from mock_server.http_api import management
 from mock_server.http_api.inference import (
     EVENT_STREAM,
@@ -136,6 +137,10 @@ class HttpService:
             return _sent(_NOT_READY if is_asked else Reply.of_error(error))
         except ModelError as error:
             return _sent(Reply.of_error(error))
+        except (ConnectionError, web.HTTPException):  # the client has left; aiohttp's
+            raise
+        except Exception as error:  # noqa: BLE001 - nothing is foreseen here
+            return _sent(Reply.of_error(unforeseen(error, route.rpc)))
         finally:
             # If the client has left, this stops the model's work for it.
             cancellation.cancel()
@@ -145,6 +150,8 @@ class HttpService:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge as error:
             raise too_large(self._max_body_bytes) from error
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            raise invalid(f"the body of the request cannot be read: {error}") from error
         headers = {name.lower(): value for name, value in request.headers.items()}
         encoding = headers.get("content-encoding", "")
         return Call(
