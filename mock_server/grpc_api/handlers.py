@@ -5,8 +5,10 @@ Here errors become statuses, and planned faults come before every RPC.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -82,9 +84,9 @@ def _handler(
             refusal: ModelError = error
         except ModelError as error:
             refusal = error
-        except Exception as error:  # noqa: BLE001 - nothing is foreseen here
+        except Exception as error:  # nothing is foreseen here
             refusal = unforeseen(error, rpc)
-        _abort(context, refusal)
+        return _abort(context, refusal)
 
     def answer_unary(request: Untyped, context: grpc.ServicerContext) -> Untyped:
         if request is _UNREADABLE:
@@ -99,12 +101,13 @@ def _handler(
         with waiting():
             try:
                 yield from responses
-            except Exception as error:  # noqa: BLE001 - nothing is foreseen here
+            except Exception as error:  # nothing is foreseen here
                 refusal = unforeseen(error, rpc)
             else:
-                refusal = _UNREADABLE_ERROR if readable.ended_early else None
-        if refusal is not None:
-            _abort(context, refusal)
+                if not readable.ended_early:
+                    return
+                refusal = _UNREADABLE_ERROR
+        _abort(context, refusal)
 
     def parsed_or_none(data: bytes) -> Untyped:
         try:
@@ -124,8 +127,11 @@ def _handler(
 def _abort(context: grpc.ServicerContext, error: ModelError) -> None:
     """End a call with an error, whose text is cut to what a header may hold."""
     text = error.message
-    if len(text) > _MAX_DETAILS:
-        text = f"{text[:_MAX_DETAILS]}..."
+    if len(text) > _SHORT_DETAILS:
+        begin = text[:_MAX_DETAILS_BYTES]
+        if len(quote(begin, safe=string.printable)) > _MAX_DETAILS_BYTES:
+            begin = text[:_SHORT_DETAILS]
+        text = text if begin == text else f"{begin}..."
     context.abort(error.code, text)
 
 
@@ -146,9 +152,12 @@ def _apply_faults(
 _UNREADABLE = object()
 _UNREADABLE_ERROR = internal("Unable to parse request")
 
-_MAX_DETAILS = 1000
-"""Characters of an error's text. It travels in a header, of which clients take 8 KiB,
-and in which a character may take twelve bytes; requests may have names of megabytes."""
+_MAX_DETAILS_BYTES = 6000
+"""Bytes of an error's text. It travels in a header, of which clients take 8 KiB, and
+may repeat the megabytes that a request has for a name."""
+
+_SHORT_DETAILS = _MAX_DETAILS_BYTES // 12
+"""Characters that always fit: there, one may take twelve bytes."""
 
 
 class _ReadableRequests:

@@ -84,15 +84,13 @@ class InferenceStream:
             self._find_and_submit(message, pending)
         except ModelError as error:
             self._refuse(message, pending, error)
-        except Exception as error:  # noqa: BLE001 - or the stream would never end
+        except Exception as error:  # or the stream would never end
             self._refuse(message, pending, unforeseen(error, "ModelStreamInfer"))
 
     def _find_and_submit(
         self, message: service_pb2.ModelInferRequest, pending: "_Pending"
     ) -> None:
-        loaded = self._core.repository.find(
-            message.model_name, message.model_version
-        )
+        loaded = self._core.repository.find(message.model_name, message.model_version)
         if loaded.model.is_decoupled:
             self._send_at_once(pending)
         request = inference_request(

@@ -74,9 +74,9 @@ def parse(text: bytes) -> Json:
         )
         if "\\u" in decoded:
             json.dumps(value, ensure_ascii=False).encode()
-        return value
     except (ValueError, RecursionError) as error:
         raise internal(f"failed to parse the request JSON buffer: {error}") from error
+    return value
 
 
 def _finite(literal: str) -> float:

@@ -64,7 +64,7 @@ def parse_json(text: str) -> ModelConfig:
         # protobuf takes an empty list for an empty message.
         fields = value if isinstance(value, dict) else {"": value}
         return json_format.ParseDict(fields, ModelConfig())
-    except (json_format.ParseError, ValueError, RecursionError) as error:
+    except Exception as error:  # protobuf's reader lets other errors of Python through
         raise ConfigurationError(f"configuration as JSON: {error}") from error
 
 

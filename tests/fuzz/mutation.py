@@ -34,7 +34,20 @@ EDGE_INTEGERS = (
     *(2**53, 2**62, 2**63 - 1, -(2**63), 2**64 // 3 + 1, 2**64 - 1),
 )
 EDGE_TEXTS = (
-    *("", " ", "\0", "a\nb", "../x", "/", "\x1b[2J", "é", "𝔘" * 5, "nan", "-1", "x" * 300),
+    *(
+        "",
+        " ",
+        "\0",
+        "a\nb",
+        "../x",
+        "/",
+        "\x1b[2J",
+        "é",
+        "𝔘" * 5,
+        "nan",
+        "-1",
+        "x" * 300,
+    ),
     *("1" * 5000, "%00%ff", "{}", "٣", "\ufeff", "\u202e"),
 )
 RAW_JSON = tuple(
@@ -49,7 +62,15 @@ RAW_JSON = tuple(
 )
 PLAIN_JSON = (None, True, False, {}, [], [[]], [None], {"": None}, "data", -0.0)
 CHUNKS = (
-    *(b"\xff" * 4, b"\0" * 8, b"\x80", b"-1", b"99999999999999999999", b"1e999", b"NaN"),
+    *(
+        b"\xff" * 4,
+        b"\0" * 8,
+        b"\x80",
+        b"-1",
+        b"99999999999999999999",
+        b"1e999",
+        b"NaN",
+    ),
     *(b"null", b"{}", b"[]", b'"', b",", b"\xed\xa0\x80", b"\r\n", b"\xff\xff\xff\x7f"),
 )
 
@@ -103,7 +124,7 @@ class Mutator:
             case _:
                 return self.integer()
 
-    def json(self, value: Json, most: int = 3) -> Json:
+    def json(self, value: Json, most: int = 2) -> Json:
         """Change a few nodes of a JSON value, or add or take some."""
         for _ in range(self.draw.randint(1, most)):
             value = self._changed_node(value)
@@ -144,7 +165,7 @@ class Mutator:
             return items
         return self.any_json()
 
-    def message(self, message: Message, most: int = 3) -> Message:
+    def message(self, message: Message, most: int = 2) -> Message:
         """Return a copy of a message with a few fields changed."""
         changed = type(message)()
         changed.CopyFrom(message)
@@ -158,7 +179,11 @@ class Mutator:
         fields = message.DESCRIPTOR.fields
         if not fields:
             return
-        each = draw.choice(present) if present and self.chance(0.7) else draw.choice(fields)
+        each = (
+            draw.choice(present)
+            if present and self.chance(0.7)
+            else draw.choice(fields)
+        )
         if self.chance(0.1):
             message.ClearField(each.name)
             return
@@ -220,7 +245,9 @@ class Mutator:
             case kind:
                 bits, is_signed = _INTEGERS[kind]
                 number = self.integer() % 2**bits
-                return number - 2**bits if is_signed and number >> (bits - 1) else number
+                return (
+                    number - 2**bits if is_signed and number >> (bits - 1) else number
+                )
 
 
 _INTEGERS = {
@@ -252,7 +279,8 @@ def _written(value: Json) -> str:
     if isinstance(value, dict):
         value = Pairs(tuple(value.items()))
     if isinstance(value, Pairs):
-        return "{%s}" % ",".join(f"{_written(k)}:{_written(v)}" for k, v in value.items)
+        members = [f"{_written(key)}:{_written(inner)}" for key, inner in value.items]
+        return "{" + ",".join(members) + "}"
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
     return json.dumps(value, ensure_ascii=False)

@@ -23,11 +23,12 @@ from .served import (
     Refused,
     direct_server,
     http_answer,
+    load_all,
     models,
     write_repository,
 )
 from .server_requests import GrpcRequest, HttpRequest, Request, request_of
-from .watch import Findings, Watch, n_descriptors, resident_bytes, watching
+from .watch import Findings, n_descriptors, resident_bytes, watching
 
 WAIT_S = 30.0
 BLOCK = 250
@@ -49,7 +50,7 @@ def fuzz_server(
     first: int = 0,
     progress: Callable[[int], object] = lambda number: None,
 ) -> None:
-    """Send requests to a server, most of them without sockets, and note what happens."""
+    """Send requests to a server, most of them without sockets; note what happens."""
     with (
         tempfile.TemporaryDirectory() as folder,
         watching() as watch,
@@ -96,6 +97,7 @@ class SocketServer:
 
     def __enter__(self) -> SocketServer:
         self._server.start()
+        self.repository = self._server._repository
         self._channel = grpc.insecure_channel(self._server.url.removeprefix("grpc://"))
         host, _, port = self._server.http_url.removeprefix("http://").partition(":")
         self._address = host, int(port)
@@ -145,7 +147,7 @@ def _send(target: Target, request: Request, number: int, findings: Findings) -> 
             if isinstance(request, HttpRequest)
             else _status_of_grpc(target, request)
         )
-    except Exception as error:  # noqa: BLE001 - nobody has foreseen it: a failure
+    except Exception as error:  # nobody has foreseen it: a failure
         status = "FAILED"
         where = type(target).__name__
         findings.fail(f"request {number} ({where}): {_text_of(error)}", request)
@@ -196,9 +198,7 @@ def _check_that_it_serves(
 ) -> None:
     """Both servers answer a good request, once what was unloaded is loaded again."""
     direct.load_all()
-    sockets._server._repository.unload("echo")
-    for name in ("echo", "plain", "pair", "twice"):
-        sockets._server._repository.load(name)
+    load_all(sockets.repository)
     for target in (direct, sockets):
         for name in (b"echo", b"plain"):
             raw = target.exchange(
@@ -226,6 +226,3 @@ def _check_that_nothing_is_left(
         findings.fail(f"descriptors: {before.descriptors} to {after.descriptors}", "")
     if after.threads > before.threads + 20:
         findings.fail(f"threads: {before.threads} to {after.threads}", "")
-
-
-__all__ = ["Watch", "fuzz_server"]

@@ -1,9 +1,8 @@
-"""Requests to a server: those of the protocols, and what is left of them when changed."""
+"""Requests to a server: those of the protocols, and the same with changes."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from .mutation import EDGE_TEXTS, RAW_JSON, WORDS, Mutator, Pairs, Raw, json_text
+from .mutation import Mutator, Raw, json_text
 
 MODELS = ("echo", "types", "batched", "sequence", "stream", "twice", "plain", "pair")
 LENGTH = "Inference-Header-Content-Length"
@@ -84,7 +83,7 @@ class _Maker:
             (self.http_infer, 5),
             (self.http_generate, 1.5),
             (self.http_other, 2),
-            (self.http_noise, 1),
+            (self.http_noise, 0.5),
             (self.grpc_infer, 5),
             (self.grpc_other, 2.5),
             (self.grpc_stream, 1.5),
@@ -118,6 +117,9 @@ class _Maker:
         if model == "sequence":
             return [("X", "INT32", [1, 1], b"\1\0\0\0")]
         x = ("X", "FP32", [rows, 3], np.ones(rows * 3, "<f4").tobytes())
+        if self.chance(0.03):  # as many elements as fit, counted in 64 bits
+            shape = draw.choice(([(2**65 + 1) // 3, 3], [2**62, 3], [2**63, 3], [0, 3]))
+            x = ("X", "FP32", shape, draw.choice((b"", bytes(4), bytes(12))))
         if model == "echo" and self.chance(0.4):
             n_texts = draw.randint(0, 2)
             texts = b"".join(self.string() for _ in range(n_texts))
@@ -174,7 +176,9 @@ class _Maker:
         if tail or self.chance(0.5):
             length: Any = len(text)
             if self.chance(0.1):
-                length = draw.choice((0, -1, 7, 10**30, "x", "9" * 5000, "1_0", "٣", ""))
+                length = draw.choice(
+                    (0, -1, 7, 10**30, "x", "9" * 5000, "1_0", "٣", "")
+                )
             headers[LENGTH] = str(length)
         elif self.chance(0.05):  # raw data alone
             headers[LENGTH] = "0"
@@ -204,7 +208,7 @@ class _Maker:
         return f"/versions/{self.draw.choice(versions)}"
 
     def changed_json(self, value: Any) -> bytes:
-        if self.chance(0.15):
+        if self.chance(0.35):
             return json_text(value)
         text = json_text(self.mutator.json(value))
         return self.mutator.bytes(text) if self.chance(0.1) else text
@@ -278,19 +282,27 @@ class _Maker:
         *,
         method: str = "POST",
     ) -> HttpRequest:
-        """Write a request: framed, compressed, with odd headers, or changed as bytes."""
+        """Write a request: framed, compressed, with odd headers, or damaged."""
         draw = self.draw
         if self.chance(0.05):
-            method = draw.choice(("GET", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH", "Q"))
+            method = draw.choice(
+                ("GET", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH", "Q")
+            )
         if self.chance(0.1):
-            path += draw.choice(("?", "?a=b&a=%ff", "#x", "/", "%", "%2f..", "?" + "q" * 99))
+            path += draw.choice(
+                ("?", "?a=b&a=%ff", "#x", "/", "%", "%2f..", "?" + "q" * 99)
+            )
         written: list[tuple[str, str]] = [("Host", "x"), ("Connection", "close")]
         written += headers.items()
         if self.chance(0.1):
             encoding = draw.choice(("gzip", "deflate", "br", "identity", "gzip, gzip"))
             written.append(("Content-Encoding", encoding))
             if self.chance(0.7):
-                body = zlib.compress(body) if encoding == "deflate" else gzip.compress(body)
+                body = (
+                    zlib.compress(body)
+                    if encoding == "deflate"
+                    else gzip.compress(body)
+                )
             if self.chance(0.2):
                 body = self.mutator.bytes(body)
         if self.chance(0.1):
@@ -360,7 +372,8 @@ class _Maker:
         if self.chance(0.4):
             message.id = "7"
         for name, datatype, shape, data in self.tensors(model):
-            message.inputs.add(name=name, datatype=datatype, shape=shape)
+            dims = [(dim + 2**63) % 2**64 - 2**63 for dim in shape]
+            message.inputs.add(name=name, datatype=datatype, shape=dims)
             message.raw_input_contents.append(data)
         if self.chance(0.2) and message.inputs:
             del message.raw_input_contents[:]
@@ -381,10 +394,10 @@ class _Maker:
         setattr(parameter, kinds[type(value)], value)
 
     def changed_message(self, message: Any) -> bytes:
-        if not self.chance(0.15):
+        if not self.chance(0.35):
             message = self.mutator.message(message)
         content: bytes = message.SerializeToString()
-        return self.mutator.bytes(content) if self.chance(0.25) else content
+        return self.mutator.bytes(content) if self.chance(0.15) else content
 
     def grpc_infer(self) -> GrpcRequest:
         message = self.changed_message(self.infer_message())
@@ -392,7 +405,9 @@ class _Maker:
 
     def grpc_stream(self) -> GrpcRequest:
         n_messages = self.draw.randint(0, 3)
-        messages = [self.changed_message(self.infer_message()) for _ in range(n_messages)]
+        messages = [
+            self.changed_message(self.infer_message()) for _ in range(n_messages)
+        ]
         return self.grpc("ModelStreamInfer", messages, "stream")
 
     def grpc_other(self) -> GrpcRequest:
@@ -448,16 +463,3 @@ class _Maker:
             )
         compression = self.draw.choice((1, 2)) if self.chance(0.05) else 0
         return GrpcRequest(f"grpc {kind}", rpc, messages, metadata, compression)
-
-
-__all__ = [
-    "EDGE_TEXTS",
-    "RAW_JSON",
-    "WORDS",
-    "GrpcRequest",
-    "HttpRequest",
-    "Pairs",
-    "Request",
-    "json",
-    "request_of",
-]
