@@ -133,7 +133,8 @@ class Repository:
             try:
                 self._load(name, None)
             except ModelError as error:
-                problems.append(error.message.strip().removesuffix(";"))
+                cause = error.message.strip().removesuffix(";")
+                problems.append(f"{cause}; mend the model or load only the others")
         if problems:
             raise ModelLoadError("\n".join(problems))
 

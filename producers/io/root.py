@@ -287,9 +287,16 @@ def open_root(path: Location) -> Iterator[RootFile]:
     """
     _require_whole(path)
     with remote_errors(path), damaged_file_named(path, "ROOT", "its directory"):
-        file = uproot.open(path)
+        file = uproot.open({str(path): None}, handler=_handler(path))
     with file:
         yield RootFile(path, file)
+
+
+def _handler(path: Location) -> type | None:
+    # By default uproot opens all files by fsspec, which takes "::" in the name of a
+    # local file for a chain of URLs. In a dict, it cuts no ":tree" off a name.
+    is_local = isinstance(path, Path)
+    return uproot.source.file.MultithreadedFileSource if is_local else None
 
 
 def _require_whole(path: Location) -> None:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
+from producers.model.units import LengthUnit, checked_unit
 from sonic_base import ConfigError, config_from_mapping, config_from_toml
 
 __all__ = ["RECOGNISED_LAYOUTS", "ColumnMapping", "nearly_recognised", "recognised"]
@@ -22,7 +23,7 @@ class ColumnMapping:
     Raises
     ------
     ConfigError
-        If a name is empty, or two coordinates have the same.
+        If a name is empty, two coordinates have the same, or the unit is unknown.
     """
 
     tree: str | None = None
@@ -32,7 +33,10 @@ class ColumnMapping:
     x: str
     y: str
     z: str
-    """Cartesian coordinates in mm, beam along z."""
+    """Cartesian coordinates, beam along z."""
+
+    unit: LengthUnit = "mm"
+    """Unit of the coordinates: ``mm``, ``cm``, ``m`` or ``um``."""
 
     event: str | None = None
     """Number of the event, an integer per entry. Without it, events are numbered by
@@ -44,6 +48,7 @@ class ColumnMapping:
     """Detector element of each space point; read only if named."""
 
     def __post_init__(self) -> None:
+        checked_unit(self.unit)
         names = (self.x, self.y, self.z)
         optional = (self.tree, self.event, self.volume, self.layer, self.module)
         if not all(names) or "" in optional:
