@@ -185,8 +185,8 @@ for package in (producers, sonic_client):
 
 
 CI_SESSIONS = (
-    "readme_tests", "lint", "types", "docs", "generators", "soak", "fuzz", "coffea", "bench",
-    "triton", "wheel",
+    "readme_tests", "lint", "types", "docs", "generators", "soak", "fuzz", "coffea",
+    "bench", "triton", "wheel",
 )  # fmt: skip
 
 
