@@ -7,7 +7,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -179,12 +179,22 @@ class GrpcTransport(WireTransport):
             del call
             details = error.details() or ""
             shown = self._headers.hide(details)
-            failure = error_of_status(error.code().name, shown, server=self.server)
+            failure = error_of_status(
+                error.code().name,
+                shown,
+                server=self.server,
+                headers=_texts_of(error.trailing_metadata()),
+            )
             if shown == details:
                 raise failure from error.with_traceback(None)
         # gRPC's error shows the secret that ours hides. Ours is raised outside of the
         # handler, or else it would keep gRPC's as its context, which is pickled.
         raise failure
+
+
+def _texts_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """Return the entries of trailing metadata that are texts."""
+    return {name: text for name, text in metadata or () if isinstance(text, str)}
 
 
 class _ChannelPool:

@@ -27,7 +27,7 @@ from sonic_client.transport.http_messages import (
 )
 from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.status import error_of_status
+from sonic_client.transport.status import error_of_http_status, error_of_status
 from sonic_client.transport.wire import Json, WireTransport
 
 try:
@@ -52,23 +52,6 @@ _PATHS = {
         "POST",
         "systemsharedmemory/region/{name}/unregister",
     ),
-}
-# The gRPC status that an HTTP status stands for, so that errors are the same.
-_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    405: "UNIMPLEMENTED",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "UNAVAILABLE",
 }
 # Characters of a page that is not an answer of a KServe server, such as a proxy's.
 _MAX_TEXT = 500
@@ -206,7 +189,12 @@ class HttpTransport(WireTransport):
                 raise failure
             if reply.status != 200:
                 shown = self._headers.hide(content.decode(errors="replace"))
-                raise _error_of_response(reply.status, shown, server=self.server)
+                raise error_of_http_status(
+                    reply.status,
+                    _error_text(shown),
+                    server=self.server,
+                    headers={k.lower(): v for k, v in reply.headers.items()},
+                )
             return reply.headers, content
 
         try:
@@ -234,20 +222,8 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     return context
 
 
-def _error_of_response(code: int, body: str, *, server: str) -> ServerError:
-    """Return the error for an HTTP status code other than 200 and its body."""
-    details = _error_text(body)
-    status = _STATUSES.get(code, "UNKNOWN")
-    if code == 400 and "already in manager" in details:
-        status = "ALREADY_EXISTS"
-    if code == 413:
-        details = f"message larger than max: {details}"
-    if status == "UNKNOWN":
-        details = f"HTTP status {code}: {details}"
-    return error_of_status(status, details, server=server)
-
-
 def _error_text(body: str) -> str:
+    """Return the error that the body of an answer names, or else the body."""
     try:
         return str(json.loads(body)["error"])
     except (ValueError, TypeError, KeyError):

@@ -7,6 +7,7 @@ from sonic_client import (
     RejectedRequestError,
     RequestTooLargeError,
     ServerError,
+    ServerFaultError,
     ServerOverloadedError,
     ServerUnreachableError,
     TransientError,
@@ -60,7 +61,7 @@ def test_every_grpc_code_says_whether_to_try_again(code):
             "INTERNAL",
             "Failed to process the request(s) for model 'M_0_0', message: "
             "RuntimeError: bad",
-            RejectedRequestError,
+            ServerFaultError,
         ),
     ],
 )
