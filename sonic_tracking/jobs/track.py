@@ -122,7 +122,7 @@ def track(
         for it. In the file it has no space points after "skip", and the label -1 for
         each of them after "fill".
     format : str, optional
-        Format of the files, such as ``jagged_ttree`` (see docs/formats.md); by
+        Format of the files, such as ``jagged`` (see docs/formats.md); by
         default it is detected.
     columns : ColumnMapping, mapping, or path of a TOML file, optional
         The tree and branches of the space points.
