@@ -33,6 +33,7 @@ from sonic_client.config import (
 from sonic_client.errors import (
     AccessDeniedError,
     ClientClosedError,
+    ConnectionEndedError,
     DeadlineExceededError,
     FailsEverywhereError,
     FallbackDriftError,
@@ -95,6 +96,7 @@ __all__ = [
     "ClientStatistics",
     "CompressionReport",
     "ConfigError",
+    "ConnectionEndedError",
     "DeadlineExceededError",
     "FailsEverywhereError",
     "Failure",

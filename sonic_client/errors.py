@@ -14,6 +14,7 @@
     ├── ServerError                               a call to a server failed
     │   ├── TransientError                        try again
     │   │   ├── ServerUnreachableError (ConnectionError)
+    │   │   │   └── ConnectionEndedError
     │   │   ├── ServerFaultError
     │   │   ├── ServerOverloadedError
     │   │   ├── ModelNotReadyError
@@ -45,6 +46,7 @@ from sonic_base import SonicError
 __all__ = [
     "AccessDeniedError",
     "ClientClosedError",
+    "ConnectionEndedError",
     "DeadlineExceededError",
     "FailsEverywhereError",
     "FallbackDriftError",
@@ -257,6 +259,16 @@ class ServerFaultError(TransientError):
     """
 
 
+class ConnectionEndedError(ServerUnreachableError):
+    """The server, or a proxy, ended each connection as planned before the answer.
+
+    One such end costs no try: the call is made again at once. This error is raised
+    after several in a row.
+    """
+
+    _summary = "server {server} ended the connection before it answered"
+
+
 class ServerOverloadedError(TransientError):
     """The server is alive and refuses more work at the moment.
 
@@ -290,9 +302,9 @@ class RejectedRequestError(ServerError):
 
 
 class ModelNotFoundError(RejectedRequestError, LookupError):
-    """The server has no such model, or no such version of it."""
+    """The server does not serve this model, or this version of it."""
 
-    _summary = "server {server} has no such model"
+    _summary = "server {server} does not serve the model"
 
 
 class AccessDeniedError(RejectedRequestError, PermissionError):

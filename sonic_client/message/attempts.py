@@ -244,6 +244,8 @@ class Attempts:
                 raise failures[-1]
             if self._pool.is_hopeless:
                 raise self._pool.failure(failures)
+            if is_late and failures and self._pool.has_other(ruled_out):
+                raise self._too_late(failures) from failures[-1]
             if is_late:
                 no_server = self._pool.failure(failures)
                 raise self._too_late([*failures, no_server]) from no_server

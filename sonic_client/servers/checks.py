@@ -13,6 +13,7 @@ from sonic_client.config import ServerConfig
 from sonic_client.errors import (
     Mismatch,
     ModelMismatchError,
+    ModelNotFoundError,
     ModelNotReadyError,
     RejectedRequestError,
     ServerOverloadedError,
@@ -27,8 +28,15 @@ __all__ = [
     "ask_for_model",
     "check_pinned_model",
     "check_same_model",
+    "differing_parameters",
     "explain_unreachable",
 ]
+
+_IDENTITY_OF = {"weights": "weights_id"}
+"""Parameters that say where a server finds something, and those that say what it is."""
+
+_NEVER_LOADED = {"", "unloaded"}
+"""Reasons beside the state UNAVAILABLE that are no failure."""
 
 _HTTP_TIMEOUT_S = 1.0
 _HTTP_QUESTION = (
@@ -52,7 +60,7 @@ async def ask_for_model(
     ModelNotReadyError
         It, or the model, is being loaded.
     ModelNotFoundError
-        It does not have the model.
+        It does not have the model, or could not load it.
     ServerError
         It cannot be asked, or refuses to answer.
     """
@@ -105,6 +113,35 @@ def _check_loaded(
                 status="UNAVAILABLE",
                 details=f"model {model_name!r} is in state {row.state}",
             )
+    for row in rows:
+        if row.state == "UNAVAILABLE" and row.reason not in _NEVER_LOADED:
+            cause = row.reason.partition("\n")[0].strip().rstrip(";")
+            raise ModelNotFoundError(
+                server=server,
+                status="NOT_FOUND",
+                details=f"model {model_name!r} failed to load there: {cause}",
+                remedy="mend the model on the server and load it again",
+            )
+
+
+def differing_parameters(
+    metadata: ModelMetadata, reference: ModelMetadata
+) -> dict[str, tuple[str | None, str | None]]:
+    """Return the parameters that differ, with both values; None for a missing one.
+
+    Where the same thing lies on two servers is no difference, if both say what it is.
+    """
+    one, other = metadata.parameters, reference.parameters
+    return {
+        name: (one.get(name), other.get(name))
+        for name in sorted(one.keys() | other.keys())
+        if one.get(name) != other.get(name)
+        and not (_is_identified(name, one) and _is_identified(name, other))
+    }
+
+
+def _is_identified(name: str, parameters: Mapping[str, str]) -> bool:
+    return _IDENTITY_OF.get(name) in parameters
 
 
 def check_same_model(
@@ -136,11 +173,17 @@ def check_pinned_model(
         If the file cannot be read.
     """
     pinned = _read_config(config_pbtxt)
-    got = {f"parameter {name}": text for name, text in metadata.parameters.items()}
-    expected = {f"parameter {name}": text for name, text in pinned.parameters.items()}
+    # A parameter that only the server has is no difference.
+    differing = [
+        (f"parameter {name}", expected, got)
+        for name, (got, expected) in differing_parameters(metadata, pinned).items()
+        if expected is not None
+    ]
+    expected = {name: text for name, text, _ in differing}
+    got = {name: text for name, _, text in differing if text is not None}
     _compare(
         {**_facts(pinned), **expected},
-        {**_facts(metadata), **{name: got[name] for name in expected if name in got}},
+        {**_facts(metadata), **got},
         metadata.name,
         server,
         str(config_pbtxt),

@@ -218,7 +218,7 @@ class ServerPool:
         """Whether this server may be asked now."""
         return self._servers[name].breaker.admits
 
-    def has_other(self, tried: Sequence[str]) -> bool:
+    def has_other(self, tried: Collection[str]) -> bool:
         """Whether a server that is not among these may be asked now."""
         return any(
             server.breaker.admits and name not in tried

@@ -14,6 +14,7 @@ from sonic_client.servers.checks import (
     ask_for_model,
     check_pinned_model,
     check_same_model,
+    differing_parameters,
     explain_unreachable,
 )
 from sonic_client.servers.server import Server
@@ -145,12 +146,14 @@ class Prober:
         check_same_model(
             metadata, server=server.name, reference=reference, known_from=known_from
         )
-        if metadata.parameters != reference.parameters:
+        if differing := differing_parameters(metadata, reference):
             logger.warning(
-                "model %s at %s has other parameters than at %s: not the same weights?",
+                "model %s at %s has other parameters than at %s: not the same weights? "
+                "%s",
                 metadata.name,
                 server.name,
                 known_from,
+                ", ".join(f"{k} {a!r}, not {b!r}" for k, (a, b) in differing.items()),
             )
 
     async def _describe_again(self, server: Server) -> None:

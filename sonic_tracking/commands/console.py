@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sonic_base import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError, printable
 
 __all__ = [
     "FAILED",
@@ -45,7 +45,7 @@ def this_command() -> str:
 
 def print_line(text: str) -> None:
     """Print one line on stdout, not wrapped and without markup."""
-    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+    Console(soft_wrap=True, highlight=False, markup=False).print(printable(text))
 
 
 def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -64,7 +64,7 @@ def print_table(
     columns = list(header)
     cells = list(rows)
     table = Table(
-        title=title,
+        title=printable(title),
         title_justify="left",
         title_style="bold",
         show_header=bool(columns),
@@ -75,7 +75,7 @@ def print_table(
     for index in range(len(columns) or max(map(len, cells), default=0)):
         table.add_column(columns[index] if columns else "", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, 200)
@@ -87,10 +87,11 @@ def print_table(
 def one_line_errors() -> Iterator[None]:
     """Turn every error that a user can cause into one line on stderr and a status.
 
-    1: the job failed; 2: the settings are wrong; 130: Ctrl-C; 143: SIGTERM. Any other
-    exception is a defect of this program and passes through. With ``SONIC_DEBUG`` set
-    in the environment, the traceback is printed before the line. Warnings that the
-    package logs are printed on stderr as well.
+    1: the job failed; 2: the settings are wrong; 130: Ctrl-C; 143: SIGTERM. A second
+    signal ends the process at once, without cleaning up. Any other exception is a
+    defect of this program and passes through. With ``SONIC_DEBUG`` set in the
+    environment, the traceback is printed before the line. Warnings that the package
+    logs are printed on stderr as well.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def one_line_errors() -> Iterator[None]:
         With the status.
     """
     try:
-        with _warnings_on_stderr(), _sigterm_interrupts():
+        with _warnings_on_stderr(), _signals_interrupt():
             yield
     except SonicError as error:
         _say(error, error)
@@ -117,26 +118,43 @@ class _Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def _signals_interrupt() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM end the block, and the next one the process.
+
+    The clean-up after the first one may take seconds, or hang with a server. A second
+    exception in the middle of it would leave threads behind that Python cannot join.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
 
-    def terminate(_signal: int, _frame: FrameType | None) -> None:
-        raise _Terminated
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, end_at_once)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def end_at_once(number: int, _frame: FrameType | None) -> None:
+        os.write(2, b"sonic: ended at once, without cleaning up\n")
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
 def _warnings_on_stderr() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("sonic: warning: %(message)s"))
+    handler.setFormatter(_Printable("sonic: warning: %(message)s"))
     logger = logging.getLogger("sonic_tracking")
     logger.addHandler(handler)
     try:
@@ -145,10 +163,23 @@ def _warnings_on_stderr() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _say(message: object, error: BaseException) -> None:
-    """Print the notes of the error, such as where to go on from, and its message."""
+    """Print the error's message after its notes, such as where to go on from.
+
+    A note of several lines is a file that the user may save: it follows as it is.
+    """
     if os.environ.get("SONIC_DEBUG"):
         traceback.print_exc()
-    for each in (*getattr(error, "__notes__", ()), message):
-        line = ARGUMENT_IN_PYTHON.sub("", " ".join(str(each).split()))
+    notes: tuple[str, ...] = tuple(getattr(error, "__notes__", ()))
+    files = [note for note in notes if "\n" in note]
+    for each in (*(note for note in notes if note not in files), message):
+        line = ARGUMENT_IN_PYTHON.sub("", printable(" ".join(str(each).split())))
         print(f"sonic: {line}", file=sys.stderr)  # noqa: T201 - a command's voice
+    for text in files:
+        lines = map(printable, text.split("\n"))
+        print("", *lines, sep="\n", file=sys.stderr)  # noqa: T201

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClientConfigFile",
+    "Columns",
     "CsvScale",
     "Fallback",
     "Force",
+    "PlaintextToken",
     "Roots",
     "Servers",
     "TokenEnv",
     "TokenFile",
     "TryTimeout",
+    "Unit",
     "parse_scale",
 ]
 
@@ -31,12 +34,33 @@ TokenFile: TypeAlias = Annotated[
 TokenEnv: TypeAlias = Annotated[
     str | None, typer.Option(help="Environment variable that holds it.")
 ]
+PlaintextToken: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--plaintext-token",
+        help="Send the token unencrypted to another machine, too.",
+    ),
+]
 Roots: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="PEM file of the authorities to trust; else the system's."),
 ]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Replace outputs that exist.")
+]
+Columns: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.toml",
+        help="Its table \\[columns] names the tree and branches; see docs/formats.md.",
+    ),
+]
+Unit: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="UNIT",
+        help="Unit of lengths in the files: mm (the default), cm, m or um.",
+    ),
 ]
 CsvScale: TypeAlias = Annotated[
     str | None,

@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 POLL_S = 0.05
+LOAD_FAILURE = "failed to load '"
+"""Beginning of the log's line about a model that did not load."""
 PROBE_LIMIT_S = 5.0
 
 
@@ -61,7 +63,9 @@ class TritonFailedError(SonicError):
 
     def __init__(self, what: str, *, reason: str, log: str, log_tail: str) -> None:
         self.reason, self.log, self.log_tail = reason, log, log_tail
-        super().__init__(f"tritonserver {what}: {reason}; its log is {log}")
+        is_load = reason.startswith(LOAD_FAILURE)
+        remedy = "mend the model or load only the others; " if is_load else ""
+        super().__init__(f"tritonserver {what}: {reason}; {remedy}its log is {log}")
 
 
 class TritonStartError(TritonFailedError):
@@ -321,13 +325,21 @@ def log_tail(log: Path, n_lines: int = 20) -> str:
 
 
 def telling_line(log_text: str) -> str:
-    """Return the line that best explains a failure: the first error, or the last."""
+    """Return the line that best explains a failure.
+
+    The first error that names the model that did not load; else the first error; else
+    the last line. A traceback, which Triton writes into the same line, is left out.
+    """
     lines = [line.strip() for line in log_text.splitlines() if line.strip()]
-    for line in lines:
-        severe = _SEVERE.match(line)
-        if severe is not None and severe["text"] not in HARMLESS:
-            return severe["text"]
-    return lines[-1] if lines else "the log is empty"
+    errors = [
+        match["text"].partition(r"\n")[0].rstrip()
+        for line in lines
+        if (match := _SEVERE.match(line)) and match["text"] not in HARMLESS
+    ]
+    about_models = [text for text in errors if text.startswith(LOAD_FAILURE)]
+    for text in (*about_models, *errors, *reversed(lines)):
+        return text
+    return "the log is empty"
 
 
 def free_ports(wanted: Ports, host: str = "127.0.0.1") -> Ports:

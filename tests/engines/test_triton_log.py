@@ -23,6 +23,17 @@ def test_known_complaint_about_a_missing_gpu_is_not_the_reason():
     assert telling_line(harmless + LOG) == "failed to load 'double' version 1: X"
 
 
+def test_model_that_did_not_load_is_named_and_the_traceback_left_out():
+    log = (
+        "E1201 17:17:18.795621 20335 backend_model.cc:692] "
+        r'"ERROR: Failed to create instance: RuntimeError: no file\n\nAt:\n  model.py"'
+        "\nE1201 17:17:18.795720 20335 model_lifecycle.cc:642] "
+        r'''"failed to load 'double' version 1: Internal: no file\n\nAt:"'''
+    )
+
+    assert telling_line(log) == ("failed to load 'double' version 1: Internal: no file")
+
+
 def test_last_line_is_told_if_there_is_no_error():
     assert telling_line("one\ncannot run tritonserver\n\n") == "cannot run tritonserver"
 

@@ -131,3 +131,22 @@ def test_a_job_at_a_stalled_server_ends_with_what_it_has_done(
     title, *rows = stdout.splitlines()
     assert title.strip() == "done until now"
     assert ["requests", "5"] in [row.split() for row in rows]
+
+
+def test_a_second_signal_ends_the_job_at_once(sample, tmp_path):
+    with stalling_server() as (url, server):
+        job = track(sample, url, tmp_path)
+        os.waitpid(server.pid, os.WUNTRACED)
+
+        # Both wait for the stopped job, so that the second comes before its clean-up.
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            job.send_signal(number)
+        try:
+            _, stderr = job.communicate(timeout=WAIT_S)
+        finally:
+            job.kill()
+
+    assert job.returncode == 128 + signal.SIGTERM
+    assert stderr.splitlines()[-1] == "sonic: ended at once, without cleaning up"
+    # Whole blocks of events were written; all of them can be read.
+    assert len(TrackEvents(tmp_path / "tracks.root.partial")) <= 5

@@ -4,6 +4,8 @@ import threading
 from dataclasses import replace
 
 import pytest
+import tritonclient.grpc as triton_client
+from tritonclient.utils import InferenceServerException
 
 from mock_server import FaultPlan, MockServer
 from sonic_client import (
@@ -148,6 +150,29 @@ def test_an_error_that_no_waiting_repairs_is_raised_at_once(
     with pytest.raises(error, match=text) as caught:
         Client(config).__enter__()
     assert getattr(address, "url", address) in str(caught.value)
+
+
+def test_a_model_that_failed_to_load_says_why_and_what_to_do(config_for, tmp_path):
+    version = tmp_path / "label" / "1"
+    version.mkdir(parents=True)
+    (version / "model.py").write_text("raise OSError('no file embed.pt')")
+    (tmp_path / "label" / "config.pbtxt").write_text('backend: "python"')
+    with MockServer(repository=tmp_path, model_control="explicit") as server:
+        with (
+            triton_client.InferenceServerClient(
+                server.url.removeprefix("grpc://")
+            ) as operator,
+            pytest.raises(InferenceServerException),
+        ):
+            operator.load_model("label")
+
+        with pytest.raises(
+            ModelNotFoundError,
+            match=r"'label' failed to load there: .*no file embed\.pt .*load it again",
+        ) as caught:
+            Client(config_for(server)).__enter__()
+
+    assert "\n" not in str(caught.value)
 
 
 def test_a_wrong_port_is_not_asked_again_and_again(config_for, http_port):

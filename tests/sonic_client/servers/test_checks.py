@@ -11,7 +11,7 @@ from sonic_client import (
     PinConfig,
     TensorSpec,
 )
-from sonic_client.servers.checks import check_pinned_model
+from sonic_client.servers.checks import check_pinned_model, differing_parameters
 from sonic_client.transport import FakeTransport
 
 PBTXT = """
@@ -56,6 +56,54 @@ def test_all_differences_from_the_file_are_listed(served, pbtxt):
         "'parameter cut': expected 0.5, got 0.6",
         "'output LABEL': expected nothing, got INT64[-1]",
     ]
+
+
+def test_where_the_weights_lie_is_no_difference_if_both_say_which_they_are(
+    served, pbtxt
+):
+    elsewhere = replace(served, parameters={"weights": "folder", "weights_id": "a1"})
+    in_process = replace(served, parameters={"weights_id": "a1"})
+    pbtxt.write_text(PBTXT.replace('"cut"', '"weights_id"').replace("0.5", "a1"))
+
+    assert differing_parameters(elsewhere, in_process) == {}
+    assert differing_parameters(in_process, elsewhere) == {}
+    check_pinned_model(in_process, pbtxt, server="grpc://h:1")
+
+
+def test_a_pinned_location_is_not_missed(served, pbtxt):
+    pbtxt.write_text(
+        PBTXT.replace('"cut"', '"weights_id"').replace("0.5", "a1")
+        + 'parameters { key: "weights" value { string_value: "bundled" } }'
+    )
+
+    check_pinned_model(
+        replace(served, parameters={"weights_id": "a1"}), pbtxt, server="grpc://h:1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "differing"),
+    [
+        ({"weights": "bundled", "weights_id": "b2"}, {"weights_id": ("b2", "a1")}),
+        (
+            {"weights_id": "a1", "cut": "0.5"},
+            {"cut": ("0.5", None)},
+        ),
+        (
+            {"weights": "bundled"},
+            {"weights": ("bundled", "folder"), "weights_id": (None, "a1")},
+        ),
+    ],
+    ids=["other weights", "another cut", "unknown weights"],
+)
+def test_other_weights_and_cuts_differ(served, parameters, differing):
+    one = replace(served, parameters=parameters)
+    other = replace(served, parameters={"weights": "folder", "weights_id": "a1"})
+
+    assert differing_parameters(one, other) == differing
+    assert differing_parameters(other, one) == {
+        name: values[::-1] for name, values in differing.items()
+    }
 
 
 def test_a_batch_dimension_is_not_in_the_file(served, pbtxt):
