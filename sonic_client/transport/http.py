@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -308,7 +309,16 @@ def _error_text(body: str, hide: Callable[[str], str]) -> str:
     try:
         return hide(str(json.loads(body)["error"]))
     except (ValueError, TypeError, KeyError):
-        return hide(body)[:_MAX_TEXT]
+        return hide(_page_text(body))[:_MAX_TEXT]
+
+
+def _page_text(body: str) -> str:
+    """Return what a proxy's page says: its title, or else its text."""
+    if not body.lstrip().startswith("<"):
+        return body
+    title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
+    text = title[1] if title else re.sub(r"<[^>]*>", " ", body)
+    return " ".join(text.split())
 
 
 def _error_of_exception(
