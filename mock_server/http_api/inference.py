@@ -30,6 +30,9 @@ from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
+_LARGE_BYTES = 2**20
+"""Compressing more than this would hold up the other requests of the event loop."""
+
 
 async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Reply:
     """Answer ``POST /v2/models/NAME/infer``.
@@ -51,7 +54,10 @@ async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Rep
         raise internal(f"model '{name}' gave no response")
     if response.error is not None:
         raise response.error
-    return infer_reply(asked, response, call.headers.get("accept-encoding", ""))
+    accepted = call.headers.get("accept-encoding", "")
+    if accepted and sum(len(each.data) for each in response.outputs) > _LARGE_BYTES:
+        return await call.in_thread(infer_reply, asked, response, accepted)
+    return infer_reply(asked, response, accepted)
 
 
 async def generate(core: InferenceCore, call: Call, name: str, version: str) -> Reply:
