@@ -21,7 +21,7 @@ from mock_server.http_api.inference import (
     infer,
 )
 from mock_server.http_api.replies import Reply, decompress, too_large
-from mock_server.http_api.requests import Call
+from mock_server.http_api.requests import Call, is_readable
 from mock_server.scheduling.threads import RequestThreads
 from mock_server.wire.inference import Cancellation
 
@@ -120,7 +120,7 @@ class HttpService:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Response to one HTTP request, errors included."""
         route = route_of(unquote(request.raw_path.partition("?")[0]))
-        if route is None:
+        if route is None or route.rpc in self._core.profile.unserved:
             return _sent(Reply.error(404, "Not Found"))
         if request.method != route.method:
             return _sent(Reply.error(405, "Method Not Allowed"))
@@ -148,11 +148,12 @@ class HttpService:
         headers = {name.lower(): value for name, value in request.headers.items()}
         encoding = headers.get("content-encoding", "")
         return Call(
-            body=decompress(body, encoding, self._max_body_bytes),
+            body=decompress(body, encoding, self._max_body_bytes, self._core.profile),
             headers=headers,
             cancellation=cancellation,
             drop_connection=_dropping(request),
             threads=self._threads,
+            profile=self._core.profile,
         )
 
     async def _apply_faults(self, route: Route, call: Call) -> None:
@@ -172,6 +173,8 @@ class HttpService:
         core, fields = self._core, route.fields
         model, version = fields.get("model", ""), fields.get("version", "")
         match route.action:
+            case "infer" if not is_readable(call):
+                reply = Reply.error(422, "the body is not JSON")
             case "infer":
                 reply = await infer(core, call, model, version)
             case "generate":
