@@ -122,6 +122,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """Malformed messages; ``nox -s fuzz -- --requests 1000000 --seed 2`` sends more."""
+    options = session.posargs or ["--requests", "50000"]
+    shared(session, "python", "-m", "tests.fuzz.wire", *options)
+
+
+@nox.session(venv_backend="none")
 def coffea(session: nox.Session) -> None:
     """The adapter for coffea: a hundred packages more, a gigabyte."""
     shared(
@@ -185,8 +192,8 @@ for package in (producers, sonic_client):
 
 
 CI_SESSIONS = (
-    "readme_tests", "lint", "types", "docs", "generators", "soak", "coffea", "bench",
-    "triton", "mlserver", "wheel",
+    "readme_tests", "lint", "types", "docs", "generators", "soak", "fuzz", "coffea",
+    "bench", "triton", "mlserver", "wheel",
 )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from sonic_client.config import (
 from sonic_client.errors import (
     AccessDeniedError,
     ClientClosedError,
+    ConnectionEndedError,
     DeadlineExceededError,
     FallbackDriftError,
     ForkedProcessError,
@@ -93,6 +94,7 @@ __all__ = [
     "ClientStatistics",
     "CompressionReport",
     "ConfigError",
+    "ConnectionEndedError",
     "DeadlineExceededError",
     "Failure",
     "FallbackConfig",

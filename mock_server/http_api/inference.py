@@ -36,6 +36,9 @@ from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
+_LARGE_BYTES = 2**20
+"""Compressing more than this would hold up the other requests of the event loop."""
+
 
 async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Reply:
     """Answer ``POST /v2/models/NAME/infer``.
@@ -59,7 +62,10 @@ async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Rep
         raise response.error
     if not core.profile.has_binary_tensors:
         asked = asked._replace(is_binary={}, is_binary_by_default=False)
-    return infer_reply(asked, response, call.headers.get("accept-encoding", ""))
+    accepted = call.headers.get("accept-encoding", "")
+    if accepted and sum(len(each.data) for each in response.outputs) > _LARGE_BYTES:
+        return await call.in_thread(infer_reply, asked, response, accepted)
+    return infer_reply(asked, response, accepted)
 
 
 async def generate(core: InferenceCore, call: Call, name: str, version: str) -> Reply:

@@ -64,14 +64,20 @@ def parse(text: bytes) -> Json:
         INTERNAL.
     """
     try:
-        return json.loads(
-            text,
+        # Decoded here: `json` takes other encodings, and half characters, which no
+        # answer could repeat.
+        decoded = text.decode()
+        value = json.loads(
+            decoded,
             object_pairs_hook=JsonObject,
             parse_float=_finite,
             parse_int=_integer,
         )
+        if "\\u" in decoded:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise internal(f"failed to parse the request JSON buffer: {error}") from error
+    return value
 
 
 def _finite(literal: str) -> float:
@@ -172,14 +178,16 @@ def data_of_json(
 
 
 def _flat(value: Json) -> Iterator[Any]:
-    if not isinstance(value, list):
-        yield value
-        return
-    for each in value:
-        if isinstance(each, list):
-            yield from _flat(each)
-        else:
+    # A stack instead of recursion: a client chooses the depth.
+    stack = [iter((value,))]
+    while stack:
+        for each in stack[-1]:
+            if isinstance(each, list):
+                stack.append(iter(each))
+                break
             yield each
+        else:
+            stack.pop()
 
 
 def _depth(value: Json) -> int:

@@ -121,23 +121,32 @@ def infer_reply(
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
+PLAIN_BYTES = 64 * 2**20
+"""A body of any compression may become as large as this."""
+
+MAX_RATIO = 100
+"""How many times its size a larger one may become; zeros shrink a thousandfold."""
+
+
 def decompress(
     body: bytes, encoding: str, limit_bytes: int, profile: Profile = DEFAULT_PROFILE
 ) -> bytes:
-    """Decompress the body of a request.
+    """Decompress the body of a request; may take long.
 
     Raises
     ------
     ModelError
         UNIMPLEMENTED for another encoding than gzip, deflate, identity and none;
         INVALID_ARGUMENT for a body of another encoding, or larger than the profile
-        allows; RESOURCE_EXHAUSTED for more than the limit.
+        allows; RESOURCE_EXHAUSTED for more than the limit, or than its size allows: see
+        `MAX_RATIO`.
     """
     if encoding in {"", "identity"}:
         return body
     if encoding not in _WINDOW_BITS:
         raise ModelError(grpc.StatusCode.UNIMPLEMENTED, "Unsupported compression type")
     of_profile = profile.max_http_input_bytes if profile.limits_decompressed else None
+    limit_bytes = min(limit_bytes, max(PLAIN_BYTES, MAX_RATIO * len(body)))
     try:
         reader = zlib.decompressobj(_WINDOW_BITS[encoding])
         content = reader.decompress(body, limit_bytes + 1)

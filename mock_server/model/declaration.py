@@ -206,6 +206,10 @@ class Backend(Protocol):
         """
 
 
+MAX_INSTANCES = 1024
+"""Of one model: each is a thread, and a client may send a configuration."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Model(Declaration):
     """A Python callable, declared as Triton's ``config.pbtxt`` would declare it.
@@ -280,9 +284,9 @@ class Model(Declaration):
                 f"model {self.name!r}: version must be a positive integer as text, "
                 f"got {self.version!r}"
             )
-        if self.instances < 1:
+        if not 1 <= self.instances <= MAX_INSTANCES:
             raise ValueError(
-                f"model {self.name!r}: instances must be at least 1, "
+                f"model {self.name!r}: instances must be 1 to {MAX_INSTANCES}, "
                 f"got {self.instances}"
             )
 

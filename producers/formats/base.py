@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from producers.io.content import FileContent
 from producers.io.location import Location
@@ -13,6 +12,7 @@ from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.truth import TruthEvent
+from producers.model.units import LengthUnit
 
 
 class ReadOptions(NamedTuple):
@@ -124,12 +124,16 @@ class EventFormat(NamedTuple):
     recognises : callable
         Whether a file is in this format. No two formats recognise the same file.
     open : callable
-        Returns the file, after checking its columns, without reading an event.
+        Returns the file, after checking its columns, without reading an event. Its
+        positions are as they are in the file: `open_events` converts them to mm.
+    unit : {"mm", "cm", "m", "um"}, optional
+        The unit of positions, if the definition of the format leaves no other.
     """
 
     name: str
     recognises: Callable[[FileContent, ReadOptions], bool]
     open: Callable[[FileContent, ReadOptions], EventFile]
+    unit: LengthUnit | None = None
 
 
 class TruthFormat(NamedTuple):
@@ -139,13 +143,14 @@ class TruthFormat(NamedTuple):
     ----------
     name : str
         The name that users give; that of the format of the events, if there is one.
-    recognises, open
-        As in `EventFormat`.
+    recognises, open, unit
+        As in `EventFormat`; the unit is that of vertices.
     """
 
     name: str
     recognises: Callable[[FileContent], bool]
     open: Callable[[FileContent], TruthFile]
+    unit: LengthUnit | None = None
 
 
 class TrackFormat(NamedTuple):
@@ -158,15 +163,15 @@ class TrackFormat(NamedTuple):
     suffixes : tuple of str
         The ends of file names that select this format; empty if it must be named.
     create : callable
-        Returns a new file. Raises OSError if it cannot be written, ConfigError if a
-        package is not installed.
+        Returns the tracks of a new file, which is open for writing and reading. Raises
+        OSError if it cannot be written, ConfigError if a package is not installed.
     holds_failures : bool
         Whether the file has a place for failed events and their causes.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    create: Callable[[Path], TrackFile]
+    create: Callable[[IO[bytes]], TrackFile]
     holds_failures: bool = True
 
 

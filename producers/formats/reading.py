@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.formats.base import EventFile, EventFormat, ReadableTracks, ReadOptions
+from producers.formats.base import (
+    EventFile,
+    EventFormat,
+    ReadableTracks,
+    ReadOptions,
+    TruthFile,
+    TruthFormat,
+)
+from producers.formats.guess import columns_file
 from producers.formats.jagged.tracks import ReadableRootTracks
 from producers.formats.parquet.tracks import ReadableParquetTracks
 from producers.io.content import FileContent
@@ -26,6 +34,7 @@ from producers.model.schema import ColumnMapping
 from producers.model.track_block import TrackBlock
 from producers.model.truth import TruthEvent
 from producers.model.types import Untyped
+from producers.model.units import MM_PER_UNIT, LengthUnit, checked_unit
 from sonic_base import ConfigError
 
 
@@ -34,6 +43,7 @@ def open_events(
     *,
     format: EventFormat | str | None = None,
     columns: ColumnMapping | None = None,
+    unit: str | None = None,
     csv_scale: FeatureScale | None = None,
     max_events: int | None = None,
     chunk_size: int | None = None,
@@ -53,6 +63,9 @@ def open_events(
     columns : ColumnMapping, optional
         The columns of the space points in ROOT or parquet files. Without it, the
         columns must be those of a known format.
+    unit : {"mm", "cm", "m", "um"}, optional
+        Unit of the positions in the files; by default that of `columns`, or else mm.
+        The events have positions in mm.
     csv_scale : FeatureScale, optional
         The divisors of the columns of feature csv files. It is required for such
         files, because they do not contain it.
@@ -73,8 +86,8 @@ def open_events(
     NoEventsError
         If there is no event in any file.
     ConfigError
-        If a file is given twice, a number is below one, a csv has no scale, or
-        several formats recognise a file.
+        If a file is given twice, a number is below one, a csv has no scale, several
+        formats recognise a file, or the unit is unknown or not that of the format.
     """
     # Imported here for a fast start: it loads the modules of all formats.
     from producers.formats.registry import choose_event_format  # noqa: PLC0415
@@ -82,6 +95,7 @@ def open_events(
     for name, number in (("max_events", max_events), ("chunk_size", chunk_size)):
         if number is not None and number < 1:
             raise ConfigError(f"{name} must be at least 1, got {number}")
+    used = checked_unit(unit or (columns.unit if columns is not None else "mm"))
     given = locations(paths)
     files: list[EventFile] = []
     first: EventFormat | None = None
@@ -91,12 +105,23 @@ def open_events(
         chosen = choose_event_format(content, options, format)
         first = first or chosen
         _require_same(first, chosen, given[0], path)
-        files.append(chosen.open(content, options))
+        _require_unit(chosen, used, path)
+        try:
+            file = chosen.open(content, options)
+        except SchemaError as error:
+            text = columns_file(content)
+            if text:
+                error.add_note(f"{ADVICE}\n\n{text}")
+            raise
+        files.append(file if used == "mm" else _InOtherUnit(file, MM_PER_UNIT[used]))
     source = EventSource(files, max_events=max_events, chunk_size=chunk_size)
     if not len(source):
         rest = f" and {len(given) - 1} more files" if len(given) > 1 else ""
         raise NoEventsError(f"{given[0]}{rest}: no events in it")
     return source
+
+
+ADVICE = "save this as columns.toml, correct it, and name it (--columns columns.toml):"
 
 
 def _require_same(
@@ -110,6 +135,44 @@ def _require_same(
             f"its format is {chosen.name}, that of {first_path} is {first.name}; "
             "give files of one format",
         )
+
+
+def _require_unit(
+    chosen: EventFormat | TruthFormat, unit: LengthUnit, path: Location
+) -> None:
+    if chosen.unit not in (None, unit):
+        raise ConfigError(
+            f"{path}: lengths of the format {chosen.name} are in {chosen.unit} by "
+            f"definition, got unit {unit!r}; leave the unit out"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _InOtherUnit:
+    """A file whose positions are not in mm, read in mm; see `EventFile`."""
+
+    file: EventFile
+    mm_per_unit: float
+
+    @property
+    def path(self) -> Location:
+        return self.file.path
+
+    @property
+    def n_events(self) -> int:
+        return self.file.n_events
+
+    def chunks(
+        self, start: int, stop: int, chunk_size: int | None
+    ) -> Iterator[EventChunk]:
+        with iterating(self.file.chunks(start, stop, chunk_size)) as chunks:
+            for chunk in chunks:
+                yield replace(chunk, xyz=_in_mm(chunk.xyz, self.mm_per_unit))
+
+
+def _in_mm(lengths: NDArray[np.float32], mm_per_unit: float) -> NDArray[np.float32]:
+    # In double precision, so that there is one rounding.
+    return (lengths.astype(np.float64) * mm_per_unit).astype(np.float32)
 
 
 class EventSource:
@@ -224,26 +287,38 @@ class TruthEvents:
     format : str, optional
         The format, instead of recognising it by content; a name in
         `producers.formats.registry.TRUTH_FORMATS`.
+    unit : {"mm", "cm", "m", "um"}, optional
+        Unit of the vertices in the files, by default mm. The events have them in mm.
 
     Raises
     ------
     InputNotFoundError, UnreadableFileError, SchemaError
         If a file does not exist, or has no truth.
+    ConfigError
+        If the unit is unknown, or not that of the format.
     UnequalEventsError
         If the parts of a file are of different events.
     """
 
     def __init__(
-        self, paths: PathLike | Sequence[PathLike], *, format: str | None = None
+        self,
+        paths: PathLike | Sequence[PathLike],
+        *,
+        format: str | None = None,
+        unit: str | None = None,
     ) -> None:
         # Imported here for a fast start: it loads the modules of all formats.
         from producers.formats.registry import choose_truth_format  # noqa: PLC0415
 
         self.paths = locations(paths)
-        contents = map(FileContent, self.paths)
-        self._files = [
-            choose_truth_format(content, format).open(content) for content in contents
-        ]
+        used = checked_unit(unit or "mm")
+        self._mm_per_unit = MM_PER_UNIT[used]
+        self._files: list[TruthFile] = []
+        for path in self.paths:
+            content = FileContent(path)
+            chosen = choose_truth_format(content, format)
+            _require_unit(chosen, used, path)
+            self._files.append(chosen.open(content))
 
     def __len__(self) -> int:
         return sum(file.n_events for file in self._files)
@@ -251,7 +326,13 @@ class TruthEvents:
     def __iter__(self) -> Iterator[TruthEvent]:
         with iterating(prefetched(self._blocks())) as blocks:
             for block in blocks:
-                yield from block
+                yield from map(self._in_mm, block)
+
+    def _in_mm(self, event: TruthEvent) -> TruthEvent:
+        if self._mm_per_unit == 1.0:
+            return event
+        vertex_mm = _in_mm(event.particles.vertex_mm, self._mm_per_unit)
+        return replace(event, particles=replace(event.particles, vertex_mm=vertex_mm))
 
     def _blocks(self) -> Iterator[list[TruthEvent]]:
         for file in self._files:

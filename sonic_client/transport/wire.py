@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from sonic_client.config import ServerConfig
 from sonic_client.errors import InvalidAnswerError, Mismatch, RejectedRequestError
 from sonic_client.transport.base import CompressionReport, ServerCounters
-from sonic_client.transport.headers import CallHeaders
+from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.payload import CompressionMeter
+from sonic_client.transport.planned_ends import past_planned_ends
 from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.types import ModelMetadata, ModelState, TensorSpec
 
@@ -114,6 +116,16 @@ class WireTransport(ABC):
         **question: object,
     ) -> Json:
         """Call a method of KServe's gRPC service; return the JSON that HTTP answers."""
+
+    async def _called(
+        self,
+        attempt: Callable[[Headers], Awaitable[ReplyT]],
+        headers: Mapping[str, str],
+    ) -> ReplyT:
+        """Await an attempt with all headers; again with a new token or connection."""
+        return await self._headers.authorised(
+            partial(past_planned_ends, attempt), headers
+        )
 
     def _read(self, reader: Callable[..., ReplyT], *replies: Json) -> ReplyT:
         """Return what `reader` finds in a server's replies."""

@@ -13,6 +13,7 @@ from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale, node_features, open_events
 from producers.io import PerfAnalyzerWriter, locations
 from sonic_base.errors import ConfigError
+from sonic_tracking.columns import point_columns
 from sonic_tracking.outputs import check_outputs
 
 __all__ = [
@@ -45,6 +46,8 @@ def read_features(
     scales: Sequence[float],
     *,
     max_events: int | None = None,
+    columns: Path | None = None,
+    unit: str | None = None,
     csv_scale: FeatureScale | None = None,
 ) -> Features:
     """Return the features of all events, in memory: reading is not measured.
@@ -54,7 +57,13 @@ def read_features(
     DataError
         If a file cannot be read, or has no events.
     """
-    source = open_events(files, csv_scale=csv_scale, max_events=max_events)
+    source = open_events(
+        files,
+        columns=point_columns(columns),
+        unit=unit,
+        csv_scale=csv_scale,
+        max_events=max_events,
+    )
     scale = FeatureScale(*scales)
     return [node_features(event.xyz, scale) for chunk in source for event in chunk]
 
@@ -144,6 +153,8 @@ def export_events(
     *,
     max_events: int | None = None,
     weights: Path | None = None,
+    columns: Path | None = None,
+    unit: str | None = None,
     csv_scale: FeatureScale | None = None,
     force: bool = False,
 ) -> int:
@@ -161,6 +172,8 @@ def export_events(
         files,
         load_weights(weights or bundled_weights()).config.features.scales,
         max_events=max_events,
+        columns=columns,
+        unit=unit,
         csv_scale=csv_scale,
     )
     with PerfAnalyzerWriter(output, force=force) as writer:

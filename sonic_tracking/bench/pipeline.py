@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from exatrkx_pipeline import Pipeline, StageClock, bundled_weights, load_weights
 from exatrkx_pipeline.graph import radius_graph
 from producers import FeatureScale
-from producers.io import output_errors, whole_file
+from producers.io import write_whole
 from sonic_tracking.bench.baselines import (
     GRAPH_SEARCHES,
     faiss_flat_graph,
@@ -54,6 +54,8 @@ class PipelineBench:
     workers: tuple[int, ...] = (1, 2)
     weights: Path | None = None
     max_events: int | None = None
+    columns: Path | None = None
+    unit: str | None = None
     csv_scale: FeatureScale | None = None
     threads: int = 1
     baseline_points: int = 30_000
@@ -90,6 +92,8 @@ def run_pipeline_bench(job: PipelineBench) -> PipelineReport:
         job.files,
         pipeline.config.features.scales,
         max_events=job.max_events,
+        columns=job.columns,
+        unit=job.unit,
         csv_scale=job.csv_scale,
     )
     with progress_bar("bench", len(job.sizes) + 2, unit="steps") as report:
@@ -178,14 +182,9 @@ def _write(job: PipelineBench, result: PipelineReport) -> None:
     if job.json is not None:
         write_json(job.json, result.to_dict())
     if job.markdown is not None:
-        with (
-            output_errors(job.markdown),
-            whole_file(job.markdown, force=True) as partial,
-        ):
-            partial.write_text(result.markdown())
+        write_whole(job.markdown, result.markdown().encode())
     if job.plot is not None:
-        with output_errors(job.plot), whole_file(job.plot, force=True) as partial:
-            plot_pipeline(result, partial)
+        plot_pipeline(result, job.plot)
 
 
 T = TypeVar("T")

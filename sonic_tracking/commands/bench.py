@@ -13,7 +13,13 @@ from sonic_tracking.commands.console import (
     print_table,
     this_command,
 )
-from sonic_tracking.commands.options import CsvScale, Force, parse_scale
+from sonic_tracking.commands.options import (
+    Columns,
+    CsvScale,
+    Force,
+    Unit,
+    parse_scale,
+)
 from sonic_tracking.errors import needs_extra
 
 __all__ = ["app"]
@@ -83,6 +89,8 @@ def service(
     ] = "cpu",
     max_events: MaxEvents = None,
     weights: Weights = None,
+    columns: Columns = None,
+    unit: Unit = None,
     csv_scale: CsvScale = None,
     python: Annotated[
         Path | None,
@@ -122,6 +130,8 @@ def service(
             engine=engine,
             weights=weights,
             max_events=max_events,
+            columns=columns,
+            unit=unit,
             csv_scale=parse_scale(csv_scale),
             passes=passes,
             threads=threads,
@@ -156,6 +166,8 @@ def pipeline(
     ] = 30_000,
     max_events: MaxEvents = None,
     weights: Weights = None,
+    columns: Columns = None,
+    unit: Unit = None,
     csv_scale: CsvScale = None,
     json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
     markdown: Annotated[
@@ -186,6 +198,8 @@ def pipeline(
                 workers=parse_range(workers, "--workers"),
                 weights=weights,
                 max_events=max_events,
+                columns=columns,
+                unit=unit,
                 csv_scale=parse_scale(csv_scale),
                 threads=threads,
                 baseline_points=baseline_points,
@@ -209,6 +223,8 @@ def export(
     ],
     max_events: MaxEvents = None,
     weights: Weights = None,
+    columns: Columns = None,
+    unit: Unit = None,
     csv_scale: CsvScale = None,
     force: Force = False,
 ) -> None:
@@ -222,6 +238,8 @@ def export(
             output,
             max_events=max_events,
             weights=weights,
+            columns=columns,
+            unit=unit,
             csv_scale=parse_scale(csv_scale),
             force=force,
         )

@@ -9,7 +9,7 @@ import typer
 
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_line, print_rows
-from sonic_tracking.commands.options import Force
+from sonic_tracking.commands.options import Force, Unit
 from sonic_tracking.errors import needs_extra
 
 __all__ = ["EXAMPLES", "evaluate"]
@@ -44,6 +44,7 @@ def evaluate(
             help="Weights that found the tracks, if they are not bundled ones."
         ),
     ] = None,
+    unit: Unit = None,
     min_pt: Annotated[
         float, typer.Option(min=0.0, help="Transverse momentum above this, in GeV.")
     ] = 1.0,
@@ -83,6 +84,7 @@ def evaluate(
             truth,
             events=events,
             weights=weights,
+            unit=unit,
             criteria=Criteria(
                 min_pt_gev=min_pt,
                 max_abs_eta=max_eta,

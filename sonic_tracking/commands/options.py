@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClientConfigFile",
+    "Columns",
     "CsvScale",
     "Fallback",
     "Force",
@@ -22,6 +23,7 @@ __all__ = [
     "TokenEnv",
     "TokenFile",
     "TryTimeout",
+    "Unit",
     "parse_scale",
 ]
 
@@ -37,6 +39,20 @@ Roots: TypeAlias = Annotated[
 ]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Replace outputs that exist.")
+]
+Columns: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.toml",
+        help="Its table \\[columns] names the tree and branches; see docs/formats.md.",
+    ),
+]
+Unit: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="UNIT",
+        help="Unit of lengths in the files: mm (the default), cm, m or um.",
+    ),
 ]
 CsvScale: TypeAlias = Annotated[
     str | None,

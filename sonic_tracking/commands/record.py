@@ -10,6 +10,7 @@ import typer
 
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
+from sonic_tracking.commands.options import Columns, Unit
 
 __all__ = ["EXAMPLES", "record"]
 
@@ -40,6 +41,8 @@ def record(
         list[Path] | None,
         typer.Option(help="Files of space points to find tracks in, by sonic track."),
     ] = None,
+    columns: Columns = None,
+    unit: Unit = None,
     decimals: Annotated[
         int | None,
         typer.Option(
@@ -68,7 +71,7 @@ def record(
         )
         with recording:
             if requests:
-                recording.send(requests)
+                recording.send(requests, columns=columns, unit=unit)
             else:
                 rows = [("clients connect to", recording.url), ("server", server)]
                 print_rows("recording", rows)

@@ -11,6 +11,7 @@ import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows, this_command
 from sonic_tracking.commands.options import (
     ClientConfigFile,
+    Columns,
     CsvScale,
     Fallback,
     Force,
@@ -19,6 +20,7 @@ from sonic_tracking.commands.options import (
     TokenEnv,
     TokenFile,
     TryTimeout,
+    Unit,
     parse_scale,
 )
 
@@ -37,6 +39,8 @@ EXAMPLES = """\
 [cyan]sonic track run*.root -o tracks.root --layout concat --json summary.json[/cyan]
 
 [cyan]sonic track in_e1000.csv -o tracks.root --csv-scale 3000,3.14159265,400[/cyan]
+
+[cyan]sonic track hits.root -o tracks.root --columns columns.toml --unit cm[/cyan]
 
 [cyan]sonic track @files.txt -o tracks.parquet --on-failure fill[/cyan]
 
@@ -113,10 +117,8 @@ def track(
     min_space_points: Annotated[
         int, typer.Option(min=1, help="A smaller component is no candidate.")
     ] = 3,
-    columns: Annotated[
-        Path | None,
-        typer.Option(help="TOML file whose table \\[columns] names tree and branches."),
-    ] = None,
+    columns: Columns = None,
+    unit: Unit = None,
     csv_scale: CsvScale = None,
     weights: Annotated[
         Path | None,
@@ -182,6 +184,7 @@ def track(
             max_events=max_events,
             min_space_points=min_space_points,
             columns=columns,
+            unit=unit,
             csv_scale=parse_scale(csv_scale),
             weights=weights,
             json=json,

@@ -9,7 +9,7 @@ import typer
 
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
-from sonic_tracking.commands.options import Force
+from sonic_tracking.commands.options import Force, Unit
 
 __all__ = ["EXAMPLES", "train"]
 
@@ -52,6 +52,7 @@ def train(
             help="Weights to start from, in place of random ones.",
         ),
     ] = None,
+    unit: Unit = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed in place of the recipe's.")
     ] = None,
@@ -86,6 +87,7 @@ def train(
             truth=truth or (),
             recipe=recipe,
             start_from=start_from,
+            unit=unit,
             seed=seed,
             threads=threads,
             plot=plot,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from exatrkx_pipeline.model_names import SERVED_MODELS
-from sonic_base import ConfigError
+from sonic_base import ConfigError, Secret
 from sonic_tracking.engines.triton_command import Container, ServerTls
 
 __all__ = ["EngineSettings"]
@@ -71,7 +71,7 @@ class EngineSettings:
     start_limit_s: float = 120.0
     log: Path | None = None
     tls: ServerTls | None = None
-    token: str | None = None
+    token: Secret | None = None
 
     def __post_init__(self) -> None:
         if self.repository is not None and self.weights is not None:

@@ -54,6 +54,7 @@ def evaluate(
     *,
     events: PathLike | Sequence[PathLike] | None = None,
     weights: PathLike | None = None,
+    unit: str | None = None,
     criteria: Criteria | None = None,
     json: PathLike | None = None,
     plot: PathLike | None = None,
@@ -76,6 +77,9 @@ def evaluate(
         The input of the tracks, if it was moved.
     weights : path or name, optional
         The weights that found the tracks, if they are not bundled ones.
+    unit : {"mm", "cm", "m", "um"}, optional
+        Unit of positions and vertices in the files; by default that with which the
+        tracks were found, and mm for the truth.
     criteria : Criteria, optional
         The particles and candidates that are counted; by default particles above
         1 GeV within abs(eta) < 2.5.
@@ -128,10 +132,10 @@ def evaluate(
         inputs=(file, *truth_files, *named_inputs),
         force=force,
     )
-    found, true = TrackEvents(file), TruthEvents(truth_files)
+    found, true = TrackEvents(file), TruthEvents(truth_files, unit=unit)
     source, pipeline, reason = None, None, None
     try:
-        source = _input_events(named_inputs, found)
+        source = _input_events(named_inputs, found, unit)
         pipeline = _pipeline_of(found, weights)
     except _EdgesNotCountedError as error:
         reason = str(error)
@@ -226,7 +230,9 @@ def _bundled_with(weights_id: object) -> Path:
     )
 
 
-def _input_events(named: tuple[Path, ...], tracks: TrackEvents) -> EventSource:
+def _input_events(
+    named: tuple[Path, ...], tracks: TrackEvents, unit: str | None
+) -> EventSource:
     """Open the input that is named, or else the one that the tracks name."""
     provenance = tracks.provenance
     paths = named or tuple(provenance.get("inputs", ()))
@@ -240,6 +246,7 @@ def _input_events(named: tuple[Path, ...], tracks: TrackEvents) -> EventSource:
             paths,
             format=provenance.get("format"),
             columns=ColumnMapping.from_dict(columns) if columns else None,
+            unit=unit or provenance.get("unit"),
             csv_scale=FeatureScale(**scale) if scale else None,
             max_events=len(tracks),
         )

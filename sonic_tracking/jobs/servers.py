@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -315,11 +316,12 @@ def example_call(metadata: ModelMetadata, server: ServerConfig) -> str:
     ]
     settings = [
         f"servers={_server_text(server)},",
-        f'model_name="{metadata.name}",',
+        f"model_name={_literal(metadata.name)},",
         *([f'layout="{layout}",'] if layout == "concat" else []),
     ]
     tensors = [
-        f'"{spec.name}": {_array_text(spec, metadata.max_batch_size)},  # {spec.form}'
+        f"{_literal(spec.name)}: {_array_text(spec, metadata.max_batch_size)},"
+        f"  # {spec.form}"
         for spec in given
     ]
     program = [
@@ -370,8 +372,13 @@ def _server_text(server: ServerConfig) -> str:
         roots = _absolute(server.tls.roots)
         settings.append(f"tls=TlsConfig(roots=Path({roots!r}))")
     if not settings:
-        return f'"{server.url}"'
-    return f'ServerConfig(url="{server.url}", {", ".join(settings)})'
+        return _literal(server.url)
+    return f"ServerConfig(url={_literal(server.url)}, {', '.join(settings)})"
+
+
+def _literal(text: str) -> str:
+    """Return a text as code, whatever a server calls its models and tensors."""
+    return f'"{text}"' if re.fullmatch(r"[\w./:-]*", text, re.ASCII) else ascii(text)
 
 
 def _absolute(path: Path) -> str:

@@ -40,6 +40,7 @@ from sonic_client import (
     ModelMetadata,
 )
 from sonic_client.report import ProgressMeter
+from sonic_tracking.columns import point_columns
 from sonic_tracking.errors import needs_extra, require_main_guard
 from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, job_server
 from sonic_tracking.memory import peak_memory_bytes
@@ -68,6 +69,7 @@ def track(
     on_failure: FailurePolicy = "raise",
     format: str | None = None,
     columns: ColumnMapping | Mapping[str, object] | PathLike | None = None,
+    unit: str | None = None,
     csv_scale: FeatureScale | None = None,
     max_events: int | None = None,
     min_space_points: int = 3,
@@ -99,7 +101,7 @@ def track(
     ----------
     files : path, or sequence of paths
         Files, patterns, URLs, or ``@list.txt`` of them, as `producers.open_events`
-        takes them. Positions are in mm.
+        takes them.
     output : path, optional
         File for the tracks; its suffix chooses the format.
     server : str, or sequence of str, optional
@@ -119,10 +121,13 @@ def track(
         for it. In the file it has no space points after "skip", and the label -1 for
         each of them after "fill".
     format : str, optional
-        Format of the files, such as ``jagged_ttree`` (see docs/formats.md); by
+        Format of the files, such as ``jagged`` (see docs/formats.md); by
         default it is detected.
     columns : ColumnMapping, mapping, or path of a TOML file, optional
         The tree and branches of the space points.
+    unit : {"mm", "cm", "m", "um"}, optional
+        Unit of the positions in the files; by default that of `columns`, or else mm.
+        The events of the result have positions in mm.
     csv_scale : FeatureScale, optional
         Divisors of the features in a csv file, in mm, rad, mm.
     max_events : int, optional
@@ -226,11 +231,12 @@ def track(
     )
     check_interrupted(target.path, resume=resume, force=force)
     choose_track_format(target.path, output_format)
-    mapping = _columns(columns)
+    mapping = point_columns(columns)
     source = open_events(
         paths,
         format=format,
         columns=mapping,
+        unit=unit,
         csv_scale=csv_scale,
         max_events=max_events,
     )
@@ -247,6 +253,7 @@ def track(
                 "format": format,
                 "layout": settings.table().get("layout", "per_event"),
                 "columns": mapping and _given(asdict(mapping)),
+                "unit": unit,
                 "csv_scale": csv_scale and asdict(csv_scale),
             },
             progress=progress,
@@ -519,7 +526,7 @@ class _Job:
         """Give the open writer; an early end notes in the error where to go on from."""
         provenance = self._provenance(model)
         same = (
-            *("inputs", "n_events", "model", "columns", "csv_scale"),
+            *("inputs", "n_events", "model", "columns", "unit", "csv_scale"),
             "min_space_points",
         )
         writer = TrackWriter(
@@ -694,16 +701,6 @@ def _in_flight(meter: ProgressMeter) -> str:
 
 def _path(path: PathLike | None) -> Path | None:
     return None if path is None else Path(path)
-
-
-def _columns(
-    given: ColumnMapping | Mapping[str, object] | PathLike | None,
-) -> ColumnMapping | None:
-    if given is None or isinstance(given, ColumnMapping):
-        return given
-    if isinstance(given, Mapping):
-        return ColumnMapping.from_dict(given)
-    return ColumnMapping.from_toml(given)
 
 
 def _given(columns: Mapping[str, str | None]) -> dict[str, str]:

@@ -34,7 +34,6 @@ from producers import (
     Event,
     EventSource,
     FeatureScale,
-    OutputError,
     TrackCandidates,
     TruthEvent,
     TruthEvents,
@@ -52,7 +51,12 @@ from producers.evaluation import (
     count_stage_edges,
     events_with_truth,
 )
-from producers.io import output_errors, partial_folder, whole_file
+from producers.io import (
+    new_partial_folder,
+    output_errors,
+    partial_folder,
+    write_picture,
+)
 from sonic_base import ConfigError, SonicError, config_to_mapping
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.evaluate import kept_edges, no_edges
@@ -90,6 +94,7 @@ def train(
     truth: PathLike | Sequence[PathLike] = (),
     recipe: PathLike | None = None,
     start_from: PathLike | None = None,
+    unit: str | None = None,
     seed: int | None = None,
     threads: int | None = None,
     plot: PathLike | None = None,
@@ -114,6 +119,8 @@ def train(
         TOML file of samples, networks and schedules, or a recipe of the package.
     start_from : path or name, optional
         Weights to start from; by default random ones.
+    unit : {"mm", "cm", "m", "um"}, optional
+        Unit of positions and vertices in the files of all samples, by default mm.
     seed : int, optional
         In place of the recipe's.
     threads : int, optional
@@ -171,10 +178,13 @@ def train(
     names = [sample.name for sample in planned.samples]
     check_plan(planned.recipe, names, planned.start)
     n_validation = planned.recipe.n_validation
-    opened = {each.name: _OpenSample.of(each, n_validation) for each in planned.samples}
+    opened = {
+        each.name: _OpenSample.of(each, n_validation, unit=unit)
+        for each in planned.samples
+    }
     if threads is not None:
         torch.set_num_threads(threads)
-    how = _how(planned, opened)
+    how = _how(planned, opened) | ({} if unit is None else {"unit": unit})
     with _training_folder(
         output, how, resume=resume, every_n_steps=checkpoint_every
     ) as checkpoints:
@@ -202,8 +212,7 @@ def train(
             scores=_scores_to_dict(scores),
         )
     if plot is not None:
-        with output_errors(plot), whole_file(plot, force=True) as partial:
-            plot_learning_curves(trained.curves, partial)
+        plot_learning_curves(trained.curves, plot)
     return TrainingResult(
         output=output,
         weights_id=read_weights_config(output)["weights_id"],
@@ -315,7 +324,9 @@ class _OpenSample:
     n_validation: int
 
     @classmethod
-    def of(cls, files: SampleFiles, n_validation: int) -> _OpenSample:
+    def of(
+        cls, files: SampleFiles, n_validation: int, *, unit: str | None = None
+    ) -> _OpenSample:
         """Open a sample; `n_validation` applies if the sample does not have its own.
 
         Raises
@@ -325,7 +336,8 @@ class _OpenSample:
         DataError
             If a file is wrong.
         """
-        source, truth = open_events(files.events), TruthEvents(files.truth)
+        source = open_events(files.events, unit=unit)
+        truth = TruthEvents(files.truth, unit=unit)
         if files.n_validation is not None:
             n_validation = files.n_validation
         n_training = files.n_training or max(len(source) - n_validation, 1)
@@ -525,27 +537,15 @@ def _training_folder(
     if folder.is_dir() and resume:
         _require_same_job(folder, job)
     else:
-        _make(folder, job, output)
+        new_partial_folder(output, job)
     try:
-        yield CheckpointFolder(folder, every_n_steps)
-    except BaseException as error:
+        with output_errors(output):
+            yield CheckpointFolder(folder, every_n_steps)
+    except BaseException:
         if not any(folder.glob("*.safetensors")):
             shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError) and not isinstance(error, SonicError):
-            reason = f"cannot write: {error.strerror or error}"
-            raise OutputError(folder, reason) from error
         raise
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make(folder: Path, job: Mapping[str, Any], output: Path) -> None:
-    try:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        folder.mkdir()
-        (folder / JOB).write_text(json.dumps(job, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(output, f"cannot write: {error.strerror}") from error
 
 
 def _require_same_job(folder: Path, job: Mapping[str, Any]) -> None:
@@ -589,6 +589,8 @@ def plot_learning_curves(curves: Sequence[LearningCurve], path: Path) -> None:
     ------
     MissingExtraError
         If matplotlib is not installed.
+    OutputError
+        If the picture cannot be written.
     """
     with needs_extra("plot"):
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
@@ -597,7 +599,7 @@ def plot_learning_curves(curves: Sequence[LearningCurve], path: Path) -> None:
     for axis, curve in zip(axes, curves, strict=True):
         _draw(axis, curve)
     axes[0].set_ylabel("loss")
-    figure.savefig(path, dpi=130)
+    write_picture(path, figure, dpi=130)
 
 
 def _draw(axes: Axes, curve: LearningCurve) -> None:

@@ -146,7 +146,7 @@ def test_single_value_and_keys_are_checked_alone():
     with pytest.raises(ConfigError, match=r"x: expected float, got '2'"):
         value_from_toml(float, "2", where="x")
     check_keys({"a": 1}, ["a", "b"], where="x")
-    with pytest.raises(ConfigError, match="x: unknown key 'c', nearest: 'a', 'b'"):
+    with pytest.raises(ConfigError, match="x: unknown key 'c', there are: 'a', 'b'"):
         check_keys({"c": 1}, ["a", "b"], where="x")
 
 

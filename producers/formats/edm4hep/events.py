@@ -150,4 +150,5 @@ EVENTS = EventFormat(
         options.columns is None and bool(hit_collections(content))
     ),
     open=lambda content, _options: open_hits(content),
+    unit="mm",  # edm4hep.yaml
 )

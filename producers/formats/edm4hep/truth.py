@@ -220,4 +220,5 @@ TRUTH = TruthFormat(
     name="edm4hep",
     recognises=_recognises,
     open=_open,
+    unit="mm",  # edm4hep.yaml
 )

@@ -78,4 +78,5 @@ EVENTS = EventFormat(
     name="feature-csv",
     recognises=_recognises,
     open=_open,
+    unit="mm",  # of the scale
 )
