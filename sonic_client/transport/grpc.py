@@ -272,6 +272,9 @@ def channel_options(server: ServerConfig) -> list[tuple[str, str | int]]:
             json.dumps({"loadBalancingConfig": [{channel.balancing: {}}]}),
         ),
     ]
+    # By default gRPC follows http_proxy, even to this machine.
+    if server.is_local or not server.proxy:
+        options.append(("grpc.enable_http_proxy", 0))
     if server.tls.server_name is not None:
         options.append(("grpc.ssl_target_name_override", server.tls.server_name))
     return options

@@ -111,6 +111,7 @@ class HttpTransport(WireTransport):
         self._session = aiohttp.ClientSession(
             connector=connector,
             trace_configs=[_connection_tracing()],
+            trust_env=self._config.proxy and not self._config.is_local,
             # Deadlines are set call by call.
             timeout=aiohttp.ClientTimeout(total=None),
         )
