@@ -187,6 +187,13 @@ def triton(session: nox.Session) -> None:
 
 
 @nox.session
+def mlserver(session: nox.Session) -> None:
+    """The client at a KServe v2 server without Triton's extensions."""
+    install(session, "-e", ".[http,mock]", "--group", "test", "mlserver==1.7.1")
+    session.run("pytest", "-q", "-n", "0", "-m", "mlserver", "tests/mlserver")
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it alone, and start the command from it."""
     dist = Path(session.create_tmp()) / "dist"
@@ -212,7 +219,7 @@ for package in (producers, sonic_client):
 
 CI_SESSIONS = (
     "readme_tests", "lint", "types", "docs", "generators", "soak", "proxies", "fuzz",
-    "coffea", "bench", "triton", "wheel",
+    "coffea", "bench", "triton", "mlserver", "wheel",
 )  # fmt: skip
 
 
