@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -47,6 +48,7 @@ except ModuleNotFoundError as missing:
 __all__ = ["HttpTransport"]
 
 _PATHS = {
+    "ServerMetadata": ("GET", ""),
     "RepositoryIndex": ("POST", "repository/index"),
     "ModelMetadata": ("GET", "{model}"),
     "ModelConfig": ("GET", "{model}/config"),
@@ -78,6 +80,8 @@ class HttpTransport(WireTransport):
     def __init__(self, server: ServerConfig) -> None:
         super().__init__(server)
         self._session: aiohttp.ClientSession | None = None
+        # Whether tensors are sent as binary data; otherwise the server wants JSON.
+        self._sends_binary = True
         self._encodings = {"Accept-Encoding": "identity"}
         if server.compression != "none":
             name = server.compression
@@ -119,17 +123,18 @@ class HttpTransport(WireTransport):
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the call is cancelled `timeout_s` from now."""
         check_message_size(call, self._config)
-        json_length, parts = encode_body(call)
+        json_length, parts = encode_body(call, is_binary=self._sends_binary)
+        form = {"Content-Type": "application/json"}
+        if self._sends_binary:
+            form = {
+                "Content-Type": "application/octet-stream",
+                JSON_LENGTH_HEADER: str(json_length),
+            }
         headers, content = await self._exchange(
             "POST",
             f"{_model_path(call.model_name, call.model_version)}/infer",
             timeout_s=timeout_s,
-            headers={
-                **self._encodings,
-                JSON_LENGTH_HEADER: str(json_length),
-                "Content-Type": "application/octet-stream",
-                **call.headers,
-            },
+            headers={**self._encodings, **form, **call.headers},
             body=self._meter.compress(b"".join(parts)),
         )
         return decode_body(
@@ -155,10 +160,18 @@ class HttpTransport(WireTransport):
             verb,
             path.format(model=_model_path(name, version), name=quote(name, safe="")),
             timeout_s=timeout_s,
-            headers={"Accept-Encoding": "identity"},
+            headers={
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+            },
             body=None if verb == "GET" else json.dumps(question).encode(),
         )
         return self._read(json.loads, content) if content else None
+
+    async def _extensions(self, *, timeout_s: float) -> Container[str]:
+        extensions = await super()._extensions(timeout_s=timeout_s)
+        self._sends_binary = "binary_tensor_data" in extensions
+        return extensions
 
     async def _exchange(
         self,
@@ -176,7 +189,7 @@ class HttpTransport(WireTransport):
         ask = partial(
             self._session.request,
             method,
-            f"{self.server}/v2/{path}",
+            f"{self.server}/v2/{path}".rstrip("/"),
             allow_redirects=False,
             server_hostname=self._config.tls.server_name,
         )
@@ -299,11 +312,24 @@ def _error_of_response(
 
 
 def _error_text(body: str, hide: Callable[[str], str]) -> str:
-    """Return the error that the body of an answer names, or else the body."""
+    """Return the text of an error: Triton's, FastAPI's, or a page of any kind."""
     try:
-        return hide(str(json.loads(body)["error"]))
+        answer = json.loads(body)
+        return hide(str(answer["error"] if "error" in answer else answer["detail"]))
     except (ValueError, TypeError, KeyError):
-        return hide(body)[:_MAX_TEXT]
+        text = hide(_page_text(body))
+        if text.startswith("Traceback "):  # the last line has the cause
+            text = text.rstrip().rpartition("\n")[2]
+        return text[:_MAX_TEXT]
+
+
+def _page_text(body: str) -> str:
+    """Return what a proxy's page says: its title, or else its text."""
+    if not body.lstrip().startswith("<"):
+        return body
+    title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
+    text = title[1] if title else re.sub(r"<[^>]*>", " ", body)
+    return " ".join(text.split())
 
 
 def _error_of_exception(
