@@ -18,6 +18,7 @@ __all__ = [
     "CsvScale",
     "Fallback",
     "Force",
+    "PlaintextToken",
     "Roots",
     "Servers",
     "TokenEnv",
@@ -32,6 +33,13 @@ TokenFile: TypeAlias = Annotated[
 ]
 TokenEnv: TypeAlias = Annotated[
     str | None, typer.Option(help="Environment variable that holds it.")
+]
+PlaintextToken: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--plaintext-token",
+        help="Send the token unencrypted to another machine, too.",
+    ),
 ]
 Roots: TypeAlias = Annotated[
     Path | None,

@@ -81,6 +81,7 @@ def track(
     client_config: PathLike | None = None,
     token_file: PathLike | None = None,
     token_env: str | None = None,
+    plaintext_token: bool = False,
     roots: PathLike | None = None,
     output_format: str | None = None,
     json: PathLike | None = None,
@@ -152,6 +153,8 @@ def track(
     token_file, token_env, roots : path or str, optional
         The server's bearer token, in a file or an environment variable, and the PEM
         file of the authorities to trust.
+    plaintext_token : bool
+        Whether the token may be sent unencrypted to another machine.
     output_format : str, optional
         ``ttree``, ``rntuple``, ``parquet``, ``trackml`` or ``edm4hep``.
     json : path, optional
@@ -217,6 +220,7 @@ def track(
         try_timeout_s=try_timeout_s,
         token_file=_path(token_file),
         token_env=token_env,
+        plaintext_token=plaintext_token or None,
         roots=_path(roots),
         model=model,
         layout=layout,
