@@ -273,12 +273,15 @@ def write_repository(
     OSError
         If it cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
-        prefix=f".{directory.name}-", dir=directory.resolve().parent
+        prefix=".models-",
+        dir=directory.resolve().parent,
+        ignore_cleanup_errors=True,  # they would hide the error
     ) as made:
         for plan in plans:
             _write_model(Path(made) / plan.name, plan, weights)
+            directory.mkdir(exist_ok=True)
             target = directory / plan.name
             if target.exists():
                 shutil.rmtree(target)

@@ -4,13 +4,15 @@ It imports the standard library only, except for `input_range`.
 
 Public submodules
 -----------------
-- `errors`: the root of the errors, and hints for wrong names.
+- `errors`: the root of the errors, hints for wrong names, texts safe to print.
+- `files`: files that are written whole or not at all, and errors of decoders.
 - `toml`: TOML files and tables into dataclasses.
 - `input_range`: the range of the events that weights were trained on; loads numpy.
 """
 
-from sonic_base.errors import ConfigError, SonicError, nearest_names
-from sonic_base.secrets import MASK, Secret, SecretMapping
+from sonic_base.errors import ConfigError, SonicError, nearest_names, printable
+from sonic_base.files import decoding, whole_file
+from sonic_base.secrets import MASK, Secret, SecretMapping, hide
 from sonic_base.toml import (
     TomlTable,
     check_keys,
@@ -33,8 +35,12 @@ __all__ = [
     "config_from_mapping",
     "config_from_toml",
     "config_to_mapping",
+    "decoding",
+    "hide",
     "nearest_names",
+    "printable",
     "toml_content",
     "toml_table",
     "value_from_toml",
+    "whole_file",
 ]

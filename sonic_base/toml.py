@@ -13,6 +13,9 @@ is one of
   may be left out.
 
 A field whose descriptor has an attribute ``toml_type`` is read as that type.
+
+The texts of an entry named ``token`` or ``headers`` are read as `Secret`, so that no
+message or traceback shows them. Their pickle holds the place in the file instead.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from types import NoneType, UnionType
 from typing import (
     Any,
     Literal,
+    NamedTuple,
     TypeAlias,
     TypeVar,
     Union,
@@ -33,7 +37,7 @@ from typing import (
 )
 
 from sonic_base.errors import ConfigError, nearest_names
-from sonic_base.secrets import Secret
+from sonic_base.secrets import Secret, SecretMapping
 
 __all__ = [
     "TomlTable",
@@ -50,6 +54,8 @@ ConfigT = TypeVar("ConfigT")
 
 TomlTable: TypeAlias = dict[str, Any]  # Any: TOML values are of any type
 _Type: TypeAlias = Any  # a type as a value: a class, a union, a Literal, ...
+
+_SECRET_ENTRIES = ("token", "headers")
 
 
 def config_from_toml(kind: type[ConfigT], path: Path | str, *, table: str) -> ConfigT:
@@ -85,7 +91,9 @@ def toml_table(path: Path | str, table: str) -> TomlTable:
     content: Any = toml_content(path)
     for name in table.split("."):
         if not isinstance(content, dict) or name not in content:
-            raise ConfigError(f"{path}: no table [{table}]")
+            known = list(content) if isinstance(content, dict) else []
+            nearest = nearest_names(name, known) or "it is empty"
+            raise ConfigError(f"{path}: no table [{table}], {nearest}")
         content = content[name]
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: [{table}]: expected a table, got {content!r}")
@@ -104,11 +112,70 @@ def toml_content(path: Path | str) -> TomlTable:
     import tomllib  # noqa: PLC0415 - slow to import
 
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
     except ValueError as error:  # bad TOML or bad UTF-8
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+        problem = str(error)
+    else:
+        masked: TomlTable = _with_secrets(content, file=Path(path).absolute())
+        return masked
+    # Raised outside of the handler: the error and its traceback hold the whole file,
+    # with its secrets.
+    raise ConfigError(f"{path}: not a TOML file: {problem}")
+
+
+class _TomlEntry(NamedTuple):
+    """The place of a secret in a TOML file: the keys and indices that lead to it."""
+
+    file: Path
+    keys: tuple[str | int, ...]
+
+    def read(self) -> str:
+        """Return the text.
+
+        Raises
+        ------
+        ConfigError
+            If the file or the entry is not there.
+        """
+        value: Any = toml_content(self.file)
+        try:
+            for key in self.keys:
+                value = value[key]
+            text: str = value.reveal()
+        except (LookupError, TypeError, AttributeError):
+            entry = ".".join(map(str, self.keys))
+            raise ConfigError(f"{self.file}: no text at {entry}") from None
+        return text
+
+
+def _with_secrets(
+    value: Any,
+    *,
+    file: Path | None = None,
+    keys: tuple[str | int, ...] = (),
+    is_secret: bool = False,
+) -> Any:
+    """Return a value of TOML with the texts of secret entries as `Secret`."""
+    if isinstance(value, dict):
+        return {
+            key: _with_secrets(
+                each,
+                file=file,
+                keys=(*keys, key),
+                is_secret=is_secret or key in _SECRET_ENTRIES,
+            )
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _with_secrets(each, file=file, keys=(*keys, n), is_secret=is_secret)
+            for n, each in enumerate(value)
+        ]
+    if is_secret and isinstance(value, str):
+        return Secret(value, _TomlEntry(file, keys) if file else None)
+    return value
 
 
 def check_keys(values: Iterable[str], known: Iterable[str], *, where: str) -> None:
@@ -140,6 +207,7 @@ def config_from_mapping(
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected a table, got {values!r}")
+    values = _with_secrets(dict(values))
     known = {entry.name: entry for entry in _fields(kind)}
     check_keys(values, known, where=where)
     for name, entry in known.items():
@@ -236,14 +304,15 @@ def _tuple(items: tuple[_Type, ...], value: object, *, where: str) -> object:
 def _without_showing(kind: _Type, value: object, *, where: str) -> object:
     """Convert a text, or a table of texts, that no message may quote."""
     if kind is Secret:
-        if not isinstance(value, str):
+        if not isinstance(value, str | Secret):
             raise ConfigError(f"{where}: expected a text")
-        return Secret(value)
+        return value if isinstance(value, Secret) else Secret(value)
     if not isinstance(value, Mapping) or not all(
-        isinstance(item, str) for item in value.values()
+        isinstance(item, str | Secret) for item in value.values()
     ):
         raise ConfigError(f"{where}: expected a table of texts")
-    return value
+    is_secret = any(isinstance(item, Secret) for item in value.values())
+    return SecretMapping(value) if is_secret else value
 
 
 def _as_table(kind: _Type, value: object) -> object:
@@ -267,6 +336,6 @@ def _plain(value: object) -> object:
         return config_to_mapping(value)
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, SecretMapping):
         return dict(value)
     return str(value) if isinstance(value, Path) else value

@@ -10,10 +10,9 @@ from typing import Any, TypeAlias
 from producers import OutputExistsError
 from producers.io import (
     check_output,
-    output_errors,
     partial_folder,
     picture_format,
-    whole_file,
+    write_whole,
 )
 from sonic_base import ConfigError, SonicError
 
@@ -105,5 +104,4 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
         If the file cannot be written.
     """
     text = json.dumps(document, indent=2, allow_nan=False)
-    with output_errors(path), whole_file(path, force=True) as partial:
-        partial.write_text(f"{text}\n", encoding="utf-8")
+    write_whole(path, f"{text}\n".encode())

@@ -1,6 +1,7 @@
 """Fixtures shared by all packages' tests."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,15 @@ def triton_python() -> Path | None:
     except TritonNotFoundError as error:
         pytest.skip(str(error))
     return python
+
+
+@pytest.fixture
+def limit_files():
+    """Limit the size of files, as a quota would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(n_bytes):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

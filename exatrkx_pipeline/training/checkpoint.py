@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from exatrkx_pipeline.errors import WeightsError
+from sonic_base import whole_file
 
 PARTS = 20
 """Number of parts into which the learning curve divides a stage's steps."""
@@ -77,16 +81,17 @@ class StageFile:
             "curve": asdict(state.curve),
             "recent": state.recent,
         }
-        partial = self.path.with_name(f"{self.path.name}.part")
         try:
-            save_file(
-                {name: tensor.contiguous() for name, tensor in tensors.items()},
-                partial,
-                metadata={"state": json.dumps(numbers)},
-            )
-        except SafetensorError as error:  # it hides the cause, mostly a full disk
-            raise OSError(str(error)) from error
-        partial.replace(self.path)
+            with whole_file(self.path) as unfinished:
+                save_file(
+                    {name: tensor.contiguous() for name, tensor in tensors.items()},
+                    unfinished,
+                    metadata={"state": json.dumps(numbers)},
+                )
+        except SafetensorError as error:  # its text alone has the system's error
+            code = re.search(r"os error (\d+)", str(error))
+            number = errno.EIO if code is None else int(code.group(1))
+            raise OSError(number, os.strerror(number)) from error
 
     def load(self) -> StageState | None:
         """Read the file; None if there is none.

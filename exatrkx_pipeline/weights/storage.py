@@ -109,6 +109,11 @@ def save_weights(
     -------
     Path
         The directory.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
     """
     tensors = {
         f"{part}.{name}": tensor.contiguous()

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ from mock_server.model.config_message import Json, as_text, parse_text
 from mock_server.model.declaration import AnyArray
 from mock_server.wire.codec import RawTensor, decode, encode
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
+from sonic_base import whole_file
 
 FORMAT = 1
 
@@ -67,6 +71,13 @@ class Cassette:
         Configuration and version of each model.
     decimals : int, optional
         Floats of requests and answers are rounded to this.
+
+    Attributes
+    ----------
+    failure : OSError or None
+        Why a recorder could not write, such as a full disk; it records no more then.
+    failed : threading.Event
+        Set together with it.
     """
 
     def __init__(
@@ -80,6 +91,8 @@ class Cassette:
         self.models = dict(models)
         self.decimals = decimals
         self.size_bytes = 0
+        self.failure: OSError | None = None
+        self.failed = threading.Event()
         self._lock = threading.Lock()
         self._exchanges: dict[tuple[str, str], Exchange] = {}
 
@@ -96,11 +109,15 @@ class Cassette:
         Raises
         ------
         CassetteError
-            If the folder is not empty.
+            If it is a file, or a folder that is not empty.
+        OSError
+            If it cannot be written; nothing is left then.
         """
+        if folder.exists() and not folder.is_dir():
+            raise CassetteError(f"{folder}: is a file, expected a folder")
         if folder.exists() and any(folder.iterdir()):
             raise CassetteError(f"{folder}: there is something in it already")
-        (folder / "answers").mkdir(parents=True, exist_ok=True)
+        is_new = not folder.exists()
         content = {
             "format": FORMAT,
             "decimals": decimals,
@@ -109,8 +126,16 @@ class Cassette:
                 for name, (config, version) in models.items()
             },
         }
-        (folder / "cassette.json").write_text(json.dumps(content, indent=1) + "\n")
-        (folder / "exchanges.jsonl").touch()
+        try:
+            (folder / "answers").mkdir(parents=True, exist_ok=True)
+            (folder / "cassette.json").write_text(json.dumps(content, indent=1) + "\n")
+            (folder / "exchanges.jsonl").touch()
+        except OSError:
+            for made in (folder,) if is_new else folder.glob("*"):
+                shutil.rmtree(made, ignore_errors=True)
+                with suppress(OSError):
+                    made.unlink(missing_ok=True)
+            raise
         return cls(folder, models, decimals=decimals)
 
     @classmethod
@@ -126,8 +151,8 @@ class Cassette:
         try:
             cassette = cls._of_content(folder, json.loads(path.read_text()))
             path = folder / "exchanges.jsonl"
-            for line in path.read_text().splitlines():
-                exchange = _read_exchange(folder, json.loads(line))
+            for described in _complete_lines(path.read_text(encoding="utf-8")):
+                exchange = _read_exchange(folder, described)
                 cassette._exchanges[exchange.model_name, exchange.key] = exchange
         except OSError as error:
             raise CassetteError(f"{path}: cannot read: {error.strerror}") from error
@@ -158,22 +183,51 @@ class Cassette:
         return len(self._exchanges)
 
     def add(self, exchange: Exchange) -> None:
-        """Write an exchange, unless its request was recorded already."""
+        """Write an exchange, unless its request was recorded already.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the cassette is as before then.
+        """
         with self._lock:
             if (exchange.model_name, exchange.key) in self._exchanges:
                 return
-            self._exchanges[exchange.model_name, exchange.key] = exchange
-            answers = _answers(self.folder, exchange.key)
             arrays: dict[str, Any] = {  # Any: savez takes options by keyword, too
                 f"r{r}.o{o}": np.frombuffer(tensor.data, np.uint8)
                 for r, response in enumerate(exchange.responses)
                 for o, tensor in enumerate(response.outputs)
             }
-            np.savez_compressed(answers, **arrays)
-            line = json.dumps(_described(exchange))
-            with (self.folder / "exchanges.jsonl").open("a") as index:
-                index.write(line + "\n")
-            self.size_bytes += answers.stat().st_size + len(line) + 1
+            answers = _answers(self.folder, exchange.key)
+            with whole_file(answers) as unfinished, unfinished.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+            line = json.dumps(_described(exchange)) + "\n"
+            _append(self.folder / "exchanges.jsonl", line.encode())
+            self.size_bytes += answers.stat().st_size + len(line)
+            self._exchanges[exchange.model_name, exchange.key] = exchange
+
+
+def _complete_lines(text: str) -> Iterator[Json]:
+    for line in text.splitlines(keepends=True):
+        try:
+            described: Json = json.loads(line)
+        except ValueError:
+            if line.endswith("\n"):
+                raise
+            return  # the recording was killed while it wrote the last line
+        yield described
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Append a line to a file: all of it, or nothing."""
+    with path.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[file.write(line) :]
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 def key_of(request: InferenceRequest, decimals: int | None) -> str:

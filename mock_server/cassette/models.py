@@ -32,7 +32,8 @@ def recorded_models(
     """Return models that pass requests on to a real server, and record its answers.
 
     Clients get the answers as they came; only the cassette holds rounded ones. Beyond
-    `max_bytes` requests are still answered, but no longer recorded.
+    `max_bytes` requests are still answered, but no longer recorded; the same after an
+    error of the disk, which is `Cassette.failure`.
     """
     return _models(_Recorder(upstream, cassette, max_bytes), cassette)
 
@@ -107,7 +108,7 @@ class _Recorder(_CassetteBackend):
         inputs = tuple(tensor for tensor in request.inputs if tensor.name in declared)
         asked = replace(request, inputs=inputs)
         responses = self._upstream.ask(asked, is_decoupled=model.is_decoupled)
-        if not self._has_reached_limit():
+        if not self._cassette.failed.is_set() and not self._has_reached_limit():
             self._record(asked, responses)
         return responses
 
@@ -133,7 +134,12 @@ class _Recorder(_CassetteBackend):
         )
         key = key_of(request, decimals)
         exchange = Exchange(request.model_name, key, shapes_text(request), kept)
-        self._cassette.add(exchange)
+        try:
+            self._cassette.add(exchange)
+        except OSError as error:
+            # The client gets its answer all the same.
+            self._cassette.failure = error
+            self._cassette.failed.set()
 
 
 class _Replayer(_CassetteBackend):

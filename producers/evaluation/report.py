@@ -15,7 +15,7 @@ from producers.evaluation.edges import EdgeCounts
 from producers.evaluation.figures import COVERAGE, BinnedCounts, Ratio
 from producers.evaluation.matching import MATCHING_STYLES, EventDisplay, MatchingStyle
 from producers.evaluation.scores import TrackMLScore
-from producers.io import output_errors, picture_format, whole_file
+from producers.io import write_picture
 from producers.model.types import JsonObject, Untyped
 from sonic_base import ConfigError
 
@@ -203,10 +203,7 @@ class EvaluationReport:
             display=self.display,
         )
         if path is not None:
-            path = Path(path)
-            picture = picture_format(path)
-            with output_errors(path), whole_file(path, force=True) as partial:
-                figure.savefig(partial, format=picture, dpi=130)
+            write_picture(Path(path), figure, dpi=130)
         return figure
 
     def _title(self) -> str:

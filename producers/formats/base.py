@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from producers.io.content import FileContent
 from producers.io.location import Location
@@ -71,10 +70,13 @@ class TruthFile(NamedTuple):
         Reads the events in order, as many at a time as take some MB. Raises
         UnequalEventsError, SchemaError or InvalidEventError if parts of the truth do
         not fit each other, UnreadableFileError if a file is damaged.
+    remarks : tuple of str
+        What the file lacks, and what follows from it.
     """
 
     n_events: int
     blocks: Callable[[], Iterator[list[TruthEvent]]]
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of_one_event(cls, read: Callable[[], TruthEvent]) -> TruthFile:
@@ -164,15 +166,15 @@ class TrackFormat(NamedTuple):
     suffixes : tuple of str
         The ends of file names that select this format; empty if it must be named.
     create : callable
-        Returns a new file. Raises OSError if it cannot be written, ConfigError if a
-        package is not installed.
+        Returns the tracks of a new file, which is open for writing and reading. Raises
+        OSError if it cannot be written, ConfigError if a package is not installed.
     holds_failures : bool
         Whether the file has a place for failed events and their causes.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    create: Callable[[Path], TrackFile]
+    create: Callable[[IO[bytes]], TrackFile]
     holds_failures: bool = True
 
 

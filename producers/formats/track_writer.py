@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +15,13 @@ from typing import Any, Self
 import numpy as np
 
 from producers.io.journal import Journal
-from producers.io.output import check_output, output_errors
+from producers.io.output import beside, check_output, close_quietly, output_errors
 from producers.model.candidates import CandidateChunk, TrackCandidates
 from producers.model.errors import OutputError
 from producers.model.event import Event
 from producers.model.results import ChunkResult
 from producers.model.track_block import FailureRow, TrackBlock
+from sonic_base import whole_file
 
 VALUES_PER_BLOCK = 2**20  # 8 MB
 EVENTS_PER_BLOCK = 1000
@@ -30,7 +31,7 @@ SECONDS_PER_BLOCK = 10.0
 
 def failures_beside(output: Path) -> Path:
     """Return the file of failures, for outputs that have no place for them."""
-    return output.with_name(f"{output.name}.failures.json")
+    return beside(output, ".failures.json")
 
 
 class TrackWriter:
@@ -114,28 +115,38 @@ class TrackWriter:
     def __enter__(self) -> Self:
         for path in self._outputs():
             check_output(path, force=self._force)
-        self._journal.open(resume=self._resume, force=self._force)
-        try:
-            self._begin()
+        with ExitStack() as stack:
+            self._journal.open(resume=self._resume, force=self._force)
+            stack.callback(self._journal.leave)
+            self._begin(stack)
+            stack.callback(self._thread.shutdown)
             for block in self._journal.blocks_before():
                 self._count(block)
                 self._add(block)
-        except BaseException:
-            self._leave()
-            raise
+            self._stack = stack.pop_all()
         self._last_s = self._clock()
         return self
 
     def _outputs(self) -> list[Path]:
-        beside = [] if self._format.holds_failures else [failures_beside(self.path)]
-        return [self.path, *beside]
+        if self._format.holds_failures:
+            return [self.path]
+        return [self.path, failures_beside(self.path)]
 
-    def _begin(self) -> None:
+    def _begin(self, stack: ExitStack) -> None:
         # In the folder of the journal, so that renaming is atomic and a kill leaves
-        # nothing else behind. With its own name, because a suffix may mean compression.
-        self._unfinished = self._journal.folder / f"unfinished-{self.path.name}"
+        # nothing else behind. With its own suffix, which may mean compression.
+        self._unfinished = self._journal.folder / f"unfinished{self.path.suffix}"
         with output_errors(self.path):
-            self._file = self._format.create(self._unfinished)
+            raw = self._unfinished.open("w+b")
+            stack.callback(close_quietly, raw)
+            self._file = self._format.create(raw)
+            stack.callback(self._give_up)
+
+    def _give_up(self) -> None:
+        # A library that could not write its file may raise anything when it closes it,
+        # and the error that is known already is the one to report.
+        with suppress(Exception):
+            self._file.close()
 
     @property
     def n_done(self) -> int:
@@ -270,14 +281,12 @@ class TrackWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
+        with self._stack:
             if kind is None:
                 self._finish()
             else:
                 with suppress(OutputError):  # the disk may be full
                     self._keep_pending()
-        finally:
-            self._leave()
 
     def _keep_pending(self) -> None:
         if self._pending:
@@ -299,17 +308,5 @@ class TrackWriter:
             path.unlink(missing_ok=True)  # left by the replaced output
             return
         text = json.dumps([asdict(row) for row in self._failures], indent=1)
-        unfinished = self._journal.folder / path.name
-        unfinished.write_text(f"{text}\n", encoding="utf-8")
-        unfinished.replace(path)
-
-    def _leave(self) -> None:
-        self._thread.shutdown()
-        if not self.partial.is_dir():
-            return
-        with suppress(OSError, OutputError):
-            self._file.close()
-        with suppress(OutputError):
-            self._unfinished.unlink(missing_ok=True)
-            if self._journal.is_empty:
-                self._journal.remove()
+        with whole_file(path) as unfinished:
+            unfinished.write_text(f"{text}\n", encoding="utf-8")

@@ -5,14 +5,17 @@ that are written whole or not at all, and the journal of an unfinished output.
 """
 
 from producers.io.iteration import iterating
-from producers.io.journal import partial_folder
+from producers.io.journal import new_partial_folder, partial_folder
 from producers.io.location import Location, PathLike, locations
 from producers.io.memory import candidate_arrays
+from producers.io.npz import read_npz
 from producers.io.output import (
     check_output,
     output_errors,
     picture_format,
     whole_file,
+    write_picture,
+    write_whole,
 )
 from producers.io.perf_analyzer import PerfAnalyzerWriter
 from producers.io.root_writer import RootForm, RootWriter
@@ -27,8 +30,12 @@ __all__ = [
     "check_output",
     "iterating",
     "locations",
+    "new_partial_folder",
     "output_errors",
     "partial_folder",
     "picture_format",
+    "read_npz",
     "whole_file",
+    "write_picture",
+    "write_whole",
 ]

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from producers.io.output import output_errors
+from producers.io.npz import read_npz
+from producers.io.output import beside, output_errors
 from producers.model.errors import OutputExistsError, UnreadableFileError
 from producers.model.track_block import TrackBlock
-from sonic_base import ConfigError
+from sonic_base import ConfigError, whole_file
 
 SUFFIX = ".partial"
 JOB = "job.json"
@@ -28,8 +29,34 @@ JOB = "job.json"
 
 def partial_folder(output: Path | str) -> Path:
     """Return the folder beside an output that holds its finished events."""
-    output = Path(output)
-    return output.with_name(output.name + SUFFIX)
+    return beside(Path(output), SUFFIX)
+
+
+def new_partial_folder(output: Path, job: Mapping[str, Any]) -> Path:
+    """Make the folder beside an output, without what an earlier job left in it.
+
+    Parameters
+    ----------
+    output : Path
+    job : mapping
+        What the result depends on, as plain values: written into the folder as JSON.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written. No folder is left then.
+    """
+    folder = partial_folder(output)
+    with output_errors(output):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        try:
+            (folder / JOB).write_text(json.dumps(job, indent=1), encoding="utf-8")
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return folder
 
 
 def is_partial(path: Path | str) -> bool:
@@ -70,19 +97,10 @@ class PartialTracks:
                 raise UnreadableFileError(
                     self._folder, f"{_block_name(number)} is not there"
                 )
+            arrays = read_npz(path)
             try:
-                with (
-                    path.open("rb") as file,
-                    np.load(file, allow_pickle=False) as arrays,
-                ):
-                    block = TrackBlock.from_arrays(arrays)
-            except (
-                OSError,
-                KeyError,
-                ValueError,
-                TypeError,
-                zipfile.BadZipFile,
-            ) as error:
+                block = TrackBlock.from_arrays(arrays)
+            except (KeyError, ValueError, TypeError) as error:
                 raise UnreadableFileError(path, f"damaged block: {error}") from error
             yield block
 
@@ -127,14 +145,10 @@ class Journal:
                 self.folder,
                 "events of a job that was interrupted; resume it, or ask to overwrite",
             )
-        with output_errors(self.output):
-            if self.folder.is_dir() and not resume:
-                shutil.rmtree(self.folder)
-            if self.folder.is_dir():
-                self._require_same_job()
-                return
-            self.folder.mkdir()
-            (self.folder / JOB).write_text(json.dumps(self._job, indent=1))
+        if self.folder.is_dir() and resume:
+            self._require_same_job()
+        else:
+            new_partial_folder(self.output, self._job)
 
     def _require_same_job(self) -> None:
         path = self.folder / JOB
@@ -174,12 +188,20 @@ class Journal:
         """Folder for parts that workers finish out of order, each in its own file."""
         return self.folder / "parts"
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing that a job could resume from."""
-        return not self._n_events and not (
-            self.parts.is_dir() and any(self.parts.iterdir())
-        )
+    def leave(self) -> None:
+        """Remove what a later job cannot resume from; the folder if nothing is left.
+
+        It is done as well as possible, because an error has ended the job.
+        """
+        with suppress(OSError):
+            for unfinished in (
+                *self.folder.glob("unfinished*"),
+                *self.folder.glob(".*"),
+            ):
+                unfinished.unlink(missing_ok=True)
+            has_parts = self.parts.is_dir() and any(self.parts.iterdir())
+            if not has_parts and not any(self.folder.glob("block-*.npz")):
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def append(self, block: TrackBlock) -> None:
         """Keep a block: completely, or not at all.
@@ -190,12 +212,13 @@ class Journal:
             If it cannot be written.
         """
         path = self.folder / _block_name(self._n_blocks)
-        unfinished = path.with_suffix(".part")
-        with output_errors(self.output):
-            with unfinished.open("wb") as file:
-                # numpy's stubs take the arrays for the option `allow_pickle`.
-                np.savez(file, **block.to_arrays())  # type: ignore[arg-type]
-            unfinished.replace(path)
+        with (
+            output_errors(self.output),
+            whole_file(path) as unfinished,
+            unfinished.open("wb") as file,
+        ):
+            # numpy's stubs take the arrays for the option `allow_pickle`.
+            np.savez(file, **block.to_arrays())  # type: ignore[arg-type]
         self._n_blocks += 1
         self._n_events += len(block)
 

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from producers.io.output import output_errors, whole_file
+from producers.io.output import close_quietly, output_errors, whole_file
 from producers.model.types import AnyArray, JsonObject
 from sonic_client import Tensors
 
@@ -47,8 +47,9 @@ class PerfAnalyzerWriter:
             unfinished = stack.enter_context(whole_file(self.path, force=self._force))
             with output_errors(self.path):
                 self._file = unfinished.open("w", encoding="ascii")
-                stack.push(self._close)
+                stack.callback(close_quietly, self._file)
                 self._file.write('{"data": [')
+            stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
 
@@ -74,10 +75,11 @@ class PerfAnalyzerWriter:
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
 
-    def _close(self, kind: type[BaseException] | None, *_raised: object) -> None:
-        with output_errors(self.path), self._file:
-            if kind is None:
+    def _finish(self, kind: type[BaseException] | None, *_raised: object) -> None:
+        if kind is None:
+            with output_errors(self.path):
                 self._file.write("\n]}\n")
+                self._file.close()
 
 
 def _entry(array: AnyArray) -> JsonObject:

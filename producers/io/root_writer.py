@@ -14,7 +14,7 @@ import numpy as np
 import uproot
 from numpy.typing import DTypeLike
 
-from producers.io.output import output_errors, whole_file
+from producers.io.output import close_quietly, output_errors, whole_file
 from producers.model.types import AnyArray, Untyped
 from sonic_base import ConfigError, nearest_names
 
@@ -145,12 +145,15 @@ class RootWriter:
         with ExitStack() as stack:
             unfinished = stack.enter_context(whole_file(self.path, force=self._force))
             with output_errors(self.path):
-                self._file = uproot.recreate(unfinished)
-                stack.push(self._close)
+                # Opened here, because uproot takes "::" in a name for a chain of URLs.
+                self._raw = unfinished.open("w+b")
+                stack.callback(close_quietly, self._raw)
+                self._file = uproot.recreate(self._raw)
                 self._tables = {
                     spec.name: _Table(self._file, spec, self._form)
                     for spec in self.specs
                 }
+            stack.push(self._finish_unless_failed)
             self._stack = stack.pop_all()
         return self
 
@@ -191,8 +194,26 @@ class RootWriter:
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
 
-    def _close(self, kind: type[BaseException] | None, *_raised: object) -> None:
-        with output_errors(self.path), self._file:
-            if kind is None:
-                for table in self._tables.values():
-                    table.flush()
+    def finish(self) -> None:
+        """Write what is held back and close the file; nothing can be added after it.
+
+        The end of the block does it, too, and then gives the file its name. Called
+        before it on each of several files, either all of them appear or none.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        if self._raw.closed:
+            return
+        with output_errors(self.path):
+            for table in self._tables.values():
+                table.flush()
+            self._file.close()
+
+    def _finish_unless_failed(
+        self, kind: type[BaseException] | None, *_raised: object
+    ) -> None:
+        if kind is None:
+            self.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from sonic_base import ConfigError, Secret, SecretMapping
+from sonic_base import MASK, ConfigError, Secret, SecretMapping
 from sonic_client.config.checks import check_at_least_one, check_choice
 
 __all__ = [
@@ -141,16 +142,25 @@ class ServerConfig:
     """Headers of every call; messages and reprs show only their names. Names are kept
     in lower case."""
 
-    token: Secret | str | TokenProvider | None = None
+    # Not in the repr: that of a function may show its arguments.
+    token: Secret | str | TokenProvider | None = field(default=None, repr=False)
     """Sent with every call as ``authorization: Bearer <token>``: the token itself, or
     a function that returns it. If the server refuses it, it is read again, once per
-    call."""
+    call. No pickle holds it, see `sonic_base.Secret`."""
 
     token_file: Path | None = None
     """File that holds the token; read when needed, and again if it is refused."""
 
     token_env: str | None = None
     """Environment variable that holds the token; read like the file."""
+
+    plaintext_token: bool = False
+    """Whether a token or an ``authorization`` header may be sent unencrypted to another
+    machine, where everyone on the way can read it. By default it is refused."""
+
+    proxy: bool = False
+    """Whether the server is reached through the proxy that the environment names
+    (``http_proxy``, ``https_proxy``, ``no_proxy``); this machine never is."""
 
     tls: TlsConfig = field(default_factory=TlsConfig)
     """Certificates, for ``grpcs`` and ``https``."""
@@ -170,12 +180,15 @@ class ServerConfig:
     supports it, and in the message otherwise."""
 
     def __post_init__(self) -> None:
+        # Secrets first, so that the error of another setting cannot show them.
+        headers = SecretMapping(self.headers)
+        object.__setattr__(self, "headers", headers)
+        if isinstance(self.token, str):
+            object.__setattr__(self, "token", Secret(self.token))
         url = _full_url(self.url)
         object.__setattr__(self, "url", url)
         object.__setattr__(self, "name", self.name or url)
-        object.__setattr__(self, "headers", _checked_headers(self.headers))
-        if isinstance(self.token, str):
-            object.__setattr__(self, "token", Secret(self.token))
+        object.__setattr__(self, "headers", _checked_headers(headers))
         self._check_token()
         check_choice(self.compression, get_args(Compression), "compression")
         check_choice(self.shared_memory, get_args(SharedMemory), "shared_memory")
@@ -199,6 +212,12 @@ class ServerConfig:
             raise ConfigError(
                 f"server {self.url}: {' and '.join(given)} exclude one another"
             )
+        if given and not (self.uses_tls or self.is_local or self.plaintext_token):
+            raise ConfigError(
+                f"server {self.url}: {given[0]} would be sent unencrypted to another "
+                f"machine; use {self.scheme}s://, or set plaintext_token = true where "
+                "everyone on the way is trusted"
+            )
 
     @property
     def scheme(self) -> Scheme:
@@ -210,6 +229,15 @@ class ServerConfig:
     def address(self) -> str:
         """``host:port``, without the scheme."""
         return urlsplit(self.url).netloc
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the URL names this machine: ``localhost`` or a loopback address."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
     @property
     def uses_tls(self) -> bool:
@@ -261,19 +289,20 @@ def _server_configs(value: ServersLike) -> tuple[ServerConfig, ...]:
 
 def _full_url(url: str) -> str:
     parts = _split(url)
+    shown = _shown(url)
     if parts.scheme not in get_args(Scheme):
         schemes = ", ".join(get_args(Scheme))
         raise ConfigError(
-            f"server {url!r}: unknown scheme {parts.scheme!r}, known: {schemes}; "
+            f"server {shown!r}: unknown scheme {parts.scheme!r}, known: {schemes}; "
             f"{_REMEDY}"
         )
     if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigError(f"server {url!r}: {_REMEDY}")
+        raise ConfigError(f"server {shown!r}: {_REMEDY}")
     port = parts.port
     if port is None and parts.scheme in ("grpcs", "https"):
         port = _TLS_PORT
     if not parts.hostname or not port:
-        raise ConfigError(f"server {url!r}: host or port missing; {_REMEDY}")
+        raise ConfigError(f"server {shown!r}: host or port missing; {_REMEDY}")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}"
 
@@ -288,11 +317,16 @@ def _split(url: str) -> SplitResult:
         if parts.port == _TLS_PORT:
             return parts._replace(scheme="grpcs")
     except ValueError as error:
-        raise ConfigError(f"server {url!r}: {error}; {_REMEDY}") from error
+        raise ConfigError(f"server {_shown(url)!r}: {error}; {_REMEDY}") from error
     return parts
 
 
-def _checked_headers(headers: Mapping[str, str]) -> SecretMapping:
+def _shown(url: str) -> str:
+    """Return a URL without a password, or a token in its query."""
+    return re.sub(r"(^|(?<=//))[^/]*(?=@)|(?<=\?).*", MASK, url)
+
+
+def _checked_headers(headers: SecretMapping) -> SecretMapping:
     """Return the headers with lower-case names, as HTTP/2 demands.
 
     Raises
@@ -300,19 +334,19 @@ def _checked_headers(headers: Mapping[str, str]) -> SecretMapping:
     ConfigError
         If a name or a value cannot be sent; the message shows no value.
     """
-    lowered = {name.lower(): value for name, value in headers.items()}
+    lowered = headers.renamed(str.lower)
     if len(lowered) < len(headers):
         raise ConfigError(f"headers: a name is given twice: {', '.join(headers)}")
-    for name, value in lowered.items():
+    for name in lowered:
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigError(f"headers: {name!r} is not a header name")
         if name.startswith("grpc-") or name.endswith("-bin"):
             raise ConfigError(f"headers: {name!r} is reserved by gRPC")
-        if not is_header_value(value):
+        if not is_header_value(lowered[name]):
             raise ConfigError(
                 f"headers: the value of {name!r} is not printable ASCII text"
             )
-    return SecretMapping(lowered)
+    return lowered
 
 
 def is_header_value(value: object) -> bool:

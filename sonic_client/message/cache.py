@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import zipfile
 from collections import OrderedDict
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonic_base import SonicError, decoding, whole_file
 from sonic_client.batching import CheckedRequest
 from sonic_client.config import CacheConfig
 from sonic_client.types import ModelMetadata, Tensors, payload_bytes
@@ -97,11 +97,15 @@ class AnswerCache:
 def _read(path: Path) -> Tensors | None:
     try:
         # Opened here because numpy leaves a file open that is no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+        with (
+            path.open("rb") as file,
+            decoding(SonicError),
+            np.load(file, allow_pickle=False) as content,
+        ):
             return _read_only_copies({name: content[name] for name in content.files})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, SonicError) as error:
         logger.warning("%s: ignored, not a readable answer: %s", path, error)
         return None
 
@@ -114,11 +118,8 @@ def _write(path: Path, outputs: Tensors) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Renamed when complete, so that other jobs never see half a file.
-        from tempfile import NamedTemporaryFile  # noqa: PLC0415 - slow to import
-
-        with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(buffer.getbuffer())
-        Path(file.name).replace(path)
+        with whole_file(path) as unfinished:
+            unfinished.write_bytes(buffer.getbuffer())
     except OSError as error:
         logger.warning("%s: cannot keep an answer: %s", path, error)
 

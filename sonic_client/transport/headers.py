@@ -3,21 +3,76 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import stat
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
-from sonic_base import MASK, ConfigError, Secret
+from sonic_base import ConfigError, Secret, SecretMapping, hide
 from sonic_client.config import ServerConfig, TokenProvider, is_header_value
 from sonic_client.errors import AccessDeniedError
 
 __all__ = ["CallHeaders", "Headers"]
 
-Headers: TypeAlias = tuple[tuple[str, str], ...]
 ReplyT = TypeVar("ReplyT")
 
-# Shorter header values are not hidden: words such as "true" are no secrets.
-_SHORTEST_HIDDEN = 8
+logger = logging.getLogger(__name__)
+
+
+class Headers:
+    """The headers of one call; the repr shows none of their values.
+
+    Parameters
+    ----------
+    plain : mapping of str to str
+        Headers that may be shown.
+    secret : mapping of str to str
+        Headers that may not; `plain` goes before it.
+    token : Secret, optional
+        Sent as ``authorization``.
+    """
+
+    __slots__ = ("_plain", "_secret", "_token")
+
+    def __init__(
+        self,
+        plain: Mapping[str, str],
+        secret: SecretMapping | None = None,
+        token: Secret | None = None,
+    ) -> None:
+        self._plain, self._secret, self._token = plain, secret, token
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return names and values, to be sent and kept nowhere."""
+        pairs = {**(self._secret or {}), **self._plain}
+        if self._token is not None:
+            pairs["authorization"] = f"Bearer {self._token.reveal()}"
+        return tuple(pairs.items())
+
+    def hide(self, text: str) -> str:
+        """Return a server's text without the secrets that it may have echoed."""
+        secrets = list((self._secret or {}).values())
+        if self._token is not None:
+            secrets.append(self._token.reveal())
+        return hide(text, secrets)
+
+    def cause(self, error: Exception) -> Exception | None:
+        """Return a library's error as a cause to keep; None if it holds a secret.
+
+        It has no traceback: the frames in there hold the headers, and keep the
+        connection.
+        """
+        errors: list[BaseException | None] = [error]
+        while errors:
+            if each := errors.pop():
+                each.with_traceback(None)
+                held = f"{each!r} {each} {each.args} {getattr(each, '__dict__', '')}"
+                if self.hide(held) != held:
+                    return None
+                errors += each.__cause__, each.__context__
+        return error
 
 
 class CallHeaders:
@@ -34,7 +89,7 @@ class CallHeaders:
 
     def __init__(self, server: ServerConfig) -> None:
         self._server = server
-        self._static = dict(server.headers)
+        self._static = SecretMapping(server.headers) if server.headers else None
         self._read = _token_source(server)
         self._token: Secret | None = None
         self._reading = asyncio.Lock()
@@ -60,40 +115,24 @@ class CallHeaders:
         ConfigError
             The token cannot be read.
         """
-        headers = {**self._static, **extra}
         if self._read is None:
-            return await attempt(tuple(headers.items()))
+            return await attempt(Headers(extra, self._static))
         used = self._token or await self._renewed(None)
         try:
-            return await attempt(_with_token(headers, used))
+            return await attempt(Headers(extra, self._static, used))
         except AccessDeniedError as refusal:
             if refusal.status != "UNAUTHENTICATED":
                 raise
         renewed = await self._renewed(used)
-        return await attempt(_with_token(headers, renewed))
-
-    def hide(self, text: str) -> str:
-        """Return a server's text without the secrets that it may have echoed."""
-        secrets = list(self._static.values())
-        if self._token is not None:
-            secrets.append(self._token.reveal())
-        for secret in secrets:
-            if len(secret) >= _SHORTEST_HIDDEN:
-                text = text.replace(secret, MASK)
-        return text
+        return await attempt(Headers(extra, self._static, renewed))
 
     async def _renewed(self, stale: Secret | None) -> Secret:
         """Read the token, unless another call has done so in the meantime."""
         assert self._read is not None  # or else no token was used
         async with self._reading:
             if self._token is None or self._token is stale:
-                text = await asyncio.to_thread(self._read)
-                self._token = _checked(text, self._server)
+                self._token = await asyncio.to_thread(_read, self._read, self._server)
             return self._token
-
-
-def _with_token(headers: Mapping[str, str], token: Secret) -> Headers:
-    return (*headers.items(), ("authorization", f"Bearer {token.reveal()}"))
 
 
 def _token_source(server: ServerConfig) -> TokenProvider | None:
@@ -110,13 +149,15 @@ def _token_source(server: ServerConfig) -> TokenProvider | None:
 def _token_from_outside(server: ServerConfig) -> str:
     if server.token_file is not None:
         try:
-            return server.token_file.read_text(encoding="utf-8").strip()
+            with server.token_file.open(encoding="utf-8") as file:
+                _warn_of_readers(server.token_file, os.fstat(file.fileno()).st_mode)
+                return file.read().strip()
         except (OSError, ValueError) as error:
-            # No cause: a decoding error quotes the file's content.
-            raise ConfigError(
-                f"server {server.url}: cannot read token_file {server.token_file}: "
-                f"{getattr(error, 'strerror', None) or 'not UTF-8 text'}"
-            ) from None
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        # Raised outside of the handler: a decoding error quotes the file's content.
+        raise ConfigError(
+            f"server {server.url}: cannot read token_file {server.token_file}: {reason}"
+        )
     name = server.token_env or ""
     if name not in os.environ:
         raise ConfigError(
@@ -125,9 +166,22 @@ def _token_from_outside(server: ServerConfig) -> str:
     return os.environ[name].strip()
 
 
-def _checked(text: object, server: ServerConfig) -> Secret:
-    if not text or not isinstance(text, str) or not is_header_value(text):
+def _warn_of_readers(path: Path, mode: int) -> None:
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        logger.warning(
+            "token_file %s can be read by other users, its mode is %o: chmod 600 %s",
+            *(path, stat.S_IMODE(mode), path),
+        )
+
+
+def _read(source: TokenProvider, server: ServerConfig) -> Secret:
+    """Return the token, never as a text that a traceback or a future could show."""
+    token = Secret(source())
+    text: object = token.reveal()  # a function may return anything
+    is_valid = bool(text) and is_header_value(text)
+    del text
+    if not is_valid:
         raise ConfigError(
             f"server {server.url}: the token is empty or not printable ASCII text"
         )
-    return Secret(text)
+    return token

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from types import SimpleNamespace
+from typing import TypeAlias
 from urllib.parse import quote
 
 from sonic_base import ConfigError, SonicError
@@ -27,7 +31,11 @@ from sonic_client.transport.http_messages import (
 )
 from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.status import error_of_status
+from sonic_client.transport.status import (
+    KEPT_CONNECTION_ENDED,
+    error_of_http_status,
+    error_of_status,
+)
 from sonic_client.transport.wire import Json, WireTransport
 
 try:
@@ -40,6 +48,7 @@ except ModuleNotFoundError as missing:
 __all__ = ["HttpTransport"]
 
 _PATHS = {
+    "ServerMetadata": ("GET", ""),
     "RepositoryIndex": ("POST", "repository/index"),
     "ModelMetadata": ("GET", "{model}"),
     "ModelConfig": ("GET", "{model}/config"),
@@ -53,23 +62,8 @@ _PATHS = {
         "systemsharedmemory/region/{name}/unregister",
     ),
 }
-# The gRPC status that an HTTP status stands for, so that errors are the same.
-_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    405: "UNIMPLEMENTED",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "UNAVAILABLE",
-}
+# Headers and content.
+_Reply: TypeAlias = tuple[Mapping[str, str], bytes]
 # Characters of a page that is not an answer of a KServe server, such as a proxy's.
 _MAX_TEXT = 500
 
@@ -86,6 +80,8 @@ class HttpTransport(WireTransport):
     def __init__(self, server: ServerConfig) -> None:
         super().__init__(server)
         self._session: aiohttp.ClientSession | None = None
+        # Whether tensors are sent as binary data; otherwise the server wants JSON.
+        self._sends_binary = True
         self._encodings = {"Accept-Encoding": "identity"}
         if server.compression != "none":
             name = server.compression
@@ -101,6 +97,8 @@ class HttpTransport(WireTransport):
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
+            trace_configs=[_connection_tracing()],
+            trust_env=self._config.proxy and not self._config.is_local,
             # Deadlines are set call by call.
             timeout=aiohttp.ClientTimeout(total=None),
         )
@@ -125,17 +123,18 @@ class HttpTransport(WireTransport):
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the call is cancelled `timeout_s` from now."""
         check_message_size(call, self._config)
-        json_length, parts = encode_body(call)
+        json_length, parts = encode_body(call, is_binary=self._sends_binary)
+        form = {"Content-Type": "application/json"}
+        if self._sends_binary:
+            form = {
+                "Content-Type": "application/octet-stream",
+                JSON_LENGTH_HEADER: str(json_length),
+            }
         headers, content = await self._exchange(
             "POST",
             f"{_model_path(call.model_name, call.model_version)}/infer",
             timeout_s=timeout_s,
-            headers={
-                **self._encodings,
-                JSON_LENGTH_HEADER: str(json_length),
-                "Content-Type": "application/octet-stream",
-                **call.headers,
-            },
+            headers={**self._encodings, **form, **call.headers},
             body=self._meter.compress(b"".join(parts)),
         )
         return decode_body(
@@ -161,10 +160,18 @@ class HttpTransport(WireTransport):
             verb,
             path.format(model=_model_path(name, version), name=quote(name, safe="")),
             timeout_s=timeout_s,
-            headers={"Accept-Encoding": "identity"},
+            headers={
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+            },
             body=None if verb == "GET" else json.dumps(question).encode(),
         )
         return self._read(json.loads, content) if content else None
+
+    async def _extensions(self, *, timeout_s: float) -> Container[str]:
+        extensions = await super()._extensions(timeout_s=timeout_s)
+        self._sends_binary = "binary_tensor_data" in extensions
+        return extensions
 
     async def _exchange(
         self,
@@ -174,7 +181,7 @@ class HttpTransport(WireTransport):
         timeout_s: float,
         headers: Mapping[str, str],
         body: bytes | None = None,
-    ) -> tuple[Mapping[str, str], bytes]:
+    ) -> _Reply:
         """Return the headers and the content of an answer of status 200."""
         self._guard.check()
         if self._session is None:
@@ -182,40 +189,93 @@ class HttpTransport(WireTransport):
         ask = partial(
             self._session.request,
             method,
-            f"{self.server}/v2/{path}",
+            f"{self.server}/v2/{path}".rstrip("/"),
             allow_redirects=False,
             server_hostname=self._config.tls.server_name,
         )
 
-        async def attempt(sent: Headers) -> tuple[Mapping[str, str], bytes]:
-            failure: SonicError | None = None
-            try:
-                # A stream is sent in pieces, so it does not delay other calls.
-                data = BytesIO(body) if body else None
-                async with ask(headers=sent, data=data) as reply:
-                    content = await reply.read()
-            except (aiohttp.ClientError, OSError) as error:
-                if isinstance(error, TimeoutError):
-                    raise  # the deadline below
-                failure = _error_of_exception(error, server=self.server)
-                if not isinstance(error, aiohttp.ClientResponseError):
-                    raise failure from error
-            if failure is not None:
-                # aiohttp's error holds the headers with the token. Ours is raised
-                # outside of its handler so that it does not keep it as its context.
-                raise failure
-            if reply.status != 200:
-                shown = self._headers.hide(content.decode(errors="replace"))
-                raise _error_of_response(reply.status, shown, server=self.server)
-            return reply.headers, content
+        async def attempt(sent: Headers) -> _Reply:
+            outcome = await self._outcome(ask, sent, body)
+            # Raised outside of the function that knows the server's words, which the
+            # error's traceback would show.
+            if isinstance(outcome, SonicError):
+                raise outcome
+            return outcome
 
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._headers.authorised(attempt, headers)
+                return await self._called(attempt, headers)
         except SonicError:
             raise
         except TimeoutError as error:
-            raise _error_of_exception(error, server=self.server) from error
+            nothing = Headers({})
+            late = _error_of_exception(
+                error, server=self.server, hide=nothing.hide, connection=_Connection()
+            )
+            late.__cause__ = nothing.cause(error)
+        raise late
+
+    async def _outcome(
+        self,
+        ask: Callable[..., aiohttp.client._RequestContextManager],
+        sent: Headers,
+        body: bytes | None,
+    ) -> _Reply | SonicError:
+        # A stream is sent in pieces, so it does not delay other calls.
+        data = BytesIO(body) if body else None
+        connection = _Connection()
+        try:
+            async with ask(
+                headers=sent.pairs(), data=data, trace_request_ctx=connection
+            ) as reply:
+                connection.has_answered = True
+                content = await reply.read()
+        except (aiohttp.ClientError, OSError) as error:
+            failure = _error_of_exception(
+                error, server=self.server, hide=sent.hide, connection=connection
+            )
+            failure.__cause__ = sent.cause(error)
+            return failure
+        if reply.status != 200:
+            return _error_of_response(
+                reply.status,
+                content,
+                reply.headers,
+                server=self.server,
+                hide=sent.hide,
+            )
+        return reply.headers, content
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The connection of one call, as far as it says why the call failed.
+
+    Attributes
+    ----------
+    is_kept : bool
+        Whether an earlier call left it open. Its end may then cross the new request.
+    has_answered : bool
+        Whether the answer has begun.
+    """
+
+    is_kept: bool = False
+    has_answered: bool = False
+
+
+def _connection_tracing() -> aiohttp.TraceConfig:
+    """Return what tells a call's `_Connection` whether its connection was kept."""
+
+    async def note(
+        _: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        event: aiohttp.TraceConnectionReuseconnParams,
+    ) -> None:
+        context.trace_request_ctx.is_kept = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(note)
+    return tracing
 
 
 def _model_path(name: str, version: str) -> str:
@@ -234,28 +294,50 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     return context
 
 
-def _error_of_response(code: int, body: str, *, server: str) -> ServerError:
+def _error_of_response(
+    code: int,
+    content: bytes,
+    headers: Mapping[str, str],
+    *,
+    server: str,
+    hide: Callable[[str], str],
+) -> ServerError:
     """Return the error for an HTTP status code other than 200 and its body."""
-    details = _error_text(body)
-    status = _STATUSES.get(code, "UNKNOWN")
-    if code == 400 and "already in manager" in details:
-        status = "ALREADY_EXISTS"
-    if code == 413:
-        details = f"message larger than max: {details}"
-    if status == "UNKNOWN":
-        details = f"HTTP status {code}: {details}"
-    return error_of_status(status, details, server=server)
+    return error_of_http_status(
+        code,
+        _error_text(content.decode(errors="replace"), hide),
+        server=server,
+        headers={name.lower(): text for name, text in headers.items()},
+    )
 
 
-def _error_text(body: str) -> str:
+def _error_text(body: str, hide: Callable[[str], str]) -> str:
+    """Return the text of an error: Triton's, FastAPI's, or a page of any kind."""
     try:
-        return str(json.loads(body)["error"])
+        answer = json.loads(body)
+        return hide(str(answer["error"] if "error" in answer else answer["detail"]))
     except (ValueError, TypeError, KeyError):
-        return body[:_MAX_TEXT]
+        text = hide(_page_text(body))
+        if text.startswith("Traceback "):  # the last line has the cause
+            text = text.rstrip().rpartition("\n")[2]
+        return text[:_MAX_TEXT]
+
+
+def _page_text(body: str) -> str:
+    """Return what a proxy's page says: its title, or else its text."""
+    if not body.lstrip().startswith("<"):
+        return body
+    title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
+    text = title[1] if title else re.sub(r"<[^>]*>", " ", body)
+    return " ".join(text.split())
 
 
 def _error_of_exception(
-    error: aiohttp.ClientError | OSError, *, server: str
+    error: aiohttp.ClientError | OSError,
+    *,
+    server: str,
+    hide: Callable[[str], str],
+    connection: _Connection,
 ) -> ServerError:
     """Return the error for an exception of aiohttp."""
     if isinstance(error, TimeoutError):
@@ -266,13 +348,21 @@ def _error_of_exception(
         hostname = "ostname mismatch" in text or "not valid for" in text
         cause = "Hostname Verification" if hostname else "CERTIFICATE_VERIFY_FAILED"
         details = f"TLS handshake failed: {cause}: {text}"
-    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) and not (
+        connection.is_kept
+    ):
         details = f"TLS handshake failed: {error}"
     elif isinstance(error, aiohttp.ClientConnectorError):
         details = f"failed to connect: {error}"
     elif isinstance(error, aiohttp.ClientResponseError):
         # The answer is not HTTP/1, as from a gRPC port.
         details = f"Failed parsing HTTP/1: {error.message}"
+    elif connection.is_kept and not connection.has_answered:
+        details = f"{KEPT_CONNECTION_ENDED}: {_text_of(error)}"
     else:
-        details = f"Connection reset: {str(error) or type(error).__name__}"
-    return error_of_status("UNAVAILABLE", details, server=server)
+        details = f"Connection reset: {_text_of(error)}"
+    return error_of_status("UNAVAILABLE", hide(details), server=server)
+
+
+def _text_of(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from exatrkx_pipeline import Pipeline, StageClock, bundled_weights, load_weights
 from exatrkx_pipeline.graph import radius_graph
 from producers import FeatureScale
-from producers.io import output_errors, whole_file
+from producers.io import write_whole
 from sonic_tracking.bench.baselines import (
     GRAPH_SEARCHES,
     faiss_flat_graph,
@@ -182,14 +182,9 @@ def _write(job: PipelineBench, result: PipelineReport) -> None:
     if job.json is not None:
         write_json(job.json, result.to_dict())
     if job.markdown is not None:
-        with (
-            output_errors(job.markdown),
-            whole_file(job.markdown, force=True) as partial,
-        ):
-            partial.write_text(result.markdown())
+        write_whole(job.markdown, result.markdown().encode())
     if job.plot is not None:
-        with output_errors(job.plot), whole_file(job.plot, force=True) as partial:
-            plot_pipeline(result, partial)
+        plot_pipeline(result, job.plot)
 
 
 T = TypeVar("T")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from exatrkx_pipeline.stages import STAGES
+from producers.io import write_picture
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.outputs import Json
 
@@ -245,4 +246,4 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
     )
     for axes in (by_points, by_edges, memory):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    write_picture(path, figure, dpi=120)

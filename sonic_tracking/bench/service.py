@@ -10,7 +10,6 @@ from pathlib import Path
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from producers import FeatureScale
-from producers.io import output_errors, whole_file
 from sonic_tracking.bench.events import Features, local_files, read_features
 from sonic_tracking.bench.machine import describe_machine
 from sonic_tracking.bench.served import ServerTimes, measure_direct, measure_served
@@ -118,8 +117,7 @@ def run_service_bench(job: ServiceBench) -> ServiceScan:
     if job.json is not None:
         write_json(job.json, scan.to_dict())
     if job.plot is not None:
-        with output_errors(job.plot), whole_file(job.plot, force=True) as partial:
-            plot_service(scan.measurements, partial)
+        plot_service(scan.measurements, job.plot)
     return scan
 
 

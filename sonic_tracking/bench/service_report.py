@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from producers.io import write_picture
 from sonic_base import ConfigError
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.outputs import Json
@@ -213,7 +214,7 @@ def plot_service(measurements: Sequence[Measurement], path: Path) -> None:
     _throughput(by_concurrency, measurements, "concurrency")
     _throughput(by_instances, measurements, "instances")
     _parts(parts, [each for each in measurements if each.split_s])
-    figure.savefig(path, dpi=120)
+    write_picture(path, figure, dpi=120)
 
 
 def scan_of(

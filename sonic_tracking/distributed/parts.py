@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from producers import LoopTimes, TrackBlock, UnreadableFileError
-from producers.io import output_errors
+from producers.io import output_errors, read_npz
+from sonic_base import whole_file
 from sonic_client import JobSummary
 from sonic_tracking.outputs import Json
 
@@ -145,16 +144,14 @@ def write_part(block: TrackBlock, report: PartReport) -> None:
     OutputError
         If it cannot be written.
     """
-    unfinished = report.path.with_name(f"{uuid4().hex}.unfinished")
-    with output_errors(report.path):
-        try:
-            with unfinished.open("wb") as file:
-                text = np.array(json.dumps(report.to_dict()))
-                # numpy's stubs take keyword arguments for options.
-                np.savez(file, report=text, **block.to_arrays())  # type: ignore[arg-type]
-            unfinished.replace(report.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    with (
+        output_errors(report.path),
+        whole_file(report.path) as unfinished,
+        unfinished.open("wb") as file,
+    ):
+        text = np.array(json.dumps(report.to_dict()))
+        # numpy's stubs take keyword arguments for options.
+        np.savez(file, report=text, **block.to_arrays())  # type: ignore[arg-type]
 
 
 def read_report(path: Path) -> PartReport:
@@ -165,7 +162,7 @@ def read_report(path: Path) -> PartReport:
     UnreadableFileError
         If the file is damaged.
     """
-    text = str(_arrays(path, "report")["report"])
+    text = str(read_npz(path, ["report"])["report"])
     try:
         return PartReport.from_dict(path, json.loads(text))
     except (KeyError, TypeError, ValueError) as error:
@@ -180,16 +177,8 @@ def read_part(path: Path) -> TrackBlock:
     UnreadableFileError
         If the file is damaged.
     """
+    arrays = read_npz(path)
     try:
-        return TrackBlock.from_arrays(_arrays(path))
+        return TrackBlock.from_arrays(arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableFileError(path, f"damaged part: {error}") from error
-
-
-# Any: integers, flags and text.
-def _arrays(path: Path, *names: str) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names or arrays.files}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UnreadableFileError(path, f"damaged part: {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from exatrkx_pipeline.model_names import SERVED_MODELS
-from sonic_base import ConfigError
+from sonic_base import ConfigError, Secret
 from sonic_tracking.engines.triton_command import Container, ServerTls
 
 __all__ = ["EngineSettings"]
@@ -50,6 +50,9 @@ class EngineSettings:
     faults: Path | None = None
     """TOML file of the faults to inject; only for the server in this process."""
 
+    profile: str | None = None
+    """Release whose behaviour the server has; only for the one in this process."""
+
     cassette: Path | None = None
     """Recorded answers to replay; only for the server in this process."""
 
@@ -74,7 +77,7 @@ class EngineSettings:
     start_limit_s: float = 120.0
     log: Path | None = None
     tls: ServerTls | None = None
-    token: str | None = None
+    token: Secret | None = None
 
     def __post_init__(self) -> None:
         if self.repository is not None and self.weights is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from sonic_base import ConfigError
+from sonic_base import ConfigError, Secret
 from sonic_tracking.engines.triton_installation import TritonInstallation
 
 __all__ = [
@@ -70,7 +70,7 @@ class TritonOptions:
 
     tls: ServerTls | None = None
 
-    token: str | None = field(default=None, repr=False)
+    token: Secret | None = None
     """Clients must send it with every call: over HTTP as a bearer token, over gRPC as
     ``triton-grpc-protocol-authorization: Bearer TOKEN``, because Triton expects its own
     prefix there. Every user of this machine can read it on tritonserver's command line:
@@ -105,7 +105,7 @@ def triton_arguments(
     if options.tls is not None:
         arguments += _tls_arguments(options.tls)
     if options.token is not None:
-        header = f"{RESTRICTED}:authorization=Bearer {options.token}"
+        header = f"{RESTRICTED}:authorization=Bearer {options.token.reveal()}"
         arguments.append(f"--grpc-restricted-protocol={header}")
         arguments.append(f"--http-restricted-api={header}")
     return [*arguments, *options.extra]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from producers import OutputError
+from producers.io import output_errors
 from sonic_base import ConfigError, SonicError
+from sonic_tracking.columns import PointColumns
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.track import track
 
 if TYPE_CHECKING:
     from mock_server.cassette import Cassette
-    from producers import ColumnMapping
 
 __all__ = ["Recording", "record"]
 
@@ -60,6 +61,8 @@ def record(
         If the address or the folder cannot be used.
     SonicError
         If the server does not describe its models.
+    OutputError
+        If the folder cannot be written: at once, or when the recording is stopped.
 
     Examples
     --------
@@ -83,7 +86,8 @@ def record(
             raise ConfigError(f"--server: {error}") from error
         try:
             described = upstream.described(models)
-            cassette = Cassette.create(Path(output), described, decimals=decimals)
+            with output_errors(Path(output)):
+                cassette = Cassette.create(Path(output), described, decimals=decimals)
         except ModelError as error:
             raise SonicError(f"{server}: {error}") from error
         except CassetteError as error:
@@ -122,7 +126,7 @@ class Recording:
         self,
         files: Sequence[Path],
         *,
-        columns: ColumnMapping | Mapping[str, object] | Path | str | None = None,
+        columns: PointColumns = None,
         unit: str | None = None,
     ) -> None:
         """Send the events of files of space points to the first model.
@@ -150,8 +154,11 @@ class Recording:
             )
 
     def wait(self) -> None:
-        """Record until Ctrl-C or SIGTERM raises KeyboardInterrupt."""
-        threading.Event().wait()
+        """Record until Ctrl-C or SIGTERM raises KeyboardInterrupt.
+
+        It returns if nothing more can be recorded, as on a full disk.
+        """
+        self._cassette.failed.wait()
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what was recorded so far, for a table."""
@@ -164,8 +171,18 @@ class Recording:
         ]
 
     def stop(self) -> None:
-        """Stop the proxy; does nothing the second time."""
+        """Stop the proxy; does nothing the second time.
+
+        Raises
+        ------
+        OutputError
+            If the folder could not be written; it holds what was recorded before.
+        """
         self._running.close()
+        failure, self._cassette.failure = self._cassette.failure, None
+        if failure is not None:
+            with output_errors(self.output):
+                raise failure
 
     def __enter__(self) -> Self:
         return self
@@ -176,4 +193,8 @@ class Recording:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        except OutputError:
+            if error is None:
+                raise

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from exatrkx_pipeline.model_names import SERVED_MODELS
-from sonic_base import ConfigError
+from sonic_base import ConfigError, Secret
 from sonic_tracking.engines.choice import Engine, EngineName, engine_of
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.engines.triton_command import Container, ServerTls
@@ -32,6 +32,7 @@ def serve(
     model_control: Literal["none", "explicit"] = "none",
     faults: PathLike | None = None,
     cassette: PathLike | None = None,
+    profile: str | None = None,
     instances: int = 1,
     threads: int = 1,
     device: Literal["cpu", "gpu"] = "cpu",
@@ -69,6 +70,9 @@ def serve(
         TOML file of the faults to inject (mock).
     cassette : path, optional
         Recorded answers to replay (mock).
+    profile : str, optional
+        Release of Triton whose behaviour it has, such as ``26.04``; ``24.10`` by
+        default (mock).
     instances, threads : int
         Requests that each model computes at once, and threads of each of them.
     device : {"cpu", "gpu"}
@@ -117,6 +121,7 @@ def serve(
         model_control=model_control,
         faults=_path(faults),
         cassette=_path(cassette),
+        profile=profile,
         host=host,
         instances=instances,
         threads=threads,
@@ -230,11 +235,15 @@ def _server_tls(
     return ServerTls(certificate=certificate, key=key, client_roots=client_roots)
 
 
-def _token_in(file: Path) -> str:
+def _token_in(file: Path) -> Secret:
+    problem = "expected one token"
     try:
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file {file}: cannot read: {error}") from error
-    if not token or len(token.split()) != 1:
-        raise ConfigError(f"--token-file {file}: expected one token")
-    return token
+        token = Secret(file.read_text(encoding="utf-8").strip())
+        if len(token.reveal().split()) == 1:
+            return token
+    except OSError as error:
+        problem = f"cannot read: {error.strerror}"
+    except UnicodeDecodeError:
+        problem = "cannot read: not UTF-8 text"
+    # Raised outside of the handlers: a decoding error holds the file's content.
+    raise ConfigError(f"--token-file {file}: {problem}")

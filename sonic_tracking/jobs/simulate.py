@@ -138,6 +138,9 @@ def simulate(
             n_space_points += len(event.xyz)
             n_particles += len(event.particles["particle_id"])
             show(done)
+        # Both before either gets its name, so that there are both or none.
+        point_writer.finish()
+        truth_writer.finish()
     return SimulationReport(
         events=events,
         truth=truth,

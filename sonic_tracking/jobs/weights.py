@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ from producers import (
     node_features,
     open_events,
 )
+from producers.io import output_errors
 from sonic_base import config_from_mapping, toml_content
 from sonic_base.input_range import InputRange
 from sonic_tracking.columns import point_columns
@@ -354,19 +356,27 @@ def write_repository(
     output = Path(output)
     weights = None if weights is None else Path(weights)
     plans = plan_repository(models, weights=weights, instances=instances, device=device)
+    _require_possible_folder(output)
     there = [plan.name for plan in plans if (output / plan.name).exists()]
     if there and not force:
         raise RefusedOutputError(
             f"{output}: has {', '.join(there)} already; "
             "--force (force=True) replaces them"
         )
-    if not output.resolve().parent.is_dir():
-        raise OutputError(output, f"folder {str(output.parent)!r} does not exist")
-    try:
+    with output_errors(output):
         pipeline_repository.write_repository(output, plans, weights)
-    except OSError as error:
-        raise OutputError(output, f"cannot write: {error.strerror or error}") from error
     return {plan.name: "ensemble" if plan.steps else plan.device for plan in plans}
+
+
+def _require_possible_folder(output: Path) -> None:
+    with output_errors(output):
+        if output.exists() and not output.is_dir():
+            raise OutputError(output, "is a file, expected a folder")
+        parent = output.resolve().parent
+        if not parent.is_dir():
+            raise OutputError(output, f"folder {str(output.parent)!r} does not exist")
+        if not os.access(output if output.exists() else parent, os.W_OK):
+            raise OutputError(output, "cannot be written to; choose another folder")
 
 
 def check_folder(output: Path, *, force: bool) -> None:
@@ -377,12 +387,9 @@ def check_folder(output: Path, *, force: bool) -> None:
     RefusedOutputError
         If it has weights and `force` is not set.
     OutputError
-        If it is a file, or its parent does not exist.
+        If it is a file, cannot be written to, or its parent does not exist.
     """
-    if output.exists() and not output.is_dir():
-        raise OutputError(output, "is a file, expected a folder for the weights")
-    if not output.resolve().parent.is_dir():
-        raise OutputError(output, f"folder {str(output.parent)!r} does not exist")
+    _require_possible_folder(output)
     has_weights = any((output / name).exists() for name in (TENSOR_FILE, CONFIG_FILE))
     if has_weights and not force:
         raise RefusedOutputError(
@@ -400,14 +407,15 @@ def write_weights(
     OutputError
         If it cannot be written.
     """
-    parent = output.resolve().parent
-    try:
-        with tempfile.TemporaryDirectory(prefix=".weights-", dir=parent) as folder:
-            made = save_weights(
-                Path(folder), pipeline, training=training, scores=scores
-            )
-            output.mkdir(exist_ok=True)
-            for file in weights_files(made):
-                file.replace(output / file.name)
-    except OSError as error:
-        raise OutputError(output, f"cannot write: {error.strerror}") from error
+    with (
+        output_errors(output),
+        tempfile.TemporaryDirectory(
+            prefix=".weights-",
+            dir=output.resolve().parent,
+            ignore_cleanup_errors=True,  # they would hide the error
+        ) as folder,
+    ):
+        made = save_weights(Path(folder), pipeline, training=training, scores=scores)
+        output.mkdir(exist_ok=True)
+        for file in weights_files(made):
+            file.replace(output / file.name)

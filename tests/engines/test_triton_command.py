@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sonic_base import Secret
 from sonic_tracking.engines.triton_command import (
     Ports,
     ServerTls,
@@ -72,7 +73,7 @@ def test_token_guards_every_group_of_calls_on_both_endpoints():
         "statistics,trace,logging"
     )
 
-    arguments = triton_arguments("/repo", PORTS, TritonOptions(token="s3cret"))
+    arguments = triton_arguments("/repo", PORTS, TritonOptions(token=Secret("s3cret")))
 
     value = f"{groups}:authorization=Bearer s3cret"
     assert f"--grpc-restricted-protocol={value}" in arguments
@@ -80,7 +81,7 @@ def test_token_guards_every_group_of_calls_on_both_endpoints():
 
 
 def test_token_is_not_printed():
-    assert "s3cret" not in repr(TritonOptions(token="s3cret"))
+    assert "s3cret" not in repr(TritonOptions(token=Secret("s3cret")))
 
 
 def test_environment_caps_threads_and_puts_the_installation_first():

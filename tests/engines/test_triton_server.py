@@ -14,6 +14,7 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from sonic_base import Secret
 from sonic_client import FallbackServer
 from sonic_tracking.engines.triton import TritonServer, TritonStartError
 from sonic_tracking.engines.triton_command import ServerTls, TritonOptions
@@ -183,7 +184,7 @@ def test_instances_compute_with_the_threads_they_were_given(serve, repository_of
 
 
 def test_calls_without_the_token_are_refused(serve, repository):
-    with serve(repository, options=TritonOptions(token="s3cret")) as server:
+    with serve(repository, options=TritonOptions(token=Secret("s3cret"))) as server:
         with pytest.raises(InferenceServerException, match="restricted"):
             double(server.url)
         assert double(server.url, headers=TOKEN) == [2.0, 4.0, 6.0]

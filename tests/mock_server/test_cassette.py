@@ -313,3 +313,13 @@ def test_rounded_tensor_is_within_half_a_unit(array):
 
     # Half a unit of the place, and float32's own precision of numbers up to 100.
     assert np.abs(result - array).max() <= 0.05 + 1e-5
+
+
+def test_a_recording_that_was_killed_while_it_wrote_is_replayed(record, ask, real):
+    folder = record(real, lambda client: ask(client, 1))
+    index = folder / "exchanges.jsonl"
+    line = index.read_text()
+
+    index.write_text(line + line[: len(line) // 2])
+
+    assert len(Cassette.load(folder)) == 1

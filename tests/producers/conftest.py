@@ -1,6 +1,5 @@
 """Small inputs, written with plain uproot so that readers are tested on their own."""
 
-import resource
 from pathlib import Path
 
 import awkward as ak
@@ -59,15 +58,3 @@ def write_ntuple(tmp_path, sample):
         return path
 
     return write
-
-
-@pytest.fixture
-def limit_files():
-    """Limit the size of files, as a quota would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(n_bytes):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain, groupby
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import awkward as ak
 import numpy as np
@@ -40,11 +39,11 @@ class Edm4hepTracks:
 
     Parameters
     ----------
-    path : Path
+    file : file
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = uproot.recreate(path, compression=COMPRESSION)
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = uproot.recreate(file, compression=COMPRESSION)
         self._events = self._file.mkrntuple("events", list_types(EVENT_FIELDS))
 
     def append(self, block: TrackBlock) -> None:

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import awkward as ak
 import numpy as np
@@ -40,12 +39,12 @@ class RootTracks:
 
     Parameters
     ----------
-    path : Path
+    file : file
     form : {"ttree", "rntuple"}
     """
 
-    def __init__(self, path: Path, form: RootForm) -> None:
-        self._file = uproot.recreate(path, compression=COMPRESSION)
+    def __init__(self, file: IO[bytes], form: RootForm) -> None:
+        self._file = uproot.recreate(file, compression=COMPRESSION)
         self._make = self._file.mktree if form == "ttree" else self._file.mkrntuple
         self._labels = self._make("labels", LABEL_TYPES)
         self._candidates = self._make("candidates", CANDIDATE_TYPES)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +31,19 @@ class ParquetTracks:
 
     Parameters
     ----------
-    path : Path
+    file : file
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._arrow: Untyped = require_pyarrow()
         lists = self._arrow.list_(self._arrow.int32())
         self._schema = self._arrow.schema(
             [("event", self._arrow.int64()), ("is_failed", self._arrow.bool_())]
             + [(name, lists) for name in LISTS]
         )
+        self._file = file
         self._writer = self._arrow.parquet.ParquetWriter(
-            path, self._schema, compression="zstd"
+            file, self._schema, compression="zstd"
         )
 
     def append(self, block: TrackBlock) -> None:
@@ -78,6 +78,7 @@ class ParquetTracks:
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
+        self._file.close()
 
 
 class ReadableParquetTracks:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
-from io import BufferedWriter
-from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -23,16 +21,16 @@ class TrackMLSubmission:
 
     Parameters
     ----------
-    path : Path
-        Compressed by gzip if it ends in ``.gz``.
+    file : file
+        Compressed by gzip if its name ends in ``.gz``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file: gzip.GzipFile | BufferedWriter = (
-            gzip.open(path, "wb", compresslevel=1)  # noqa: SIM115 - closed by `close`
-            if path.suffix == ".gz"
-            else path.open("wb")
-        )
+    def __init__(self, file: IO[bytes]) -> None:
+        self._raw = self._file = file
+        if file.name.endswith(".gz"):
+            self._file = cast(
+                "IO[bytes]", gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1)
+            )
         self._file.write(b"event_id,hit_id,track_id\n")
         self._seen: set[int] = set()
 
@@ -68,6 +66,7 @@ class TrackMLSubmission:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._raw.close()
 
 
 TRACKS = (

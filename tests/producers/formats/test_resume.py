@@ -234,7 +234,7 @@ def test_a_damaged_block_is_named(tmp_path):
     block = tmp_path / "t.root.partial" / "block-000000.npz"
     block.write_bytes(block.read_bytes()[:100])
 
-    with pytest.raises(UnreadableFileError, match=r"block-000000\.npz: damaged block"):
+    with pytest.raises(UnreadableFileError, match=r"block-000000\.npz: truncated"):
         TrackWriter(path, {}, resume=True).__enter__()
 
 
