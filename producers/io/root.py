@@ -49,12 +49,14 @@ class RootTable:
     tree: Untyped
 
     def __len__(self) -> int:
-        return int(self.tree.num_entries)
+        with self._damage_named("its header"):
+            return int(self.tree.num_entries)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names that can be read; members of a split branch also without its path."""
-        names = list(self.tree.keys())
+        with self._damage_named("its columns"):
+            names = list(self.tree.keys())
         short = [name.rpartition("/")[2] for name in names if "/" in name]
         return tuple(dict.fromkeys(names + short))
 
@@ -62,9 +64,10 @@ class RootTable:
     def column_types(self) -> dict[str, str]:
         """C++ types of the columns; ``double[]`` is a list of doubles."""
         types: dict[str, str] = {}
-        for name in list(self.tree.keys()):
-            kind = str(self.tree[name].typename)
-            types[name] = types[name.rpartition("/")[2]] = kind
+        with self._damage_named("its columns"):
+            for name in list(self.tree.keys()):
+                kind = str(self.tree[name].typename)
+                types[name] = types[name.rpartition("/")[2]] = kind
         return types
 
     def require(
@@ -94,20 +97,20 @@ class RootTable:
         self._require_columns(list(forms))
         # An empty range gives the types. It lies at the end, because uproot reads the
         # first basket for the range 0 to 0.
-        arrays = self._arrays(list(forms), len(self), len(self))
-        for name, (ndim, kinds, expected) in forms.items():
-            array = _column(arrays, name)
-            holds = str(array.type.content)
-            is_plain = not array.fields and array.ndim == ndim and "?" not in holds
-            if is_plain:
-                flat = ak.to_numpy(ak.flatten(array, None))
-                is_plain = flat.dtype.kind in kinds
-            if not is_plain:
-                raise SchemaError(
-                    self.path,
-                    f"column {name!r} of {self.name!r}: expected {expected}, "
-                    f"got {holds}",
-                )
+        with self._reading(list(forms), len(self), len(self)) as arrays:
+            for name, (ndim, kinds, expected) in forms.items():
+                array = _column(arrays, name)
+                holds = str(array.type.content)
+                is_plain = not array.fields and array.ndim == ndim and "?" not in holds
+                if is_plain:
+                    flat = ak.to_numpy(ak.flatten(array, None))
+                    is_plain = flat.dtype.kind in kinds
+                if not is_plain:
+                    raise SchemaError(
+                        self.path,
+                        f"column {name!r} of {self.name!r}: expected {expected}, "
+                        f"got {holds}",
+                    )
 
     def _require_columns(self, names: Sequence[str]) -> None:
         for name in names:
@@ -131,15 +134,20 @@ class RootTable:
         self, columns: Sequence[str], start: int, stop: int
     ) -> dict[str, AnyArray]:
         """Read columns of one number per entry, by name."""
-        arrays = self._arrays(columns, start, stop)
-        return {
-            name: np.asarray(ak.to_numpy(_column(arrays, name))) for name in columns
-        }
+        with self._reading(columns, start, stop) as arrays:
+            return {
+                name: _whole(
+                    np.asarray(ak.to_numpy(_column(arrays, name))), stop - start
+                )
+                for name in columns
+            }
 
     def lists(self, columns: Sequence[str], start: int, stop: int) -> list[Lists]:
         """Read columns of one list per entry, in the order of `columns`."""
-        arrays = self._arrays(columns, start, stop)
-        return [_flat(_column(arrays, name)) for name in columns]
+        with self._reading(columns, start, stop) as arrays:
+            return [
+                _flat(_whole(_column(arrays, name), stop - start)) for name in columns
+            ]
 
     def blocks(
         self,
@@ -175,14 +183,14 @@ class RootTable:
         self, columns: Sequence[str], start: int, stop: int
     ) -> dict[str, list[list[AnyArray]]]:
         """Read columns of lists of lists: an array per inner list, by name."""
-        arrays = self._arrays(columns, start, stop)
         found = {}
-        for name in columns:
-            entries = _column(arrays, name)
-            inner = iter(_flat(ak.flatten(entries, axis=1)).by_entry())
-            found[name] = [
-                [next(inner) for _ in range(n)] for n in ak.num(entries, axis=1)
-            ]
+        with self._reading(columns, start, stop) as arrays:
+            for name in columns:
+                entries = _whole(_column(arrays, name), stop - start)
+                inner = iter(_flat(ak.flatten(entries, axis=1)).by_entry())
+                found[name] = [
+                    [next(inner) for _ in range(n)] for n in ak.num(entries, axis=1)
+                ]
         return found
 
     def texts(self, name: str) -> list[str]:
@@ -194,12 +202,21 @@ class RootTable:
             If there is no such column, with the nearest names.
         """
         self._require_columns([name])
-        texts: list[str] = _column(self._arrays([name], 0, 1), name)[0].to_list()
+        with self._reading([name], 0, 1) as arrays:
+            texts: list[str] = _column(arrays, name)[0].to_list()
         return texts
 
-    def _arrays(self, columns: Sequence[str], start: int, stop: int) -> Untyped:
+    @contextmanager
+    def _reading(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> Iterator[Untyped]:
+        """Give the columns, for a block that converts them.
+
+        Arrays of damaged bytes may contradict themselves, which is only found when
+        they are converted.
+        """
         with self._damage_named(f"entries {start} to {stop}"):
-            return self.tree.arrays(
+            yield self.tree.arrays(
                 list(columns), entry_start=start, entry_stop=stop, library="ak"
             )
 
@@ -218,9 +235,19 @@ def _column(arrays: Untyped, name: str) -> Untyped:
     return arrays
 
 
+def _whole(values: Untyped, n_entries: int) -> Untyped:
+    # uproot gives what the clusters hold, whatever number of entries the header claims.
+    if len(values) != n_entries:
+        raise ValueError(f"{len(values)} entries are there")
+    return values
+
+
 def _flat(array: Untyped) -> Lists:
     counts = np.asarray(ak.to_numpy(ak.num(array, axis=1)), dtype=np.int64)
-    return Lists(np.asarray(ak.to_numpy(ak.flatten(array, axis=1))), counts)
+    values = np.asarray(ak.to_numpy(ak.flatten(array, axis=1)))
+    if (counts < 0).any() or counts.sum() != len(values):
+        raise ValueError("the lengths of its lists are wrong")
+    return Lists(values, counts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +266,8 @@ class RootFile:
     @property
     def table_names(self) -> list[str]:
         """Names of the TTrees and RNTuples, in the order of the file."""
-        classes = self.file.classnames(cycle=False)
+        with damaged_file_named(self.path, "ROOT", "its directory"):
+            classes = self.file.classnames(cycle=False)
         return [name for name, kind in classes.items() if kind in TABLE_CLASSES]
 
     def table(self, name: str) -> RootTable:
@@ -263,9 +291,9 @@ class RootFile:
 
     def text(self, name: str) -> str | None:
         """Return the text stored under a name (TObjString), or None."""
-        if name not in self.file.keys(cycle=False):
-            return None
         with damaged_file_named(self.path, "ROOT", repr(name)):
+            if name not in self.file.keys(cycle=False):
+                return None
             return str(self.file[name])
 
 

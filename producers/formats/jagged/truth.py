@@ -15,6 +15,7 @@ from producers.formats.particles import (
     PARTICLE_COLUMNS,
     as_particle_ids,
     particles_from,
+    require_equal_counts,
 )
 from producers.io.content import FileContent
 from producers.io.location import Location
@@ -52,11 +53,10 @@ def _read(
         )
     (hits,) = points.lists(_names(points, PARTICLE_OF_POINT), start, stop)
     ids, *numbers = particles.lists(_names(particles, ID_AND_NUMBERS), start, stop)
-    if any((column.counts != ids.counts).any() for column in numbers):
-        raise UnequalEventsError(f"{path}: columns of {PARTICLES!r} of unequal length")
+    require_equal_counts(path, f"{PARTICLES!r}", (ids, *numbers))
     of_points = hits._replace(values=as_particle_ids(path, hits.values))
     all_particles = particles_from(
-        as_particle_ids(path, ids.values), [each.values for each in numbers]
+        path, as_particle_ids(path, ids.values), [each.values for each in numbers]
     )
     splits = splits_of(ids.counts)
     return [
