@@ -12,6 +12,7 @@ from producers.io.tables import Lists
 from producers.model.errors import SchemaError, UnequalEventsError
 from producers.model.truth import Particles
 from producers.model.types import AnyArray
+from sonic_base import ConfigError
 
 PARTICLE_COLUMNS = ("vx", "vy", "vz", "px", "py", "pz", "q")
 """Names of the columns of `particles_from` in most formats."""
@@ -77,6 +78,33 @@ def require_equal_counts(path: Location, what: str, lists: Sequence[Lists]) -> N
     """
     if any(not np.array_equal(each.counts, lists[0].counts) for each in lists):
         raise UnequalEventsError(f"{path}: columns of {what} have unequal lengths")
+
+
+def charges_of(pdg: AnyArray) -> NDArray[np.float64]:
+    """Return the charges in e of particles by their PDG ids.
+
+    0 where the numbering scheme has no such id.
+
+    Raises
+    ------
+    ConfigError
+        If the package particle is not installed.
+
+    Notes
+    -----
+    Review of Particle Physics, "Monte Carlo particle numbering scheme", as the package
+    particle of Scikit-HEP reads it.
+    """
+    try:
+        from particle import PDGID  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigError(
+            "charges from PDG ids need the package particle: "
+            "pip install 'sonic-tracking[simulation]'"
+        ) from error
+    ids, place = np.unique(pdg, return_inverse=True)
+    charges = [float(PDGID(number).charge or 0.0) for number in ids.tolist()]
+    return np.array(charges, dtype=np.float64)[place]
 
 
 def as_particle_ids(path: Location, values: AnyArray) -> NDArray[np.uint64]:

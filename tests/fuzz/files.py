@@ -71,6 +71,8 @@ class Findings:
         self.spent_s[sample] = self.spent_s.get(sample, 0.0) + spent_s
         if kind == "failed":
             self.failures.append((number, sample, reason))
+            sys.stderr.write(f"{number} {sample}: {reason}\n")
+            sys.stderr.flush()
 
     def table(self, spent_s: float) -> str:
         """Return the counts, one sample a line."""

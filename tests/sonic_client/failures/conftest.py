@@ -14,12 +14,14 @@ gRPC's own retry above 256 KiB                 test_lost_calls
 all servers fail, no fallback                  test_retries
 five defects of CMSSW's retry chain            test_retries
 queue full                                     test_overload, ../test_adaptive_window
+a stub dies, no memory, 5xx, a poison event     test_server_faults
 too large; above 2 GiB; batch above maximum    test_too_large
 bad shape, type or name                        test_wrong_answers
 missing or extra outputs, other rows, NaN      test_wrong_answers, ../test_answers
 token expired                                  test_token_expired
 capitalised header                             ../conformance/test_access
 keepalive too eager                            test_keepalive_too_eager
+planned end of a connection                    test_planned_ends, ../../proxies
 user code raises; slow consumer                test_callers_code
 fork, second `asyncio.run`, pickled errors     test_processes
 cancelled anywhere                             test_cancellation

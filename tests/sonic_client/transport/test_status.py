@@ -3,10 +3,12 @@ import pytest
 
 from sonic_client import (
     AccessDeniedError,
+    ConnectionEndedError,
     ModelNotFoundError,
     RejectedRequestError,
     RequestTooLargeError,
     ServerError,
+    ServerFaultError,
     ServerOverloadedError,
     ServerUnreachableError,
     TransientError,
@@ -39,6 +41,25 @@ def test_every_grpc_code_says_whether_to_try_again(code):
         ("UNAVAILABLE", "Socket closed", ServerUnreachableError),
         ("UNKNOWN", "Stream removed", ServerUnreachableError),
         ("INTERNAL", "Received RST_STREAM with error code 2", ServerUnreachableError),
+        (
+            "UNAVAILABLE",
+            "Stream removed (GOAWAY received; Error code: 0; Debug Text: )",
+            ConnectionEndedError,
+        ),
+        ("UNAVAILABLE", "enter idle", ConnectionEndedError),
+        ("UNAVAILABLE", "max connection age", ConnectionEndedError),
+        (
+            "UNAVAILABLE",
+            "Stream removed (GOAWAY received; Error code: 11; Debug Text: "
+            "too_many_pings)",
+            ServerUnreachableError,
+        ),
+        (
+            "UNAVAILABLE",
+            "failed to connect to all addresses; last error: UNAVAILABLE: "
+            "GOAWAY received; Error code: 0",
+            ServerUnreachableError,
+        ),
         ("UNAVAILABLE", "Exceeds maximum queue size", ServerOverloadedError),
         ("UNAVAILABLE", "Request timeout expired", ServerOverloadedError),
         ("RESOURCE_EXHAUSTED", "", ServerOverloadedError),
@@ -60,7 +81,7 @@ def test_every_grpc_code_says_whether_to_try_again(code):
             "INTERNAL",
             "Failed to process the request(s) for model 'M_0_0', message: "
             "RuntimeError: bad",
-            RejectedRequestError,
+            ServerFaultError,
         ),
     ],
 )
