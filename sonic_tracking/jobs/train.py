@@ -40,7 +40,6 @@ from producers import (
     TruthEvents,
     TruthMapping,
     UnequalEventsError,
-    UnreadableFileError,
     node_features,
     open_events,
 )
@@ -54,6 +53,7 @@ from producers.evaluation import (
     events_with_truth,
 )
 from producers.io import (
+    job_of,
     new_partial_folder,
     output_errors,
     partial_folder,
@@ -85,7 +85,7 @@ MEASURED_EVENTS, MEASURED_POINTS = 200, 2_000_000
 """Most events of a sample, and about the most space points in them, on which the range
 of the training is measured."""
 
-JOB, THREADS = "job.json", "n_threads"
+THREADS = "n_threads"
 """In the folder of checkpoints: the job's file, and its key for the threads."""
 
 TRAINING, VALIDATION = "#3f72af", "#d1495b"
@@ -614,11 +614,7 @@ def _training_folder(
 
 
 def _require_same_job(folder: Path, job: Mapping[str, Any]) -> None:
-    path = folder / JOB
-    try:
-        before = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError) as error:
-        raise UnreadableFileError(path, f"damaged: {error}") from error
+    before = _flat(job_of(folder))
     now = _flat(json.loads(json.dumps(job)))
     for name in sorted({*before, *now}):
         was, is_now = before.get(name), now.get(name)
