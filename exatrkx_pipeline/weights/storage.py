@@ -228,6 +228,8 @@ def set_members(directory: Path | str) -> list[tuple[Path, SetMember]]:
     directory = find_weights(directory)
     tables = read_weights_config(directory).get("members", [])
     where = f"weights {directory}: [[members]]"
+    if not isinstance(tables, list):
+        raise WeightsError(f"{where}: expected tables, got {tables!r}")
     try:
         members = [config_from_mapping(SetMember, t, where=where) for t in tables]
     except ConfigError as exc:

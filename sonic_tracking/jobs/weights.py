@@ -90,7 +90,7 @@ def described_range(known: InputRange) -> str:
     """Return in a few words which events weights were trained on."""
     points, density = known.space_points, known.density
     spans = [
-        f"{name} {spread.least:.3g} to {spread.greatest:.3g}"
+        f"{name} {spread.least:.4g} to {spread.greatest:.4g}"
         for name, spread in known.features.items()
         if name != "phi"
     ]
