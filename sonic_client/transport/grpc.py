@@ -7,7 +7,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -181,11 +181,21 @@ class GrpcTransport(WireTransport):
             # after the channel is closed.
             del call
             details = sent.hide(error.details() or "")
-            failure = error_of_status(error.code().name, details, server=self.server)
+            failure = error_of_status(
+                error.code().name,
+                details,
+                server=self.server,
+                headers=_texts_of(error.trailing_metadata()),
+            )
             failure.__cause__ = sent.cause(error)
         # Raised outside of the handler, or else it would keep gRPC's error, which may
         # show a secret, as its context.
         raise failure
+
+
+def _texts_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """Return the entries of trailing metadata that are texts."""
+    return {name: text for name, text in metadata or () if isinstance(text, str)}
 
 
 class _ChannelPool:

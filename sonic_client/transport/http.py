@@ -31,7 +31,11 @@ from sonic_client.transport.http_messages import (
 )
 from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.status import KEPT_CONNECTION_ENDED, error_of_status
+from sonic_client.transport.status import (
+    KEPT_CONNECTION_ENDED,
+    error_of_http_status,
+    error_of_status,
+)
 from sonic_client.transport.wire import Json, WireTransport
 
 try:
@@ -60,24 +64,6 @@ _PATHS = {
 }
 # Headers and content.
 _Reply: TypeAlias = tuple[Mapping[str, str], bytes]
-# The gRPC status that an HTTP status stands for, so that errors are the same.
-_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    405: "UNIMPLEMENTED",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    422: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "UNAVAILABLE",
-}
 # Characters of a page that is not an answer of a KServe server, such as a proxy's.
 _MAX_TEXT = 500
 
@@ -252,7 +238,11 @@ class HttpTransport(WireTransport):
             return failure
         if reply.status != 200:
             return _error_of_response(
-                reply.status, content, server=self.server, hide=sent.hide
+                reply.status,
+                content,
+                reply.headers,
+                server=self.server,
+                hide=sent.hide,
             )
         return reply.headers, content
 
@@ -305,18 +295,20 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
 
 
 def _error_of_response(
-    code: int, content: bytes, *, server: str, hide: Callable[[str], str]
+    code: int,
+    content: bytes,
+    headers: Mapping[str, str],
+    *,
+    server: str,
+    hide: Callable[[str], str],
 ) -> ServerError:
     """Return the error for an HTTP status code other than 200 and its body."""
-    details = _error_text(content.decode(errors="replace"), hide)
-    status = _STATUSES.get(code, "UNKNOWN")
-    if code == 400 and "already in manager" in details:
-        status = "ALREADY_EXISTS"
-    if code == 413:
-        details = f"message larger than max: {details}"
-    if status == "UNKNOWN":
-        details = f"HTTP status {code}: {details}"
-    return error_of_status(status, details, server=server)
+    return error_of_http_status(
+        code,
+        _error_text(content.decode(errors="replace"), hide),
+        server=server,
+        headers={name.lower(): text for name, text in headers.items()},
+    )
 
 
 def _error_text(body: str, hide: Callable[[str], str]) -> str:
