@@ -65,12 +65,9 @@ class Middlebox:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(START_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # The workers, too. A signal to end would be lost while haproxy is reloaded.
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def reload(self) -> None:
         """Start new workers; those of before end when their connections do."""

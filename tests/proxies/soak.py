@@ -2,12 +2,12 @@
 
     python -m tests.proxies.soak --events 1000000
 
-The client sees four servers: nginx for gRPC and nginx for HTTP, each in front of one mock,
-haproxy for gRPC in front of a third mock, and a black hole, which takes connections and
-never answers. The mocks are slow, fail, are full and restart, as `soak_server` plans; the
-third is killed, and started again later. nginx ends each connection after 1,000 requests,
-and all proxies are reloaded in turn. Acts are counted in answered events, so they are the
-same on any machine.
+The client sees four servers: nginx for gRPC and nginx for HTTP, each in front of one
+mock, haproxy for gRPC in front of a third mock, and a black hole, which takes connections
+and never answers. The mocks are slow, fail, are full and restart, as `soak_server` plans;
+the third is killed, and started again later. nginx ends each connection after 1,000
+requests, and all proxies are reloaded in turn. Acts are counted in answered events, so
+they are the same on any machine.
 
 The exit status is 1 if an event was lost, doubled, reordered or answered wrongly, or if
 memory grew.
@@ -15,6 +15,7 @@ memory grew.
 
 from __future__ import annotations
 
+# ruff: noqa: T201 - a command: it prints
 import argparse
 import logging
 import socket
@@ -172,7 +173,7 @@ def config_of(urls: list[str], events_per_message: int) -> ClientConfig:
         model_name="label",
         layout="concat",
         batching=BatchingConfig(max_events=events_per_message),
-        window=WindowConfig(max_requests=16),
+        window=WindowConfig(max_requests=32),
         retry=RetryConfig(allowed_tries=20, try_timeout_s=5.0, max_wait_s=1.0),
         health=HealthConfig(first_pause_s=0.2, max_pause_s=2.0),
     )

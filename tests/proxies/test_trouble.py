@@ -21,6 +21,11 @@ N_EVENTS = 600
 PATIENT = {"allowed_tries": 20, "try_timeout_s": 1.0}
 
 
+def preferred(protocol, box):
+    """The server that is used as long as it works."""
+    return ServerConfig(url=f"{protocol}://{box.address}", preferred=True)
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """Files of an authority, and of a certificate and key for 127.0.0.1."""
@@ -80,7 +85,7 @@ def test_a_server_behind_its_proxy_hangs(protocol, server, serve, nginx, config_
         directives="proxy_read_timeout 200ms; grpc_read_timeout 200ms;",
     )
     other = server.url if protocol == "grpc" else server.http_url
-    config = config_for(f"{protocol}://{box.address}", other, retry=PATIENT)
+    config = config_for(preferred(protocol, box), other, retry=PATIENT)
 
     run_job(config, requests_of(N_EVENTS))
 
@@ -92,7 +97,7 @@ def test_the_server_behind_a_proxy_is_down_for_a_while(
     fragile = serve()
     box = nginx(protocol, fragile)
     other = server.url if protocol == "grpc" else server.http_url
-    config = config_for(f"{protocol}://{box.address}", other, retry=PATIENT)
+    config = config_for(preferred(protocol, box), other, retry=PATIENT)
 
     def interrupt(n_done):
         if n_done == 200:
@@ -126,7 +131,7 @@ def test_a_proxy_becomes_a_black_hole_for_a_while(protocol, server, nginx, confi
     box = nginx(protocol, server)
     other = server.url if protocol == "grpc" else server.http_url
     config = config_for(
-        f"{protocol}://{box.address}",
+        preferred(protocol, box),
         other,
         retry={**PATIENT, "try_timeout_s": 0.3},
     )
