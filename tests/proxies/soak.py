@@ -3,11 +3,11 @@
     python -m tests.proxies.soak --events 1000000
 
 The client sees four servers: nginx for gRPC and nginx for HTTP, each in front of one
-mock, haproxy for gRPC in front of a third mock, and a black hole, which takes connections
-and never answers. The mocks are slow, fail, are full and restart, as `soak_server` plans;
-the third is killed, and started again later. nginx ends each connection after 1,000
-requests, and all proxies are reloaded in turn. Acts are counted in answered events, so
-they are the same on any machine.
+mock, haproxy for gRPC in front of a third mock, and a black hole, which takes
+connections and never answers. The mocks are slow, fail, are full and restart, as
+`soak_server` plans; the third is killed, and started again later. nginx ends each
+connection after 1,000 requests, and all proxies are reloaded in turn. Acts are counted
+in answered events, so they are the same on any machine.
 
 The exit status is 1 if an event was lost, doubled, reordered or answered wrongly, or if
 memory grew.
@@ -15,7 +15,6 @@ memory grew.
 
 from __future__ import annotations
 
-# ruff: noqa: T201 - a command: it prints
 import argparse
 import logging
 import socket

@@ -6,6 +6,7 @@ from mock_server import FaultPlan
 from sonic_client import (
     Client,
     Failure,
+    RequestTooLargeError,
     ServerConfig,
     TlsConfig,
 )
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.proxies
 
 PROTOCOLS = ("grpc", "http")
 N_EVENTS = 600
+SIZES = (2, 2, 20_000, 2)  # rows; the third event has 240 kB
 
 # A job with a server that fails is allowed tries; one that waits is cut short.
 PATIENT = {"allowed_tries": 20, "try_timeout_s": 1.0}
@@ -65,15 +67,33 @@ def test_tls_ends_at_the_proxy(protocol, server, nginx, config_for, certificate)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_limit_of_bodies(protocol, server, nginx, config_for):
     box = nginx(protocol, server, directives="client_max_body_size 64k;")
-    sizes = [2, 2, 20_000, 2]
-    requests = [next(requests_of(1, n_rows=n_rows)) for n_rows in sizes]
+    requests = [next(requests_of(1, n_rows=n_rows)) for n_rows in SIZES]
 
     with Client(config_for(f"{protocol}://{box.address}")) as client:
         outcomes = list(client.map(requests))
 
     (failure,) = (each for each in outcomes if isinstance(each, Failure))
-    assert outcomes.index(failure) == 2
+    assert outcomes.index(failure) == SIZES.index(max(SIZES))
+    assert isinstance(failure.error, RequestTooLargeError)
     assert "413" in str(failure.error)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_a_limit_of_bodies_stops_goes_elsewhere(
+    protocol, server, nginx, config_for
+):
+    box = nginx(protocol, server, directives="client_max_body_size 64k;")
+    requests = [next(requests_of(1, n_rows=n_rows)) for n_rows in SIZES]
+    other = server.url if protocol == "grpc" else server.http_url
+    config = config_for(preferred(protocol, box), other, retry=PATIENT)
+
+    with Client(config) as client:
+        outcomes = list(client.map(requests))
+
+    assert [each.server == other for each in outcomes] == [
+        n_rows == max(SIZES) for n_rows in SIZES
+    ]
+    assert not any("open" in each for each in client.statistics().server_changes)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
