@@ -91,7 +91,9 @@ def toml_table(path: Path | str, table: str) -> TomlTable:
     content: Any = toml_content(path)
     for name in table.split("."):
         if not isinstance(content, dict) or name not in content:
-            raise ConfigError(f"{path}: no table [{table}]")
+            known = list(content) if isinstance(content, dict) else []
+            nearest = nearest_names(name, known) or "it is empty"
+            raise ConfigError(f"{path}: no table [{table}], {nearest}")
         content = content[name]
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: [{table}]: expected a table, got {content!r}")

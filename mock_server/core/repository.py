@@ -25,6 +25,7 @@ from mock_server.errors import (
 from mock_server.model.config import ensemble_of
 from mock_server.model.config_message import is_ensemble, parse_json
 from mock_server.model.declaration import Ensemble, Model
+from mock_server.profiles import DEFAULT_PROFILE, Profile
 from mock_server.scheduling import threads
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
@@ -73,6 +74,7 @@ class Repository:
         ``explicit``: `start` loads `load`, and clients load and unload.
     load : iterable of str
         Names; ``*`` means all.
+    profile : Profile
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class Repository:
         sources: Iterable[ModelSource] = (),
         control: ModelControl = "none",
         load: Iterable[str] = (),
+        profile: Profile = DEFAULT_PROFILE,
     ) -> None:
+        self._profile = profile
         self._lock = threading.RLock()
         # `loaded` of a state is replaced, never changed: readers need no lock.
         self._states: dict[str, _ModelState] = {}
@@ -410,8 +414,10 @@ class Repository:
         wanted = served_versions(config.version_policy, source.versions())
         for version in wanted:
             try:
+                began_s = time.monotonic()
                 model = source.model(version, config, self.ask)
                 loaded[version] = self._started(model)
+                loaded[version].load_s = time.monotonic() - began_s
             except BaseException as error:
                 reason = f"Internal: {exception_text(error)}"
                 state.gone[version] = ("UNAVAILABLE", reason)
@@ -431,6 +437,13 @@ class Repository:
 
     def _started(self, model: Model) -> Loaded:
         if isinstance(model.function, Ensemble):
+            if model.function.max_inflight_requests and not (
+                self._profile.limits_ensembles
+            ):
+                raise ConfigurationError(
+                    f"model {model.name!r}: expected no max_inflight_requests in "
+                    f"profile {self._profile.name}: it needs profile 26.04 or later"
+                )
             return LoadedEnsemble(model, self.find)
         return LoadedModel(model)
 

@@ -46,7 +46,7 @@ def inference_handler(
                 is_stream=method.client_streaming,
             )
             for method in _SERVICE.methods
-            if hasattr(service, method.name)
+            if hasattr(service, method.name) and method.name not in service.unserved
         },
     )
 

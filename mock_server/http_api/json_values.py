@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 from mock_server.errors import internal, invalid
+from mock_server.profiles import Profile
 from mock_server.wire.codec import (
     RawTensor,
     decode,
@@ -135,7 +136,12 @@ def dump(value: Json) -> bytes:
 
 
 def data_of_json(
-    value: Json, *, name: str, datatype: str, shape: tuple[int, ...]
+    value: Json,
+    *,
+    name: str,
+    datatype: str,
+    shape: tuple[int, ...],
+    profile: Profile,
 ) -> bytes:
     """Wire form of an input's ``data``, nested in any way.
 
@@ -145,12 +151,19 @@ def data_of_json(
     ------
     ModelError
         INTERNAL if an element has another type, or their number does not fit the shape;
-        INVALID_ARGUMENT for half precision, which JSON cannot carry.
+        INVALID_ARGUMENT for half precision, which JSON cannot carry, and for data
+        that is nested too deep for the profile.
     """
     if datatype in _HALVES:
         raise invalid(
             f"receiving {datatype} data via JSON is not supported. Please use the "
             f"binary data format for input {name}"
+        )
+    max_depth = profile.max_json_depth
+    if max_depth is not None and _depth(value) >= max_depth:
+        where = "" if datatype == "BYTES" else "Unable to parse 'data': "
+        raise invalid(
+            f"{where}JSON nesting depth exceeds maximum allowed limit ({max_depth})"
         )
     values = list(_flat(value))
     expected = element_count(shape)
@@ -175,6 +188,17 @@ def _flat(value: Json) -> Iterator[Any]:
             yield each
         else:
             stack.pop()
+
+
+def _depth(value: Json) -> int:
+    """The number of arrays around the innermost element, or array without elements."""
+    depth, level = 0, [value]
+    while nested := [each for each in level if isinstance(each, list)]:
+        level = [element for each in nested for element in each]
+        if not level:
+            return depth
+        depth += 1
+    return depth
 
 
 def _check_elements(values: list[Any], datatype: str) -> None:

@@ -22,7 +22,7 @@ from mock_server.http_api.inference import (
     infer,
 )
 from mock_server.http_api.replies import Reply, decompress, too_large
-from mock_server.http_api.requests import Call
+from mock_server.http_api.requests import Call, is_readable
 from mock_server.scheduling.threads import RequestThreads
 from mock_server.wire.inference import Cancellation
 
@@ -121,7 +121,7 @@ class HttpService:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Response to one HTTP request, errors included."""
         route = route_of(unquote(request.raw_path.partition("?")[0]))
-        if route is None:
+        if route is None or route.rpc in self._core.profile.unserved:
             return _sent(Reply.error(404, "Not Found"))
         if request.method != route.method:
             return _sent(Reply.error(405, "Method Not Allowed"))
@@ -151,7 +151,12 @@ class HttpService:
         encoding = headers.get("content-encoding", "")
         if encoding:  # in a thread: a small body may become a large one
             body = await asyncio.get_running_loop().run_in_executor(
-                self._threads, decompress, body, encoding, self._max_body_bytes
+                self._threads,
+                decompress,
+                body,
+                encoding,
+                self._max_body_bytes,
+                self._core.profile,
             )
         return Call(
             body=body,
@@ -159,6 +164,7 @@ class HttpService:
             cancellation=cancellation,
             drop_connection=_dropping(request),
             threads=self._threads,
+            profile=self._core.profile,
         )
 
     async def _apply_faults(self, route: Route, call: Call) -> None:
@@ -178,6 +184,8 @@ class HttpService:
         core, fields = self._core, route.fields
         model, version = fields.get("model", ""), fields.get("version", "")
         match route.action:
+            case "infer" if not is_readable(call):
+                reply = Reply.error(422, "the body is not JSON")
             case "infer":
                 reply = await infer(core, call, model, version)
             case "generate":

@@ -112,6 +112,9 @@ class Ensemble(Declaration):
 
     steps: Sequence[Step]
 
+    max_inflight_requests: int = 0
+    """Requests of all callers together that each step runs at once; 0 for no limit."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         made = [name for step in self.steps for name in step.output_map.values()]

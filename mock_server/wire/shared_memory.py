@@ -37,11 +37,34 @@ class Region:
 
 
 class SharedMemory:
-    """Registered regions by name; may be used from any thread."""
+    """Registered regions by name; may be used from any thread.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    is_allowed : bool
+        Whether clients may register regions: by default since Triton 26.04, they may
+        not (``kClientShmDisabledErrorStr`` in ``src/common.h`` of server, r26.04).
+    """
+
+    def __init__(self, *, is_allowed: bool = True) -> None:
+        self._is_allowed = is_allowed
         self._lock = threading.Lock()
         self._regions: dict[str, Region] = {}
+
+    def check_allowed(self) -> None:
+        """Refuse to register or unregister a region of any memory.
+
+        Raises
+        ------
+        ModelError
+            UNIMPLEMENTED if clients may not.
+        """
+        if not self._is_allowed:
+            raise ModelError(
+                grpc.StatusCode.UNIMPLEMENTED,
+                "Client shared memory is disabled. Start the server with "
+                "'--allow-client-shm=true' to enable.",
+            )
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
         """Open a region.

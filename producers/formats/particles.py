@@ -11,6 +11,7 @@ from producers.io.location import Location
 from producers.model.errors import SchemaError
 from producers.model.truth import Particles
 from producers.model.types import AnyArray
+from sonic_base import ConfigError
 
 PARTICLE_COLUMNS = ("vx", "vy", "vz", "px", "py", "pz", "q")
 """Names of the columns of `particles_from` in most formats."""
@@ -41,6 +42,33 @@ def particles_from(
         momentum_gev=np.column_stack((px, py, pz)),
         charge=charge,
     )
+
+
+def charges_of(pdg: AnyArray) -> NDArray[np.float64]:
+    """Return the charges in e of particles by their PDG ids.
+
+    0 where the numbering scheme has no such id.
+
+    Raises
+    ------
+    ConfigError
+        If the package particle is not installed.
+
+    Notes
+    -----
+    Review of Particle Physics, "Monte Carlo particle numbering scheme", as the package
+    particle of Scikit-HEP reads it.
+    """
+    try:
+        from particle import PDGID  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigError(
+            "charges from PDG ids need the package particle: "
+            "pip install 'sonic-tracking[simulation]'"
+        ) from error
+    ids, place = np.unique(pdg, return_inverse=True)
+    charges = [float(PDGID(number).charge or 0.0) for number in ids.tolist()]
+    return np.array(charges, dtype=np.float64)[place]
 
 
 def as_particle_ids(path: Location, values: AnyArray) -> NDArray[np.uint64]:

@@ -7,7 +7,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -184,7 +184,12 @@ class GrpcTransport(WireTransport):
             # after the channel is closed.
             del call
             details = sent.hide(error.details() or "")
-            failure = error_of_status(error.code().name, details, server=self.server)
+            failure = error_of_status(
+                error.code().name,
+                details,
+                server=self.server,
+                headers=_texts_of(error.trailing_metadata()),
+            )
             failure.__cause__ = sent.cause(error)
         # Raised outside of the handler, or else it would keep gRPC's error, which may
         # show a secret, as its context.
@@ -199,6 +204,11 @@ def _json_of(message: bytes, method: str) -> Json:
         always_print_fields_with_no_presence=True,
     )
     return answer[_ANSWERS[method]] if method in _ANSWERS else answer
+
+
+def _texts_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """Return the entries of trailing metadata that are texts."""
+    return {name: text for name, text in metadata or () if isinstance(text, str)}
 
 
 class _ChannelPool:
@@ -288,6 +298,9 @@ def channel_options(server: ServerConfig) -> list[tuple[str, str | int]]:
             ),
         ),
     ]
+    # By default gRPC follows http_proxy, even to this machine.
+    if server.is_local or not server.proxy:
+        options.append(("grpc.enable_http_proxy", 0))
     if server.tls.server_name is not None:
         options.append(("grpc.ssl_target_name_override", server.tls.server_name))
     return options

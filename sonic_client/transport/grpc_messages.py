@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2
 
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
 from sonic_client.transport.foreign import read_answer
-from sonic_client.transport.payload import raw_values, reply_of
+from sonic_client.transport.payload import Content, raw_values, reply_of
 from sonic_client.types import TensorSpec, datatype_of
 
 __all__ = ["decode_reply", "encode_call"]
@@ -67,6 +67,14 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+def _typed_values(tensor: Any) -> list[Any] | None:
+    """Return the values of an output that are not raw; None if there are none."""
+    if not tensor.HasField("contents"):
+        return None
+    filled = tensor.contents.ListFields()
+    return list(filled[0][1]) if filled else []
+
+
 def decode_reply(message: bytes, *, call: InferCall, server: str) -> InferReply:
     """Return the tensors of a `ModelInferResponse` message, as read-only views.
 
@@ -98,7 +106,9 @@ def _reply(message: bytes, call: InferCall, server: str) -> InferReply:
         TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
         for tensor in reply.outputs
     ]
-    contents: list[bytes | None] = list(reply.raw_output_contents)
+    contents: list[Content | None] = list(reply.raw_output_contents)
+    if not contents:
+        contents = [_typed_values(tensor) for tensor in reply.outputs]
     contents += [None] * (len(specs) - len(contents))
     return reply_of(
         zip(specs, contents, strict=False),

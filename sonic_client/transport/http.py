@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -33,7 +34,11 @@ from sonic_client.transport.http_messages import (
 )
 from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.status import KEPT_CONNECTION_ENDED, error_of_status
+from sonic_client.transport.status import (
+    KEPT_CONNECTION_ENDED,
+    error_of_http_status,
+    error_of_status,
+)
 from sonic_client.transport.wire import Json, WireTransport
 
 try:
@@ -46,6 +51,7 @@ except ModuleNotFoundError as missing:
 __all__ = ["HttpTransport"]
 
 _PATHS = {
+    "ServerMetadata": ("GET", ""),
     "RepositoryIndex": ("POST", "repository/index"),
     "ModelMetadata": ("GET", "{model}"),
     "ModelConfig": ("GET", "{model}/config"),
@@ -61,23 +67,6 @@ _PATHS = {
 }
 # Headers and content.
 _Reply: TypeAlias = tuple[Mapping[str, str], bytes]
-# The gRPC status that an HTTP status stands for, so that errors are the same.
-_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    405: "UNIMPLEMENTED",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "UNAVAILABLE",
-}
 # Characters of a page that is not an answer of a KServe server, such as a proxy's.
 _MAX_TEXT = 500
 # Bytes that are read of an answer that is an error.
@@ -99,6 +88,8 @@ class HttpTransport(WireTransport):
     def __init__(self, server: ServerConfig) -> None:
         super().__init__(server)
         self._session: aiohttp.ClientSession | None = None
+        # Whether tensors are sent as binary data; otherwise the server wants JSON.
+        self._sends_binary = True
         self._encodings = {"Accept-Encoding": "identity"}
         if server.compression != "none":
             name = server.compression
@@ -115,6 +106,7 @@ class HttpTransport(WireTransport):
         self._session = aiohttp.ClientSession(
             connector=connector,
             trace_configs=[_connection_tracing()],
+            trust_env=self._config.proxy and not self._config.is_local,
             # Deadlines are set call by call.
             timeout=aiohttp.ClientTimeout(total=None),
         )
@@ -139,17 +131,18 @@ class HttpTransport(WireTransport):
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the call is cancelled `timeout_s` from now."""
         check_message_size(call, self._config)
-        json_length, parts = encode_body(call)
+        json_length, parts = encode_body(call, is_binary=self._sends_binary)
+        form = {"Content-Type": "application/json"}
+        if self._sends_binary:
+            form = {
+                "Content-Type": "application/octet-stream",
+                JSON_LENGTH_HEADER: str(json_length),
+            }
         headers, content = await self._exchange(
             "POST",
             f"{_model_path(call.model_name, call.model_version)}/infer",
             timeout_s=timeout_s,
-            headers={
-                **self._encodings,
-                JSON_LENGTH_HEADER: str(json_length),
-                "Content-Type": "application/octet-stream",
-                **call.headers,
-            },
+            headers={**self._encodings, **form, **call.headers},
             body=self._meter.compress(b"".join(parts)),
             max_bytes=MAX_MESSAGE_BYTES,
         )
@@ -174,10 +167,18 @@ class HttpTransport(WireTransport):
             verb,
             path.format(model=_model_path(name, version), name=quote(name, safe="")),
             timeout_s=timeout_s,
-            headers={"Accept-Encoding": "identity"},
+            headers={
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+            },
             body=None if verb == "GET" else json.dumps(question).encode(),
         )
         return self._read(json.loads, content) if content else None
+
+    async def _extensions(self, *, timeout_s: float) -> Container[str]:
+        extensions = await super()._extensions(timeout_s=timeout_s)
+        self._sends_binary = "binary_tensor_data" in extensions
+        return extensions
 
     async def _exchange(
         self,
@@ -196,7 +197,7 @@ class HttpTransport(WireTransport):
         ask = partial(
             self._session.request,
             method,
-            f"{self.server}/v2/{path}",
+            f"{self.server}/v2/{path}".rstrip("/"),
             allow_redirects=False,
             server_hostname=self._config.tls.server_name,
         )
@@ -256,7 +257,11 @@ class HttpTransport(WireTransport):
             )
         if not is_answer:
             return _error_of_response(
-                reply.status, content, server=self.server, hide=sent.hide
+                reply.status,
+                content,
+                reply.headers,
+                server=self.server,
+                hide=sent.hide,
             )
         return reply.headers, content
 
@@ -330,25 +335,41 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
 
 
 def _error_of_response(
-    code: int, content: bytes, *, server: str, hide: Callable[[str], str]
+    code: int,
+    content: bytes,
+    headers: Mapping[str, str],
+    *,
+    server: str,
+    hide: Callable[[str], str],
 ) -> ServerError:
     """Return the error for an HTTP status code other than 200 and its body."""
-    details = _error_text(content.decode(errors="replace"), hide)
-    status = _STATUSES.get(code, "UNKNOWN")
-    if code == 400 and "already in manager" in details:
-        status = "ALREADY_EXISTS"
-    if code == 413:
-        details = f"message larger than max: {details}"
-    if status == "UNKNOWN":
-        details = f"HTTP status {code}: {details}"
-    return error_of_status(status, details, server=server)
+    return error_of_http_status(
+        code,
+        _error_text(content.decode(errors="replace"), hide),
+        server=server,
+        headers={name.lower(): text for name, text in headers.items()},
+    )
 
 
 def _error_text(body: str, hide: Callable[[str], str]) -> str:
+    """Return the text of an error: Triton's, FastAPI's, or a page of any kind."""
     try:
-        return hide(str(json.loads(body)["error"]))
+        answer = json.loads(body)
+        return hide(str(answer["error"] if "error" in answer else answer["detail"]))
     except (ValueError, TypeError, KeyError, RecursionError):
-        return hide(body)[:_MAX_TEXT]
+        text = hide(_page_text(body))
+        if text.startswith("Traceback "):  # the last line has the cause
+            text = text.rstrip().rpartition("\n")[2]
+        return text[:_MAX_TEXT]
+
+
+def _page_text(body: str) -> str:
+    """Return what a proxy's page says: its title, or else its text."""
+    if not body.lstrip().startswith("<"):
+        return body
+    title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
+    text = title[1] if title else re.sub(r"<[^>]*>", " ", body)
+    return " ".join(text.split())
 
 
 def _error_of_exception(

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Mapping
@@ -43,7 +42,6 @@ Direction: TypeAlias = Literal["input", "output"]
 _ALIGNMENT = 64
 _SMALLEST_BYTES = 2**16
 _FOLDER = Path("/dev/shm")
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,8 @@ class Region:
     Attributes
     ----------
     name : str
-        ``sonic_<pid>_<direction>_<number>``: its name at the server.
+        ``sonic_<pid>_<direction>_<random>``: its name at the server, which nobody can
+        take before.
     key : str
         Its name in the operating system.
     n_bytes : int
@@ -140,7 +139,7 @@ class Region:
 
     def __init__(self, direction: Direction, n_bytes: int) -> None:
         self.direction, self.n_bytes = direction, n_bytes
-        self.name = f"sonic_{os.getpid()}_{direction}_{next(_numbers)}"
+        self.name = f"sonic_{os.getpid()}_{direction}_{os.urandom(8).hex()}"
         self.key = f"/{self.name}"
         # `create` fails if it exists: two processes must never share one by accident.
         self._memory = SharedMemory(self.name, create=True, size=n_bytes)

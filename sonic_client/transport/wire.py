@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from sonic_client.config import ServerConfig
+from sonic_client.errors import RejectedRequestError
 from sonic_client.transport.base import CompressionReport, ServerCounters
 from sonic_client.transport.foreign import checked, read_answer
 from sonic_client.transport.headers import CallHeaders, Headers
@@ -55,15 +56,30 @@ class WireTransport(ABC):
     async def describe(
         self, model_name: str, model_version: str, *, timeout_s: float
     ) -> ModelMetadata:
-        """Ask for the model's metadata and configuration."""
+        """Ask for the model's metadata and configuration.
+
+        A server without Triton's extension of KServe has no configuration: its models
+        have no parameters, and no batch dimension that the client could fill.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         model = {"name": model_name, "version": model_version}
         metadata = await self._ask("ModelMetadata", **model, timeout_s=timeout_s)
-        config = await self._ask(
-            "ModelConfig", **model, timeout_s=deadline - loop.time()
-        )
+        try:
+            config = await self._ask(
+                "ModelConfig", **model, timeout_s=deadline - loop.time()
+            )
+        except RejectedRequestError:
+            extensions = await self._extensions(timeout_s=deadline - loop.time())
+            if "model_configuration" in extensions:
+                raise
+            config = {"input": ()}
         return self._read(_model_metadata, metadata, config, model_version)
+
+    async def _extensions(self, *, timeout_s: float) -> Container[str]:
+        """Ask for the extensions of KServe v2 that the server has."""
+        reply = await self._ask("ServerMetadata", timeout_s=timeout_s)
+        return self._read(_extensions, reply)
 
     async def count(
         self, model_name: str, model_version: str, *, timeout_s: float
@@ -121,14 +137,20 @@ class WireTransport(ABC):
         )
 
 
+def _extensions(metadata: Json) -> frozenset[str]:
+    """Read the extensions of KServe v2 in a server's metadata."""
+    return frozenset(checked(each, str) for each in metadata.get("extensions") or ())
+
+
 def _model_states(index: Json) -> tuple[ModelState, ...]:
     """Read a repository index; a missing key is empty."""
     return tuple(
         ModelState(
             name=checked(row["name"], str),
-            version=checked(row.get("version", ""), str),
-            state=checked(row.get("state", ""), str),
-            reason=checked(row.get("reason", ""), str),
+            version=checked(row.get("version") or "", str),
+            # MLServer writes the name of its enumeration, too: State.READY.
+            state=checked(row.get("state") or "", str).rpartition(".")[2],
+            reason=checked(row.get("reason") or "", str),
         )
         for row in index
     )
@@ -158,8 +180,8 @@ def _model_metadata(metadata: Json, config: Json, asked_version: str) -> ModelMe
 
     return ModelMetadata(
         name=checked(metadata["name"], str),
-        version=asked_version or _latest(metadata.get("versions", [])),
-        platform=checked(metadata.get("platform", ""), str),
+        version=asked_version or _latest(metadata.get("versions") or []),
+        platform=checked(metadata.get("platform") or "", str),
         inputs=specs(metadata["inputs"]),
         outputs=specs(metadata["outputs"]),
         max_batch_size=checked(config.get("max_batch_size", 0), int),

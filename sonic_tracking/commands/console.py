@@ -169,9 +169,17 @@ class _Printable(logging.Formatter):
 
 
 def _say(message: object, error: BaseException) -> None:
-    """Print the notes of the error, such as where to go on from, and its message."""
+    """Print the error's message after its notes, such as where to go on from.
+
+    A note of several lines is a file that the user may save: it follows as it is.
+    """
     if os.environ.get("SONIC_DEBUG"):
         traceback.print_exc()
-    for each in (*getattr(error, "__notes__", ()), message):
+    notes: tuple[str, ...] = tuple(getattr(error, "__notes__", ()))
+    files = [note for note in notes if "\n" in note]
+    for each in (*(note for note in notes if note not in files), message):
         line = ARGUMENT_IN_PYTHON.sub("", printable(" ".join(str(each).split())))
         print(f"sonic: {line}", file=sys.stderr)  # noqa: T201 - a command's voice
+    for text in files:
+        lines = map(printable, text.split("\n"))
+        print("", *lines, sep="\n", file=sys.stderr)  # noqa: T201

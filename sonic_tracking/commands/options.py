@@ -18,6 +18,7 @@ __all__ = [
     "CsvScale",
     "Fallback",
     "Force",
+    "PlaintextToken",
     "Roots",
     "Servers",
     "TokenEnv",
@@ -33,6 +34,13 @@ TokenFile: TypeAlias = Annotated[
 TokenEnv: TypeAlias = Annotated[
     str | None, typer.Option(help="Environment variable that holds it.")
 ]
+PlaintextToken: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--plaintext-token",
+        help="Send the token unencrypted to another machine, too.",
+    ),
+]
 Roots: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="PEM file of the authorities to trust; else the system's."),
@@ -44,7 +52,8 @@ Columns: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.toml",
-        help="Its table \\[columns] names the tree and branches; see docs/formats.md.",
+        help="Its table \\[columns] names the tree and branches of the space points, "
+        "\\[truth] those of the truth; see docs/formats.md.",
     ),
 ]
 Unit: TypeAlias = Annotated[

@@ -86,6 +86,7 @@ def servers(
     timeout_s: float = 5.0,
     token_file: str | Path | None = None,
     token_env: str | None = None,
+    plaintext_token: bool = False,
     roots: str | Path | None = None,
 ) -> tuple[ServerReport, ...]:
     """Ask servers at once whether they are ready, and for their models.
@@ -99,6 +100,8 @@ def servers(
     token_file, token_env, roots : path or str, optional
         The bearer token, in a file or an environment variable, and the PEM file of
         the authorities to trust.
+    plaintext_token : bool
+        Whether it may be sent unencrypted to another machine.
 
     Returns
     -------
@@ -116,7 +119,12 @@ def servers(
     >>> [report.state for report in servers(["grpc://localhost:8001"])]
     """
     urls = [urls] if isinstance(urls, str) else urls
-    asked = [_server_config(url, token_file, token_env, roots) for url in urls]
+    asked = [
+        _server_config(
+            url, token_file, token_env, roots, plaintext_token=plaintext_token
+        )
+        for url in urls
+    ]
 
     async def ask_all() -> list[ServerReport]:
         return await asyncio.gather(*(_report(each, timeout_s) for each in asked))
@@ -173,6 +181,7 @@ def describe(
     timeout_s: float = 10.0,
     token_file: str | Path | None = None,
     token_env: str | None = None,
+    plaintext_token: bool = False,
     roots: str | Path | None = None,
 ) -> ModelDescription:
     """Ask a server for a model, and write a program that calls it.
@@ -185,7 +194,7 @@ def describe(
         Its URL; by default a server in this process.
     timeout_s : float
         Seconds for the server's answer.
-    token_file, token_env, roots : path or str, optional
+    token_file, token_env, plaintext_token, roots : optional
         As for `servers`.
 
     Raises
@@ -202,7 +211,9 @@ def describe(
     >>> print(description.example)
     """
     with tracking_server(server) as used:
-        config = _server_config(used.url, token_file, token_env, roots)
+        config = _server_config(
+            used.url, token_file, token_env, roots, plaintext_token=plaintext_token
+        )
 
         async def ask() -> ModelMetadata:
             transport = transport_for(config)
@@ -239,11 +250,14 @@ def _server_config(
     token_file: str | Path | None,
     token_env: str | None,
     roots: str | Path | None,
+    *,
+    plaintext_token: bool,
 ) -> ServerConfig:
     return ServerConfig(
         url=url,
         token_file=None if token_file is None else Path(token_file),
         token_env=token_env,
+        plaintext_token=plaintext_token,
         tls=TlsConfig(roots=None if roots is None else Path(roots)),
     )
 

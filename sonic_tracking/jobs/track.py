@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 from producers import (
-    ColumnMapping,
     Event,
     EventLoop,
     EventSource,
@@ -40,7 +39,7 @@ from sonic_client import (
     ModelMetadata,
 )
 from sonic_client.report import ProgressMeter
-from sonic_tracking.columns import point_columns
+from sonic_tracking.columns import PointColumns, point_columns
 from sonic_tracking.errors import needs_extra, require_main_guard
 from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, job_server
 from sonic_tracking.memory import peak_memory_bytes
@@ -68,7 +67,7 @@ def track(
     fallback: str | None = None,
     on_failure: FailurePolicy = "raise",
     format: str | None = None,
-    columns: ColumnMapping | Mapping[str, object] | PathLike | None = None,
+    columns: PointColumns = None,
     unit: str | None = None,
     csv_scale: FeatureScale | None = None,
     max_events: int | None = None,
@@ -82,6 +81,7 @@ def track(
     client_config: PathLike | None = None,
     token_file: PathLike | None = None,
     token_env: str | None = None,
+    plaintext_token: bool = False,
     roots: PathLike | None = None,
     output_format: str | None = None,
     json: PathLike | None = None,
@@ -121,7 +121,7 @@ def track(
         for it. In the file it has no space points after "skip", and the label -1 for
         each of them after "fill".
     format : str, optional
-        Format of the files, such as ``jagged_ttree`` (see docs/formats.md); by
+        Format of the files, such as ``jagged`` (see docs/formats.md); by
         default it is detected.
     columns : ColumnMapping, mapping, or path of a TOML file, optional
         The tree and branches of the space points.
@@ -153,6 +153,8 @@ def track(
     token_file, token_env, roots : path or str, optional
         The server's bearer token, in a file or an environment variable, and the PEM
         file of the authorities to trust.
+    plaintext_token : bool
+        Whether the token may be sent unencrypted to another machine.
     output_format : str, optional
         ``ttree``, ``rntuple``, ``parquet``, ``trackml`` or ``edm4hep``.
     json : path, optional
@@ -218,6 +220,7 @@ def track(
         try_timeout_s=try_timeout_s,
         token_file=_path(token_file),
         token_env=token_env,
+        plaintext_token=plaintext_token or None,
         roots=_path(roots),
         model=model,
         layout=layout,

@@ -52,16 +52,18 @@ class Middlebox:
         self._folder.mkdir()
         self._log_path = self._folder / "log"
         self._config_path = self._folder / "config"
-        whole = self._frame(text).replace("PORT", str(self.port))
-        self._config_path.write_text(whole, encoding="utf-8")
+        self.configure(text)
 
     def __enter__(self) -> Self:
+        program = path_of(self.program)
+        assert program is not None  # or else the test was skipped
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [_path_of(self.program), *self._arguments()],
+                [program, *self._arguments()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # so that `stall` reaches its workers
             )
         self._wait_until_it_listens()
         return self
@@ -77,6 +79,20 @@ class Middlebox:
     def reload(self) -> None:
         """Start new workers; those of before end when their connections do."""
         self._process.send_signal(self._reload_signal)
+
+    def stall(self) -> None:
+        """Make it a black hole: it takes connections, and answers nothing."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def configure(self, text: str) -> None:
+        """Replace its configuration; `reload` applies it."""
+        self.text = text
+        whole = self._frame(text).replace("PORT", str(self.port))
+        self._config_path.write_text(whole, encoding="utf-8")
 
     @property
     def log(self) -> str:
@@ -147,9 +163,6 @@ class HAProxy(Middlebox):
         return ["-W", "-f", str(self._config_path)]
 
 
-def _path_of(program: str) -> str:
-    # Debian keeps both where only root looks.
-    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if found is None:
-        raise FileNotFoundError(program)
-    return found
+def path_of(program: str) -> str | None:
+    """Return where a program is; Debian keeps these where only root looks."""
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")

@@ -20,6 +20,7 @@ from sonic_client import (
     RejectedRequestError,
     RequestTooLargeError,
     ServerConfig,
+    ServerFaultError,
     ServerUnreachableError,
     TensorSpec,
     TryTimedOutError,
@@ -135,10 +136,10 @@ class WireSuite(TransportSuite):
 
         assert error.value.status == "INVALID_ARGUMENT"
 
-    async def test_a_model_that_raises_rejects(self, server):
+    async def test_a_model_that_raises_is_a_fault_of_its_server(self, server):
         async with opened(self.transport(server)) as transport:
             call = call_of({"X": rows(1)}, model_name="broken")
-            with pytest.raises(RejectedRequestError, match="no good") as error:
+            with pytest.raises(ServerFaultError, match="no good") as error:
                 await transport.infer(call, timeout_s=10.0)
 
         assert error.value.status == "INTERNAL"
