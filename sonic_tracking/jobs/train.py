@@ -40,7 +40,6 @@ from producers import (
     TruthEvents,
     TruthMapping,
     UnequalEventsError,
-    UnreadableFileError,
     node_features,
     open_events,
 )
@@ -54,6 +53,7 @@ from producers.evaluation import (
     events_with_truth,
 )
 from producers.io import (
+    job_of,
     new_partial_folder,
     output_errors,
     partial_folder,
@@ -80,7 +80,7 @@ PathLike = str | Path
 MIN_SPACE_POINTS = 3
 """A smaller component is no candidate in the scores."""
 
-JOB, THREADS = "job.json", "n_threads"
+THREADS = "n_threads"
 """In the folder of checkpoints: the job's file, and its key for the threads."""
 
 TRAINING, VALIDATION = "#3f72af", "#d1495b"
@@ -582,11 +582,7 @@ def _training_folder(
 
 
 def _require_same_job(folder: Path, job: Mapping[str, Any]) -> None:
-    path = folder / JOB
-    try:
-        before = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError) as error:
-        raise UnreadableFileError(path, f"damaged: {error}") from error
+    before = _flat(job_of(folder))
     now = _flat(json.loads(json.dumps(job)))
     for name in sorted({*before, *now}):
         was, is_now = before.get(name), now.get(name)
