@@ -71,7 +71,7 @@ class Findings:
         kind, _, reason = outcome.partition(" ")
         self.counts[sample, kind] += 1
         self.slowest_s[sample] = max(self.slowest_s.get(sample, 0.0), spent_s)
-        self.spent_s[sample] += spent_s
+        self.spent_s[sample] = self.spent_s.get(sample, 0.0) + spent_s
         self.spent_s[sample] = self.spent_s.get(sample, 0.0) + spent_s
         if kind == "failed":
             self.failures.append((number, sample, reason))
@@ -144,8 +144,7 @@ def fuzz(
             each.result()
         if offenders is not None:
             for kept in Path(folder).glob("*/offenders/*"):
-                offenders.mkdir(parents=True, exist_ok=True)
-                shutil.move(kept, offenders / kept.name)
+                shutil.copytree(kept, offenders / kept.name, dirs_exist_ok=True)
     findings.failures.sort()
     return findings
 
