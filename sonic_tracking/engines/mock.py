@@ -126,7 +126,11 @@ class TrackingMock:
                 from mock_server.tracking import tracking_models  # noqa: PLC0415
 
                 weights = settings.weights or bundled_weights()
-                models = tracking_models(weights, instances=settings.instances)
+                models = tracking_models(
+                    weights,
+                    instances=settings.instances,
+                    any_input=settings.any_input,
+                )
             wanted = [model for model in models if model.name in settings.models]
             server = MockServer(wanted, **listening)
         server.start()
