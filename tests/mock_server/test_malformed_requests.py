@@ -350,10 +350,10 @@ def test_a_name_of_a_megabyte_is_not_repeated_in_full(stub):
 @pytest.mark.parametrize(
     "content",
     [
-        b"POST /v2 HTTP/1.1-\nHost: x\r\n\r\n",
-        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
+        b"POST /v2 HTTP/1.1-\nHost: localhost\r\n\r\n",
+        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
         b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n",
-        b"GET /v2 HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
     ],
     ids=["line", "chunk", "header"],
 )
@@ -367,7 +367,7 @@ def test_bytes_that_are_not_http_leave_no_traceback(server, caplog, content):
 def test_an_expectation_need_not_be_ascii(server):
     answer = send_bytes(
         server,
-        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nExpect: \xff\xfe\r\n"
+        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\nExpect: \xff\xfe\r\n"
         b"Connection: close\r\n"
         b"Content-Length: 0\r\n\r\n",
     )
