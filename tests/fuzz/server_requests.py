@@ -362,8 +362,8 @@ class _Maker:
 
     def http_noise(self) -> HttpRequest:
         head = (
-            "POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            "Content-Length: 5\r\n\r\nhello"
+            "POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+            "Connection: close\r\nContent-Length: 5\r\n\r\nhello"
         )
         if self.chance(0.3):
             return HttpRequest("http bytes", self.draw.randbytes(60), is_whole=False)

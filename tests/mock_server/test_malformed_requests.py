@@ -367,8 +367,8 @@ def test_bytes_that_are_not_http_leave_no_traceback(server, caplog, content):
 def test_an_expectation_need_not_be_ascii(server):
     answer = send_bytes(
         server,
-        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\nExpect: \xff\xfe\r\n"
-        b"Connection: close\r\n"
+        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+        b"Expect: \xff\xfe\r\nConnection: close\r\n"
         b"Content-Length: 0\r\n\r\n",
     )
 
