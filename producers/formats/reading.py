@@ -274,7 +274,9 @@ def _require_new(chunk: EventChunk, seen: NDArray[np.int64]) -> None:
             chunk.source,
             event_id=int(ids[index]),
             entry=chunk.first_entry + index,
-            reason="there is another event of this number before it",
+            reason="there is another event of this number before it; if files were "
+            "merged, give them one by one, or number events by their entry: a columns "
+            "file without event (--columns)",
         )
 
 
