@@ -270,13 +270,8 @@ def _require_new(chunk: EventChunk, seen: NDArray[np.int64]) -> None:
     again = np.flatnonzero(~is_first | np.isin(ids, seen))
     if again.size:
         index = int(again[0])
-        raise InvalidEventError(
-            chunk.source,
-            event_id=int(ids[index]),
-            entry=chunk.first_entry + index,
-            reason="there is another event of this number before it; if files were "
-            "merged, give them one by one, or number events by their entry: a columns "
-            "file without event (--columns)",
+        raise InvalidEventError.repeated(
+            chunk.source, event_id=int(ids[index]), entry=chunk.first_entry + index
         )
 
 
