@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from producers.formats.base import (
     TruthFile,
     TruthFormat,
 )
-from producers.formats.guess import columns_file
+from producers.formats.guess import columns_file, truth_file
 from producers.formats.jagged.tracks import ReadableRootTracks
 from producers.formats.jagged.truth import open_truth
 from producers.formats.parquet.tracks import ReadableParquetTracks
@@ -108,13 +109,8 @@ def open_events(
         first = first or chosen
         _require_same(first, chosen, given[0], path)
         _require_unit(chosen, used, path)
-        try:
+        with _columns_file_noted(columns_file, content):
             file = chosen.open(content, options)
-        except SchemaError as error:
-            text = columns_file(content)
-            if text:
-                error.add_note(f"{ADVICE}\n\n{text}")
-            raise
         files.append(file if used == "mm" else _InOtherUnit(file, MM_PER_UNIT[used]))
     source = EventSource(files, max_events=max_events, chunk_size=chunk_size)
     if not len(source):
@@ -124,6 +120,20 @@ def open_events(
 
 
 ADVICE = "save this as columns.toml, correct it, and name it (--columns columns.toml):"
+
+
+@contextmanager
+def _columns_file_noted(
+    text_of: Callable[[FileContent], str], content: FileContent
+) -> Iterator[None]:
+    """Add a columns file to start from to an error about columns, as a note."""
+    try:
+        yield
+    except SchemaError as error:
+        text = text_of(content)
+        if text:
+            error.add_note(f"{ADVICE}\n\n{text}")
+        raise
 
 
 def _require_same(
@@ -328,12 +338,13 @@ class TruthEvents:
         self._files: list[TruthFile] = []
         for path in self.paths:
             content = FileContent(path)
-            if columns is not None:
-                self._files.append(open_truth(content, columns))
-                continue
-            chosen = choose_truth_format(content, format)
-            _require_unit(chosen, used, path)
-            self._files.append(chosen.open(content))
+            with _columns_file_noted(truth_file, content):
+                if columns is not None:
+                    self._files.append(open_truth(content, columns))
+                    continue
+                chosen = choose_truth_format(content, format)
+                _require_unit(chosen, used, path)
+                self._files.append(chosen.open(content))
         remarks = [remark for file in self._files for remark in file.remarks]
         self.remarks = tuple(dict.fromkeys(remarks))
 
