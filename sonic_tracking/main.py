@@ -13,7 +13,6 @@ from sonic_tracking.commands import (
     demo,
     describe,
     evaluate,
-    models,
     record,
     repository,
     serve,
@@ -21,6 +20,7 @@ from sonic_tracking.commands import (
     simulate,
     track,
     train,
+    weights,
 )
 
 __all__ = ["app"]
@@ -79,6 +79,6 @@ app.command(epilog=record.EXAMPLES)(record.record)
 app.command(epilog=servers.EXAMPLES)(servers.servers)
 app.command(epilog=describe.EXAMPLES)(describe.describe)
 app.command(epilog=repository.EXAMPLES)(repository.repository)
-app.add_typer(models.app, name="models")
+app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
 app.command(epilog=demo.EXAMPLES)(demo.demo)

@@ -166,13 +166,13 @@ class Server:
 
     def note_out(self, error: SonicError) -> bool:
         """Note that it fails every request; return whether it is now left alone."""
-        is_news = self.breaker.state != "open"
+        if self.breaker.state == "open":  # the probes know more than this late answer
+            return False
         self.last_error = error
-        if is_news:
-            self.breaker.open(now=self._timing.clock())
-            # The model may be there again already, so it is asked for at once, once.
-            self.is_rechecked = isinstance(error, ModelNotFoundError)
-        return is_news
+        self.breaker.open(now=self._timing.clock())
+        # The model may be there again already, so it is asked for at once, once.
+        self.is_rechecked = isinstance(error, ModelNotFoundError)
+        return True
 
     def is_new_version(self, version: str) -> bool:
         """Whether another version of the model answers than before; true once."""

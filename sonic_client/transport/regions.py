@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
+from sonic_client.transport.foreign import read_answer
 from sonic_client.transport.payload import tensor_of
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
 
@@ -271,7 +273,12 @@ class RegionLease:
                     mismatches=[Mismatch(spec.name, expected, spec.form)],
                 )
             content = bytes(self.output.buffer[span.offset : span.offset + n_bytes])
-            outputs[spec.name] = tensor_of(spec, content)
+            outputs[spec.name] = read_answer(
+                partial(tensor_of, spec, content),
+                model=model,
+                server=server,
+                expected=f"{spec.name!r} in shared memory",
+            )
         return outputs
 
 

@@ -46,6 +46,9 @@ class ClientSettings:
     weights: Path | None = None
     """Weights of the fallback."""
 
+    any_input: bool = False
+    """Whether the fallback answers events that are far from the weights' training."""
+
     token_file: Path | None = None
     token_env: str | None = None
     plaintext_token: bool | None = None
@@ -62,7 +65,10 @@ class ClientSettings:
             "retry": {"try_timeout_s": self.try_timeout_s},
             "fallback": {
                 "name": self.fallback,
-                "options": {"weights": self.weights and str(self.weights)},
+                "options": {
+                    "weights": self.weights and str(self.weights),
+                    "any_input": "true" if self.any_input else None,
+                },
             },
         }
         table = _merged({} if self.file is None else client_table(self.file), given)
@@ -121,7 +127,11 @@ class ServerInUse:
 
 @contextmanager
 def job_server(
-    settings: ClientSettings, weights: Path | None, *, progress: bool
+    settings: ClientSettings,
+    weights: Path | None,
+    *,
+    progress: bool,
+    any_input: bool = False,
 ) -> Iterator[tuple[ServerInUse, ClientConfig]]:
     """Give the server of a job, and the client's configuration for it.
 
@@ -133,7 +143,9 @@ def job_server(
         As `tracking_server`.
     """
     if "servers" not in settings.table():
-        with tracking_server(None, weights, progress=progress) as own:
+        with tracking_server(
+            None, weights, progress=progress, any_input=any_input
+        ) as own:
             yield own, settings.config(own_server=own.url)
         return
     if settings.fallback is None and weights is not None:
@@ -141,13 +153,19 @@ def job_server(
             "weights are for the server in this process and for the fallback mock: "
             "the weights of a named server are its own"
         )
-    config = replace(settings, weights=weights).config()
+    if settings.fallback is None:
+        any_input = False  # of the job alone: the server decides for itself
+    config = replace(settings, weights=weights, any_input=any_input).config()
     yield ServerInUse(url=", ".join(each.url for each in config.servers)), config
 
 
 @contextmanager
 def tracking_server(
-    server: str | None, weights: Path | None = None, *, progress: bool = False
+    server: str | None,
+    weights: Path | None = None,
+    *,
+    progress: bool = False,
+    any_input: bool = False,
 ) -> Iterator[ServerInUse]:
     """Give the server at an address, or else start one in this process.
 
@@ -158,6 +176,9 @@ def tracking_server(
         Weights for the server in this process; by default the bundled ones.
     progress : bool
         Whether to show on a terminal that the networks are being prepared.
+    any_input : bool
+        Whether a server in this process answers events that are far from those of the
+        weights' training.
 
     Raises
     ------
@@ -179,7 +200,10 @@ def tracking_server(
         with activity(what, is_shown=progress):
             # One event of a few thousand points cannot keep two cores busy.
             models = tracking_models(
-                weights or bundled_weights(), clock, instances=os.cpu_count() or 1
+                weights or bundled_weights(),
+                clock,
+                instances=os.cpu_count() or 1,
+                any_input=any_input,
             )
     with MockServer(models) as own:
         yield ServerInUse(url=own.url, clock=clock)

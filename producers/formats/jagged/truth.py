@@ -235,7 +235,7 @@ class _Truth(NamedTuple):
         else:
             ids = as_particle_ids(self.path, values.pop(0))
         numbers = dict(zip(self.columns.numbers, values, strict=True))
-        together = particles_from(ids, _physics(numbers, self.columns))
+        together = particles_from(self.path, ids, _physics(numbers, self.columns))
         # A table without a row of this event gives no list at all.
         if not len(counts):
             return [together]
