@@ -127,12 +127,18 @@ class RetryChain:
         self._config, self._jitter = config, jitter
         self._same_left = config.same_server_retries
         self._has_looked_again = False
+        self._n_kept = 0
         self.failures: list[SonicError] = []
 
     @property
     def tries_left(self) -> int:
         """The number of tries at servers that are still allowed."""
-        return self._config.allowed_tries - len(self.failures)
+        return self._config.allowed_tries - len(self.failures) + self._n_kept
+
+    def keep(self, error: SonicError) -> None:
+        """Keep the error of one of two calls that are one try; the other's follows."""
+        self.failures.append(error)
+        self._n_kept += 1
 
     def after(self, error: SonicError, situation: Situation) -> RetryStep:
         """Return what to do after a try that failed.

@@ -158,6 +158,16 @@ class ServerPool:
         assert name is not None  # all of these are usable
         return Slot(self._servers[name], self.notify)
 
+    def slot_beside(self, names: Collection[str]) -> Slot | None:
+        """Return a slot at another server than these that works and is not full."""
+        candidates = [
+            server.candidate()
+            for name, server in self._servers.items()
+            if name not in names and server.breaker.state == "closed"
+        ]
+        name = choose_server([each for each in candidates if not each.is_saturated])
+        return None if name is None else Slot(self._servers[name], self.notify)
+
     def judge(self, slot: Slot, error: SonicError | None, latency_s: float) -> None:
         """Note the end of a try: its error, or None for an answer."""
         server, is_trial = slot.server, slot.is_trial

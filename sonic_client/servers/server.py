@@ -126,6 +126,10 @@ class Server:
             self._window.succeeded(latency_s, now=self._timing.clock())
         return self.breaker.succeed(is_trial=is_trial)
 
+    def note_slow(self, at_least_s: float) -> None:
+        """Note that a call was given up after this time because another one won."""
+        self._window.took_at_least(at_least_s)
+
     def note_failure(self, error: SonicError, *, is_trial: bool) -> bool:
         """Note a failure of its own; return whether it is now left alone."""
         now = self._timing.clock()

@@ -79,6 +79,7 @@ def track(
     window: int | None = None,
     deadline_s: float | None = None,
     try_timeout_s: float | None = None,
+    hedge: bool | None = None,
     client_config: PathLike | None = None,
     token_file: PathLike | None = None,
     token_env: str | None = None,
@@ -147,6 +148,9 @@ def track(
         Requests in flight at once; by default 16.
     deadline_s, try_timeout_s : float, optional
         Seconds for a request with all its tries, and for a single try.
+    hedge : bool, optional
+        Send a request that takes unusually long to a second server as well; the first
+        answer counts. By default not.
     client_config : path, optional
         TOML file whose table ``[client]`` configures the client; the other arguments
         go before it.
@@ -216,6 +220,7 @@ def track(
         servers=tuple(urls),
         fallback=fallback,
         try_timeout_s=try_timeout_s,
+        hedge=hedge,
         token_file=_path(token_file),
         token_env=token_env,
         roots=_path(roots),
