@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nox
@@ -34,7 +35,12 @@ def install(session: nox.Session, *what: str) -> None:
     session.install("--quiet", *PINNED, *what)
 
 
-def shared(session: nox.Session, *command: str, extras: str = "all,generators") -> None:
+def shared(
+    session: nox.Session,
+    *command: str,
+    extras: str = "all,generators",
+    env: Mapping[str, str] = {},
+) -> None:
     """Run a command in the shared environment, which has the tests' and lint's tools.
 
     nox gives each session an environment of its own. With a gigabyte in each, it would
@@ -52,7 +58,9 @@ def shared(session: nox.Session, *command: str, extras: str = "all,generators") 
     folder = SHARED.resolve() / "bin"
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     program, *arguments = command
-    session.run(str(folder / program), *arguments, external=True, env={"PATH": path})
+    session.run(
+        str(folder / program), *arguments, external=True, env={"PATH": path, **env}
+    )
 
 
 _installed: set[str] = set()
@@ -122,6 +130,31 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def proxies(session: nox.Session) -> None:
+    """The client behind nginx and haproxy, which root gets from apt if missing."""
+    path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
+    missing = [name for name in PROXIES if shutil.which(name, path=path) is None]
+    if missing and os.geteuid() == 0:
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-qq", "-y", *missing, external=True)
+    shared(
+        session,
+        *("pytest", "-q", "-m", "proxies", "tests/proxies"),
+        env={"SONIC_REQUIRE_PROXIES": "1"},  # or else they would be skipped
+    )
+
+
+PROXIES = ("nginx", "haproxy")
+
+
+@nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """Malformed messages; ``nox -s fuzz -- --requests 1000000 --seed 2`` sends more."""
+    options = session.posargs or ["--requests", "50000"]
+    shared(session, "python", "-m", "tests.fuzz.wire", *options)
+
+
+@nox.session(venv_backend="none")
 def coffea(session: nox.Session) -> None:
     """The adapter for coffea: a hundred packages more, a gigabyte."""
     shared(
@@ -154,6 +187,13 @@ def triton(session: nox.Session) -> None:
 
 
 @nox.session
+def mlserver(session: nox.Session) -> None:
+    """The client at a KServe v2 server without Triton's extensions."""
+    install(session, "-e", ".[http,mock]", "--group", "test", "mlserver==1.7.1")
+    session.run("pytest", "-q", "-n", "0", "-m", "mlserver", "tests/mlserver")
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it alone, and start the command from it."""
     dist = Path(session.create_tmp()) / "dist"
@@ -178,8 +218,8 @@ for package in (producers, sonic_client):
 
 
 CI_SESSIONS = (
-    "readme_tests", "lint", "types", "docs", "generators", "soak", "coffea", "bench",
-    "triton", "wheel",
+    "readme_tests", "lint", "types", "docs", "generators", "soak", "proxies", "fuzz",
+    "coffea", "bench", "triton", "mlserver", "wheel",
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ if _typing.TYPE_CHECKING:
         Step,
         TensorSpec,
     )
+    from mock_server.profiles import Profile, profile_of
     from mock_server.server import MockServer, MockTriton
 
 _MODULE_OF = {
@@ -53,6 +54,7 @@ _MODULE_OF = {
     "ModelError": "errors",
     "ModelFunction": "model.declaration",
     "ModelLoadError": "errors",
+    "Profile": "profiles",
     "QueuePolicy": "model.batching",
     "ReceivedRequest": "core.received",
     "SequenceBatching": "model.batching",
@@ -60,6 +62,7 @@ _MODULE_OF = {
     "TensorSpec": "model.declaration",
     "TimeoutAction": "model.batching",
     "model_of_text": "model.config",
+    "profile_of": "profiles",
 }
 
 __all__ = [
@@ -76,6 +79,7 @@ __all__ = [
     "ModelError",
     "ModelFunction",
     "ModelLoadError",
+    "Profile",
     "QueuePolicy",
     "ReceivedRequest",
     "SequenceBatching",
@@ -83,6 +87,7 @@ __all__ = [
     "TensorSpec",
     "TimeoutAction",
     "model_of_text",
+    "profile_of",
 ]
 
 

@@ -10,9 +10,16 @@
     └── CassetteError       a folder is not a cassette (ValueError)
 """
 
+import logging
+
 import grpc
 
 from sonic_base import SonicError
+
+logger = logging.getLogger(__name__)
+
+UNFORESEEN = "the server failed in a way that nobody foresaw: "
+"""Start of the text of an error that no code before the last one has handled."""
 
 
 class ModelError(SonicError):
@@ -81,6 +88,20 @@ def invalid_request(request_id: str, text: str) -> ModelError:
 def internal(text: str) -> ModelError:
     """INTERNAL, Triton's code for JSON it cannot read."""
     return ModelError(grpc.StatusCode.INTERNAL, text)
+
+
+def unforeseen(error: Exception, what: str) -> ModelError:
+    """INTERNAL, for an exception that reaches a protocol; its traceback is logged.
+
+    Parameters
+    ----------
+    error : Exception
+        Caught now.
+    what : str
+        The request, for the log.
+    """
+    logger.error("%s ended in a bug of the server", what, exc_info=error)
+    return internal(f"{UNFORESEEN}{type(error).__name__}")
 
 
 def exception_text(exc: BaseException) -> str:

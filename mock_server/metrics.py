@@ -1,6 +1,7 @@
 """Triton's Prometheus metrics of the models, and the service that answers with them.
 
-Names, labels, texts and counting rules are those of Triton Inference Server 2.51.
+Names, labels, texts and counting rules are those of Triton Inference Server 2.51, and
+of ``src/metrics.cc`` of core for the releases after it.
 prometheus-client cannot write them, because it appends ``_total`` to every counter.
 Triton's gauges of the machine (memory, processor, pinned memory) are left out.
 """
@@ -9,13 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from aiohttp import web
 
 from mock_server.core.loaded_model import Loaded
 from mock_server.core.repository import Repository
-from mock_server.core.statistics import ModelStatistics
+from mock_server.core.statistics import (
+    HISTOGRAM_BOUNDS_MS,
+    Histogram,
+    ModelStatistics,
+)
+from mock_server.profiles import Profile
 from mock_server.wire.inference import FailureReason
 
 CONTENT_TYPE = "text/plain; charset=utf-8"
@@ -26,14 +33,14 @@ Labels = Mapping[str, str]
 class MetricsService:
     """Answers each GET, on every path, with the metrics of all loaded models."""
 
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
+    def __init__(self, repository: Repository, profile: Profile) -> None:
+        self._repository, self._profile = repository, profile
 
     async def answer(self, request: web.Request) -> web.Response:
         """Text of the metrics."""
         if request.method != "GET":
             return web.json_response({"error": "Method Not Allowed"}, status=405)
-        text = metrics_text(self._repository.all())
+        text = metrics_text(self._repository.all(), self._profile)
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -42,6 +49,7 @@ class Sample(NamedTuple):
 
     labels: Labels
     value: float
+    suffix: str = ""  #: of the metric's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,8 @@ class Metric:
         """Lines of the exposition format, each ended."""
         lines = [f"# HELP {self.name} {self.help}", f"# TYPE {self.name} {self.kind}"]
         lines += [
-            f"{self.name}{_braced(s.labels)} {s.value:.17g}" for s in self.samples
+            f"{self.name}{s.suffix}{_braced(s.labels)} {s.value:.17g}"
+            for s in self.samples
         ]
         return "".join(f"{line}\n" for line in lines)
 
@@ -117,12 +126,12 @@ _COUNTERS: tuple[tuple[str, str, Callable[[ModelStatistics], float]], ...] = (
 )
 
 
-def metrics_text(models: Iterable[Loaded]) -> str:
+def metrics_text(models: Iterable[Loaded], profile: Profile) -> str:
     """All metrics, as one scrape gets them."""
-    return "".join(metric.text() for metric in _metrics(models))
+    return "".join(metric.text() for metric in _metrics(list(models), profile))
 
 
-def _metrics(models: Iterable[Loaded]) -> Iterator[Metric]:
+def _metrics(models: list[Loaded], profile: Profile) -> Iterator[Metric]:
     counted = [
         (
             {"model": loaded.model.name, "version": loaded.model.version},
@@ -150,3 +159,32 @@ def _metrics(models: Iterable[Loaded]) -> Iterator[Metric]:
         "gauge",
         tuple(Sample(labels, pending) for labels, _, pending in counted),
     )
+    if profile.load_time_metric:
+        yield Metric(
+            "nv_model_load_duration_secs",
+            "Model load time in seconds",
+            "gauge",
+            tuple(
+                Sample(labels, loaded.load_s)
+                for loaded, (labels, _, _) in zip(models, counted, strict=True)
+            ),
+        )
+    if profile.latency_histograms:
+        yield Metric(
+            "nv_inference_first_response_histogram_ms",
+            "Duration from request to first response in milliseconds",
+            "histogram",
+            tuple(
+                sample
+                for labels, now, _ in counted
+                for sample in _histogram(labels, now.answers)
+            ),
+        )
+
+
+def _histogram(labels: Labels, histogram: Histogram) -> Iterator[Sample]:
+    yield Sample(labels, sum(histogram.counts), "_count")
+    yield Sample(labels, histogram.sum_ms, "_sum")
+    bounds = (*map(str, HISTOGRAM_BOUNDS_MS), "+Inf")
+    for bound, n_below in zip(bounds, accumulate(histogram.counts), strict=True):
+        yield Sample({**labels, "le": bound}, n_below, "_bucket")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MARKER = (
     "mock_triton(models=(), faults=None, http=False, metrics=False, keep_inputs=True, "
-    "max_requests=1000): the models and the faults of the fixture mock_triton"
+    "max_requests=1000, profile='24.10'): models, faults and release of mock_triton"
 )
 
 

@@ -16,6 +16,7 @@ from mock_server.faults.injector import FaultInjector
 from mock_server.grpc_api.endpoint import GrpcEndpoint
 from mock_server.grpc_api.service import InferenceService
 from mock_server.model.declaration import Model, ModelFunction, TensorSpec
+from mock_server.profiles import DEFAULT_PROFILE, Profile, profile_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,15 @@ class MockServer:
         413; by default gRPC has no limit, as with Triton, and HTTP one of 2 GiB.
     record : RequestRecord, optional
         Told of each inference request: see `MockTriton`.
+    profile : str or Profile
+        Release of Triton whose behaviour it has, as its container is called: by
+        default ``24.10``, Triton 2.51. ``mlserver`` is a server without Triton's
+        extensions. See `profile_of`, and ``docs/testing.md``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such profile.
 
     Examples
     --------
@@ -86,17 +96,20 @@ class MockServer:
         faults: FaultPlan | FaultHook | None = None,
         max_message_bytes: int | None = None,
         record: RequestRecord | None = None,
+        profile: str | Profile = DEFAULT_PROFILE,
     ) -> None:
+        profile = self._profile = profile_of(profile)
         self._repository = Repository(
             models,
             sources=() if repository is None else load_repository(Path(repository)),
             control=model_control,
             load=load_models,
+            profile=profile,
         )
         if faults is not None and not isinstance(faults, FaultPlan):
             faults = FaultPlan().on().call(faults)
         self._faults = None if faults is None else FaultInjector(faults, self.restart)
-        self._core = InferenceCore(self._repository, self._faults, record)
+        self._core = InferenceCore(self._repository, self._faults, record, profile)
         self._service = InferenceService(self._core)
         self._host = host
         self._max_message_bytes = max_message_bytes
@@ -298,7 +311,7 @@ class MockServer:
         from mock_server.metrics import MetricsService  # noqa: PLC0415
 
         return HttpEndpoint(
-            MetricsService(self._repository).answer,
+            MetricsService(self._repository, self._profile).answer,
             self._host,
             port,
             max_body_bytes=0,
@@ -320,6 +333,8 @@ class MockTriton(MockServer):
         Whether `received` holds the arrays.
     max_requests : int
         Length of the record.
+    profile : str or Profile
+        As of `MockServer`.
     """
 
     def __init__(
@@ -331,6 +346,7 @@ class MockTriton(MockServer):
         metrics: bool = False,
         keep_inputs: bool = True,
         max_requests: int = 1000,
+        profile: str | Profile = DEFAULT_PROFILE,
     ) -> None:
         self._record = RequestRecord(max_requests, keep_inputs=keep_inputs)
         super().__init__(
@@ -339,6 +355,7 @@ class MockTriton(MockServer):
             metrics_port=0 if metrics else None,
             faults=faults,
             record=self._record,
+            profile=profile,
         )
 
     @property

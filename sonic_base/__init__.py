@@ -4,12 +4,12 @@ It imports the standard library only.
 
 Public submodules
 -----------------
-- `errors`: the root of the errors, and hints for wrong names.
+- `errors`: the root of the errors, hints for wrong names, texts safe to print.
 - `files`: files that are written whole or not at all, and errors of decoders.
 - `toml`: TOML files and tables into dataclasses.
 """
 
-from sonic_base.errors import ConfigError, SonicError, nearest_names
+from sonic_base.errors import ConfigError, SonicError, nearest_names, printable
 from sonic_base.files import decoding, whole_file
 from sonic_base.secrets import MASK, Secret, SecretMapping, hide
 from sonic_base.toml import (
@@ -37,6 +37,7 @@ __all__ = [
     "decoding",
     "hide",
     "nearest_names",
+    "printable",
     "toml_content",
     "toml_table",
     "value_from_toml",

@@ -1,4 +1,4 @@
-"""The root of every error of the toolkit, and the nearest names for error messages."""
+"""The root of every error of the toolkit, and help to write messages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,35 @@ import re
 from collections.abc import Iterable, Set
 from typing import Any
 
-__all__ = ["ConfigError", "SonicError", "nearest_names"]
+__all__ = ["ConfigError", "SonicError", "nearest_names", "printable"]
+
+
+def printable(text: str) -> str:
+    r"""Return a text that a terminal shows and does not obey.
+
+    Control characters other than line feeds and tabs, and those that are not visible,
+    become escapes such as ``\x1b``. Texts of servers and files can have them; a
+    terminal would clear itself, or write to the clipboard.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each
+        if each.isprintable() or each in "\n\t"
+        else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 class SonicError(Exception):
     """Root of all errors that this toolkit raises on purpose.
 
     Every error survives pickling with its attributes, so it can cross to another
-    process.
+    process. The text of an error is `printable`: it may quote a server or a file.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
     # By default pickle calls the class with `args`, which fails for constructors that
     # take keywords.

@@ -34,6 +34,7 @@ from sonic_client.config import (
 from sonic_client.errors import (
     AccessDeniedError,
     ClientClosedError,
+    ConnectionEndedError,
     DeadlineExceededError,
     FallbackDriftError,
     ForkedProcessError,
@@ -94,6 +95,7 @@ __all__ = [
     "ClientStatistics",
     "CompressionReport",
     "ConfigError",
+    "ConnectionEndedError",
     "DeadlineExceededError",
     "Failure",
     "FallbackConfig",

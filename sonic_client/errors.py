@@ -14,6 +14,7 @@
     ├── ServerError                               a call to a server failed
     │   ├── TransientError                        try again
     │   │   ├── ServerUnreachableError (ConnectionError)
+    │   │   │   └── ConnectionEndedError
     │   │   ├── ServerOverloadedError
     │   │   ├── ModelNotReadyError
     │   │   └── TryTimedOutError (TimeoutError)
@@ -43,6 +44,7 @@ from sonic_base import SonicError
 __all__ = [
     "AccessDeniedError",
     "ClientClosedError",
+    "ConnectionEndedError",
     "DeadlineExceededError",
     "FallbackDriftError",
     "ForkedProcessError",
@@ -243,6 +245,16 @@ class ServerUnreachableError(TransientError, ConnectionError):
     """No connection to the server, or it was lost with the call in flight."""
 
     _summary = "server {server} cannot be reached"
+
+
+class ConnectionEndedError(ServerUnreachableError):
+    """The server, or a proxy, ended each connection as planned before the answer.
+
+    One such end costs no try: the call is made again at once. This error is raised
+    after several in a row.
+    """
+
+    _summary = "server {server} ended the connection before it answered"
 
 
 class ServerOverloadedError(TransientError):

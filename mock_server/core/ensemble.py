@@ -2,8 +2,10 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import grpc
 
@@ -42,16 +44,33 @@ class LoadedEnsemble:
         self.model = model
         self.ensemble = model.function
         self.statistics = StatisticsCounter()
-        self.find = find
+        self.load_s = 0.0
+        self._find = find
+        self._is_stopped = False
+        limit = self.ensemble.max_inflight_requests
+        self.limits = [StepLimit(limit) for _ in self.ensemble.steps]
 
     @property
     def pending(self) -> int:
         """0: requests wait at the steps."""
         return 0
 
+    def model_of(self, name: str, version: str) -> Loaded:
+        """Return the model of a step.
+
+        Raises
+        ------
+        ModelError
+            UNAVAILABLE if the server stops; as `Repository.find` does.
+        """
+        if self._is_stopped:
+            raise ModelError(grpc.StatusCode.UNAVAILABLE, "Server is stopping")
+        return self._find(name, version)
+
     def submit(self, request: InferenceRequest, respond: Respond) -> None:
         """Start the first steps: see `Loaded`."""
         batch_size = check_request(self.model, request)
+        self._is_stopped = False
         _Run(self, request, respond, batch_size).start()
 
     def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
@@ -59,10 +78,60 @@ class LoadedEnsemble:
         self.submit(request, respond)
 
     def stop(self, timeout_s: float | None = None) -> None:
-        """Do nothing: the threads are those of the steps."""
+        """Refuse what waits for a step; the threads are those of the steps."""
+        self._is_stopped = True
+        for limit in self.limits:
+            limit.drain()
 
     def close(self) -> None:
-        """Do nothing: there are no instances."""
+        """Do nothing: there are no instances, and running requests finish."""
+
+
+class StepLimit:
+    """How many requests a step runs at once (``StepInflightRequestLimiter`` of core).
+
+    Triton blocks the thread that brings one more; here it waits in a queue.
+
+    Parameters
+    ----------
+    max_running : int
+        0 for no limit.
+    """
+
+    def __init__(self, max_running: int) -> None:
+        self._max_running = max_running
+        self._lock = threading.Lock()
+        self._n_running = 0
+        self._waiting: deque[Callable[[], object]] = deque()
+
+    def run(self, start: Callable[[], object]) -> None:
+        """Call `start`, now or once there is room; it ends with a call of `release`."""
+        with self._lock:
+            if 0 < self._max_running <= self._n_running:
+                self._waiting.append(start)
+                return
+            self._n_running += 1
+        start()
+
+    def release(self) -> None:
+        """Make room for the next request, and start it.
+
+        In a thread of its own: this one may hold the lock of another request.
+        """
+        with self._lock:
+            if not self._waiting:
+                self._n_running -= 1
+                return
+            start = self._waiting.popleft()
+        threading.Thread(target=start, name="mock-server-step", daemon=True).start()
+
+    def drain(self) -> None:
+        """Start all that wait, whatever the limit: to be refused."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, deque()
+            self._n_running += len(waiting)
+        for start in waiting:
+            start()
 
 
 @dataclass(slots=True)
@@ -119,12 +188,13 @@ class _Run:
         flow.waiting -= set(ready)
         flow.n_running += len(ready)
         for number in ready:
-            self._launch(flow, steps[number])
+            self._n_open += 1
+            limit = self._loaded.limits[number]
+            limit.run(partial(self._launch, flow, steps[number], limit))
         if not flow.n_running and not self._failed:
             self._finish(flow)
 
-    def _launch(self, flow: _Flow, step: Step) -> None:
-        self._n_open += 1
+    def _launch(self, flow: _Flow, step: Step, limit: StepLimit) -> None:
         version = "" if step.model_version < 0 else str(step.model_version)
         is_decoupled = False
 
@@ -133,9 +203,11 @@ class _Run:
                 self._take(flow, step, response, is_decoupled=is_decoupled)
                 if is_final:
                     self._close_one()
+            if is_final:
+                limit.release()
 
         try:
-            loaded = self._loaded.find(step.model_name, version)
+            loaded = self._loaded.model_of(step.model_name, version)
             is_decoupled = loaded.model.is_decoupled
             request = replace(
                 self._request,
@@ -150,9 +222,11 @@ class _Run:
             )
             loaded.submit(request, respond)
         except ModelError as error:
-            flow.n_running -= 1
-            self._fail(error)
-            self._close_one()
+            with self._lock:
+                flow.n_running -= 1
+                self._fail(error)
+                self._close_one()
+            limit.release()
 
     def _take(
         self,

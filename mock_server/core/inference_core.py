@@ -9,8 +9,9 @@ from mock_server.core.planned_faults import PlannedFaults
 from mock_server.core.received import RequestRecord
 from mock_server.core.repository import Repository
 from mock_server.core.tensor_forms import in_requested_form
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, invalid_request
 from mock_server.model.declaration import Model
+from mock_server.profiles import DEFAULT_PROFILE, Profile
 from mock_server.scheduling.threads import waiting
 from mock_server.wire.inference import (
     InferenceRequest,
@@ -18,23 +19,6 @@ from mock_server.wire.inference import (
     Respond,
 )
 from mock_server.wire.shared_memory import SharedMemory
-
-SERVER_NAME = "triton"
-SERVER_VERSION = "2.51.0"
-EXTENSIONS = (
-    "classification",
-    "sequence",
-    "model_repository",
-    "model_repository(unload_dependents)",
-    "schedule_policy",
-    "model_configuration",
-    "system_shared_memory",
-    "cuda_shared_memory",
-    "binary_tensor_data",
-    "parameters",
-    "statistics",
-)
-"""The extensions of Triton 2.51 in its order, without ``trace`` and ``logging``."""
 
 
 class InferenceCore:
@@ -48,6 +32,7 @@ class InferenceCore:
         Applied to each inference before it runs.
     record : RequestRecord, optional
         Told of each inference.
+    profile : Profile
     """
 
     def __init__(
@@ -55,9 +40,11 @@ class InferenceCore:
         repository: Repository,
         faults: PlannedFaults | None = None,
         record: RequestRecord | None = None,
+        profile: Profile = DEFAULT_PROFILE,
     ) -> None:
         self.repository = repository
-        self.shared_memory = SharedMemory()
+        self.profile = profile
+        self.shared_memory = SharedMemory(is_allowed=profile.client_shared_memory)
         self._faults = faults
         self._record = record
 
@@ -97,7 +84,13 @@ class InferenceCore:
         """
         if self._record is not None:
             self._record.add(request)
+        named: set[str] = set()
         for output in request.outputs:
+            if output.name in named and not self.profile.repeated_outputs:
+                raise invalid_request(
+                    request.id, f"output '{output.name}' already exists in request"
+                )
+            named.add(output.name)
             if output.shared_memory is not None:
                 self.shared_memory.check(output.shared_memory)
         if self._faults is not None:

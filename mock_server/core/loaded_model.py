@@ -23,6 +23,8 @@ class Loaded(Protocol):
 
     model: Model
     statistics: StatisticsCounter
+    load_s: float
+    """How long it took to load, in seconds."""
 
     @property
     def pending(self) -> int:
@@ -71,6 +73,7 @@ class LoadedModel:
     ) -> None:
         self.model = model
         self.statistics = StatisticsCounter()
+        self.load_s = 0.0
         self._clock = clock
         # A backend may keep state by thread, and a request to be joined must be
         # queued: both keep to the model's own threads.

@@ -25,6 +25,7 @@ from mock_server.errors import (
 from mock_server.model.config import ensemble_of
 from mock_server.model.config_message import is_ensemble, parse_json
 from mock_server.model.declaration import Ensemble, Model
+from mock_server.profiles import DEFAULT_PROFILE, Profile
 from mock_server.scheduling import threads
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
@@ -32,6 +33,9 @@ ModelControl = Literal["none", "explicit"]
 
 _LEAST_WAIT_S = 0.1
 """Time for an idle model to end its threads, even after another one did not."""
+
+_MAX_DIGITS = 19
+"""Digits of the largest integer of 64 bits."""
 
 _UNLOADING = ("UNLOADING", "")
 _UNLOADED = ("UNAVAILABLE", "unloaded")
@@ -70,6 +74,7 @@ class Repository:
         ``explicit``: `start` loads `load`, and clients load and unload.
     load : iterable of str
         Names; ``*`` means all.
+    profile : Profile
     """
 
     def __init__(
@@ -79,7 +84,9 @@ class Repository:
         sources: Iterable[ModelSource] = (),
         control: ModelControl = "none",
         load: Iterable[str] = (),
+        profile: Profile = DEFAULT_PROFILE,
     ) -> None:
+        self._profile = profile
         self._lock = threading.RLock()
         # `loaded` of a state is replaced, never changed: readers need no lock.
         self._states: dict[str, _ModelState] = {}
@@ -348,9 +355,10 @@ class Repository:
                 own = override or state.override or source.config()
                 own.name = own.name or name
                 source_state = source.state()
-            except (ConfigurationError, OSError) as error:
+            except (ConfigurationError, OSError, UnicodeDecodeError) as error:
                 raise failure from error
             self._states[name] = state
+            self._check_no_circle(name, own)
             is_unchanged = override is None or override == state.override
             if state.loaded and is_unchanged and state.source_state == source_state:
                 return
@@ -360,8 +368,31 @@ class Repository:
             state.override = override or state.override
             state.source_state = source_state
 
+    def _check_no_circle(
+        self, name: str, config: ModelConfig, above: tuple[str, ...] = ()
+    ) -> None:
+        """Refuse an ensemble that is a step of itself: its requests would never end."""
+        if not is_ensemble(config):
+            return
+        for step in config.ensemble_scheduling.step:
+            if step.model_name in (*above, name):
+                raise invalid(
+                    f"load failed for model '{(*above, name)[0]}': circular dependency "
+                    f"between ensembles: {step.model_name} -> ... -> {name} -> ... -> "
+                    f"{step.model_name}"
+                )
+            state = self._states.get(step.model_name)
+            source = self._sources.get(step.model_name)
+            if source is not None:
+                inner = (state and state.override) or source.config()
+                self._check_no_circle(step.model_name, inner, (*above, name))
+
     def _load_steps(self, name: str, config: ModelConfig) -> None:
-        for step in ensemble_of(config).steps:
+        try:
+            steps = ensemble_of(config).steps
+        except ValueError:
+            return  # `_replace` says why it cannot be loaded
+        for step in steps:
             try:
                 self._load(step.model_name, None)
             except ModelError as error:
@@ -383,8 +414,10 @@ class Repository:
         wanted = served_versions(config.version_policy, source.versions())
         for version in wanted:
             try:
+                began_s = time.monotonic()
                 model = source.model(version, config, self.ask)
                 loaded[version] = self._started(model)
+                loaded[version].load_s = time.monotonic() - began_s
             except BaseException as error:
                 reason = f"Internal: {exception_text(error)}"
                 state.gone[version] = ("UNAVAILABLE", reason)
@@ -404,6 +437,13 @@ class Repository:
 
     def _started(self, model: Model) -> Loaded:
         if isinstance(model.function, Ensemble):
+            if model.function.max_inflight_requests and not (
+                self._profile.limits_ensembles
+            ):
+                raise ConfigurationError(
+                    f"model {model.name!r}: expected no max_inflight_requests in "
+                    f"profile {self._profile.name}: it needs profile 26.04 or later"
+                )
             return LoadedEnsemble(model, self.find)
         return LoadedModel(model)
 
@@ -435,18 +475,22 @@ def version_number(text: str) -> int | None:
     """
     if not text:
         return None
-    match = re.match(r"\s*([+-]?\d+)", text)
-    if match is None or not -(2**63) <= int(match[1]) < 2**63:
+    match = re.match(r"\s*([+-]?)([0-9]+)", text, re.ASCII)
+    number = None
+    # More digits are out of range, and Python refuses to read thousands of them.
+    if match is not None and len(digits := match[2].lstrip("0")) <= _MAX_DIGITS:
+        number = int(f"{match[1]}{digits or 0}")
+    if number is None or not -(2**63) <= number < 2**63:
         raise invalid(
             f"failed to get model version from specified version string '{text}' "
             "(details: stol), version should be an integral value > 0"
         )
-    if int(match[1]) < 0:
+    if number < 0:
         raise invalid(
             f"invalid model version specified '{text}' , version should be an integral "
             "value > 0"
         )
-    return int(match[1])
+    return number
 
 
 def served_versions(

@@ -151,18 +151,30 @@ class ModelDirectory:
                 f"model {self.name!r}: expected backend 'python' or an ensemble, got "
                 f"{config.backend!r}"
             )
-        file = self.path / str(version) / (config.default_model_filename or "model.py")
-
+        file = self._file(str(version), config.default_model_filename or "model.py")
         backend = PythonBackend(
             file, lambda request: map(messages.InferenceResponse.of, ask(request))
         )
         completed = backend.completed(config)
         labels = {
-            each.name: (self.path / each.label_filename).read_text().splitlines()
+            each.name: self._file("", each.label_filename).read_text().splitlines()
             for each in completed.output
             if each.label_filename
         }
         return model_of(completed, backend, version=str(version), labels=labels)
+
+    def _file(self, folder: str, name: str) -> Path:
+        """Return a file that a configuration names, which a client may have sent.
+
+        It must lie in the model's directory. Links in there may lead out of it: only
+        the directory's owner makes them.
+        """
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise ConfigurationError(
+                f"model {self.name!r}: expected the name of a file in its directory, "
+                f"got {name!r}"
+            )
+        return self.path / folder / name
 
     def state(self) -> Hashable:
         """Return the names and times of all its files."""

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -33,6 +34,19 @@ class BatchStatistics(NamedTuple):
     compute_output: Duration = Duration()
 
 
+HISTOGRAM_BOUNDS_MS = (100, 500, 2000, 5000)
+"""Of Triton's histograms (``src/metric_model_reporter.h`` of core)."""
+
+
+class Histogram(NamedTuple):
+    """Times in whole milliseconds, counted by `HISTOGRAM_BOUNDS_MS`."""
+
+    counts: tuple[int, ...] = (0,) * (len(HISTOGRAM_BOUNDS_MS) + 1)
+    """Times up to each bound and above the one before; above all bounds at last."""
+
+    sum_ms: int = 0
+
+
 class ModelStatistics(NamedTuple):
     """A snapshot of a model's counters since it was loaded."""
 
@@ -47,6 +61,7 @@ class ModelStatistics(NamedTuple):
     compute_output: Duration = Duration()
     batches: tuple[tuple[int, BatchStatistics], ...] = ()  #: by batch size, ascending
     failures: Mapping[FailureReason, int] = {}  #: what `fail` counts, by reason
+    answers: Histogram = Histogram()  #: from arrival to the (last) response
 
 
 class Answered(NamedTuple):
@@ -106,6 +121,8 @@ class StatisticsCounter:
         self._compute = _Compute()
         self._batches: dict[int, _Compute] = {}
         self._failures = dict.fromkeys(FailureReason, 0)
+        self._answer_counts = list(Histogram().counts)
+        self._answer_ms = 0
 
     def snapshot(self) -> ModelStatistics:
         """Current counters."""
@@ -126,7 +143,13 @@ class StatisticsCounter:
                     for size in sorted(self._batches)
                 ),
                 failures=dict(self._failures),
+                answers=Histogram(tuple(self._answer_counts), self._answer_ms),
             )
+
+    def _observe(self, total_ns: int) -> None:
+        spent_ms = total_ns // 1_000_000
+        self._answer_counts[bisect_left(HISTOGRAM_BOUNDS_MS, spent_ms)] += 1
+        self._answer_ms += spent_ms
 
     def executed(
         self, answered: list[Answered], batch_size: int, times: ExecutionTimes
@@ -141,6 +164,7 @@ class StatisticsCounter:
             self._inferences += sum(each.batch_size for each in answered)
             for each in answered:
                 self._success.add(each.total_ns)
+                self._observe(each.total_ns)
                 self._queue.add(each.queue_ns)
             self._compute.add(times, len(answered))
             self._batches.setdefault(batch_size, _Compute()).add(times)
@@ -155,10 +179,12 @@ class StatisticsCounter:
             self._batches.setdefault(batch_size, _Compute()).add(times)
             for total_ns in totals_ns:
                 self._fail.add(total_ns)
+                self._observe(total_ns)
             self._failures[FailureReason.BACKEND] += len(totals_ns)
 
     def dropped(self, reason: FailureReason, total_ns: int) -> None:
         """Count a request that was dropped before it ran."""
         with self._lock:
             self._fail.add(total_ns)
+            self._observe(total_ns)
             self._failures[reason] += 1

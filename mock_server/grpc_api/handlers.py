@@ -5,15 +5,17 @@ Here errors become statuses, and planned faults come before every RPC.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, internal, unforeseen
 from mock_server.grpc_api.connections import close_connections_from
 from mock_server.grpc_api.service import InferenceService, cancelled_with
 from mock_server.scheduling.threads import waiting
@@ -44,7 +46,7 @@ def inference_handler(
                 is_stream=method.client_streaming,
             )
             for method in _SERVICE.methods
-            if hasattr(service, method.name)
+            if hasattr(service, method.name) and method.name not in service.unserved
         },
     )
 
@@ -79,18 +81,33 @@ def _handler(
         except NotReadyError as error:
             if rpc in _NOT_READY:
                 return _NOT_READY[rpc]
-            context.abort(error.code, error.message)
+            refusal: ModelError = error
         except ModelError as error:
-            context.abort(error.code, error.message)
+            refusal = error
+        except Exception as error:  # nothing is foreseen here
+            refusal = unforeseen(error, rpc)
+        return _abort(context, refusal)
+
+    def answer_unary(request: Untyped, context: grpc.ServicerContext) -> Untyped:
+        if request is _UNREADABLE:
+            _abort(context, _UNREADABLE_ERROR)
+        return answer(request, context)
 
     def answer_stream(
         requests: Iterator[Untyped], context: grpc.ServicerContext
     ) -> Iterator[Untyped]:
         readable = _ReadableRequests(requests)
+        responses = answer(iter(readable), context)
         with waiting():
-            yield from answer(iter(readable), context)
-        if readable.ended_early:
-            context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
+            try:
+                yield from responses
+            except Exception as error:  # nothing is foreseen here
+                refusal = unforeseen(error, rpc)
+            else:
+                if not readable.ended_early:
+                    return
+                refusal = _UNREADABLE_ERROR
+        _abort(context, refusal)
 
     def parsed_or_none(data: bytes) -> Untyped:
         try:
@@ -103,8 +120,19 @@ def _handler(
             answer_stream, parsed_or_none, _serialized
         )
     return grpc.unary_unary_rpc_method_handler(
-        answer, request_type.FromString, _serialized
+        answer_unary, parsed_or_none, _serialized
     )
+
+
+def _abort(context: grpc.ServicerContext, error: ModelError) -> None:
+    """End a call with an error, whose text is cut to what a header may hold."""
+    text = error.message
+    if len(text) > _SHORT_DETAILS:
+        begin = text[:_MAX_DETAILS_BYTES]
+        if len(quote(begin, safe=string.printable)) > _MAX_DETAILS_BYTES:
+            begin = text[:_SHORT_DETAILS]
+        text = text if begin == text else f"{begin}..."
+    context.abort(error.code, text)
 
 
 def _apply_faults(
@@ -122,6 +150,14 @@ def _apply_faults(
 
 
 _UNREADABLE = object()
+_UNREADABLE_ERROR = internal("Unable to parse request")
+
+_MAX_DETAILS_BYTES = 6000
+"""Bytes of an error's text. It travels in a header, of which clients take 8 KiB, and
+may repeat the megabytes that a request has for a name."""
+
+_SHORT_DETAILS = _MAX_DETAILS_BYTES // 12
+"""Characters that always fit: there, one may take twelve bytes."""
 
 
 class _ReadableRequests:

@@ -36,6 +36,13 @@ _CONTENT_FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "bytes_contents": ("BYTES", ()),
 }
 
+CONTENT_FIELD_OF: Mapping[str, str] = {
+    datatype: name
+    for name, (own, narrower) in _CONTENT_FIELDS.items()
+    for datatype in (own, *narrower)
+}
+"""Field of typed contents by datatype; there is none for half precision."""
+
 # Parameters of the server: the field of `InferenceRequest`, and the types accepted.
 _SERVER_PARAMETERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sequence_id": ("correlation_id", ("int64_param", "string_param")),

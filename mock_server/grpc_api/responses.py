@@ -2,21 +2,33 @@
 
 from tritonclient.grpc import service_pb2
 
+from mock_server.grpc_api.requests import CONTENT_FIELD_OF
+from mock_server.wire.codec import decode
 from mock_server.wire.inference import InferenceResponse, ParameterValue
 
 FINAL_FLAG = "triton_final_response"
 
 
-def infer_response(response: InferenceResponse) -> service_pb2.ModelInferResponse:
-    """Response to one request; the data is always raw."""
+def infer_response(
+    response: InferenceResponse, *, is_typed: bool = False
+) -> service_pb2.ModelInferResponse:
+    """Response to one request; the data is raw, as Triton's always is, or typed.
+
+    Half precision has no typed form: an answer with such a tensor is raw.
+    """
+    is_typed &= all(each.datatype in CONTENT_FIELD_OF for each in response.outputs)
     message = service_pb2.ModelInferResponse(
         model_name=response.model_name,
         model_version=response.model_version,
         id=response.id,
     )
     for name, datatype, shape, data in response.outputs:
-        message.outputs.add(name=name, datatype=datatype, shape=shape)
-        message.raw_output_contents.append(data)
+        tensor = message.outputs.add(name=name, datatype=datatype, shape=shape)
+        if is_typed:
+            values = getattr(tensor.contents, CONTENT_FIELD_OF[datatype])
+            values.extend(decode(data, datatype, shape).ravel().tolist())
+        else:
+            message.raw_output_contents.append(data)
     for key, value in response.parameters.items():
         set_parameter(message.parameters[key], value)
     return message

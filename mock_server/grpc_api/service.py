@@ -11,13 +11,7 @@ from grpc import ServicerContext
 from tritonclient.grpc import service_pb2
 
 from mock_server.core.descriptions import metadata_response, statistics_message
-from mock_server.core.inference_core import (
-    EXTENSIONS,
-    SERVER_NAME,
-    SERVER_VERSION,
-    InferenceCore,
-    refuse_decoupled,
-)
+from mock_server.core.inference_core import InferenceCore, refuse_decoupled
 from mock_server.errors import ModelError, invalid
 from mock_server.grpc_api.connections import close_connections_from
 from mock_server.grpc_api.requests import inference_request
@@ -37,10 +31,16 @@ class InferenceService:
     ----------
     core : InferenceCore
         Shared with the other protocols of the server.
+
+    Attributes
+    ----------
+    unserved : frozenset of str
+        Names of methods that this server does not have.
     """
 
     def __init__(self, core: InferenceCore) -> None:
         self._core = core
+        self.unserved = core.profile.unserved
 
     def ServerLive(
         self, request: service_pb2.ServerLiveRequest, context: ServicerContext
@@ -65,8 +65,9 @@ class InferenceService:
         self, request: service_pb2.ServerMetadataRequest, context: ServicerContext
     ) -> service_pb2.ServerMetadataResponse:
         """Name, version and extensions of the Triton this stands for."""
+        profile = self._core.profile
         return service_pb2.ServerMetadataResponse(
-            name=SERVER_NAME, version=SERVER_VERSION, extensions=EXTENSIONS
+            name=profile.server, version=profile.version, extensions=profile.extensions
         )
 
     def ModelMetadata(
@@ -115,7 +116,7 @@ class InferenceService:
         response = self._core.infer(loaded, read)
         if response.error is not None:
             raise response.error
-        return infer_response(response)
+        return infer_response(response, is_typed=self._core.profile.typed_contents)
 
     def ModelStreamInfer(
         self,
@@ -193,6 +194,7 @@ class InferenceService:
         context: ServicerContext,
     ) -> service_pb2.SystemSharedMemoryRegisterResponse:
         """Map a region that the client has created."""
+        self._core.shared_memory.check_allowed()
         self._core.shared_memory.register(
             request.name, request.key, request.offset, request.byte_size
         )
@@ -204,6 +206,7 @@ class InferenceService:
         context: ServicerContext,
     ) -> service_pb2.SystemSharedMemoryUnregisterResponse:
         """Unmap a region, or all."""
+        self._core.shared_memory.check_allowed()
         self._core.shared_memory.unregister(request.name)
         return service_pb2.SystemSharedMemoryUnregisterResponse()
 
@@ -222,6 +225,7 @@ class InferenceService:
         context: ServicerContext,
     ) -> service_pb2.CudaSharedMemoryRegisterResponse:
         """Refuse, as a Triton without a GPU does."""
+        self._core.shared_memory.check_allowed()
         raise invalid("failed to register shared memory region: invalid args")
 
     def CudaSharedMemoryUnregister(
@@ -230,6 +234,7 @@ class InferenceService:
         context: ServicerContext,
     ) -> service_pb2.CudaSharedMemoryUnregisterResponse:
         """Do nothing: an unknown region is no error."""
+        self._core.shared_memory.check_allowed()
         return service_pb2.CudaSharedMemoryUnregisterResponse()
 
 

@@ -11,7 +11,7 @@ from tritonclient.grpc import service_pb2
 
 from mock_server.core.inference_core import InferenceCore
 from mock_server.core.loaded_model import Loaded
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, unforeseen
 from mock_server.grpc_api.requests import inference_request
 from mock_server.grpc_api.responses import end_of_stream, stream_response
 from mock_server.wire.inference import (
@@ -81,24 +81,37 @@ class InferenceStream:
             self._unanswered += 1
             self._in_order.append(pending)
         try:
-            loaded = self._core.repository.find(
-                message.model_name, message.model_version
-            )
-            if loaded.model.is_decoupled:
-                self._send_at_once(pending)
-            request = inference_request(
-                message,
-                self._core.shared_memory,
-                self._cancellation,
-                drop_connection=self._drop_connection,
-                is_streamed=True,
-            )
-            self._core.submit(loaded, request, self._respond(loaded, request, pending))
+            self._find_and_submit(message, pending)
         except ModelError as error:
-            response = InferenceResponse(
-                model_name="", model_version="", id=message.id, error=error
-            )
-            self._put(pending, stream_response(response, is_final=None), is_last=True)
+            self._refuse(message, pending, error)
+        except Exception as error:  # or the stream would never end
+            self._refuse(message, pending, unforeseen(error, "ModelStreamInfer"))
+
+    def _find_and_submit(
+        self, message: service_pb2.ModelInferRequest, pending: "_Pending"
+    ) -> None:
+        loaded = self._core.repository.find(message.model_name, message.model_version)
+        if loaded.model.is_decoupled:
+            self._send_at_once(pending)
+        request = inference_request(
+            message,
+            self._core.shared_memory,
+            self._cancellation,
+            drop_connection=self._drop_connection,
+            is_streamed=True,
+        )
+        self._core.submit(loaded, request, self._respond(loaded, request, pending))
+
+    def _refuse(
+        self,
+        message: service_pb2.ModelInferRequest,
+        pending: "_Pending",
+        error: ModelError,
+    ) -> None:
+        response = InferenceResponse(
+            model_name="", model_version="", id=message.id, error=error
+        )
+        self._put(pending, stream_response(response, is_final=None), is_last=True)
 
     def _respond(
         self, loaded: Loaded, request: InferenceRequest, pending: "_Pending"

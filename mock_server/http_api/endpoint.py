@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mock_server.scheduling.threads import join_threads
 
@@ -55,17 +57,8 @@ class HttpEndpoint:
         name: str = "mock-server-http",
         on_close: Callable[[], object] = lambda: None,
     ) -> None:
-        application = web.Application(client_max_size=max_body_bytes)
-        application.router.add_route("*", "/{path:.*}", handler)
-        self._runner = web.AppRunner(
-            application,
-            handle_signals=False,
-            access_log=None,
-            handler_cancellation=True,
-            auto_decompress=False,
-            max_line_size=max_header_bytes,
-            max_field_size=max_header_bytes,
-            shutdown_timeout=_SHUTDOWN_S,
+        self._runner = runner_of(
+            handler, max_body_bytes=max_body_bytes, max_header_bytes=max_header_bytes
         )
         self._loop = asyncio.new_event_loop()
         self._on_close = on_close
@@ -99,3 +92,42 @@ class HttpEndpoint:
 
     def _run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+def runner_of(
+    handler: Handler, *, max_body_bytes: int, max_header_bytes: int
+) -> web.AppRunner:
+    """Return aiohttp's part of an `HttpEndpoint`, of the same parameters."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_no_bad_request)  # the same one is added only once
+    application = web.Application(client_max_size=max_body_bytes)
+    application.router.add_route(
+        "*", "/{path:.*}", handler, expect_handler=_answer_expectation
+    )
+    return web.AppRunner(
+        application,
+        handle_signals=False,
+        access_log=None,
+        logger=logger,
+        handler_cancellation=True,
+        auto_decompress=False,
+        max_line_size=max_header_bytes,
+        max_field_size=max_header_bytes,
+        shutdown_timeout=_SHUTDOWN_S,
+    )
+
+
+async def _answer_expectation(request: web.Request) -> None:
+    """Ask for the body, as `Expect` wishes; aiohttp's own fails if it is not ASCII."""
+    if request.version < HttpVersion11:
+        return
+    if request.headers["Expect"].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # nothing of the answer itself is sent yet
+
+
+def _is_no_bad_request(record: logging.LogRecord) -> bool:
+    """Leave out bytes that are not HTTP: aiohttp answers them, and logs a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)

@@ -23,12 +23,21 @@ from mock_server.http_api.json_values import (
     parse,
 )
 from mock_server.http_api.replies import Reply, infer_reply
-from mock_server.http_api.requests import Call, read_inference, request_fields
+from mock_server.http_api.requests import (
+    Call,
+    check_json_size,
+    read_inference,
+    request_fields,
+)
 from mock_server.model.declaration import FREE, Model, TensorSpec
+from mock_server.profiles import Profile
 from mock_server.wire.codec import RawTensor, element_count
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+_LARGE_BYTES = 2**20
+"""Compressing more than this would hold up the other requests of the event loop."""
 
 
 async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Reply:
@@ -51,7 +60,12 @@ async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Rep
         raise internal(f"model '{name}' gave no response")
     if response.error is not None:
         raise response.error
-    return infer_reply(asked, response, call.headers.get("accept-encoding", ""))
+    if not core.profile.has_binary_tensors:
+        asked = asked._replace(is_binary={}, is_binary_by_default=False)
+    accepted = call.headers.get("accept-encoding", "")
+    if accepted and sum(len(each.data) for each in response.outputs) > _LARGE_BYTES:
+        return await call.in_thread(infer_reply, asked, response, accepted)
+    return infer_reply(asked, response, accepted)
 
 
 async def generate(core: InferenceCore, call: Call, name: str, version: str) -> Reply:
@@ -117,6 +131,7 @@ async def _submit(
 
 
 def _generate_request(call: Call, model: Model) -> InferenceRequest:
+    check_json_size(call.profile, len(call.body))
     value = parse(call.body)
     if not isinstance(value, JsonObject):
         raise internal("attempt to get members for non-object")
@@ -135,7 +150,7 @@ def _generate_request(call: Call, model: Model) -> InferenceRequest:
             )
     members = {**value, **nested}
     inputs = tuple(
-        _generate_input(specs[key], content, model)
+        _generate_input(specs[key], content, model, call.profile)
         for key, content in members.items()
         if key in specs
     )
@@ -145,7 +160,9 @@ def _generate_request(call: Call, model: Model) -> InferenceRequest:
     )
 
 
-def _generate_input(spec: TensorSpec, content: Json, model: Model) -> RawTensor:
+def _generate_input(
+    spec: TensorSpec, content: Json, model: Model, profile: Profile
+) -> RawTensor:
     n_elements = len(content) if isinstance(content, list) else 1
     dims = list(spec.shape)
     known = element_count(dim for dim in dims if dim != FREE)
@@ -157,7 +174,9 @@ def _generate_input(spec: TensorSpec, content: Json, model: Model) -> RawTensor:
             "shape"
         )
     shape = tuple([1, *dims] if model.max_batch_size > 0 else dims)
-    data = data_of_json(content, name=spec.name, datatype=spec.datatype, shape=shape)
+    data = data_of_json(
+        content, name=spec.name, datatype=spec.datatype, shape=shape, profile=profile
+    )
     return RawTensor(spec.name, spec.datatype, shape, data)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 from mock_server.errors import internal, invalid
+from mock_server.profiles import Profile
 from mock_server.wire.codec import (
     RawTensor,
     decode,
@@ -63,14 +64,20 @@ def parse(text: bytes) -> Json:
         INTERNAL.
     """
     try:
-        return json.loads(
-            text,
+        # Decoded here: `json` takes other encodings, and half characters, which no
+        # answer could repeat.
+        decoded = text.decode()
+        value = json.loads(
+            decoded,
             object_pairs_hook=JsonObject,
             parse_float=_finite,
             parse_int=_integer,
         )
+        if "\\u" in decoded:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise internal(f"failed to parse the request JSON buffer: {error}") from error
+    return value
 
 
 def _finite(literal: str) -> float:
@@ -129,7 +136,12 @@ def dump(value: Json) -> bytes:
 
 
 def data_of_json(
-    value: Json, *, name: str, datatype: str, shape: tuple[int, ...]
+    value: Json,
+    *,
+    name: str,
+    datatype: str,
+    shape: tuple[int, ...],
+    profile: Profile,
 ) -> bytes:
     """Wire form of an input's ``data``, nested in any way.
 
@@ -139,12 +151,19 @@ def data_of_json(
     ------
     ModelError
         INTERNAL if an element has another type, or their number does not fit the shape;
-        INVALID_ARGUMENT for half precision, which JSON cannot carry.
+        INVALID_ARGUMENT for half precision, which JSON cannot carry, and for data
+        that is nested too deep for the profile.
     """
     if datatype in _HALVES:
         raise invalid(
             f"receiving {datatype} data via JSON is not supported. Please use the "
             f"binary data format for input {name}"
+        )
+    max_depth = profile.max_json_depth
+    if max_depth is not None and _depth(value) >= max_depth:
+        where = "" if datatype == "BYTES" else "Unable to parse 'data': "
+        raise invalid(
+            f"{where}JSON nesting depth exceeds maximum allowed limit ({max_depth})"
         )
     values = list(_flat(value))
     expected = element_count(shape)
@@ -159,14 +178,27 @@ def data_of_json(
 
 
 def _flat(value: Json) -> Iterator[Any]:
-    if not isinstance(value, list):
-        yield value
-        return
-    for each in value:
-        if isinstance(each, list):
-            yield from _flat(each)
-        else:
+    # A stack instead of recursion: a client chooses the depth.
+    stack = [iter((value,))]
+    while stack:
+        for each in stack[-1]:
+            if isinstance(each, list):
+                stack.append(iter(each))
+                break
             yield each
+        else:
+            stack.pop()
+
+
+def _depth(value: Json) -> int:
+    """The number of arrays around the innermost element, or array without elements."""
+    depth, level = 0, [value]
+    while nested := [each for each in level if isinstance(each, list)]:
+        level = [element for each in nested for element in each]
+        if not level:
+            return depth
+        depth += 1
+    return depth
 
 
 def _check_elements(values: list[Any], datatype: str) -> None:

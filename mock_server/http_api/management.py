@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mock_server.core.descriptions import metadata_response, statistics_message
-from mock_server.core.inference_core import (
-    EXTENSIONS,
-    SERVER_NAME,
-    SERVER_VERSION,
-    InferenceCore,
-)
+from mock_server.core.inference_core import InferenceCore
 from mock_server.errors import internal, invalid
 from mock_server.http_api.json_values import Json, member, parse, typed
 from mock_server.http_api.replies import Reply
@@ -27,8 +22,13 @@ def description(core: InferenceCore, what: str, model: str, version: str) -> Rep
         If there is no such model.
     """
     if what == "server_metadata":
+        profile = core.profile
         return Reply.json(
-            {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": EXTENSIONS}
+            {
+                "name": profile.server,
+                "version": profile.version,
+                "extensions": profile.extensions,
+            }
         )
     if what == "metadata":
         found = core.repository.versions(model, version)
@@ -82,6 +82,8 @@ def shared_memory(
         As `SharedMemory` does, or for a body of another form.
     """
     memory = core.shared_memory
+    if verb != "status":
+        memory.check_allowed()
     if verb == "unregister":
         if kind == "system":
             memory.unregister(region)

@@ -12,7 +12,8 @@ import grpc
 
 from mock_server.errors import ModelError, invalid
 from mock_server.http_api.json_values import Json, dump, json_of_data
-from mock_server.http_api.requests import HEADER_LENGTH, HttpInference
+from mock_server.http_api.requests import HEADER_LENGTH, INCREASE_LIMIT, HttpInference
+from mock_server.profiles import DEFAULT_PROFILE, Profile
 from mock_server.wire.inference import InferenceResponse
 
 JSON = "application/json"
@@ -120,25 +121,42 @@ def infer_reply(
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
-def decompress(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    """Decompress the body of a request.
+PLAIN_BYTES = 64 * 2**20
+"""A body of any compression may become as large as this."""
+
+MAX_RATIO = 100
+"""How many times its size a larger one may become; zeros shrink a thousandfold."""
+
+
+def decompress(
+    body: bytes, encoding: str, limit_bytes: int, profile: Profile = DEFAULT_PROFILE
+) -> bytes:
+    """Decompress the body of a request; may take long.
 
     Raises
     ------
     ModelError
         UNIMPLEMENTED for another encoding than gzip, deflate, identity and none;
-        INVALID_ARGUMENT for a body of another encoding; RESOURCE_EXHAUSTED for more
-        than the limit.
+        INVALID_ARGUMENT for a body of another encoding, or larger than the profile
+        allows; RESOURCE_EXHAUSTED for more than the limit, or than its size allows: see
+        `MAX_RATIO`.
     """
     if encoding in {"", "identity"}:
         return body
     if encoding not in _WINDOW_BITS:
         raise ModelError(grpc.StatusCode.UNIMPLEMENTED, "Unsupported compression type")
+    of_profile = profile.max_http_input_bytes if profile.limits_decompressed else None
+    limit_bytes = min(limit_bytes, max(PLAIN_BYTES, MAX_RATIO * len(body)))
     try:
         reader = zlib.decompressobj(_WINDOW_BITS[encoding])
         content = reader.decompress(body, limit_bytes + 1)
     except zlib.error as error:
         raise invalid(f"the body is not {encoding}: {error}") from error
+    if of_profile is not None and len(content) > of_profile:
+        raise invalid(
+            "Decompressed data size exceeds the maximum allowed value of "
+            f"{of_profile} bytes. {INCREASE_LIMIT}"
+        )
     if len(content) > limit_bytes:
         raise too_large(limit_bytes)
     return content

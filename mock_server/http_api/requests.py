@@ -22,6 +22,7 @@ from mock_server.http_api.json_values import (
     typed,
 )
 from mock_server.model.declaration import FREE, Model
+from mock_server.profiles import Profile
 from mock_server.scheduling.threads import waiting
 from mock_server.wire.codec import DATATYPES, ELEMENT_BYTES, RawTensor, element_count
 from mock_server.wire.inference import (
@@ -37,6 +38,7 @@ P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+INCREASE_LIMIT = "Use --http-max-input-size to increase the limit."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class Call:
     drop_connection: Callable[[], object]
     threads: Executor
     """For what may block."""
+
+    profile: Profile
+    """Of the server that answers."""
 
     async def in_thread(
         self, function: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
@@ -98,8 +103,15 @@ def read_inference(
         of shared memory.
     """
     length = _header_length(call)
+    limit = call.profile.max_http_input_bytes
     if length == 0:
+        if limit is not None and len(call.body) > limit:
+            raise invalid(
+                f"Raw input has a byte_size ({len(call.body)} bytes) that exceeds the "
+                f"maximum allowed value of {limit} bytes. {INCREASE_LIMIT}"
+            )
         return HttpInference(_raw_request(call, model), {}, True)
+    check_json_size(call.profile, length)
     value, binary = parse(call.body[:length]), call.body[length:]
     request_id = ""
     if isinstance(value, dict) and value.get("id") is not None:
@@ -113,7 +125,7 @@ def read_inference(
     fields = request_fields(
         {key: each for key, each in given.items() if key != "binary_data_output"}
     )
-    reader = _InputReader(model.name, request_id, binary, shared_memory)
+    reader = _InputReader(model.name, request_id, binary, shared_memory, call.profile)
     inputs = tuple(reader.read(each) for each in member(value, "inputs", list))
     outputs, is_binary = [], {}
     for each in member(value, "outputs", list) if "outputs" in value else ():
@@ -126,6 +138,30 @@ def read_inference(
         model, inputs, id=request_id, outputs=tuple(outputs), **fields
     )
     return HttpInference(request, is_binary, is_binary_by_default)
+
+
+def is_readable(call: Call) -> bool:
+    """Whether the server can read the body: without binary tensors, only JSON."""
+    if call.profile.has_binary_tensors:
+        return True
+    is_json = call.headers.get("content-type", "").startswith("application/json")
+    return is_json and HEADER_LENGTH.lower() not in call.headers
+
+
+def check_json_size(profile: Profile, size: int) -> None:
+    """Refuse JSON above the limit of the profile.
+
+    Raises
+    ------
+    ModelError
+        INVALID_ARGUMENT.
+    """
+    limit = profile.max_http_input_bytes
+    if profile.limits_http_json and limit is not None and size > limit:
+        raise invalid(
+            f"request JSON size of {size} bytes exceeds the maximum allowed input size "
+            f"of {limit} bytes. {INCREASE_LIMIT}"
+        )
 
 
 def _header_length(call: Call) -> int:
@@ -185,8 +221,14 @@ class _InputReader:
     """Reads inputs in their order, binary ones from the bytes after the JSON."""
 
     def __init__(
-        self, model_name: str, request_id: str, binary: bytes, shared: SharedMemory
+        self,
+        model_name: str,
+        request_id: str,
+        binary: bytes,
+        shared: SharedMemory,
+        profile: Profile,
     ) -> None:
+        self._profile = profile
         self._model_name = model_name
         self._request_id = request_id
         self._binary = binary
@@ -215,7 +257,20 @@ class _InputReader:
             raise invalid(f"invalid datatype for input {name}")
         else:
             content = member(value, "data", list)
-            data = data_of_json(content, name=name, datatype=datatype, shape=shape)
+            data = data_of_json(
+                content,
+                name=name,
+                datatype=datatype,
+                shape=shape,
+                profile=self._profile,
+            )
+            limit = self._profile.max_http_input_bytes
+            if limit is not None and len(data) > limit:
+                raise invalid(
+                    f"JSON input '{name}' has a byte_size ({len(data)} bytes) that "
+                    f"exceeds the maximum allowed value of {limit} bytes. "
+                    f"{INCREASE_LIMIT}"
+                )
         return RawTensor(name, datatype, shape, data)
 
     def _take(self, name: str, size: int) -> bytes:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mock_server.core.inference_core import InferenceCore
 from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
-from mock_server.errors import ModelError
+from mock_server.errors import ModelError, invalid, unforeseen
 from mock_server.http_api import management
 from mock_server.http_api.inference import (
     EVENT_STREAM,
@@ -21,7 +22,7 @@ from mock_server.http_api.inference import (
     infer,
 )
 from mock_server.http_api.replies import Reply, decompress, too_large
-from mock_server.http_api.requests import Call
+from mock_server.http_api.requests import Call, is_readable
 from mock_server.scheduling.threads import RequestThreads
 from mock_server.wire.inference import Cancellation
 
@@ -120,7 +121,7 @@ class HttpService:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Response to one HTTP request, errors included."""
         route = route_of(unquote(request.raw_path.partition("?")[0]))
-        if route is None:
+        if route is None or route.rpc in self._core.profile.unserved:
             return _sent(Reply.error(404, "Not Found"))
         if request.method != route.method:
             return _sent(Reply.error(405, "Method Not Allowed"))
@@ -131,11 +132,10 @@ class HttpService:
             if route.action == "generate_stream":
                 return await self._stream(request, route, call)
             return _sent(await self._reply(route, call))
-        except NotReadyError as error:
-            is_asked = route.action in {"ready", "model_ready"}
-            return _sent(_NOT_READY if is_asked else Reply.of_error(error))
-        except ModelError as error:
-            return _sent(Reply.of_error(error))
+        except ConnectionError:  # the client has left
+            raise
+        except Exception as error:
+            return _sent(_reply_to_failure(error, route))
         finally:
             # If the client has left, this stops the model's work for it.
             cancellation.cancel()
@@ -145,14 +145,26 @@ class HttpService:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge as error:
             raise too_large(self._max_body_bytes) from error
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            raise invalid(f"the body of the request cannot be read: {error}") from error
         headers = {name.lower(): value for name, value in request.headers.items()}
         encoding = headers.get("content-encoding", "")
+        if encoding:  # in a thread: a small body may become a large one
+            body = await asyncio.get_running_loop().run_in_executor(
+                self._threads,
+                decompress,
+                body,
+                encoding,
+                self._max_body_bytes,
+                self._core.profile,
+            )
         return Call(
-            body=decompress(body, encoding, self._max_body_bytes),
+            body=body,
             headers=headers,
             cancellation=cancellation,
             drop_connection=_dropping(request),
             threads=self._threads,
+            profile=self._core.profile,
         )
 
     async def _apply_faults(self, route: Route, call: Call) -> None:
@@ -172,6 +184,8 @@ class HttpService:
         core, fields = self._core, route.fields
         model, version = fields.get("model", ""), fields.get("version", "")
         match route.action:
+            case "infer" if not is_readable(call):
+                reply = Reply.error(422, "the body is not JSON")
             case "infer":
                 reply = await infer(core, call, model, version)
             case "generate":
@@ -206,14 +220,28 @@ class HttpService:
             self._core, call, route.fields["model"], route.fields.get("version", "")
         )
         response: web.StreamResponse | None = None
-        async for event in events:
-            if response is None:
-                response = await _event_stream(request, event.status)
-            await response.write(b"data: " + event.body + b"\n\n")
+        try:
+            async for event in events:
+                if response is None:
+                    response = await _event_stream(request, event.status)
+                await response.write(b"data: " + event.body + b"\n\n")
+        except Exception as error:
+            if response is None or isinstance(error, ConnectionError):
+                raise
+            last = _reply_to_failure(error, route)  # the status is sent already
+            await response.write(b"data: " + last.body + b"\n\n")
         if response is None:
             response = await _event_stream(request, 200)
         await response.write_eof()
         return response
+
+
+def _reply_to_failure(error: Exception, route: Route) -> Reply:
+    if isinstance(error, NotReadyError) and route.action in {"ready", "model_ready"}:
+        return _NOT_READY
+    if not isinstance(error, ModelError):
+        error = unforeseen(error, route.rpc)
+    return Reply.of_error(error)
 
 
 async def _event_stream(request: web.Request, status: int) -> web.StreamResponse:

@@ -73,6 +73,10 @@ class QueuePolicy(Declaration):
             )
 
 
+MAX_PRIORITY_LEVELS = 1024
+"""Of one model: each is a queue, and a client may send a configuration."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DynamicBatching(Declaration):
     """Joining requests that wait at the same time (``ModelDynamicBatching``).
@@ -117,6 +121,11 @@ class DynamicBatching(Declaration):
             raise ValueError(
                 "dynamic batching: max_queue_delay_s must be at least 0, got "
                 f"{self.max_queue_delay_s} s"
+            )
+        if self.priority_levels > MAX_PRIORITY_LEVELS:
+            raise ValueError(
+                f"dynamic batching: priority_levels must be 0 to {MAX_PRIORITY_LEVELS},"
+                f" got {self.priority_levels}"
             )
         if not 0 <= self.default_priority_level <= self.priority_levels or (
             self.priority_levels and not self.default_priority_level

@@ -123,6 +123,9 @@ def config_of(model: Model) -> ModelConfig:
                 input_map=step.input_map,
                 output_map=step.output_map,
             )
+        config.ensemble_scheduling.max_inflight_requests = (
+            model.function.max_inflight_requests
+        )
     if model.is_decoupled:
         config.model_transaction_policy.decoupled = True
     if not is_ensemble(config):
@@ -147,7 +150,8 @@ def ensemble_of(config: ModelConfig) -> Ensemble:
                 output_map=step.output_map,
             )
             for step in config.ensemble_scheduling.step
-        ]
+        ],
+        max_inflight_requests=config.ensemble_scheduling.max_inflight_requests,
     )
 
 

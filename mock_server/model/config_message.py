@@ -64,7 +64,7 @@ def parse_json(text: str) -> ModelConfig:
         # protobuf takes an empty list for an empty message.
         fields = value if isinstance(value, dict) else {"": value}
         return json_format.ParseDict(fields, ModelConfig())
-    except (json_format.ParseError, json.JSONDecodeError) as error:
+    except Exception as error:  # protobuf's reader lets other errors of Python through
         raise ConfigurationError(f"configuration as JSON: {error}") from error
 
 
@@ -100,7 +100,8 @@ def _json_value(each: FieldDescriptor, value: Any) -> Any:
     if each.message_type is not None:
         return as_json(value)
     if each.enum_type is not None:
-        return each.enum_type.values_by_number[value].name
+        known = each.enum_type.values_by_number.get(value)
+        return value if known is None else known.name  # as protobuf itself writes it
     return value
 
 

@@ -112,6 +112,9 @@ class Ensemble(Declaration):
 
     steps: Sequence[Step]
 
+    max_inflight_requests: int = 0
+    """Requests of all callers together that each step runs at once; 0 for no limit."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         made = [name for step in self.steps for name in step.output_map.values()]
@@ -203,6 +206,10 @@ class Backend(Protocol):
         """
 
 
+MAX_INSTANCES = 1024
+"""Of one model: each is a thread, and a client may send a configuration."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Model(Declaration):
     """A Python callable, declared as Triton's ``config.pbtxt`` would declare it.
@@ -277,9 +284,9 @@ class Model(Declaration):
                 f"model {self.name!r}: version must be a positive integer as text, "
                 f"got {self.version!r}"
             )
-        if self.instances < 1:
+        if not 1 <= self.instances <= MAX_INSTANCES:
             raise ValueError(
-                f"model {self.name!r}: instances must be at least 1, "
+                f"model {self.name!r}: instances must be 1 to {MAX_INSTANCES}, "
                 f"got {self.instances}"
             )
 

@@ -180,4 +180,7 @@ class Workers:
                 free.put(instance)
                 if stopping.is_set() and turn.wait_s is None:
                     return None
-                self._changed.wait(turn.wait_s)
+                wait_s = turn.wait_s
+                if wait_s is not None:  # a configuration may name centuries
+                    wait_s = min(wait_s, threading.TIMEOUT_MAX)
+                self._changed.wait(wait_s)

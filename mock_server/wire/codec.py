@@ -127,8 +127,10 @@ def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
         If the data does not fill the shape exactly.
     """
     if datatype == "BYTES":
-        strings = np.empty(element_count(shape), dtype=object)
-        strings[:] = unpack_strings(data)
+        found = unpack_strings(data)
+        # As many as there are: a shape may claim more than there is memory for.
+        strings = np.empty(len(found), dtype=object)
+        strings[:] = found
         return strings.reshape(shape)
     if datatype == "BF16":
         halves = np.frombuffer(data, dtype="<u2").astype(np.uint32)

@@ -54,6 +54,7 @@ def chunk_of_lists(
     lists: Mapping[str, Lists],
     *,
     coordinates: Sequence[str],
+    is_polar: bool = False,
     event_ids: NDArray[np.int64],
     first_entry: int,
     detector: Mapping[str, str],
@@ -66,7 +67,9 @@ def chunk_of_lists(
     lists : mapping of str to Lists
         Columns by name.
     coordinates : sequence of str
-        Names of x, y and z.
+        Names of x, y and z; or of r, phi and z.
+    is_polar : bool
+        Whether they are r, phi and z.
     event_ids : ndarray, shape (n_events,), int64
     first_entry : int
     detector : mapping of str to str
@@ -91,7 +94,7 @@ def chunk_of_lists(
             )
     return chunk_of_rows(
         path,
-        stacked([lists[name].values for name in coordinates]),
+        stacked([lists[name].values for name in coordinates], is_polar=is_polar),
         row_splits=splits_of(counts),
         event_ids=event_ids,
         first_entry=first_entry,
@@ -137,11 +140,18 @@ def chunk_of_rows(
     )
 
 
-def stacked(columns: Sequence[AnyArray]) -> NDArray[np.float32]:
-    """Return x, y and z as positions, shape (n, 3), float32.
+def stacked(
+    columns: Sequence[AnyArray], *, is_polar: bool = False
+) -> NDArray[np.float32]:
+    """Return x, y and z, or r, phi (in rad) and z, as positions, shape (n, 3), float32.
 
     A double beyond float32 becomes infinite, which `chunk_of_rows` refuses.
     """
+    if is_polar:
+        r, phi, z = columns
+        r, phi = r.astype(np.float64), phi.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # an infinite phi gives nan: refused, too
+            columns = (r * np.cos(phi), r * np.sin(phi), z)
     xyz = np.empty((len(columns[0]), 3), dtype=np.float32)
     with np.errstate(over="ignore"):
         for axis, values in enumerate(columns):

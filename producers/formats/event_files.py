@@ -62,6 +62,8 @@ class ListFile:
             something else.
         """
         with open_table(path) as table:
+            if columns.position is not None:
+                columns = columns.resolved(table.column_types)
             integers = () if columns.event is None else (columns.event,)
             table.require(lists=columns.numbers, integers=integers)
             return cls(path, columns, len(table), open_table)
@@ -85,6 +87,7 @@ class ListFile:
             self.path,
             block.lists,
             coordinates=self.columns.coordinates,
+            is_polar=self.columns.is_polar,
             event_ids=self._event_ids(block),
             first_entry=block.first,
             detector=self.columns.detector,
@@ -92,7 +95,7 @@ class ListFile:
 
     def _event_ids(self, block: Block) -> NDArray[np.int64]:
         if self.columns.event is None:
-            n_events = len(block.lists[self.columns.x].counts)
+            n_events = len(block.lists[self.columns.coordinates[0]].counts)
             return np.arange(block.first, block.first + n_events)
         numbers = block.scalars[self.columns.event]
         return as_event_ids(self.path, numbers, block.first)

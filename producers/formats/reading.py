@@ -18,6 +18,7 @@ from producers.formats.base import (
     TruthFile,
     TruthFormat,
 )
+from producers.formats.guess import columns_file
 from producers.formats.jagged.tracks import ReadableRootTracks
 from producers.formats.parquet.tracks import ReadableParquetTracks
 from producers.io.content import FileContent
@@ -105,13 +106,22 @@ def open_events(
         first = first or chosen
         _require_same(first, chosen, given[0], path)
         _require_unit(chosen, used, path)
-        file = chosen.open(content, options)
+        try:
+            file = chosen.open(content, options)
+        except SchemaError as error:
+            text = columns_file(content)
+            if text:
+                error.add_note(f"{ADVICE}\n\n{text}")
+            raise
         files.append(file if used == "mm" else _InOtherUnit(file, MM_PER_UNIT[used]))
     source = EventSource(files, max_events=max_events, chunk_size=chunk_size)
     if not len(source):
         rest = f" and {len(given) - 1} more files" if len(given) > 1 else ""
         raise NoEventsError(f"{given[0]}{rest}: no events in it")
     return source
+
+
+ADVICE = "save this as columns.toml, correct it, and name it (--columns columns.toml):"
 
 
 def _require_same(

@@ -159,5 +159,7 @@ def choose_track_format(path: Path, wanted: str | None = None) -> TrackFormat:
 def _named(formats: Mapping[str, T], wanted: str, what: str) -> T:
     if wanted not in formats:
         nearest = nearest_names(wanted, list(formats))
-        raise ConfigError(f"unknown {what} {wanted!r}, {nearest}")
+        is_output = wanted in TRACK_FORMATS
+        hint = f"; {wanted} is an output format (--output-format)" if is_output else ""
+        raise ConfigError(f"unknown {what} {wanted!r}{hint}, {nearest}")
     return formats[wanted]

@@ -81,6 +81,14 @@ class FileContent:
             return {name: file.table(name).column_types for name in file.table_names}
 
     @cached_property
+    def root_entries(self) -> Mapping[str, int]:
+        """Number of entries of each TTree and RNTuple; empty if not ROOT."""
+        if self.container != "root":
+            return {}
+        with open_root(self.location) as file:
+            return {name: len(file.table(name)) for name in file.table_names}
+
+    @cached_property
     def parquet_columns(self) -> Mapping[str, str]:
         """Columns of a parquet file, with their types; empty if not parquet.
 

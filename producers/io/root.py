@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from struct import unpack
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -19,12 +20,20 @@ from producers.io.location import (
     open_binary,
     remote_errors,
 )
+from producers.io.root_vectors import (
+    members_of,
+    require_whole_vectors,
+    whole_vectors,
+)
 from producers.io.tables import Block, Lists
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray, Untyped
 from sonic_base import nearest_names
 
 MAGIC = b"root"
+COLLECTION = 1
+"""Structural role of a field with lists (RNTuple binary format, field description)."""
+
 TABLE_CLASSES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 
 
@@ -37,6 +46,9 @@ class RootTable:
     path : Path or str
     name : str
     tree : uproot.TTree or uproot.RNTuple
+    file : RootFile
+        The file, whose other tables are named by a path: ``header/number`` is the
+        column ``number`` of the table ``header``, entry by entry.
 
     Notes
     -----
@@ -47,6 +59,7 @@ class RootTable:
     path: Location
     name: str
     tree: Untyped
+    file: RootFile
 
     def __len__(self) -> int:
         return int(self.tree.num_entries)
@@ -60,12 +73,42 @@ class RootTable:
 
     @cached_property
     def column_types(self) -> dict[str, str]:
-        """C++ types of the columns; ``double[]`` is a list of doubles."""
+        """C++ types of the columns; ``double[]`` is a list of doubles.
+
+        The members of vectors that are stored whole are listed, too: ``hits.fX``.
+        """
         types: dict[str, str] = {}
         for name in list(self.tree.keys()):
-            kind = str(self.tree[name].typename)
+            branch = self.tree[name]
+            kind = str(branch.typename)
+            # An RNTuple gives the type of one element.
+            is_inside = is_list(types.get(name.rpartition(".")[0], ""))
+            record = getattr(branch, "record", None)
+            is_collection = getattr(record, "struct_role", None) == COLLECTION
+            if (is_inside or is_collection) and not is_list(kind):
+                kind += "[]"
             types[name] = types[name.rpartition("/")[2]] = kind
+            types |= {f"{name}.{k}": v for k, v in members_of(branch).items()}
         return types
+
+    def place(self, name: str) -> Place | None:
+        """Return where a column is, in this table or another one; None if nowhere."""
+        if name in self._names:
+            return Place(self, name)
+        key, _, member = name.rpartition(".")
+        if key in self._names and member in members_of(self.tree[key]):
+            return Place(self, key, member)
+        table, _, column = name.rpartition("/")
+        while table:
+            if table != self.name and table in self.file.table_names:
+                return self.file.table(table).place(column)
+            table, _, more = table.rpartition("/")
+            column = f"{more}/{column}"
+        return None
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.columns)
 
     def require(
         self,
@@ -92,11 +135,12 @@ class RootTable:
         forms |= dict.fromkeys(numbers, (1, "iuf", "a number per entry"))
         forms |= dict.fromkeys(lists, (2, "iuf", "a list of numbers per entry"))
         self._require_columns(list(forms))
+        self._require_equal_length(list(forms))
         # An empty range gives the types. It lies at the end, because uproot reads the
         # first basket for the range 0 to 0.
         arrays = self._arrays(list(forms), len(self), len(self))
         for name, (ndim, kinds, expected) in forms.items():
-            array = _column(arrays, name)
+            array = arrays[name]
             holds = str(array.type.content)
             is_plain = not array.fields and array.ndim == ndim and "?" not in holds
             if is_plain:
@@ -111,17 +155,29 @@ class RootTable:
 
     def _require_columns(self, names: Sequence[str]) -> None:
         for name in names:
-            if name not in self.columns:
+            if self.place(name) is None:
                 raise SchemaError(
                     self.path,
                     f"no column {name!r} in {self.name!r}, "
-                    f"{nearest_names(name, self.columns)}",
+                    f"{nearest_names(name, self.column_types)}",
+                )
+
+    def _require_equal_length(self, names: Sequence[str]) -> None:
+        for place in filter(None, map(self.place, names)):
+            if len(place.table) != len(self):
+                raise SchemaError(
+                    self.path,
+                    f"{len(self)} entries in {self.name!r}, {len(place.table)} in "
+                    f"{place.table.name!r}: columns of two trees are read entry by "
+                    "entry, so they must have as many",
                 )
 
     def entries_in(self, n_bytes: int, columns: Sequence[str]) -> int:
         """Return how many entries of the columns take about `n_bytes`; at least one."""
+        places = [place for name in columns if (place := self.place(name))]
+        own = list(dict.fromkeys(p.key for p in places if p.table is self))
         with self._damage_named("its baskets"):
-            return max(1, int(self.tree.num_entries_for(n_bytes, list(columns))))
+            return max(1, int(self.tree.num_entries_for(n_bytes, own)))
 
     def scalars(self, name: str, start: int, stop: int) -> AnyArray:
         """Read one number per entry, from `start` to before `stop`."""
@@ -132,14 +188,12 @@ class RootTable:
     ) -> dict[str, AnyArray]:
         """Read columns of one number per entry, by name."""
         arrays = self._arrays(columns, start, stop)
-        return {
-            name: np.asarray(ak.to_numpy(_column(arrays, name))) for name in columns
-        }
+        return {name: np.asarray(ak.to_numpy(arrays[name])) for name in columns}
 
     def lists(self, columns: Sequence[str], start: int, stop: int) -> list[Lists]:
         """Read columns of one list per entry, in the order of `columns`."""
         arrays = self._arrays(columns, start, stop)
-        return [_flat(_column(arrays, name)) for name in columns]
+        return [_flat(arrays[name]) for name in columns]
 
     def blocks(
         self,
@@ -178,7 +232,7 @@ class RootTable:
         arrays = self._arrays(columns, start, stop)
         found = {}
         for name in columns:
-            entries = _column(arrays, name)
+            entries = arrays[name]
             inner = iter(_flat(ak.flatten(entries, axis=1)).by_entry())
             found[name] = [
                 [next(inner) for _ in range(n)] for n in ak.num(entries, axis=1)
@@ -194,19 +248,65 @@ class RootTable:
             If there is no such column, with the nearest names.
         """
         self._require_columns([name])
-        texts: list[str] = _column(self._arrays([name], 0, 1), name)[0].to_list()
+        texts: list[str] = self._arrays([name], 0, 1)[name][0].to_list()
         return texts
 
-    def _arrays(self, columns: Sequence[str], start: int, stop: int) -> Untyped:
+    def _arrays(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> dict[str, Untyped]:
+        places = {name: self.place(name) or Place(self, name) for name in columns}
+        tables = {place.table.name: place.table for place in places.values()}
+        read = {}
+        for name, table in tables.items():
+            keys = [p.key for p in places.values() if p.table.name == name]
+            read[name] = table._read(list(dict.fromkeys(keys)), start, stop)
+        return {
+            name: array if p.member is None else array[p.member]
+            for name, p in places.items()
+            for array in (read[p.table.name][p.key],)
+        }
+
+    def _read(self, keys: list[str], start: int, stop: int) -> dict[str, Untyped]:
+        whole = {key: kind for key in keys if (kind := whole_vectors(self.tree[key]))}
+        split = [key for key in keys if key not in whole]
+        limits = {"entry_start": start, "entry_stop": stop, "library": "ak"}
+        found: dict[str, Untyped] = {}
         with self._damage_named(f"entries {start} to {stop}"):
-            return self.tree.arrays(
-                list(columns), entry_start=start, entry_stop=stop, library="ak"
-            )
+            if split:
+                arrays = self.tree.arrays(split, **limits)
+                found = {key: _column(arrays, key) for key in split}
+            for key, kind in whole.items():
+                array = self.tree[key].array(kind, **limits)
+                require_whole_vectors(self.path, key, array)
+                found[key] = array
+        return found
 
     @contextmanager
     def _damage_named(self, part: str) -> Iterator[None]:
         with damaged_file_named(self.path, "ROOT", f"{self.name!r}, {part}"):
             yield
+
+
+def is_list(kind: str) -> bool:
+    """Whether a type, of C++ or of parquet, is that of a column of lists."""
+    return any(word in kind for word in ("[", "vector", "RVec", "list<"))
+
+
+class Place(NamedTuple):
+    """Where a column is.
+
+    Attributes
+    ----------
+    table : RootTable
+    key : str
+        What uproot reads.
+    member : str, optional
+        The member, in vectors that are stored whole.
+    """
+
+    table: RootTable
+    key: str
+    member: str | None = None
 
 
 def _column(arrays: Untyped, name: str) -> Untyped:
@@ -259,7 +359,7 @@ class RootFile:
                 f"{nearest_names(name, self.table_names) or 'it has none at all'}",
             )
         with damaged_file_named(self.path, "ROOT", repr(name)):
-            return RootTable(self.path, name, self.file[name])
+            return RootTable(self.path, name, self.file[name], self)
 
     def text(self, name: str) -> str | None:
         """Return the text stored under a name (TObjString), or None."""

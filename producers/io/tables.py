@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -32,6 +32,10 @@ class Block(NamedTuple):
 
 class Table(Protocol):
     """A TTree, an RNTuple or a parquet file."""
+
+    @property
+    def column_types(self) -> Mapping[str, str]:
+        """Types of the columns, by the names that can be read."""
 
     def __len__(self) -> int:
         """Return the number of entries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
@@ -12,6 +12,20 @@ from producers.model.units import LengthUnit, checked_unit
 from sonic_base import ConfigError, config_from_mapping, config_from_toml
 
 __all__ = ["RECOGNISED_LAYOUTS", "ColumnMapping", "nearly_recognised", "recognised"]
+
+
+COORDINATES = ("x", "y", "z", "r", "phi", "position")
+
+CARTESIAN, POLAR = ("x", "y", "z"), ("r", "phi", "z")
+SYSTEMS = (CARTESIAN, POLAR, ("position",))
+"""The keys that give a position together."""
+
+MEMBERS = (
+    ("fCoordinates.fX", "fCoordinates.fY", "fCoordinates.fZ"),
+    ("fX", "fY", "fZ"),
+    ("x", "y", "z"),
+)
+"""Members of vectors: of ROOT::Math, of TVector3, of records and EDM4hep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,24 +37,34 @@ class ColumnMapping:
     Raises
     ------
     ConfigError
-        If a name is empty, two coordinates have the same, or the unit is unknown.
+        If a name is empty, the coordinates are neither x, y, z nor r, phi, z nor a
+        position, two of them are one column, or the unit is unknown.
     """
 
     tree: str | None = None
     """Name of the TTree or RNTuple, with its folder if it is in one. Not needed if the
     file has only one, nor for files without trees."""
 
-    x: str
-    y: str
-    z: str
+    x: str | None = None
+    y: str | None = None
+    z: str | None = None
     """Cartesian coordinates, beam along z."""
 
+    r: str | None = None
+    phi: str | None = None
+    """Distance from the beam line, and azimuth in rad: instead of x and y."""
+
+    position: str | None = None
+    """Vectors with members x, y, z instead of three columns, such as a branch of
+    ``vector<ROOT::Math::XYZVectorF>`` or ``vector<TVector3>``, or records."""
+
     unit: LengthUnit = "mm"
-    """Unit of the coordinates: ``mm``, ``cm``, ``m`` or ``um``."""
+    """Unit of the lengths: ``mm``, ``cm``, ``m`` or ``um``."""
 
     event: str | None = None
-    """Number of the event, an integer per entry. Without it, events are numbered by
-    their entry in the file."""
+    """Number of the event, an integer per entry. ``header/number`` is the column
+    ``number`` of the tree ``header``, which has as many entries. Without it, events are
+    numbered by their entry in the file."""
 
     volume: str | None = None
     layer: str | None = None
@@ -49,20 +73,50 @@ class ColumnMapping:
 
     def __post_init__(self) -> None:
         checked_unit(self.unit)
-        names = (self.x, self.y, self.z)
-        optional = (self.tree, self.event, self.volume, self.layer, self.module)
-        if not all(names) or "" in optional:
+        if "" in (getattr(self, entry.name) for entry in fields(self)):
             raise ConfigError("the names of a tree and of columns must not be empty")
-        if len({self.x, self.y, self.z}) < 3:
+        given = [name for name in COORDINATES if getattr(self, name) is not None]
+        if set(given) not in map(set, SYSTEMS):
+            listed = "; or ".join(map(", ".join, SYSTEMS))
             raise ConfigError(
-                "x, y and z must be three columns, "
-                f"got {self.x!r}, {self.y!r} and {self.z!r}"
+                f"the positions need the columns {listed}; "
+                f"got {', '.join(given) or 'none of them'}"
+            )
+        if len(set(self.coordinates)) < 3:
+            first, second, last = POLAR if self.is_polar else CARTESIAN
+            raise ConfigError(
+                f"{first}, {second} and {last} must be three columns, "
+                "got {!r}, {!r} and {!r}".format(*self.coordinates)
             )
 
     @property
     def coordinates(self) -> tuple[str, str, str]:
-        """Columns of x, y and z."""
-        return (self.x, self.y, self.z)
+        """Columns of x, y and z; or of r, phi and z."""
+        if self.position is not None:
+            x, y, z = (f"{self.position}.{axis}" for axis in "xyz")
+            return x, y, z
+        first, second = (self.r, self.phi) if self.is_polar else (self.x, self.y)
+        return first or "", second or "", self.z or ""
+
+    @property
+    def is_polar(self) -> bool:
+        """Whether the coordinates are r, phi and z."""
+        return self.r is not None
+
+    def resolved(self, columns: Collection[str]) -> Self:
+        """Return the mapping with x, y, z in place of `position`.
+
+        Parameters
+        ----------
+        columns : collection of str
+            Columns of the tree. If none is such a member, the mapping is returned as it
+            is, and its `coordinates` are missing columns.
+        """
+        for members in MEMBERS:
+            x, y, z = (f"{self.position}.{member}" for member in members)
+            if self.position is not None and {x, y, z} <= set(columns):
+                return replace(self, position=None, x=x, y=y, z=z)
+        return self
 
     @property
     def detector(self) -> dict[str, str]:

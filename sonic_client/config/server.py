@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,6 +154,14 @@ class ServerConfig:
     token_env: str | None = None
     """Environment variable that holds the token; read like the file."""
 
+    plaintext_token: bool = False
+    """Whether a token or an ``authorization`` header may be sent unencrypted to another
+    machine, where everyone on the way can read it. By default it is refused."""
+
+    proxy: bool = False
+    """Whether the server is reached through the proxy that the environment names
+    (``http_proxy``, ``https_proxy``, ``no_proxy``); this machine never is."""
+
     tls: TlsConfig = field(default_factory=TlsConfig)
     """Certificates, for ``grpcs`` and ``https``."""
 
@@ -203,6 +212,12 @@ class ServerConfig:
             raise ConfigError(
                 f"server {self.url}: {' and '.join(given)} exclude one another"
             )
+        if given and not (self.uses_tls or self.is_local or self.plaintext_token):
+            raise ConfigError(
+                f"server {self.url}: {given[0]} would be sent unencrypted to another "
+                f"machine; use {self.scheme}s://, or set plaintext_token = true where "
+                "everyone on the way is trusted"
+            )
 
     @property
     def scheme(self) -> Scheme:
@@ -214,6 +229,15 @@ class ServerConfig:
     def address(self) -> str:
         """``host:port``, without the scheme."""
         return urlsplit(self.url).netloc
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the URL names this machine: ``localhost`` or a loopback address."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
     @property
     def uses_tls(self) -> bool:

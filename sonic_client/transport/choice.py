@@ -32,7 +32,7 @@ def transport_for(server: ServerConfig) -> Transport:
         from sonic_client.transport.grpc import GrpcTransport  # noqa: PLC0415
 
         transport = GrpcTransport(server)
-    if server.shared_memory == "off":
+    if server.shared_memory == "off" or not server.is_local:
         return transport
     from sonic_client.transport.shared_memory import (  # noqa: PLC0415
         SharedMemoryTransport,

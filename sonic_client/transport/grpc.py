@@ -45,8 +45,10 @@ _OPTIONS = (
     # gRPC would refuse answers above 4 MB.
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # Its built-in retry does nothing above 256 KiB; we have our own.
-    ("grpc.enable_retries", 0),
+    # Not its retry policy, which does nothing above 256 KiB and has no place in the
+    # service config: ours is `retry`. But gRPC sends a stream again that the server
+    # never processed, as after a GOAWAY, only if this is on.
+    ("grpc.enable_retries", 1),
     # A call fails at once while the channel waits to connect again: gRPC's waits,
     # up to two minutes, would use up our tries without a connection being made.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -169,7 +171,7 @@ class GrpcTransport(WireTransport):
                 sent,
             )
 
-        return await self._headers.authorised(attempt, headers)
+        return await self._called(attempt, headers)
 
     async def _translated(self, call: Awaitable[ReplyT], sent: Headers) -> ReplyT:
         try:
@@ -270,6 +272,9 @@ def channel_options(server: ServerConfig) -> list[tuple[str, str | int]]:
             json.dumps({"loadBalancingConfig": [{channel.balancing: {}}]}),
         ),
     ]
+    # By default gRPC follows http_proxy, even to this machine.
+    if server.is_local or not server.proxy:
+        options.append(("grpc.enable_http_proxy", 0))
     if server.tls.server_name is not None:
         options.append(("grpc.ssl_target_name_override", server.tls.server_name))
     return options

@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
-from sonic_client.transport.payload import raw_values, reply_of
+from sonic_client.transport.payload import Content, raw_values, reply_of
 from sonic_client.types import TensorSpec, datatype_of
 
 __all__ = ["decode_reply", "encode_call"]
@@ -68,6 +68,14 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+def _typed_values(tensor: Any) -> list[Any] | None:
+    """Return the values of an output that are not raw; None if there are none."""
+    if not tensor.HasField("contents"):
+        return None
+    filled = tensor.contents.ListFields()
+    return list(filled[0][1]) if filled else []
+
+
 def decode_reply(
     message: bytes, *, model: str, server: str, output_regions: Container[str] = ()
 ) -> InferReply:
@@ -84,7 +92,7 @@ def decode_reply(
     Raises
     ------
     InvalidAnswerError
-        If the message cannot be parsed, or a tensor's bytes are missing or do
+        If the message cannot be parsed, or a tensor's values are missing or do
         not fill its shape.
     """
     try:
@@ -99,7 +107,9 @@ def decode_reply(
         TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
         for tensor in reply.outputs
     ]
-    contents: list[bytes | None] = list(reply.raw_output_contents)
+    contents: list[Content | None] = list(reply.raw_output_contents)
+    if not contents:
+        contents = [_typed_values(tensor) for tensor in reply.outputs]
     contents += [None] * (len(specs) - len(contents))
     return reply_of(
         zip(specs, contents, strict=False),

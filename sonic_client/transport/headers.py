@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import stat
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from sonic_base import ConfigError, Secret, SecretMapping, hide
@@ -14,6 +17,8 @@ from sonic_client.errors import AccessDeniedError
 __all__ = ["CallHeaders", "Headers"]
 
 ReplyT = TypeVar("ReplyT")
+
+logger = logging.getLogger(__name__)
 
 
 class Headers:
@@ -144,7 +149,9 @@ def _token_source(server: ServerConfig) -> TokenProvider | None:
 def _token_from_outside(server: ServerConfig) -> str:
     if server.token_file is not None:
         try:
-            return server.token_file.read_text(encoding="utf-8").strip()
+            with server.token_file.open(encoding="utf-8") as file:
+                _warn_of_readers(server.token_file, os.fstat(file.fileno()).st_mode)
+                return file.read().strip()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
         # Raised outside of the handler: a decoding error quotes the file's content.
@@ -157,6 +164,14 @@ def _token_from_outside(server: ServerConfig) -> str:
             f"server {server.url}: the environment has no {name}, which token_env names"
         )
     return os.environ[name].strip()
+
+
+def _warn_of_readers(path: Path, mode: int) -> None:
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        logger.warning(
+            "token_file %s can be read by other users, its mode is %o: chmod 600 %s",
+            *(path, stat.S_IMODE(mode), path),
+        )
 
 
 def _read(source: TokenProvider, server: ServerConfig) -> Secret:

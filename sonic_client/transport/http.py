@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from types import SimpleNamespace
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -28,7 +31,7 @@ from sonic_client.transport.http_messages import (
 )
 from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.status import error_of_status
+from sonic_client.transport.status import KEPT_CONNECTION_ENDED, error_of_status
 from sonic_client.transport.wire import Json, WireTransport
 
 try:
@@ -41,6 +44,7 @@ except ModuleNotFoundError as missing:
 __all__ = ["HttpTransport"]
 
 _PATHS = {
+    "ServerMetadata": ("GET", ""),
     "RepositoryIndex": ("POST", "repository/index"),
     "ModelMetadata": ("GET", "{model}"),
     "ModelConfig": ("GET", "{model}/config"),
@@ -65,6 +69,7 @@ _STATUSES = {
     405: "UNIMPLEMENTED",
     408: "DEADLINE_EXCEEDED",
     413: "RESOURCE_EXHAUSTED",
+    422: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
     499: "CANCELLED",
     500: "INTERNAL",
@@ -89,6 +94,8 @@ class HttpTransport(WireTransport):
     def __init__(self, server: ServerConfig) -> None:
         super().__init__(server)
         self._session: aiohttp.ClientSession | None = None
+        # Whether tensors are sent as binary data; otherwise the server wants JSON.
+        self._sends_binary = True
         self._encodings = {"Accept-Encoding": "identity"}
         if server.compression != "none":
             name = server.compression
@@ -104,6 +111,8 @@ class HttpTransport(WireTransport):
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
+            trace_configs=[_connection_tracing()],
+            trust_env=self._config.proxy and not self._config.is_local,
             # Deadlines are set call by call.
             timeout=aiohttp.ClientTimeout(total=None),
         )
@@ -128,17 +137,18 @@ class HttpTransport(WireTransport):
     async def infer(self, call: InferCall, *, timeout_s: float) -> InferReply:
         """Run the model; the call is cancelled `timeout_s` from now."""
         check_message_size(call, self._config)
-        json_length, parts = encode_body(call)
+        json_length, parts = encode_body(call, is_binary=self._sends_binary)
+        form = {"Content-Type": "application/json"}
+        if self._sends_binary:
+            form = {
+                "Content-Type": "application/octet-stream",
+                JSON_LENGTH_HEADER: str(json_length),
+            }
         headers, content = await self._exchange(
             "POST",
             f"{_model_path(call.model_name, call.model_version)}/infer",
             timeout_s=timeout_s,
-            headers={
-                **self._encodings,
-                JSON_LENGTH_HEADER: str(json_length),
-                "Content-Type": "application/octet-stream",
-                **call.headers,
-            },
+            headers={**self._encodings, **form, **call.headers},
             body=self._meter.compress(b"".join(parts)),
         )
         return decode_body(
@@ -164,10 +174,18 @@ class HttpTransport(WireTransport):
             verb,
             path.format(model=_model_path(name, version), name=quote(name, safe="")),
             timeout_s=timeout_s,
-            headers={"Accept-Encoding": "identity"},
+            headers={
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+            },
             body=None if verb == "GET" else json.dumps(question).encode(),
         )
         return self._read(json.loads, content) if content else None
+
+    async def _extensions(self, *, timeout_s: float) -> Container[str]:
+        extensions = await super()._extensions(timeout_s=timeout_s)
+        self._sends_binary = "binary_tensor_data" in extensions
+        return extensions
 
     async def _exchange(
         self,
@@ -185,7 +203,7 @@ class HttpTransport(WireTransport):
         ask = partial(
             self._session.request,
             method,
-            f"{self.server}/v2/{path}",
+            f"{self.server}/v2/{path}".rstrip("/"),
             allow_redirects=False,
             server_hostname=self._config.tls.server_name,
         )
@@ -200,12 +218,14 @@ class HttpTransport(WireTransport):
 
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._headers.authorised(attempt, headers)
+                return await self._called(attempt, headers)
         except SonicError:
             raise
         except TimeoutError as error:
             nothing = Headers({})
-            late = _error_of_exception(error, server=self.server, hide=nothing.hide)
+            late = _error_of_exception(
+                error, server=self.server, hide=nothing.hide, connection=_Connection()
+            )
             late.__cause__ = nothing.cause(error)
         raise late
 
@@ -217,11 +237,17 @@ class HttpTransport(WireTransport):
     ) -> _Reply | SonicError:
         # A stream is sent in pieces, so it does not delay other calls.
         data = BytesIO(body) if body else None
+        connection = _Connection()
         try:
-            async with ask(headers=sent.pairs(), data=data) as reply:
+            async with ask(
+                headers=sent.pairs(), data=data, trace_request_ctx=connection
+            ) as reply:
+                connection.has_answered = True
                 content = await reply.read()
         except (aiohttp.ClientError, OSError) as error:
-            failure = _error_of_exception(error, server=self.server, hide=sent.hide)
+            failure = _error_of_exception(
+                error, server=self.server, hide=sent.hide, connection=connection
+            )
             failure.__cause__ = sent.cause(error)
             return failure
         if reply.status != 200:
@@ -229,6 +255,37 @@ class HttpTransport(WireTransport):
                 reply.status, content, server=self.server, hide=sent.hide
             )
         return reply.headers, content
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The connection of one call, as far as it says why the call failed.
+
+    Attributes
+    ----------
+    is_kept : bool
+        Whether an earlier call left it open. Its end may then cross the new request.
+    has_answered : bool
+        Whether the answer has begun.
+    """
+
+    is_kept: bool = False
+    has_answered: bool = False
+
+
+def _connection_tracing() -> aiohttp.TraceConfig:
+    """Return what tells a call's `_Connection` whether its connection was kept."""
+
+    async def note(
+        _: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        event: aiohttp.TraceConnectionReuseconnParams,
+    ) -> None:
+        context.trace_request_ctx.is_kept = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(note)
+    return tracing
 
 
 def _model_path(name: str, version: str) -> str:
@@ -263,14 +320,32 @@ def _error_of_response(
 
 
 def _error_text(body: str, hide: Callable[[str], str]) -> str:
+    """Return the text of an error: Triton's, FastAPI's, or a page of any kind."""
     try:
-        return hide(str(json.loads(body)["error"]))
+        answer = json.loads(body)
+        return hide(str(answer["error"] if "error" in answer else answer["detail"]))
     except (ValueError, TypeError, KeyError):
-        return hide(body)[:_MAX_TEXT]
+        text = hide(_page_text(body))
+        if text.startswith("Traceback "):  # the last line has the cause
+            text = text.rstrip().rpartition("\n")[2]
+        return text[:_MAX_TEXT]
+
+
+def _page_text(body: str) -> str:
+    """Return what a proxy's page says: its title, or else its text."""
+    if not body.lstrip().startswith("<"):
+        return body
+    title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
+    text = title[1] if title else re.sub(r"<[^>]*>", " ", body)
+    return " ".join(text.split())
 
 
 def _error_of_exception(
-    error: aiohttp.ClientError | OSError, *, server: str, hide: Callable[[str], str]
+    error: aiohttp.ClientError | OSError,
+    *,
+    server: str,
+    hide: Callable[[str], str],
+    connection: _Connection,
 ) -> ServerError:
     """Return the error for an exception of aiohttp."""
     if isinstance(error, TimeoutError):
@@ -281,13 +356,21 @@ def _error_of_exception(
         hostname = "ostname mismatch" in text or "not valid for" in text
         cause = "Hostname Verification" if hostname else "CERTIFICATE_VERIFY_FAILED"
         details = f"TLS handshake failed: {cause}: {text}"
-    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) and not (
+        connection.is_kept
+    ):
         details = f"TLS handshake failed: {error}"
     elif isinstance(error, aiohttp.ClientConnectorError):
         details = f"failed to connect: {error}"
     elif isinstance(error, aiohttp.ClientResponseError):
         # The answer is not HTTP/1, as from a gRPC port.
         details = f"Failed parsing HTTP/1: {error.message}"
+    elif connection.is_kept and not connection.has_answered:
+        details = f"{KEPT_CONNECTION_ENDED}: {_text_of(error)}"
     else:
-        details = f"Connection reset: {str(error) or type(error).__name__}"
+        details = f"Connection reset: {_text_of(error)}"
     return error_of_status("UNAVAILABLE", hide(details), server=server)
+
+
+def _text_of(error: Exception) -> str:
+    return str(error) or type(error).__name__

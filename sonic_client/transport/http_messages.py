@@ -1,7 +1,8 @@
-"""Inference requests and responses of KServe v2 over HTTP, with binary data.
+"""Inference requests and responses of KServe v2 over HTTP, with binary data or without.
 
 A message is a JSON header followed by the tensors' own memory, in the header's order;
-an HTTP header holds the length of the first.
+an HTTP header holds the length of the first. For servers without that extension, the
+values are in the JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
-from sonic_client.transport.payload import raw_values, reply_of
+from sonic_client.transport.payload import Content, json_values, raw_values, reply_of
 from sonic_client.types import TensorSpec, datatype_of
 
 __all__ = ["JSON_LENGTH_HEADER", "decode_body", "encode_body"]
@@ -20,8 +21,16 @@ __all__ = ["JSON_LENGTH_HEADER", "decode_body", "encode_body"]
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
-def encode_body(call: InferCall) -> tuple[int, list[bytes | memoryview]]:
-    """Return the length of the JSON header, and the parts of the body, to be joined."""
+def encode_body(
+    call: InferCall, *, is_binary: bool = True
+) -> tuple[int, list[bytes | memoryview]]:
+    """Return the length of the JSON header, and the parts of the body, to be joined.
+
+    Without `is_binary`, the values are in the JSON, which is the whole body then.
+    """
+    if not is_binary:
+        whole = json.dumps(_json_request(call), separators=(",", ":")).encode()
+        return len(whole), [whole]
     inputs, values = [], []
     for name, array in call.inputs.items():
         if place := call.input_regions.get(name):
@@ -47,6 +56,24 @@ def encode_body(call: InferCall) -> tuple[int, list[bytes | memoryview]]:
         header["outputs"] = [_output(name, call) for name in call.outputs]
     encoded = json.dumps(header, separators=(",", ":")).encode()
     return len(encoded), [encoded, *values]
+
+
+def _json_request(call: InferCall) -> dict[str, object]:
+    request: dict[str, object] = {
+        "id": call.request_id,
+        "inputs": [
+            {
+                "name": name,
+                "datatype": datatype_of(array.dtype),
+                "shape": array.shape,
+                "data": json_values(array),
+            }
+            for name, array in call.inputs.items()
+        ],
+    }
+    if call.outputs:
+        request["outputs"] = [{"name": name} for name in call.outputs]
+    return request
 
 
 def _output(name: str, call: InferCall) -> dict[str, object]:
@@ -110,13 +137,16 @@ def decode_body(
 # Any: a foreign server may answer anything.
 def _tensors(
     header: Any, content: memoryview
-) -> Iterator[tuple[TensorSpec, memoryview | None]]:
+) -> Iterator[tuple[TensorSpec, Content | None]]:
     start = 0
     for tensor in header["outputs"]:
         spec = TensorSpec(tensor["name"], tensor["datatype"], (*tensor["shape"],))
         n_bytes = tensor.get("parameters", {}).get("binary_data_size")
         if n_bytes is None:
-            yield spec, None
+            values = tensor.get("data")
+            if not isinstance(values, list | None):
+                raise TypeError(f"'data' is no array but {type(values).__name__}")
+            yield spec, values
         else:
             yield spec, content[start : start + n_bytes]
             start += n_bytes

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Container, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,10 @@ from sonic_client.types import TensorSpec, datatype_of, numpy_dtype, payload_byt
 
 __all__ = [
     "CompressionMeter",
+    "Content",
     "check_message_size",
     "compressed",
+    "json_values",
     "raw_values",
     "reply_of",
     "tensor_of",
@@ -32,6 +34,17 @@ __all__ = [
 
 _IS_LITTLE = sys.byteorder == "little"
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
+
+# Types of Python values by the kind of a numpy type. JSON has no NaN: some write null.
+_NUMBERS: set[type] = {float, int, type(None)}
+_TYPES_OF: dict[str, set[type]] = {
+    "b": {bool},
+    "i": {int},
+    "u": {int},
+    "f": _NUMBERS,
+    "V": _NUMBERS,  # BF16
+    "O": {str, bytes},
+}
 
 # gRPC does not report its compression, so every n-th message, from the first on, is
 # compressed here to estimate the ratio.
@@ -59,20 +72,60 @@ def _encode_strings(array: NDArray[Any]) -> bytes:
     return b"".join(parts)
 
 
-def tensor_of(spec: TensorSpec, content: bytes | memoryview) -> NDArray[Any]:
+Content: TypeAlias = bytes | memoryview | list[Any]
+"""A tensor's values: as bytes, or as Python values of its datatype, nested or not."""
+
+
+def json_values(array: NDArray[Any]) -> list[Any]:
+    """Return a tensor's values as JSON has them, in row order; ``BYTES`` are UTF-8."""
+    if datatype_of(array.dtype) == "BYTES":
+        return [
+            each if isinstance(each, str) else bytes(each).decode()
+            for each in array.flat
+        ]
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    values: list[Any] = array.ravel().tolist()
+    return values
+
+
+def tensor_of(spec: TensorSpec, content: Content) -> NDArray[Any]:
     """Return the tensor in some bytes, as a view of them; ``BYTES`` as a copy.
 
     Raises
     ------
     ValueError
-        If the bytes do not fill the shape, or the datatype is unknown.
+        If the values do not fill the shape, or are of another type, or the datatype is
+        unknown.
     """
+    if isinstance(content, list):
+        return _typed_tensor(spec, content)
     if spec.datatype == "BYTES":
         return _decode_strings(spec, bytes(content))
     dtype = _wire_dtype(spec.datatype)
     if len(content) != math.prod(spec.shape) * dtype.itemsize:
         raise ValueError(f"{len(content)} bytes")
     return np.ndarray(spec.shape, dtype, buffer=content)
+
+
+def _typed_tensor(spec: TensorSpec, values: list[Any]) -> NDArray[Any]:
+    given = np.array(values, dtype=object).ravel()
+    dtype = spec.dtype
+    unfit = {type(value) for value in given} - _TYPES_OF[dtype.kind]
+    if unfit:
+        raise ValueError(
+            f"values of type {', '.join(sorted(t.__name__ for t in unfit))}"
+        )
+    try:
+        array = given.astype(dtype)  # None becomes NaN
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    if spec.datatype == "BYTES":
+        array[:] = [v.encode() if isinstance(v, str) else v for v in given]
+    if len(array) != math.prod(spec.shape):
+        raise ValueError(f"{len(array)} values")
+    array.flags.writeable = False
+    return array.reshape(spec.shape)
 
 
 @cache
@@ -94,7 +147,7 @@ def _decode_strings(spec: TensorSpec, content: bytes) -> NDArray[Any]:
 
 
 def reply_of(
-    tensors: Iterable[tuple[TensorSpec, bytes | memoryview | None]],
+    tensors: Iterable[tuple[TensorSpec, Content | None]],
     *,
     model: str,
     version: str,
@@ -105,8 +158,8 @@ def reply_of(
 
     Parameters
     ----------
-    tensors : iterable of (TensorSpec, bytes)
-        None for an output whose values are not in binary form.
+    tensors : iterable of (TensorSpec, bytes or list)
+        None for an output without values.
     model, version, server : str
         What answered.
     output_regions : container of str
@@ -124,7 +177,7 @@ def reply_of(
         if spec.name in output_regions:
             placed.append(spec)
         elif content is None:
-            mismatches.append(Mismatch(spec.name, "binary data", "typed values"))
+            mismatches.append(Mismatch(spec.name, "values", "none"))
         else:
             try:
                 outputs[spec.name] = tensor_of(spec, content)

@@ -8,6 +8,7 @@ RESOURCE_EXHAUSTED.
 
 from sonic_client.errors import (
     AccessDeniedError,
+    ConnectionEndedError,
     ModelNotFoundError,
     RejectedRequestError,
     RequestTooLargeError,
@@ -18,8 +19,9 @@ from sonic_client.errors import (
     TransientError,
     TryTimedOutError,
 )
+from sonic_client.transport.planned_ends import PLANNED_END_REMEDY
 
-__all__ = ["error_of_status"]
+__all__ = ["KEPT_CONNECTION_ENDED", "error_of_status"]
 
 _KINDS: dict[str, type[ServerError]] = {
     # The server's own cancel, as on shutdown; ours is asyncio.CancelledError.
@@ -44,10 +46,12 @@ _KINDS: dict[str, type[ServerError]] = {
 
 _TOO_LARGE_TEXTS = ("larger than max", "Exception serializing request")
 _OVERLOAD_TEXTS = ("Exceeds maximum queue size", "Request timeout expired")
-_CONNECTION_TEXTS = (
+_CONNECT_TEXTS = (
     "failed to connect",
     "Failed to connect",
     "connections to all backends failing",
+)
+_CONNECTION_TEXTS = (
     "errors resolving",
     "DNS resolution failed",
     "onnection re",  # Connection refused, connection reset by peer
@@ -59,6 +63,17 @@ _CONNECTION_TEXTS = (
     "Cancelling all calls",
     "recvmsg:",
     "sendmsg:",
+)
+KEPT_CONNECTION_ENDED = "kept connection ended"
+"""Begins the details where a kept HTTP connection ends before a byte of the answer."""
+
+_PLANNED_END_TEXTS = (
+    KEPT_CONNECTION_ENDED,
+    "GOAWAY received; Error code: 0",  # HTTP/2's NO_ERROR
+    "REFUSED_STREAM",
+    # A server's limit of a connection's age, in gRPC's core since 1.68 and before.
+    "max connection age",
+    "enter idle",
 )
 _TLS_TEXTS = ("handshake failed", "Hostname Verification", "verification check failed")
 _TLS_REMEDIES = {
@@ -96,7 +111,10 @@ def _kind(status: str, details: str) -> type[ServerError]:
             return TlsError
         if any(text in details for text in _OVERLOAD_TEXTS):
             return ServerOverloadedError
-        if any(text in details for text in _CONNECTION_TEXTS):
+        is_connected = not any(text in details for text in _CONNECT_TEXTS)
+        if is_connected and any(text in details for text in _PLANNED_END_TEXTS):
+            return ConnectionEndedError
+        if any(text in details for text in (*_CONNECT_TEXTS, *_CONNECTION_TEXTS)):
             return ServerUnreachableError
     return _KINDS[status]
 
@@ -106,12 +124,14 @@ def _remedy(kind: type[ServerError], details: str, server: str) -> str:
         for text, remedy in _TLS_REMEDIES.items():
             if text in details:
                 return remedy
+    if kind is ConnectionEndedError:
+        return PLANNED_END_REMEDY
     if kind is ServerUnreachableError:
         is_http_port = server.startswith("grpc:") and server.endswith(":8000")
         if is_http_port or any(text in details for text in _HTTP_TEXTS):
             return _PORT_REMEDY
         # The port accepts the connection and closes it at the first byte.
-        connects = any(text in details for text in _CONNECTION_TEXTS[:3])
+        connects = any(text in details for text in _CONNECT_TEXTS)
         if server.startswith("grpc:") and connects and "Socket closed" in details:
             return _PLAINTEXT_REMEDY
     return ""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from sonic_client.config import ServerConfig
-from sonic_client.errors import InvalidAnswerError, Mismatch
+from sonic_client.errors import InvalidAnswerError, Mismatch, RejectedRequestError
 from sonic_client.transport.base import CompressionReport, ServerCounters
-from sonic_client.transport.headers import CallHeaders
+from sonic_client.transport.headers import CallHeaders, Headers
 from sonic_client.transport.payload import CompressionMeter
+from sonic_client.transport.planned_ends import past_planned_ends
 from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.types import ModelMetadata, ModelState, TensorSpec
 
@@ -53,15 +55,30 @@ class WireTransport(ABC):
     async def describe(
         self, model_name: str, model_version: str, *, timeout_s: float
     ) -> ModelMetadata:
-        """Ask for the model's metadata and configuration."""
+        """Ask for the model's metadata and configuration.
+
+        A server without Triton's extension of KServe has no configuration: its models
+        have no parameters, and no batch dimension that the client could fill.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         model = {"name": model_name, "version": model_version}
         metadata = await self._ask("ModelMetadata", **model, timeout_s=timeout_s)
-        config = await self._ask(
-            "ModelConfig", **model, timeout_s=deadline - loop.time()
-        )
+        try:
+            config = await self._ask(
+                "ModelConfig", **model, timeout_s=deadline - loop.time()
+            )
+        except RejectedRequestError:
+            extensions = await self._extensions(timeout_s=deadline - loop.time())
+            if "model_configuration" in extensions:
+                raise
+            config = {"input": ()}
         return self._read(_model_metadata, metadata, config, model_version)
+
+    async def _extensions(self, *, timeout_s: float) -> Container[str]:
+        """Ask for the extensions of KServe v2 that the server has."""
+        reply = await self._ask("ServerMetadata", timeout_s=timeout_s)
+        return frozenset(reply.get("extensions") or ())
 
     async def count(
         self, model_name: str, model_version: str, *, timeout_s: float
@@ -100,6 +117,16 @@ class WireTransport(ABC):
     ) -> Json:
         """Call a method of KServe's gRPC service; return the JSON that HTTP answers."""
 
+    async def _called(
+        self,
+        attempt: Callable[[Headers], Awaitable[ReplyT]],
+        headers: Mapping[str, str],
+    ) -> ReplyT:
+        """Await an attempt with all headers; again with a new token or connection."""
+        return await self._headers.authorised(
+            partial(past_planned_ends, attempt), headers
+        )
+
     def _read(self, reader: Callable[..., ReplyT], *replies: Json) -> ReplyT:
         """Return what `reader` finds in a server's replies."""
         try:
@@ -118,7 +145,8 @@ def _model_states(index: Json) -> tuple[ModelState, ...]:
         ModelState(
             name=row["name"],
             version=row.get("version", ""),
-            state=row.get("state", ""),
+            # MLServer writes the name of its enumeration, too: State.READY.
+            state=row.get("state", "").rpartition(".")[2],
             reason=row.get("reason", ""),
         )
         for row in index

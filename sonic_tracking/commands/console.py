@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sonic_base import ConfigError, SonicError
+from sonic_base import ConfigError, SonicError, printable
 
 __all__ = [
     "FAILED",
@@ -45,7 +45,7 @@ def this_command() -> str:
 
 def print_line(text: str) -> None:
     """Print one line on stdout, not wrapped and without markup."""
-    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+    Console(soft_wrap=True, highlight=False, markup=False).print(printable(text))
 
 
 def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -64,7 +64,7 @@ def print_table(
     columns = list(header)
     cells = list(rows)
     table = Table(
-        title=title,
+        title=printable(title),
         title_justify="left",
         title_style="bold",
         show_header=bool(columns),
@@ -75,7 +75,7 @@ def print_table(
     for index in range(len(columns) or max(map(len, cells), default=0)):
         table.add_column(columns[index] if columns else "", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, 200)
@@ -154,7 +154,7 @@ def _signals_interrupt() -> Iterator[None]:
 def _warnings_on_stderr() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("sonic: warning: %(message)s"))
+    handler.setFormatter(_Printable("sonic: warning: %(message)s"))
     logger = logging.getLogger("sonic_tracking")
     logger.addHandler(handler)
     try:
@@ -163,10 +163,23 @@ def _warnings_on_stderr() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _say(message: object, error: BaseException) -> None:
-    """Print the notes of the error, such as where to go on from, and its message."""
+    """Print the error's message after its notes, such as where to go on from.
+
+    A note of several lines is a file that the user may save: it follows as it is.
+    """
     if os.environ.get("SONIC_DEBUG"):
         traceback.print_exc()
-    for each in (*getattr(error, "__notes__", ()), message):
-        line = ARGUMENT_IN_PYTHON.sub("", " ".join(str(each).split()))
+    notes: tuple[str, ...] = tuple(getattr(error, "__notes__", ()))
+    files = [note for note in notes if "\n" in note]
+    for each in (*(note for note in notes if note not in files), message):
+        line = ARGUMENT_IN_PYTHON.sub("", printable(" ".join(str(each).split())))
         print(f"sonic: {line}", file=sys.stderr)  # noqa: T201 - a command's voice
+    for text in files:
+        lines = map(printable, text.split("\n"))
+        print("", *lines, sep="\n", file=sys.stderr)  # noqa: T201

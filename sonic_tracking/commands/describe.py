@@ -10,7 +10,7 @@ import typer
 
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_line, print_rows
-from sonic_tracking.commands.options import Roots, TokenEnv, TokenFile
+from sonic_tracking.commands.options import PlaintextToken, Roots, TokenEnv, TokenFile
 
 __all__ = ["EXAMPLES", "describe"]
 
@@ -40,6 +40,7 @@ def describe(
     ] = 10.0,
     token_file: TokenFile = None,
     token_env: TokenEnv = None,
+    plaintext_token: PlaintextToken = False,
     roots: Roots = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of a table.")
@@ -57,6 +58,7 @@ def describe(
             timeout_s=timeout,
             token_file=token_file,
             token_env=token_env,
+            plaintext_token=plaintext_token,
             roots=roots,
         )
         if json:

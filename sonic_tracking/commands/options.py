@@ -19,6 +19,7 @@ __all__ = [
     "Fallback",
     "Force",
     "Hedge",
+    "PlaintextToken",
     "Roots",
     "Servers",
     "TokenEnv",
@@ -33,6 +34,13 @@ TokenFile: TypeAlias = Annotated[
 ]
 TokenEnv: TypeAlias = Annotated[
     str | None, typer.Option(help="Environment variable that holds it.")
+]
+PlaintextToken: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--plaintext-token",
+        help="Send the token unencrypted to another machine, too.",
+    ),
 ]
 Roots: TypeAlias = Annotated[
     Path | None,

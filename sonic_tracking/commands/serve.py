@@ -59,6 +59,14 @@ def serve(
         Path | None,
         typer.Option(help="Answers recorded by sonic record, to replay (mock)."),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RELEASE",
+            help="Release of Triton to behave as, such as 26.04; 24.10 by default "
+            "(mock).",
+        ),
+    ] = None,
     instances: Annotated[
         int, typer.Option(min=1, help="Requests that each model computes at once.")
     ] = 1,
@@ -124,6 +132,7 @@ def serve(
             model_control=model_control,
             faults=faults,
             cassette=cassette,
+            profile=profile,
             instances=instances,
             threads=threads,
             device=device,

@@ -15,7 +15,7 @@ from sonic_tracking.commands.console import (
     print_line,
     print_table,
 )
-from sonic_tracking.commands.options import Roots, TokenEnv, TokenFile
+from sonic_tracking.commands.options import PlaintextToken, Roots, TokenEnv, TokenFile
 
 __all__ = ["EXAMPLES", "servers"]
 
@@ -43,6 +43,7 @@ def servers(
     ] = 5.0,
     token_file: TokenFile = None,
     token_env: TokenEnv = None,
+    plaintext_token: PlaintextToken = False,
     roots: Roots = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of a table.")
@@ -59,6 +60,7 @@ def servers(
             timeout_s=timeout,
             token_file=token_file,
             token_env=token_env,
+            plaintext_token=plaintext_token,
             roots=roots,
         )
         if json:

@@ -16,6 +16,7 @@ from sonic_tracking.commands.options import (
     Fallback,
     Force,
     Hedge,
+    PlaintextToken,
     Roots,
     Servers,
     TokenEnv,
@@ -88,6 +89,7 @@ def track(
     client_config: ClientConfigFile = None,
     token_file: TokenFile = None,
     token_env: TokenEnv = None,
+    plaintext_token: PlaintextToken = False,
     roots: Roots = None,
     model: Annotated[
         str | None,
@@ -179,6 +181,7 @@ def track(
             client_config=client_config,
             token_file=token_file,
             token_env=token_env,
+            plaintext_token=plaintext_token,
             roots=roots,
             model=model,
             layout=layout,

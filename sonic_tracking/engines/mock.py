@@ -12,7 +12,7 @@ from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.errors import needs_extra
 
 if TYPE_CHECKING:
-    from mock_server import FaultPlan, MockServer
+    from mock_server import FaultPlan, MockServer, Profile
 
 __all__ = ["TrackingMock"]
 
@@ -102,6 +102,8 @@ class TrackingMock:
             "metrics_port": settings.metrics_port,
             "faults": self._fault_plan(),
         }
+        if settings.profile is not None:
+            listening["profile"] = _profile_of(settings.profile)
         if settings.cassette is not None:
             try:
                 server = MockServer.replay(settings.cassette, **listening)
@@ -166,3 +168,12 @@ class TrackingMock:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _profile_of(name: str) -> Profile:
+    from mock_server import profile_of  # noqa: PLC0415 - an extra
+
+    try:
+        return profile_of(name)
+    except ConfigError as error:
+        raise ConfigError(f"--profile: {error}") from error

@@ -44,6 +44,9 @@ class EngineSettings:
     faults: Path | None = None
     """TOML file of the faults to inject; only for the server in this process."""
 
+    profile: str | None = None
+    """Release whose behaviour the server has; only for the one in this process."""
+
     cassette: Path | None = None
     """Recorded answers to replay; only for the server in this process."""
 

@@ -236,7 +236,7 @@ def _temporary_log() -> Path:
     return Path(name)
 
 
-MOCK_ONLY = ("faults", "cassette")
+MOCK_ONLY = ("faults", "cassette", "profile")
 
 
 class TrackingTriton(TritonServer):

@@ -49,6 +49,7 @@ class ClientSettings:
 
     token_file: Path | None = None
     token_env: str | None = None
+    plaintext_token: bool | None = None
     roots: Path | None = None
 
     def table(self) -> Json:
@@ -94,6 +95,7 @@ class ClientSettings:
             "url": url,
             "token_file": self.token_file and str(self.token_file),
             "token_env": self.token_env,
+            "plaintext_token": self.plaintext_token,
             "tls": {"roots": self.roots and str(self.roots)},
         }
         return _merged({}, access)

@@ -32,6 +32,7 @@ def serve(
     model_control: Literal["none", "explicit"] = "none",
     faults: PathLike | None = None,
     cassette: PathLike | None = None,
+    profile: str | None = None,
     instances: int = 1,
     threads: int = 1,
     device: Literal["cpu", "gpu"] = "cpu",
@@ -69,6 +70,9 @@ def serve(
         TOML file of the faults to inject (mock).
     cassette : path, optional
         Recorded answers to replay (mock).
+    profile : str, optional
+        Release of Triton whose behaviour it has, such as ``26.04``; ``24.10`` by
+        default (mock).
     instances, threads : int
         Requests that each model computes at once, and threads of each of them.
     device : {"cpu", "gpu"}
@@ -117,6 +121,7 @@ def serve(
         model_control=model_control,
         faults=_path(faults),
         cassette=_path(cassette),
+        profile=profile,
         host=host,
         instances=instances,
         threads=threads,

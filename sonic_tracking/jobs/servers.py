@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,6 +86,7 @@ def servers(
     timeout_s: float = 5.0,
     token_file: str | Path | None = None,
     token_env: str | None = None,
+    plaintext_token: bool = False,
     roots: str | Path | None = None,
 ) -> tuple[ServerReport, ...]:
     """Ask servers at once whether they are ready, and for their models.
@@ -98,6 +100,8 @@ def servers(
     token_file, token_env, roots : path or str, optional
         The bearer token, in a file or an environment variable, and the PEM file of
         the authorities to trust.
+    plaintext_token : bool
+        Whether it may be sent unencrypted to another machine.
 
     Returns
     -------
@@ -115,7 +119,12 @@ def servers(
     >>> [report.state for report in servers(["grpc://localhost:8001"])]
     """
     urls = [urls] if isinstance(urls, str) else urls
-    asked = [_server_config(url, token_file, token_env, roots) for url in urls]
+    asked = [
+        _server_config(
+            url, token_file, token_env, roots, plaintext_token=plaintext_token
+        )
+        for url in urls
+    ]
 
     async def ask_all() -> list[ServerReport]:
         return await asyncio.gather(*(_report(each, timeout_s) for each in asked))
@@ -172,6 +181,7 @@ def describe(
     timeout_s: float = 10.0,
     token_file: str | Path | None = None,
     token_env: str | None = None,
+    plaintext_token: bool = False,
     roots: str | Path | None = None,
 ) -> ModelDescription:
     """Ask a server for a model, and write a program that calls it.
@@ -184,7 +194,7 @@ def describe(
         Its URL; by default a server in this process.
     timeout_s : float
         Seconds for the server's answer.
-    token_file, token_env, roots : path or str, optional
+    token_file, token_env, plaintext_token, roots : optional
         As for `servers`.
 
     Raises
@@ -201,7 +211,9 @@ def describe(
     >>> print(description.example)
     """
     with tracking_server(server) as used:
-        config = _server_config(used.url, token_file, token_env, roots)
+        config = _server_config(
+            used.url, token_file, token_env, roots, plaintext_token=plaintext_token
+        )
 
         async def ask() -> ModelMetadata:
             transport = transport_for(config)
@@ -238,11 +250,14 @@ def _server_config(
     token_file: str | Path | None,
     token_env: str | None,
     roots: str | Path | None,
+    *,
+    plaintext_token: bool,
 ) -> ServerConfig:
     return ServerConfig(
         url=url,
         token_file=None if token_file is None else Path(token_file),
         token_env=token_env,
+        plaintext_token=plaintext_token,
         tls=TlsConfig(roots=None if roots is None else Path(roots)),
     )
 
@@ -315,11 +330,12 @@ def example_call(metadata: ModelMetadata, server: ServerConfig) -> str:
     ]
     settings = [
         f"servers={_server_text(server)},",
-        f'model_name="{metadata.name}",',
+        f"model_name={_literal(metadata.name)},",
         *([f'layout="{layout}",'] if layout == "concat" else []),
     ]
     tensors = [
-        f'"{spec.name}": {_array_text(spec, metadata.max_batch_size)},  # {spec.form}'
+        f"{_literal(spec.name)}: {_array_text(spec, metadata.max_batch_size)},"
+        f"  # {spec.form}"
         for spec in given
     ]
     program = [
@@ -370,8 +386,13 @@ def _server_text(server: ServerConfig) -> str:
         roots = _absolute(server.tls.roots)
         settings.append(f"tls=TlsConfig(roots=Path({roots!r}))")
     if not settings:
-        return f'"{server.url}"'
-    return f'ServerConfig(url="{server.url}", {", ".join(settings)})'
+        return _literal(server.url)
+    return f"ServerConfig(url={_literal(server.url)}, {', '.join(settings)})"
+
+
+def _literal(text: str) -> str:
+    """Return a text as code, whatever a server calls its models and tensors."""
+    return f'"{text}"' if re.fullmatch(r"[\w./:-]*", text, re.ASCII) else ascii(text)
 
 
 def _absolute(path: Path) -> str:

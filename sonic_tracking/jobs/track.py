@@ -83,6 +83,7 @@ def track(
     client_config: PathLike | None = None,
     token_file: PathLike | None = None,
     token_env: str | None = None,
+    plaintext_token: bool = False,
     roots: PathLike | None = None,
     output_format: str | None = None,
     json: PathLike | None = None,
@@ -122,7 +123,7 @@ def track(
         for it. In the file it has no space points after "skip", and the label -1 for
         each of them after "fill".
     format : str, optional
-        Format of the files, such as ``jagged_ttree`` (see docs/formats.md); by
+        Format of the files, such as ``jagged`` (see docs/formats.md); by
         default it is detected.
     columns : ColumnMapping, mapping, or path of a TOML file, optional
         The tree and branches of the space points.
@@ -157,6 +158,8 @@ def track(
     token_file, token_env, roots : path or str, optional
         The server's bearer token, in a file or an environment variable, and the PEM
         file of the authorities to trust.
+    plaintext_token : bool
+        Whether the token may be sent unencrypted to another machine.
     output_format : str, optional
         ``ttree``, ``rntuple``, ``parquet``, ``trackml`` or ``edm4hep``.
     json : path, optional
@@ -223,6 +226,7 @@ def track(
         hedge=hedge,
         token_file=_path(token_file),
         token_env=token_env,
+        plaintext_token=plaintext_token or None,
         roots=_path(roots),
         model=model,
         layout=layout,

@@ -39,7 +39,7 @@ def blocks(language):
 
 def table_of(heading):
     """Rows of the table under a heading, by their first cell."""
-    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    section = PAGE.partition(f"## {heading}\n")[2].partition("\n##")[0]
     rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
     return {row[1].strip(" `"): row[2:-1] for row in rows if "--format" not in row[1]}
 

@@ -1,5 +1,6 @@
 """Directories in Triton's layout: isolation, life cycle, what goes wrong."""
 
+import json
 import sys
 from textwrap import dedent
 
@@ -127,6 +128,33 @@ def test_model_that_fails_on_the_way_leaves_the_former_one(
         connect(server).load_model("a")
 
     assert answer_of(server, "a") == "old"
+
+
+@pytest.mark.parametrize("kind", ["absolute", "above"])
+@pytest.mark.parametrize("names", ["the model", "the labels"])
+def test_a_client_loads_no_file_from_outside_of_the_folder(
+    serve, write, connect, answer_of, tmp_path, kind, names
+):
+    folder = write("a", "'own'")
+    server = serve(repository=folder, model_control="explicit", load_models=["a"])
+    ran = tmp_path / "ran"
+    foreign = tmp_path / "foreign.py"
+    foreign.write_text(f"open({str(ran)!r}, 'w').close()")
+    name = str(foreign) if kind == "absolute" else "../../foreign.py"
+    config = {"backend": "python", "max_batch_size": 0}
+    config["input"] = [{"name": "X", "data_type": "TYPE_INT32", "dims": [1]}]
+    output = {"name": "Y", "data_type": "TYPE_STRING", "dims": [1]}
+    if names == "the model":
+        config["default_model_filename"] = name
+    else:
+        output["label_filename"] = name
+    config["output"] = [output]
+
+    with pytest.raises(InferenceServerException, match="of a file in its directory"):
+        connect(server).load_model("a", config=json.dumps(config))
+
+    assert not ran.exists()
+    assert answer_of(server, "a") == "own"
 
 
 def test_server_does_not_start_with_a_model_that_cannot_be_loaded(write):

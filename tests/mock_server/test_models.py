@@ -55,7 +55,7 @@ def test_impossible_tensor_is_refused(arguments, text):
         ({"max_batch_size": -1}, "max_batch_size must be at least 0, got -1"),
         ({"version": "v1"}, "version must be a positive integer as text, got 'v1'"),
         ({"version": "0"}, "version must be a positive integer as text, got '0'"),
-        ({"instances": 0}, "instances must be at least 1, got 0"),
+        ({"instances": 0}, "instances must be 1 to 1024, got 0"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -1,4 +1,6 @@
 import mmap
+import os
+import stat
 from multiprocessing import shared_memory as posix
 from pathlib import Path
 
@@ -73,6 +75,65 @@ def test_region_that_cannot_be_mapped_is_refused(block, offset, byte_size, end):
     assert error.value.message == (
         f"failed to register shared memory region 'q': {end}"
     )
+
+
+def of_another_kind(place, tmp_path, kind):
+    """Put something at a path in /dev/shm; return what must not change."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(bytes(2 * PAGE))
+    if kind == "link":
+        place.symlink_to(victim)
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.write_bytes(bytes(2 * PAGE))
+        os.chown(place, 12345, -1)
+    return victim
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "of another user"])
+def test_only_a_file_of_this_user_is_opened(tmp_path, kind):
+    if kind == "of another user" and os.geteuid() != 0:
+        pytest.skip("only root can give a file to another user")
+    place = Path("/dev/shm") / f"sonic-test-{os.getpid()}"
+    of_another_kind(place, tmp_path, kind)
+    try:
+        with pytest.raises(ModelError) as error:
+            SharedMemory().register("r", place.name, 0, PAGE)
+    finally:
+        place.rmdir() if stat.S_ISDIR(place.lstat().st_mode) else place.unlink()
+
+    assert error.value.message == (
+        f"Unable to open shared memory region: '{place.name}'"
+    )
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/", ".", "..", "a/../b", "../tmp/a", "a\0b", "\ud800"]
+)
+def test_a_key_names_an_object_and_no_path(key):
+    with pytest.raises(ModelError, match="Unable to open shared memory region"):
+        SharedMemory().register("r", key, 0, PAGE)
+
+
+def test_an_object_that_became_shorter_is_an_error_and_not_the_end(block):
+    memory = SharedMemory()
+    memory.register("r", block.name, 0, 2 * PAGE)
+    os.truncate(Path("/dev/shm") / block.name, PAGE)
+
+    for use in (
+        lambda: memory.read(SharedMemorySlice("r", PAGE - 4, 8)),
+        lambda: memory.write(SharedMemorySlice("r", PAGE - 4, 8), bytes(8)),
+    ):
+        with pytest.raises(ModelError) as error:
+            use()
+        assert error.value.message == (
+            "shared memory region 'r' is shorter than it was registered"
+        )
+    assert (Path("/dev/shm") / block.name).stat().st_size == PAGE
+    memory.unregister()
 
 
 def test_unregistered_regions_hold_no_descriptor(block):

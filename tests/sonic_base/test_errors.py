@@ -1,8 +1,10 @@
-"""The names near a wrong one, as messages list them."""
+"""Names near a wrong one, and texts that are safe to print."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sonic_base import nearest_names
+from sonic_base import SonicError, nearest_names, printable
 
 FORMATS = ["jagged", "flat", "acts-csv", "edm4hep", "trackml", "parquet", "numpy"]
 
@@ -35,3 +37,18 @@ def test_long_lists_are_cut():
 
 def test_names_of_a_set_are_listed_in_order():
     assert nearest_names("?", {"b", "c", "a"}) == "there are: 'a', 'b', 'c'"
+
+
+@given(st.text())
+def test_a_printable_text_has_no_control_characters_and_nothing_else_changes(text):
+    shown = printable(text)
+
+    assert all(each.isprintable() or each in "\n\t" for each in shown)
+    assert printable(shown) == shown
+    visible = [each for each in text if each.isprintable() or each in "\n\t"]
+    if visible == [*text]:
+        assert shown == text
+
+
+def test_an_error_that_quotes_a_server_is_printable():
+    assert str(SonicError("\x1b[2Jgone")) == "\\x1b[2Jgone"

@@ -22,6 +22,7 @@ from exatrkx_pipeline.config import (
 from sonic_tracking.main import app
 
 NODES = ("r", "phi", "z")
+ADVICE = "save this as columns.toml, correct it, and name it (--columns columns.toml):"
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +85,10 @@ def sonic(tmp_path, monkeypatch) -> Callable[..., Result]:
 
 @pytest.fixture
 def refused(sonic) -> Callable[..., str]:
-    """Run `sonic`, which must fail with this status; return its one line."""
+    """Run `sonic`, which must fail with this status; return its one line.
+
+    A columns file to start from may follow it.
+    """
 
     def run(*arguments: object, status: int) -> str:
         before = set(Path.cwd().iterdir())
@@ -94,8 +98,9 @@ def refused(sonic) -> Callable[..., str]:
         assert result.exit_code == status, result.output
         assert isinstance(result.exception, SystemExit)  # no traceback
         assert set(Path.cwd().iterdir()) == before  # nothing half-written
-        (line,) = result.stderr.splitlines()
+        line, *more = result.stderr.splitlines()
         assert line.startswith("sonic: ")
+        assert not more or more[:2] == ["", ADVICE]
         return line
 
     return run

@@ -53,10 +53,10 @@ def test_options_go_before_the_file_entry_by_entry(file):
 
 def test_several_servers_share_their_access(file, tmp_path):
     config = ClientSettings(
-        file=file, servers=("a:1", "grpcs://b"), token_file=tmp_path / "token"
+        file=file, servers=("a:443", "grpcs://b"), token_file=tmp_path / "token"
     ).config()
 
-    assert urls(config) == ["grpc://a:1", "grpcs://b:443"]
+    assert urls(config) == ["grpcs://a:443", "grpcs://b:443"]
     assert {server.token_file for server in config.servers} == {tmp_path / "token"}
 
 

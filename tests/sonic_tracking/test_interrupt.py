@@ -148,5 +148,5 @@ def test_a_second_signal_ends_the_job_at_once(sample, tmp_path):
 
     assert job.returncode == 128 + signal.SIGTERM
     assert stderr.splitlines()[-1] == "sonic: ended at once, without cleaning up"
-    # Whole, to go on from; blocks are written every few seconds.
+    # Whole blocks of events were written; all of them can be read.
     assert len(TrackEvents(tmp_path / "tracks.root.partial")) <= 5

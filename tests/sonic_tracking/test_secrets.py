@@ -402,7 +402,7 @@ def provide(secret):
     ids=["token", "header", "key"],
 )
 def test_a_configuration_holds_its_token_in_no_text_and_no_pickle(access):
-    server = ServerConfig(url="h:1", **access)
+    server = ServerConfig(url="localhost:1", **access)
     config = ClientConfig(servers=server, model_name="m")
 
     texts = [*texts_of(server), *texts_of(config), *texts_of(Client(config))]
@@ -412,7 +412,7 @@ def test_a_configuration_holds_its_token_in_no_text_and_no_pickle(access):
 
 
 def test_a_function_that_gives_the_token_does_not_show_its_arguments():
-    server = ServerConfig(url="h:1", token=partial(provide, TOKEN))
+    server = ServerConfig(url="localhost:1", token=partial(provide, TOKEN))
 
     assert_hidden([repr(server).encode()])
 
@@ -431,7 +431,7 @@ def unpickled_elsewhere(data):
 
 
 def test_a_token_given_in_python_reaches_another_process_of_this_machine():
-    server = ServerConfig(url="h:1", token=TOKEN, headers={"x-group": "it"})
+    server = ServerConfig(url="localhost:1", token=TOKEN, headers={"x-group": "it"})
     config = ClientConfig(servers=server, model_name="m")
 
     there = unpickled_elsewhere(pickle.dumps(config))
@@ -442,7 +442,7 @@ def test_a_token_given_in_python_reaches_another_process_of_this_machine():
 PICKLE = """
 import pickle, sys
 from sonic_client import ClientConfig, ServerConfig
-server = ServerConfig(url="h:1", token=sys.stdin.read())
+server = ServerConfig(url="localhost:1", token=sys.stdin.read())
 sys.stdout.buffer.write(pickle.dumps(ClientConfig(servers=server, model_name="m")))
 """
 
@@ -462,7 +462,7 @@ def test_a_pickle_that_outlives_its_process_has_lost_the_token():
 def test_of_a_token_in_a_file_the_place_is_pickled(tmp_path):
     file = tmp_path / "job.toml"
     file.write_text(
-        f'[client]\nmodel_name = "m"\n[[client.servers]]\nurl = "h:1"\n'
+        f'[client]\nmodel_name = "m"\n[[client.servers]]\nurl = "localhost:1"\n'
         f'headers = {{ x-api-key = "{TOKEN[:12]}" }}\ntoken = "{TOKEN[:12]}"\n'
     )
     data = pickle.dumps(ClientConfig.from_toml(file))
@@ -478,12 +478,12 @@ def test_of_a_token_in_a_file_the_place_is_pickled(tmp_path):
     "entry",
     [
         'url = "nonsense://h:1"\ntoken = "{}"',
-        'url = "h:1"\ntoken = ["{}"]',
-        'url = "h:1"\ntoken = "{}"\nwrong = 1',
-        'url = "h:1"\ntoken = "{}"\ntls = 1',
-        'url = "h:1"\ntoken = "{}\\nsecond line"',
-        'url = "h:1"\ntoken = "{}"\n\xff',
-        'url = "h:1"\ntoken = "{}"\nwrong',
+        'url = "localhost:1"\ntoken = ["{}"]',
+        'url = "localhost:1"\ntoken = "{}"\nwrong = 1',
+        'url = "localhost:1"\ntoken = "{}"\ntls = 1',
+        'url = "localhost:1"\ntoken = "{}\\nsecond line"',
+        'url = "localhost:1"\ntoken = "{}"\n\xff',
+        'url = "localhost:1"\ntoken = "{}"\nwrong',
         'url = {{ token = "{}" }}',
     ],
 )

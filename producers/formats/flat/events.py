@@ -13,11 +13,10 @@ from producers.formats.base import EventFormat, ReadOptions
 from producers.formats.chunks import as_event_ids, chunk_of_rows, row_ranges, stacked
 from producers.io.content import FileContent
 from producers.io.location import Location
-from producers.io.root import RootTable, open_root
+from producers.io.root import RootTable, is_list, open_root
 from producers.model.errors import InvalidEventError, SchemaError
 from producers.model.event import EventChunk
 from producers.model.schema import ColumnMapping
-from sonic_base import ConfigError
 
 COLUMNS = ColumnMapping(event="event_id", x="x", y="y", z="z")
 """Columns of ACTS' RootSpacePointWriter (``Examples/Io/Root``) in all its versions."""
@@ -114,7 +113,10 @@ class FlatFile:
         values = table.rows(self.columns.numbers, low, high)
         return chunk_of_rows(
             self.path,
-            stacked([values[name] for name in self.columns.coordinates]),
+            stacked(
+                [values[name] for name in self.columns.coordinates],
+                is_polar=self.columns.is_polar,
+            ),
             row_splits=splits - low,
             event_ids=self.rows.event_ids[start:stop],
             first_entry=start,
@@ -138,29 +140,61 @@ def space_point_tree(content: FileContent) -> str | None:
 
 
 def _is_number(kind: str | None) -> bool:
-    return kind is not None and "[" not in kind and "vector" not in kind
+    return kind is not None and not is_list(kind)
+
+
+def tree_with(content: FileContent, columns: ColumnMapping) -> str | None:
+    """Return the tree that a mapping names, or else the only one with its positions."""
+    if columns.tree is not None:
+        return columns.tree
+    found = [
+        tree
+        for tree, kinds in content.root_tables.items()
+        if set(columns.resolved(kinds).coordinates) <= set(kinds)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def is_one_row_a_point(content: FileContent, columns: ColumnMapping) -> bool:
+    """Whether the positions that a caller names are numbers, not lists of them."""
+    kinds = content.root_tables.get(tree_with(content, columns) or "", {})
+    names = columns.resolved(kinds).coordinates
+    return all(_is_number(kinds.get(name)) for name in names)
 
 
 def _recognises(content: FileContent, options: ReadOptions) -> bool:
-    return options.columns is None and space_point_tree(content) is not None
+    if options.columns is not None:
+        return is_one_row_a_point(content, options.columns)
+    return space_point_tree(content) is not None
 
 
 def _open(content: FileContent, options: ReadOptions) -> FlatFile:
     """Find the rows of each event, with ACTS' columns or those of a mapping."""
-    columns = options.columns or COLUMNS
-    if columns.event is None:
-        raise ConfigError("a flat table needs the name of its column of events")
-    tree = columns.tree or space_point_tree(content)
-    with open_root(content.location) as file:
+    columns, path = options.columns or COLUMNS, content.location
+    event = columns.event
+    if event is None:
+        raise SchemaError(
+            path,
+            "one row holds one space point, so the rows need the number of their "
+            "event; name its column (event)",
+        )
+    if options.columns is None:
+        tree, needed = space_point_tree(content), (*COLUMNS.columns, "measurement_id")
+    else:
+        tree, needed = tree_with(content, columns), columns.coordinates
+    with open_root(path) as file:
         if tree is None:
-            known = ", ".join((*COLUMNS.columns, "measurement_id"))
-            raise SchemaError(content.location, f"no tree with the columns {known}")
+            raise SchemaError(
+                path, f"no tree, or several, with the columns {', '.join(needed)}"
+            )
         table = file.table(tree)
-        table.require(numbers=columns.numbers, integers=[columns.event])
+        if columns.position is not None:
+            columns = columns.resolved(table.column_types)
+        table.require(numbers=columns.numbers, integers=[event])
         return FlatFile(
-            content.location,
+            path,
             replace(columns, tree=tree),
-            event_rows(table, columns.event),
+            event_rows(table, event),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from producers.formats.base import EventFormat, ReadOptions
 from producers.formats.event_files import ListFile
+from producers.formats.flat.events import is_one_row_a_point, tree_with
 from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import RootTable, open_root
@@ -57,7 +59,7 @@ def _layout_of(content: FileContent) -> ColumnMapping:
         if layout is not None:
             return layout
     difference = _difference(tables)
-    raise SchemaError(content.location, f"{difference}; name the tree and columns")
+    raise SchemaError(content.location, f"{difference}; name its columns (--columns)")
 
 
 def _difference(tables: Mapping[str, Collection[str]]) -> str:
@@ -78,7 +80,9 @@ def _difference(tables: Mapping[str, Collection[str]]) -> str:
 def _recognises(content: FileContent, options: ReadOptions) -> bool:
     """Whether a tree has the columns of a known layout, or the caller names them."""
     if options.columns is not None:
-        return content.container == "root"
+        return content.container == "root" and not is_one_row_a_point(
+            content, options.columns
+        )
     return any(recognised(*table) for table in content.root_tables.items())
 
 
@@ -87,11 +91,18 @@ def open_lists(path: Location, columns: ColumnMapping) -> ListFile:
     return ListFile.inspect(path, columns, partial(open_tree, tree=columns.tree))
 
 
+def _named(content: FileContent, options: ReadOptions) -> ColumnMapping | None:
+    """Return the columns that the caller names, and their tree if only one has them."""
+    if options.columns is None:
+        return None
+    return replace(options.columns, tree=tree_with(content, options.columns))
+
+
 EVENTS = EventFormat(
     name="jagged",
     recognises=_recognises,
     open=lambda content, options: open_lists(
-        content.location, options.columns or _layout_of(content)
+        content.location, _named(content, options) or _layout_of(content)
     ),
 )
 

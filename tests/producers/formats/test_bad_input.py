@@ -100,7 +100,7 @@ def test_a_misspelt_column_is_found_without_a_mapping(tmp_path, sample, tree):
 
     assert str(caught.value) == (
         f"{path}: tree {tree!r} has no column 'sp_x' (nearest: 'sp_xx', 'nsp_xx', "
-        "'sp_y'); name the tree and columns"
+        "'sp_y'); name its columns (--columns)"
     )
 
 

@@ -1,17 +1,19 @@
 """What a server's configuration takes, refuses, and does not show."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from sonic_base import Secret, SecretMapping
 from sonic_client import ClientConfig, ConfigError, ServerConfig, TlsConfig
+from sonic_client.transport.grpc import channel_options
 
 CANARY = "canary-7f3a"
 
 
 def test_headers_are_kept_in_lower_case():
-    config = ServerConfig(url="h:1", headers={"X-Group": "it", "Authorization": "b"})
+    config = ServerConfig(url="h:443", headers={"X-Group": "it", "Authorization": "b"})
 
     assert dict(config.headers) == {"x-group": "it", "authorization": "b"}
 
@@ -71,7 +73,7 @@ def test_a_certificate_needs_its_key(tmp_path):
 def test_secrets_are_in_no_text_of_the_configuration():
     config = ClientConfig(
         servers=ServerConfig(
-            url="h:1", token=CANARY, headers={"x-api-key": f"{CANARY}-key"}
+            url="h:443", token=CANARY, headers={"x-api-key": f"{CANARY}-key"}
         ),
         model_name="m",
     )
@@ -125,3 +127,44 @@ def test_secret_mappings_are_equal_by_their_values():
     assert SecretMapping({"a": "1"}) == {"a": "1"}
     assert SecretMapping({"a": "1"}) != SecretMapping({"a": "2"})
     assert hash(SecretMapping({"a": "1"})) == hash(SecretMapping({"a": "1"}))
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        {"token": "t"},
+        {"token_file": Path("t")},
+        {"token_env": "T"},
+        {"headers": {"Authorization": "Basic t"}},
+    ],
+    ids=lambda access: next(iter(access)),
+)
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+def test_a_token_goes_unencrypted_to_another_machine_only_if_that_is_asked_for(
+    scheme, access
+):
+    url = f"{scheme}://triton.site:8001"
+
+    with pytest.raises(ConfigError, match="would be sent unencrypted") as error:
+        ServerConfig(url=url, **access)
+    assert f"use {scheme}s://, or set plaintext_token = true" in str(error.value)
+
+    ServerConfig(url=url, plaintext_token=True, **access)
+    ServerConfig(url=f"{scheme}s://triton.site:8001", **access)
+    for host in ("localhost", "127.0.0.1", "127.1.2.3", "[::1]"):
+        assert ServerConfig(url=f"{scheme}://{host}:8001", **access).is_local
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "is_off"),
+    [
+        ("grpc://localhost:8001", False, True),
+        ("grpc://localhost:8001", True, True),
+        ("grpc://triton.site:8001", False, True),
+        ("grpc://triton.site:8001", True, False),
+    ],
+)
+def test_a_proxy_of_the_environment_is_used_only_if_asked_for(url, proxy, is_off):
+    options = channel_options(ServerConfig(url=url, proxy=proxy))
+
+    assert (("grpc.enable_http_proxy", 0) in options) is is_off

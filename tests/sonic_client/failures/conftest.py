@@ -20,6 +20,7 @@ missing or extra outputs, other rows, NaN      test_wrong_answers, ../test_answe
 token expired                                  test_token_expired
 capitalised header                             ../conformance/test_access
 keepalive too eager                            test_keepalive_too_eager
+planned end of a connection                    test_planned_ends, ../../proxies
 user code raises; slow consumer                test_callers_code
 fork, second `asyncio.run`, pickled errors     test_processes
 cancelled anywhere                             test_cancellation

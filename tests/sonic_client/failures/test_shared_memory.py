@@ -10,10 +10,11 @@ import pytest
 from sonic_client import (
     ModelMetadata,
     RejectedRequestError,
+    ServerConfig,
     TensorSpec,
     TryTimedOutError,
 )
-from sonic_client.transport import FakeTransport, InferCall
+from sonic_client.transport import FakeTransport, InferCall, transport_for
 from sonic_client.transport.shared_memory import SharedMemoryTransport
 
 METADATA = ModelMetadata(
@@ -95,14 +96,10 @@ async def test_a_server_that_refuses_gets_its_tensors_in_the_message(caplog):
     assert caplog.text.count("no shared memory with") == 1
 
 
-async def test_a_server_elsewhere_is_not_even_asked():
-    server = RegionServer("grpc://triton.example.org:8001")
-
-    async with opened(server) as transport:
-        await infer(transport)
-        assert not transport.is_on
-
-    assert server.regions == {}
+def test_a_server_elsewhere_is_not_even_asked():
+    for url in ("grpc://triton.example.org:8001", "http://triton.example.org:8000"):
+        elsewhere = ServerConfig(url=url, shared_memory="auto")
+        assert not isinstance(transport_for(elsewhere), SharedMemoryTransport)
 
 
 async def test_a_region_that_vanished_is_warned_of_once_and_replaced(caplog):

@@ -15,10 +15,10 @@ from sonic_client.transport.http_messages import decode_body, encode_body
 from sonic_client.types import datatype_of
 
 
-def answer_of(tensors):
+def answer_of(tensors, *, is_binary=True):
     """The body of an answer with these tensors, and the length of its header."""
     call = InferCall(model_name="m", model_version="", request_id="", inputs=tensors)
-    _, parts = encode_body(call)
+    _, parts = encode_body(call, is_binary=is_binary)
     header = json.loads(parts[0])
     header["outputs"] = header.pop("inputs")
     header["model_version"] = "3"
@@ -34,10 +34,11 @@ def answer_of(tensors):
             shape=st_numpy.array_shapes(min_dims=0, min_side=0, max_side=4),
             elements={"allow_nan": False},
         ),
-    )
+    ),
+    st.booleans(),
 )
-def test_decoding_what_was_encoded_is_identity(tensors):
-    body, length = answer_of(tensors)
+def test_decoding_what_was_encoded_is_identity(tensors, is_binary):
+    body, length = answer_of(tensors, is_binary=is_binary)
 
     reply = decode_body(body, json_length=length, model="m", server="s")
 
@@ -94,9 +95,24 @@ def test_what_is_in_shared_memory_is_not_in_the_body():
         (b"[]", "expected a KServe inference response"),
         (b'{"outputs": [{"name": "X"}]}', "KeyError"),
         (
-            b'{"outputs": [{"name": "X", "datatype": "INT8", "shape": [1],'
-            b' "data": [1]}]}',
-            "'X': expected binary data, got typed values",
+            b'{"outputs": [{"name": "X", "datatype": "INT8", "shape": [1]}]}',
+            "'X': expected values, got none",
+        ),
+        *(
+            (
+                b'{"outputs": [{"name": "X", "datatype": "%b", "shape": [2],'
+                b' "data": %b}]}' % (datatype, values),
+                text,
+            )
+            for datatype, values, text in (
+                (b"INT8", b"[1]", r"'X': expected INT8\[2\], got 1 values"),
+                (b"INT8", b"[1, 300]", "300 out of bounds"),
+                (b"INT8", b"[1, 2.5]", "values of type float"),
+                (b"BYTES", b'["a", 4000000000]', "values of type int"),
+                (b"FP32", b'[1.0, "2.0"]', "values of type str"),
+                (b"FP32", b"[[1.0], [2.0, 3.0]]", "values of type list"),
+                (b"FP32", b'{"a": 1}', "expected a KServe inference response"),
+            )
         ),
         (
             b'{"outputs": [{"name": "X", "datatype": "INT8", "shape": [2],'
@@ -104,8 +120,26 @@ def test_what_is_in_shared_memory_is_not_in_the_body():
             r"'X': expected INT8\[2\], got 0 bytes",
         ),
     ],
-    ids=["html", "list", "key", "json", "short"],
+    ids=[
+        *("html", "list", "key", "none", "few", "out of range", "fraction", "number"),
+        *("text", "ragged", "object", "short"),
+    ],
 )
 def test_an_answer_that_cannot_be_read_says_why(body, message):
     with pytest.raises(InvalidAnswerError, match=message):
         decode_body(body, json_length=len(body), model="m", server="s")
+
+
+def test_nested_values_and_null_are_read():
+    body = (
+        b'{"outputs": [{"name": "X", "datatype": "FP32", "shape": [2, 2],'
+        b' "data": [[1, 2.5], [null, -3]]},'
+        b' {"name": "Y", "datatype": "BF16", "shape": [1], "data": [1.5]},'
+        b' {"name": "Z", "datatype": "BYTES", "shape": [0, 3], "data": []}]}'
+    )
+
+    outputs = decode_body(body, json_length=len(body), model="m", server="s").outputs
+
+    np.testing.assert_array_equal(outputs["X"], [[1, 2.5], [np.nan, -3]])
+    assert outputs["Y"].tolist() == [1.5]
+    assert outputs["Z"].shape == (0, 3)

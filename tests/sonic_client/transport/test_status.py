@@ -3,6 +3,7 @@ import pytest
 
 from sonic_client import (
     AccessDeniedError,
+    ConnectionEndedError,
     ModelNotFoundError,
     RejectedRequestError,
     RequestTooLargeError,
@@ -39,6 +40,25 @@ def test_every_grpc_code_says_whether_to_try_again(code):
         ("UNAVAILABLE", "Socket closed", ServerUnreachableError),
         ("UNKNOWN", "Stream removed", ServerUnreachableError),
         ("INTERNAL", "Received RST_STREAM with error code 2", ServerUnreachableError),
+        (
+            "UNAVAILABLE",
+            "Stream removed (GOAWAY received; Error code: 0; Debug Text: )",
+            ConnectionEndedError,
+        ),
+        ("UNAVAILABLE", "enter idle", ConnectionEndedError),
+        ("UNAVAILABLE", "max connection age", ConnectionEndedError),
+        (
+            "UNAVAILABLE",
+            "Stream removed (GOAWAY received; Error code: 11; Debug Text: "
+            "too_many_pings)",
+            ServerUnreachableError,
+        ),
+        (
+            "UNAVAILABLE",
+            "failed to connect to all addresses; last error: UNAVAILABLE: "
+            "GOAWAY received; Error code: 0",
+            ServerUnreachableError,
+        ),
         ("UNAVAILABLE", "Exceeds maximum queue size", ServerOverloadedError),
         ("UNAVAILABLE", "Request timeout expired", ServerOverloadedError),
         ("RESOURCE_EXHAUSTED", "", ServerOverloadedError),

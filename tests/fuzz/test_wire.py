@@ -1,0 +1,22 @@
+"""A few thousand malformed messages: in short what ``tests.fuzz.wire`` does."""
+
+import pytest
+
+from tests.fuzz.server import fuzz_server
+from tests.fuzz.watch import Findings
+
+MAX_GROWTH_BYTES = 50_000_000
+
+
+def assert_nothing_found(findings):
+    assert not findings.failures, "\n".join(findings.failures)
+    assert findings.growth_bytes < MAX_GROWTH_BYTES
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_malformed_requests_end_in_a_status_that_was_foreseen(seed):
+    findings = Findings()
+
+    fuzz_server(4000, seed, findings)
+
+    assert_nothing_found(findings)
