@@ -10,7 +10,7 @@ Public submodules
 """
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names, printable
-from sonic_base.files import decoding, whole_file
+from sonic_base.files import decoding, is_there, whole_file
 from sonic_base.secrets import MASK, Secret, SecretMapping, hide
 from sonic_base.toml import (
     TomlTable,
@@ -36,6 +36,7 @@ __all__ = [
     "config_to_mapping",
     "decoding",
     "hide",
+    "is_there",
     "nearest_names",
     "printable",
     "toml_content",

@@ -15,6 +15,7 @@
     │   ├── TransientError                        try again
     │   │   ├── ServerUnreachableError (ConnectionError)
     │   │   │   └── ConnectionEndedError
+    │   │   ├── ServerFaultError
     │   │   ├── ServerOverloadedError
     │   │   ├── ModelNotReadyError
     │   │   └── TryTimedOutError (TimeoutError)
@@ -26,6 +27,7 @@
     │       └── RequestTooLargeError
     └── GivenUpError                              the retry budget is spent
         ├── TriesExhaustedError
+        ├── FailsEverywhereError                  look at the event
         ├── NoServerError (ConnectionError)
         └── DeadlineExceededError (TimeoutError)
 
@@ -46,6 +48,7 @@ __all__ = [
     "ClientClosedError",
     "ConnectionEndedError",
     "DeadlineExceededError",
+    "FailsEverywhereError",
     "FallbackDriftError",
     "ForkedProcessError",
     "GivenUpError",
@@ -59,6 +62,7 @@ __all__ = [
     "RejectedRequestError",
     "RequestTooLargeError",
     "ServerError",
+    "ServerFaultError",
     "ServerOverloadedError",
     "ServerUnreachableError",
     "TensorMismatchError",
@@ -231,10 +235,17 @@ class ServerError(SonicError):
         super().__init__(f"{what}: {status}: {_brief(details)}{hint}")
 
 
+# Characters of a server's text in a message; its attribute has all of them.
+_MAX_BRIEF = 1000
+
+
 def _brief(details: str) -> str:
-    """Return the first line of the server's text, without a traceback."""
+    """Return the begin of the server's text, without a traceback."""
     lines = details.strip().splitlines()
-    return lines[0] if lines else "no details given"
+    if not lines:
+        return "no details given"
+    first = lines[0]
+    return first if len(first) <= _MAX_BRIEF else f"{first[:_MAX_BRIEF]}..."
 
 
 class TransientError(ServerError):
@@ -245,6 +256,14 @@ class ServerUnreachableError(TransientError, ConnectionError):
     """No connection to the server, or it was lost with the call in flight."""
 
     _summary = "server {server} cannot be reached"
+
+
+class ServerFaultError(TransientError):
+    """The server, its model or its proxy broke; another server may do better.
+
+    A process of the model that died, a device without memory, an exception of the
+    model, an HTTP status 500 or 502.
+    """
 
 
 class ConnectionEndedError(ServerUnreachableError):
@@ -258,9 +277,17 @@ class ConnectionEndedError(ServerUnreachableError):
 
 
 class ServerOverloadedError(TransientError):
-    """The server is alive and refuses more work at the moment."""
+    """The server is alive and refuses more work at the moment.
+
+    Attributes
+    ----------
+    retry_after_s : float or None
+        Seconds after which the server asks to be tried again; None if it did not say.
+    """
 
     _summary = "server {server} is overloaded"
+
+    retry_after_s: float | None = None
 
 
 class ModelNotReadyError(TransientError):
@@ -306,7 +333,10 @@ class WrongPortError(RejectedRequestError, ConnectionError):
 
 
 class RequestTooLargeError(RejectedRequestError):
-    """The message is larger than the server, the client or gRPC allows."""
+    """The message is larger than the server, its proxy, the client or gRPC allows.
+
+    Smaller messages may pass, and another server may allow more.
+    """
 
     _summary = "message is too large for server {server}"
 
@@ -331,6 +361,26 @@ class TriesExhaustedError(GivenUpError):
         n_tries = len(self.failures)
         tries = "the only allowed try" if n_tries == 1 else f"all {n_tries} tries"
         super().__init__(f"{tries} failed, the last one: {self.failures[-1]}")
+
+
+class FailsEverywhereError(GivenUpError):
+    """Servers break when they are given this request, so no other one is asked.
+
+    Attributes
+    ----------
+    request_id : str
+        Id of the request, as the servers' logs have it.
+    """
+
+    def __init__(self, *, request_id: str, failures: Iterable[SonicError]) -> None:
+        self.request_id, self.failures = request_id, tuple(failures)
+        texts = {getattr(each, "server", ""): str(each) for each in self.failures}
+        n_tries = len(self.failures)
+        super().__init__(
+            f"request {request_id} breaks the servers that it is sent to, given up "
+            f"after {n_tries} {'try' if n_tries == 1 else 'tries'}: "
+            f"{'; '.join(texts.values())}"
+        )
 
 
 class NoServerError(GivenUpError, ConnectionError):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from exatrkx_pipeline.config import TorchScriptConfig, TorchScriptEmbedding
 from exatrkx_pipeline.errors import WeightsError
+from sonic_base import decoding
 
 
 class ScriptedNetwork(nn.Module):
@@ -90,13 +91,10 @@ def load_script(file: Path) -> torch.jit.ScriptModule:
     WeightsError
         If it is not TorchScript.
     """
-    try:
+    load: Callable[..., torch.jit.ScriptModule] = torch.jit.load
+    with decoding(lambda reason: WeightsError(f"{file}: not TorchScript: {reason}")):
         # Files saved on a GPU, as the paper's are, would ask for one.
-        load: Callable[..., torch.jit.ScriptModule] = torch.jit.load
         script = load(str(file), map_location="cpu")
-    except (RuntimeError, ValueError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise WeightsError(f"{file}: not TorchScript: {first_line}") from error
     script.eval()
     return script
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tomllib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import tomli_w
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
@@ -27,7 +25,14 @@ from exatrkx_pipeline.networks.build import build_networks
 from exatrkx_pipeline.networks.torchscript import ScriptedNetwork
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.stages.network_stages import NETWORK_NAMES
-from sonic_base import ConfigError, config_from_mapping, config_to_mapping
+from sonic_base import (
+    ConfigError,
+    config_from_mapping,
+    config_to_mapping,
+    decoding,
+    is_there,
+    toml_content,
+)
 
 CONFIG_FILE = "config.toml"
 TENSOR_FILE = "model.safetensors"
@@ -55,7 +60,7 @@ def bundled_names() -> list[str]:
 def find_weights(directory: Path | str) -> Path:
     """Return the directory, or the bundled weights of that name if there is none."""
     directory = Path(directory)
-    if not directory.exists() and str(directory) in bundled_names():
+    if not is_there(directory) and str(directory) in bundled_names():
         return BUNDLED / directory
     return directory
 
@@ -191,16 +196,16 @@ def read_weights_config(directory: Path | str) -> dict[str, Any]:
     """
     directory = find_weights(directory)
     file = directory / CONFIG_FILE
-    try:
-        document = tomllib.loads(file.read_text())
-    except FileNotFoundError as exc:
+    if not is_there(file):
         bundled = ", ".join(bundled_names())
         raise WeightsError(
             f"weights {directory}: no file {CONFIG_FILE}; give a weights directory, or "
             f"the name of bundled weights: {bundled}"
-        ) from exc
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise WeightsError(f"weights {directory}: {CONFIG_FILE}: {exc}") from exc
+        )
+    try:
+        document = toml_content(file)
+    except ConfigError as error:
+        raise WeightsError(f"weights {error}") from error
     if document.get("format_version") != FORMAT_VERSION:
         raise WeightsError(
             f"weights {directory}: expected format_version {FORMAT_VERSION}, "
@@ -250,10 +255,9 @@ def _read_tensors(directory: Path) -> bytes:
 
 
 def _fill(networks: Mapping[str, nn.Module], blob: bytes, directory: Path) -> None:
-    try:
+    where = f"weights {directory}: {TENSOR_FILE}"
+    with decoding(lambda reason: WeightsError(f"{where}: {reason}")):
         tensors = load_tensors(blob)
-    except SafetensorError as exc:
-        raise WeightsError(f"weights {directory}: {TENSOR_FILE}: {exc}") from exc
     for part, network in networks.items():
         if isinstance(network, ScriptedNetwork):
             continue
@@ -266,8 +270,10 @@ def _fill(networks: Mapping[str, nn.Module], blob: bytes, directory: Path) -> No
         try:
             network.load_state_dict(state)
         except RuntimeError as exc:
+            reason = " ".join(str(exc).split())  # torch writes a line per tensor
             raise WeightsError(
-                f"weights {directory}: {part} does not fit the configured sizes: {exc}"
+                f"weights {directory}: {part} does not fit the configured sizes: "
+                f"{reason}"
             ) from exc
     if tensors:
         raise WeightsError(

@@ -20,6 +20,7 @@ from producers.formats.base import (
 )
 from producers.formats.guess import columns_file
 from producers.formats.jagged.tracks import ReadableRootTracks
+from producers.formats.jagged.truth import open_truth
 from producers.formats.parquet.tracks import ReadableParquetTracks
 from producers.io.content import FileContent
 from producers.io.iteration import iterating, prefetched
@@ -33,6 +34,7 @@ from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
 from producers.model.track_block import TrackBlock
 from producers.model.truth import TruthEvent
+from producers.model.truth_schema import TruthMapping
 from producers.model.types import Untyped
 from producers.model.units import MM_PER_UNIT, LengthUnit, checked_unit
 from sonic_base import ConfigError
@@ -287,15 +289,25 @@ class TruthEvents:
     format : str, optional
         The format, instead of recognising it by content; a name in
         `producers.formats.registry.TRUTH_FORMATS`.
+    columns : TruthMapping, optional
+        The columns of the truth in ROOT files of any layout, instead of a format.
     unit : {"mm", "cm", "m", "um"}, optional
-        Unit of the vertices in the files, by default mm. The events have them in mm.
+        Unit of the vertices in the files; by default that of `columns`, or else mm. The
+        events have them in mm.
+
+    Attributes
+    ----------
+    paths : tuple of Path or str
+    remarks : tuple of str
+        What the files lack, such as vertices, and what follows from it.
 
     Raises
     ------
     InputNotFoundError, UnreadableFileError, SchemaError
         If a file does not exist, or has no truth.
     ConfigError
-        If the unit is unknown, or not that of the format.
+        If the unit is unknown, or not that of the format; or if both a format and
+        columns are given.
     UnequalEventsError
         If the parts of a file are of different events.
     """
@@ -305,20 +317,28 @@ class TruthEvents:
         paths: PathLike | Sequence[PathLike],
         *,
         format: str | None = None,
+        columns: TruthMapping | None = None,
         unit: str | None = None,
     ) -> None:
         # Imported here for a fast start: it loads the modules of all formats.
         from producers.formats.registry import choose_truth_format  # noqa: PLC0415
 
         self.paths = locations(paths)
-        used = checked_unit(unit or "mm")
+        if format is not None and columns is not None:
+            raise ConfigError("the truth needs a format or columns, not both")
+        used = checked_unit(unit or ("mm" if columns is None else columns.unit))
         self._mm_per_unit = MM_PER_UNIT[used]
         self._files: list[TruthFile] = []
         for path in self.paths:
             content = FileContent(path)
+            if columns is not None:
+                self._files.append(open_truth(content, columns))
+                continue
             chosen = choose_truth_format(content, format)
             _require_unit(chosen, used, path)
             self._files.append(chosen.open(content))
+        remarks = [remark for file in self._files for remark in file.remarks]
+        self.remarks = tuple(dict.fromkeys(remarks))
 
     def __len__(self) -> int:
         return sum(file.n_events for file in self._files)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sonic_client.batching.checks import CheckedRequest
 from sonic_client.batching.layouts import BatchingLayout
-from sonic_client.errors import RejectedRequestError
+from sonic_client.errors import RejectedRequestError, RequestTooLargeError
 
 __all__ = ["BatchPlanner", "Load", "MessageLimits", "plan_messages"]
 
 logger = logging.getLogger(__name__)
 
-# The texts of Triton and gRPC.
+# The texts of Triton, gRPC and this client.
 _BATCH_SIZE = re.compile(r"batch-size must be <= (\d+)")
-_MESSAGE_BYTES = re.compile(r"larger than max \((\d+) vs\. (\d+)\)")
+_MESSAGE_BYTES = re.compile(
+    r"larger than max \((?P<got>\d+) vs\. (?P<limit>\d+)\)"
+    r"|(?:(?P<size>\d+) bytes\b.{0,40}?)?"
+    r"\b(?:limit|maximum|allowed value|input size) (?:of|is) (?P<named>\d+)"
+)
+# Part of a limit that is left to the names and shapes of tensors, where the refusal
+# does not say how large the whole message was.
+_HEADER_SHARE = 1 / 16
 _ANSWER_TOO_LARGE = "CLIENT: Received message larger"
 
 
@@ -53,11 +60,14 @@ class MessageLimits:
     Parameters
     ----------
     layout : BatchingLayout
+    servers : sequence of str
+        Names of the servers; each may have a limit of its own.
 
     Attributes
     ----------
     max_events, max_bytes : int
-        Requests, and the bytes of their tensors. One request may exceed the bytes.
+        Requests, and the bytes of their tensors. One request may exceed the bytes. The
+        bytes are those that at least one server takes.
     max_batch_size : int
         Bound of the batch dimension; 0 if there is none.
 
@@ -66,8 +76,9 @@ class MessageLimits:
     Safe to use from several threads.
     """
 
-    def __init__(self, layout: BatchingLayout) -> None:
-        self._layout = layout
+    def __init__(self, layout: BatchingLayout, servers: Sequence[str] = ()) -> None:
+        self._layout, self._servers = layout, tuple(servers)
+        self._bytes_of_server: dict[str, int] = {}
         self.max_events, self.max_bytes = layout.max_events, layout.max_bytes
         self.max_batch_size = layout.max_batch_size
 
@@ -95,32 +106,65 @@ class MessageLimits:
         """Return the bytes of the tensors in the message, including padding."""
         return load.events * load.largest if self._layout.pads else load.n_bytes
 
-    def learn(
+    def servers_below(self, batch: Sequence[CheckedRequest]) -> Collection[str]:
+        """Return the names of the servers that are known to take no such message."""
+        if not self._bytes_of_server:
+            return ()
+        n_bytes = self.bytes_of(Load.of(batch))
+        return [name for name, most in self._bytes_of_server.items() if most < n_bytes]
+
+    def learn_batch_size(
         self, error: RejectedRequestError, batch: Sequence[CheckedRequest]
     ) -> bool:
-        """Apply the bound that a refusal names, if it names one.
+        """Apply the batch size that a refusal names, if it names one.
 
         Returns
         -------
         bool
-            Whether the bounds now divide the refused batch into smaller messages, so
-            that no guess is needed.
+            Whether it divides the refused batch into smaller messages.
+        """
+        found = _BATCH_SIZE.search(error.details)
+        if found is None:
+            return False
+        known, named = self.max_batch_size, int(found[1])
+        if named and (not known or named < known):
+            self.max_batch_size = named
+            logger.info("%s accepts batches of %d at most", error.server, named)
+        return self.is_over_batch_size(Load.of(batch)) and self._is_divisible(batch)
+
+    def learn_bytes(
+        self,
+        error: RequestTooLargeError,
+        batch: Sequence[CheckedRequest],
+        *,
+        server: str,
+    ) -> bool:
+        """Keep the bytes that a server takes, as far as its refusal says.
+
+        Where it names no limit, half of the refused bytes are taken for it.
+
+        Returns
+        -------
+        bool
+            Whether the refused batch can now be sent in another way: in the messages
+            that the bounds allow, or whole to another server.
         """
         load = Load.of(batch)
-        if found := _BATCH_SIZE.search(error.details):
-            known, named = self.max_batch_size, int(found[1])
-            if named and (not known or named < known):
-                self.max_batch_size = named
-                logger.info("%s accepts batches of %d at most", error.server, named)
-            return self.is_over_batch_size(load) and self._is_divisible(batch)
-        if found := _MESSAGE_BYTES.search(error.details):
-            got, limit = int(found[1]), int(found[2])
-            named = _tensor_bytes(error.details, self.bytes_of(load), got, limit)
-            if 0 < named < self.max_bytes:
-                self.max_bytes = named
-                logger.info("%s accepts %d bytes at most", error.server, named)
-            return load.events > 1 and not self.admit(load)
-        return False
+        n_bytes = self.bytes_of(load)
+        named = max(1, min(n_bytes - 1, _tensor_bytes(error.details, n_bytes)))
+        is_new = named < self._bytes_of_server.get(server, n_bytes)
+        if is_new:
+            self._bytes_of_server[server] = named
+            logger.info("%s accepts %d bytes at most", error.server, named)
+            names = self._servers or tuple(self._bytes_of_server)
+            most = [
+                self._bytes_of_server.get(name, self._layout.max_bytes)
+                for name in names
+            ]
+            self.max_bytes = min(self._layout.max_bytes, max(most))
+        if load.events == 1:
+            return False
+        return is_new or not self.admit(load)
 
     def _is_divisible(self, batch: Sequence[CheckedRequest]) -> bool:
         if len(batch) > 1:
@@ -128,8 +172,16 @@ class MessageLimits:
         return len(self._layout.cut(batch[0], self.max_batch_size)) > 1
 
 
-def _tensor_bytes(details: str, n_bytes: int, got: int, limit: int) -> int:
+def _tensor_bytes(details: str, n_bytes: int) -> int:
     """Return how many bytes of input tensors fit, where `n_bytes` of them did not."""
+    found = _MESSAGE_BYTES.search(details)
+    if found is None:
+        return n_bytes // 2
+    limit = int(found["limit"] or found["named"])
+    size = found["got"] or found["size"]
+    if size is None:
+        return limit - int(limit * _HEADER_SHARE)
+    got = int(size)
     if _ANSWER_TOO_LARGE in details:
         # The answer was too large. It grows with the inputs.
         return n_bytes * limit // got

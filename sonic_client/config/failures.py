@@ -70,6 +70,11 @@ class RetryConfig:
     max_wait_s: float = 5.0
     """Upper bound of any single wait, in seconds."""
 
+    fault_tries: int = 3
+    """Tries of one request that may end in a fault of a server, such as a model's
+    process that dies. More would take down one server after another if the request is
+    the cause. The fallback is not counted."""
+
     try_timeout_s: float | None = None
     """Seconds for one try. By default a try gets half of what remains of the deadline
     while another server or the fallback could still answer, or else all of it."""
@@ -77,6 +82,11 @@ class RetryConfig:
     patience_s: float = 30.0
     """Seconds that requests wait for a server to come back when none is left and
     there is no fallback; 0 fails them at once. A longer outage fails all at once."""
+
+    full_patience_s: float = 30.0
+    """Seconds that requests wait for room at full servers before the fallback is asked,
+    but at most half of the time to the deadline. Without a fallback they wait until the
+    deadline. Refusals of a full server are not counted as tries."""
 
     budget_ratio: float = 0.2
     """Retries per request that are always within the budget."""
@@ -89,7 +99,8 @@ class RetryConfig:
     """Retries that may be saved up and made at once."""
 
     def __post_init__(self) -> None:
-        check_at_least_one(self.allowed_tries, "allowed_tries")
+        for name in ("allowed_tries", "fault_tries"):
+            check_at_least_one(getattr(self, name), name)
         if not 0.0 <= self.first_wait_s <= self.max_wait_s:
             raise ConfigError(
                 "need 0 <= first_wait_s <= max_wait_s, "
@@ -99,7 +110,12 @@ class RetryConfig:
             check_choice(action, get_args(RetryAction), "action in chain")
         if len(set(self.chain)) < len(self.chain):
             raise ConfigError(f"an action is in chain twice: {', '.join(self.chain)}")
-        for name in ("same_server_retries", "patience_s", "budget_ratio"):
+        for name in (
+            "same_server_retries",
+            "patience_s",
+            "full_patience_s",
+            "budget_ratio",
+        ):
             check_not_negative(getattr(self, name), name)
         if self.try_timeout_s is not None:
             check_seconds(self.try_timeout_s, "try_timeout_s")

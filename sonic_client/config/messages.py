@@ -52,7 +52,7 @@ class WindowConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptiveConfig:
-    """Adaptation of the client to its servers; off by default.
+    """Adaptation of the client to its servers.
 
     Raises
     ------
@@ -60,15 +60,17 @@ class AdaptiveConfig:
         If a bound is out of its range.
     """
 
-    window: bool = False
-    """Adapt the number of messages in flight to the servers' capacity, between
-    `min_requests` and the window's `max_requests`."""
+    window: bool = True
+    """Send fewer messages at once while servers are full: half as many after a refusal,
+    one more after each window of answers, between `min_requests` and the window's
+    `max_requests`."""
 
     min_requests: int = 1
     """Least number of messages in flight."""
 
     slow_call_s: float | None = None
-    """Calls that take longer, in seconds, count as overload; None: only refusals."""
+    """Calls that take longer, in seconds, also make the window smaller; None: only
+    refusals do."""
 
     timeout: bool = False
     """Give up a try after `timeout_factor` times the 99th percentile of the previous

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from sonic_client.errors import RejectedRequestError, TryTimedOutError
+from sonic_client.errors import ServerFaultError, TryTimedOutError
 from sonic_client.transport.base import InferCall, InferReply
 from sonic_client.types import Tensors
 
@@ -95,7 +95,7 @@ class InProcessModel:
             # A thread cannot be cancelled: its slot is free when it has ended.
             future.add_done_callback(lambda _: self._slots.release())
         if isinstance(outcome, Exception):
-            raise RejectedRequestError(
+            raise ServerFaultError(
                 server=self._name,
                 status="INTERNAL",
                 details=f"{type(outcome).__name__}: {outcome}",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sonic_client.config import AdaptiveConfig
-from sonic_client.report.observer import MessageSent, Observer, TryEnded
+from sonic_client.report.observer import Observer, TryEnded
 
 __all__ = ["AdaptiveWindow"]
 
@@ -20,42 +22,46 @@ class AdaptiveWindow(Observer):
     ----------
     max_requests : int
         Its first and its largest size.
+    clock : callable
+        Monotonic seconds.
 
     Notes
     -----
-    One overload refuses many messages at once, and is one reason to go slower: messages
-    that were sent before the last decrease cause no other one. From D.-M. Chiu and
+    One overload refuses many messages at once, and is one reason to go slower: calls
+    that began before the last decrease cause no other one. From D.-M. Chiu and
     R. Jain, Computer Networks and ISDN Systems 17 (1989) 1; and RFC 5681.
     """
 
-    def __init__(self, config: AdaptiveConfig, *, max_requests: int) -> None:
+    def __init__(
+        self,
+        config: AdaptiveConfig,
+        *,
+        max_requests: int,
+        clock: Callable[[], float],
+    ) -> None:
         self._config, self._max_requests = config, max_requests
         self._min_requests = min(config.min_requests, max_requests)
         self._size = float(max_requests)
-        self._last_sent = self._settled_from = 0
+        self._clock, self._shrunk_at = clock, float("-inf")
 
     @property
     def max_requests(self) -> int:
         """The number of messages that may be in flight now."""
         return int(self._size)
 
-    def message_sent(self, event: MessageSent) -> None:
-        """Keep the number of the latest message."""
-        self._last_sent = max(self._last_sent, event.message)
-
     def try_ended(self, event: TryEnded) -> None:
         """Grow after a success, shrink after an overload."""
         if event.is_overload or self._is_slow(event):
-            self._shrink(event.message)
-        elif event.status == "OK":
+            self._shrink(event.duration_s)
+        elif self._size < self._max_requests and event.status == "OK":
             self._size = min(self._max_requests, self._size + 1.0 / self._size)
 
     def _is_slow(self, event: TryEnded) -> bool:
         slow_s = self._config.slow_call_s
         return slow_s is not None and event.duration_s > slow_s
 
-    def _shrink(self, message: int) -> None:
-        if message < self._settled_from:
-            return
-        self._size = max(self._min_requests, self._size * _DECREASE)
-        self._settled_from = self._last_sent + 1
+    def _shrink(self, duration_s: float) -> None:
+        now = self._clock()
+        if now - duration_s > self._shrunk_at:
+            self._size = max(self._min_requests, self._size * _DECREASE)
+            self._shrunk_at = now

@@ -58,7 +58,9 @@ class Session:
         self.config = config = backends.config
         self.metadata = metadata
         self.layout: BatchingLayout = layout_of(config, metadata)
-        self.limits = MessageLimits(self.layout)
+        self.limits = MessageLimits(
+            self.layout, [server.name for server in config.servers]
+        )
         self.recorder, self.timing = recorder, backends.timing
         self.adaptive_window = adaptive_window
         self._dispatcher = Dispatcher(
@@ -162,7 +164,9 @@ async def open_session(
         adaptive_timeout = AdaptiveTimeout(config.adaptive)
     if config.adaptive.window:
         adaptive_window = AdaptiveWindow(
-            config.adaptive, max_requests=config.window.max_requests
+            config.adaptive,
+            max_requests=config.window.max_requests,
+            clock=timing.clock,
         )
     adaptive = [each for each in (adaptive_window, adaptive_timeout) if each]
     observer = Observers((recorder, *adaptive, *observers))

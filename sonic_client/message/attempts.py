@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ from sonic_client.config import ClientConfig
 from sonic_client.errors import (
     DeadlineExceededError,
     FallbackDriftError,
+    RequestTooLargeError,
     ServerError,
+    ServerFaultError,
     ServerOverloadedError,
     TransientError,
 )
@@ -127,6 +130,8 @@ class Attempts:
         Time on the clock that bounds all tries and waits.
     n_events : int
         The caller's requests in the message.
+    too_small : collection of str
+        Names of servers that take no message of this size; asked if there is no other.
 
     Attributes
     ----------
@@ -135,6 +140,8 @@ class Attempts:
         Calls so far, those to the fallback included.
     servers : list of str
         The server of each call.
+    too_large : list of (str, RequestTooLargeError)
+        The servers that refused the message for its size.
     """
 
     def __init__(
@@ -145,11 +152,19 @@ class Attempts:
         *,
         deadline: float,
         n_events: int,
+        too_small: Collection[str] = (),
     ) -> None:
         self.message = message
         self.tries = 0
         self.servers: list[str] = []
+        self.too_large: list[tuple[str, RequestTooLargeError]] = []
+        self._too_small = too_small
+        self._failed_at: list[str] = []
         self._ruled_out: set[str] = set()
+        # Servers that refused the message as full since it last waited.
+        self._full: set[str] = set()
+        self._full_since: float | None = None
+        self._request_id = ""
         self._backends, self._pool = backends, backends.pool
         self._clock = backends.timing.clock
         self._retry = backends.config.retry
@@ -158,7 +173,9 @@ class Attempts:
     @cached_property
     def _chain(self) -> RetryChain:
         """Plans what follows a failed try; made when one fails."""
-        return RetryChain(self._retry, self._backends.timing.jitter)
+        return RetryChain(
+            self._retry, self._backends.timing.jitter, request_id=self._request_id
+        )
 
     async def deliver(self, call: InferCall) -> Delivery:
         """Return the first reply that can be read.
@@ -169,6 +186,8 @@ class Attempts:
             The error that no other try can repair.
         TriesExhaustedError
             Every allowed try failed.
+        FailsEverywhereError
+            The message breaks the servers that it is sent to.
         DeadlineExceededError
             The time is over, or would be before the next try.
         NoServerError
@@ -178,6 +197,7 @@ class Attempts:
         -----
         Cancelling the caller cancels the try in flight and starts no other.
         """
+        self._request_id = call.request_id
         hedging = self._backends.hedging
         self._backends.budget.deposit()
         if hedging is not None:
@@ -200,8 +220,15 @@ class Attempts:
                 return delivery
             step = self._next_step(failure)
             if step.wait_s > 0.0:
-                await self._backends.timing.sleep(step.wait_s)
+                await self._wait(step)
         return await self._fall_back(call)
+
+    async def _wait(self, step: RetryStep) -> None:
+        if step.is_for_recovery:
+            await self._pool.wait_for_answer(wait_s=step.wait_s)
+        else:
+            await self._backends.timing.sleep(step.wait_s)
+        self._full.clear()
 
     async def _slot(self, step: RetryStep) -> Slot | None:
         """Return a slot, waiting for a server to come back; None for the fallback."""
@@ -209,11 +236,16 @@ class Attempts:
         ruled_out = self._ruled_out
         patient_until = self._clock() + self._retry.patience_s
         while True:
-            now, failures = self._clock(), self._chain.failures
+            now, failures = self._clock(), self._chain.errors
             # A wait may have ended late: no try begins after the deadline.
             is_late = now + _TIMER_SLACK_S >= self._deadline
             if not (is_late and failures):
-                slot = self._pool.slot(self.servers, only=only, ruled_out=ruled_out)
+                slot = self._pool.slot(
+                    self._failed_at,
+                    only=only,
+                    ruled_out=ruled_out,
+                    avoided=self._full.union(self._too_small),
+                )
                 if slot is not None:
                     return slot
             if self._backends.has_fallback and not is_late:
@@ -224,6 +256,8 @@ class Attempts:
                 raise failures[-1]
             if self._pool.is_hopeless:
                 raise self._pool.failure(failures)
+            if is_late and failures and self._pool.has_other(ruled_out):
+                raise self._too_late(failures) from failures[-1]
             if is_late:
                 no_server = self._pool.failure(failures)
                 raise self._too_late([*failures, no_server]) from no_server
@@ -261,8 +295,7 @@ class Attempts:
         *earlier, latest = outcome
         for error in earlier:
             self._chain.keep(error)
-            if disposition_of(error) is Disposition.ELSEWHERE_ONLY:
-                self._ruled_out.add(slot.server.name)
+            self._note(error, slot.server.name, self._clock())
         raise latest
 
     def _second_slot(self, slot: Slot, hedging: HedgePolicy) -> Slot | None:
@@ -270,7 +303,11 @@ class Attempts:
         is_late = self._clock() + _TIMER_SLACK_S >= self._deadline
         if is_late or not hedging.may_hedge:
             return None
-        other = self._pool.slot_beside({slot.server.name, *self._ruled_out})
+        other = self._pool.slot_beside(
+            self._ruled_out.union(
+                [slot.server.name], self._failed_at, self._full, self._too_small
+            )
+        )
         if other is not None:
             hedging.take()
         return other
@@ -292,7 +329,13 @@ class Attempts:
             )
             outputs = self._read(reply.outputs, server.name)
         except SonicError as error:
-            self._pool.judge(slot, error, self._clock() - started)
+            self._pool.judge(
+                slot,
+                error,
+                self._clock() - started,
+                is_repeated=isinstance(error, ServerFaultError)
+                and server.name in self._failed_at,
+            )
             raise
         except asyncio.CancelledError:
             taken_s = self._clock() - started
@@ -324,24 +367,58 @@ class Attempts:
         failures = [*self._chain.failures, error]
         if isinstance(error, TransientError) and now + _TIMER_SLACK_S >= self._deadline:
             raise self._too_late(failures) from error
-        if disposition_of(error) is Disposition.ELSEWHERE_ONLY:
-            self._ruled_out.add(self.servers[-1])
+        self._note(error, self.servers[-1], now)
+        patient_until = self._patient_until(now)
         situation = Situation(
             same_server=self._pool.is_usable(self.servers[-1]),
-            other_server=self._pool.has_other(self.servers),
+            other_server=self._pool.has_other(self._failed_at),
             any_server=self._pool.may_have_other(self._ruled_out),
             fallback=backends.has_fallback,
+            room=self._pool.has_room(self._full.union(self._failed_at)),
+            is_patient=now < patient_until,
+            can_split=self._n_events > 1,
         )
         step = self._chain.after(error, situation)
         if step.target == "fallback":
             return step
-        wait_s = max(step.wait_s, backends.budget.take())
+        is_full = isinstance(error, ServerOverloadedError)
+        # Waiting for room is no retry: it does not take from the budget of others.
+        wait_s = step.wait_s if is_full else max(step.wait_s, backends.budget.take())
+        if is_full and backends.has_fallback:
+            wait_s = min(wait_s, patient_until - now)
         if now + wait_s < self._deadline:
-            return RetryStep(step.target, wait_s)
-        backends.budget.give_back()
+            return replace(step, wait_s=wait_s)
+        if not is_full:
+            backends.budget.give_back()
         if backends.has_fallback:
             return RetryStep("fallback")
         raise self._too_late(failures) from error
+
+    def _note(self, error: SonicError, server: str, now: float) -> None:
+        """Keep what the end of a try says about this message at a server."""
+        if isinstance(error, ServerOverloadedError):
+            self._full.add(server)
+            if self._full_since is None:
+                self._full_since = now
+            return
+        self._failed_at.append(server)
+        if isinstance(error, RequestTooLargeError):
+            self.too_large.append((server, error))
+            self._ruled_out.add(server)
+        elif disposition_of(error) is Disposition.ELSEWHERE_ONLY:
+            self._ruled_out.add(server)
+
+    def _patient_until(self, now: float) -> float:
+        """Return when full servers have been waited for long enough, with a fallback.
+
+        The patience begins with the first refusal of this message, or when no server
+        had room any more, and leaves the fallback half of the time to the deadline.
+        """
+        began = now if self._full_since is None else self._full_since
+        half = began + (self._deadline - began) / 2
+        if (full_since := self._pool.full_since) is not None:
+            began = min(began, full_since)
+        return min(half, began + self._retry.full_patience_s)
 
     def _too_late(self, failures: Sequence[SonicError]) -> DeadlineExceededError:
         deadline_s = self._backends.config.deadline_s
@@ -350,12 +427,18 @@ class Attempts:
     async def _fall_back(self, call: InferCall) -> Delivery:
         standby = self._backends.standby
         assert standby is not None  # no step leads here without one
+        errors = self._chain.errors
         self._pool.reports.falls_back(
-            standby.name, self._pool.failure(self._chain.failures)
+            standby.name, errors[-1] if errors else self._pool.failure()
         )
-        reply = await self._call(
-            standby.name, standby.infer, call, self._deadline - self._clock()
-        )
+        try:
+            reply = await self._call(
+                standby.name, standby.infer, call, self._deadline - self._clock()
+            )
+        except ServerFaultError as error:
+            if not self._chain.has_fault:
+                raise
+            raise self._chain.fails_everywhere(error) from error
         outputs = self._read(reply.outputs, standby.name)
         return Delivery(reply, outputs, standby.name, is_fallback=True)
 

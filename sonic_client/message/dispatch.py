@@ -19,9 +19,12 @@ from sonic_client.batching import (
 )
 from sonic_client.errors import (
     AccessDeniedError,
+    FailsEverywhereError,
     InvalidAnswerError,
     ModelNotFoundError,
     RejectedRequestError,
+    RequestTooLargeError,
+    ServerFaultError,
     TlsError,
     WrongPortError,
 )
@@ -73,6 +76,7 @@ class Dispatcher:
         cache: AnswerCache | None,
     ) -> None:
         self._backends, self._version = backends, metadata.version
+        self._declared = {spec.name: spec for spec in metadata.outputs}
         self._config, self._observer = backends.config, backends.observer
         self._clock = backends.timing.clock
         self._layout, self._limits = layout, limits
@@ -190,6 +194,7 @@ class Dispatcher:
             model_version=self._config.model_version,
             request_id=_wire_id(batch),
             inputs=self._layout.join(batch),
+            declared=self._declared,
         )
 
         def read(outputs: Tensors, server: str) -> Sequence[EventOutputs]:
@@ -201,6 +206,7 @@ class Dispatcher:
             read,
             deadline=deadline,
             n_events=len(batch),
+            too_small=self._limits.servers_below(batch),
         )
         deliver = (
             self._deliver_announced
@@ -210,13 +216,19 @@ class Dispatcher:
         try:
             delivery, latency_s = await deliver(attempts, call, batch)
         except SonicError as error:
-            if isinstance(error, RejectedRequestError):
-                if self._limits.learn(error, batch):
-                    return await self._send_planned(batch, deadline)
-                if len(batch) > 1 and _may_be_one_request(error):
+            if self._learn(attempts, error, batch):
+                return await self._send_planned(batch, deadline)
+            if len(batch) > 1:
+                if isinstance(error, FailsEverywhereError | ServerFaultError):
+                    return await self._send_one_by_one(batch, deadline, error)
+                if isinstance(error, RejectedRequestError) and _may_be_one_request(
+                    error
+                ):
                     return await self._bisect(batch, deadline, error)
             servers = tuple(dict.fromkeys(attempts.servers))
             return _failures(batch, error, servers=servers, tries=attempts.tries)
+        if attempts.too_large:
+            self._learn(attempts, None, batch)
         server = delivery.server
         outcomes: list[Outcome] = [
             _failures([item], outputs, servers=(server,), tries=attempts.tries)[0]
@@ -285,6 +297,42 @@ class Dispatcher:
             self._observer.message_ended(
                 MessageEnded(message=attempts.message, error=error)
             )
+
+    def _learn(
+        self,
+        attempts: Attempts,
+        error: SonicError | None,
+        batch: Sequence[CheckedRequest],
+    ) -> bool:
+        """Apply the bounds that refusals named.
+
+        Returns
+        -------
+        bool
+            Whether the batch, which `error` ended, can now be sent in another way.
+        """
+        is_other = False
+        for server, refusal in attempts.too_large:
+            is_other |= self._limits.learn_bytes(refusal, batch, server=server)
+        if isinstance(error, RequestTooLargeError):
+            return is_other
+        if isinstance(error, RejectedRequestError):
+            return self._limits.learn_batch_size(error, batch)
+        return False
+
+    async def _send_one_by_one(
+        self, batch: Sequence[CheckedRequest], deadline: float, error: SonicError
+    ) -> list[Outcome]:
+        """Send each request alone, so that only the one that breaks servers fails.
+
+        Not in halves: each message with that request may cost a server its process.
+        """
+        logger.info("sending %d requests one by one: %s", len(batch), error)
+        return [
+            outcome
+            for item in batch
+            for outcome in await self._send_message([item], deadline)
+        ]
 
     async def _bisect(
         self, batch: Sequence[CheckedRequest], deadline: float, error: SonicError

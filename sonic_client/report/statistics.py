@@ -121,6 +121,9 @@ class ClientStatistics:
         it was tried.
     tries : mapping of str to int
         Calls by status: ``OK``, the name of a gRPC code, or ``LOCALLY_CANCELLED``.
+    refusals : mapping of str to int
+        Calls that a full server refused, by its address. They are among the tries; the
+        message waited for room.
     servers : mapping of str to int
         Answered messages by server address.
     latency : LatencyHistogram
@@ -150,6 +153,7 @@ class ClientStatistics:
     bytes_sent: int = 0
     bytes_received: int = 0
     tries: Mapping[str, int] = field(default_factory=dict)
+    refusals: Mapping[str, int] = field(default_factory=dict)
     servers: Mapping[str, int] = field(default_factory=dict)
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     calls_s: float = 0.0
@@ -183,6 +187,7 @@ class StatisticsRecorder(Observer):
         # Fields of `ClientStatistics`: sums, and counts by name.
         self._sums = dict.fromkeys(_SUMS, 0)
         self._tries: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
         self._servers: Counter[str] = Counter()
         self._nonfinite: Counter[str] = Counter()
         self._server_changes: Counter[str] = Counter()
@@ -198,6 +203,8 @@ class StatisticsRecorder(Observer):
             self._tries[event.status] += 1
             if event.status == "OK":
                 self._calls_s += event.duration_s
+            elif event.is_overload:
+                self._refusals[event.server] += 1
             if event.is_hedge:
                 self._sums["hedges"] += 1
 
@@ -249,6 +256,7 @@ class StatisticsRecorder(Observer):
             return ClientStatistics(
                 **sums,
                 tries=dict(self._tries),
+                refusals=dict(self._refusals),
                 servers=dict(self._servers),
                 latency=LatencyHistogram(
                     counts=dict(self._latencies),

@@ -19,7 +19,6 @@ _MAX_SHOWN_IDS = 10
 _STATE_WORDS = {
     "open": "was left alone",
     "half_open": "was tried again",
-    "saturated": "was saturated",
     "fallback": "took over",
 }
 # All counters but the histogram are copied to a summary as they are.
@@ -299,9 +298,12 @@ def _degraded_rows(client: ClientStatistics) -> list[tuple[str, str]]:
         rows.append(("FAILED events", _ids(client.failed_ids, client.failed_events)))
     for output, n_values in sorted(client.nonfinite.items()):
         rows.append((f"NaN or infinite in {output}", f"{n_values} values"))
+    for server, n_refusals in sorted(client.refusals.items()):
+        times = "call" if n_refusals == 1 else "calls"
+        rows.append((f"{server} was full", f"refused {n_refusals} {times}"))
     for change, n_times in sorted(client.server_changes.items()):
         server, _, state = change.rpartition(" ")
-        if state != "healthy":
+        if state not in ("healthy", "saturated"):
             words = _STATE_WORDS.get(state, f"became {state}")
             times = "once" if n_times == 1 else f"{n_times} times"
             rows.append((f"{server} {words}", times))

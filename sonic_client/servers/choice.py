@@ -21,8 +21,9 @@ class Candidate:
     ----------
     is_usable : bool
         Whether it may be asked at all.
-    is_saturated : bool
-        Whether it recently refused work because it had no capacity.
+    saturated_s : float
+        Seconds for which it is taken to be full, because it refused work; 0 if it has
+        room.
     in_flight : int
         Requests of this client that it has not answered yet.
     """
@@ -30,7 +31,7 @@ class Candidate:
     name: str
     is_usable: bool = True
     is_preferred: bool = False
-    is_saturated: bool = False
+    saturated_s: float = 0.0
     in_flight: int = 0
     health: Health = field(default_factory=Health)
 
@@ -45,15 +46,15 @@ def choose_server(
     candidates : sequence of Candidate
         In the order of the configuration, which decides between equals.
     tried : sequence of str
-        Servers that this request tried, oldest try first. They come last, the one
+        Servers that this request failed at, oldest try first. They come last, the one
         tried longest ago first.
 
     Notes
     -----
-    The order is: servers with capacity, preferred ones, those that rarely fail,
-    and the least expected wait, which is the latency times the requests in flight,
-    this one included ("peak EWMA": twitter/finagle). An unknown latency counts as
-    zero, so that a new server gets its first requests soon.
+    The order is: servers with room, of full ones those that soon have some; preferred
+    ones; those that rarely fail; and the least expected wait, which is the latency
+    times the requests in flight, this one included ("peak EWMA": twitter/finagle). An
+    unknown latency counts as zero, so that a new server gets its first requests soon.
     """
     last_try = {name: number for number, name in enumerate(tried, start=1)}
 
@@ -61,7 +62,7 @@ def choose_server(
         health = candidate.health
         return (
             last_try.get(candidate.name, 0),
-            candidate.is_saturated,
+            candidate.saturated_s,
             not candidate.is_preferred,
             health.error_rate > _DEGRADED_ERROR_RATE,
             health.latency_s * (candidate.in_flight + 1),

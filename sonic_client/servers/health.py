@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from types import UnionType
 from typing import Literal, NamedTuple, TypeAlias
 
 from sonic_base import SonicError
@@ -17,6 +18,7 @@ from sonic_client.errors import (
     ModelNotFoundError,
     ModelNotReadyError,
     NonFiniteAnswerError,
+    RequestTooLargeError,
     ServerOverloadedError,
     TlsError,
     TransientError,
@@ -47,30 +49,38 @@ class Verdict(Enum):
     IS_OUT = "is out"
     """It fails every request, so one is enough to know."""
 
+    UNKNOWN = "unknown"
+    """The try says nothing about it."""
+
 
 def verdict_on(error: SonicError | None) -> Verdict:
     """Return the verdict on a server after a try; `error` is None for an answer."""
-    match error:
-        case None:
-            return Verdict.WORKS
-        case ServerOverloadedError():
-            return Verdict.IS_FULL
-        case (
-            ModelNotReadyError()
-            | ModelNotFoundError()
-            | ModelMismatchError()
-            | AccessDeniedError()
-            | TlsError()
-            | WrongPortError()
-        ):
-            return Verdict.IS_OUT
-        # The event itself is as likely a cause as the server.
-        case NonFiniteAnswerError():
-            return Verdict.WORKS
-        case TransientError() | InvalidAnswerError():
-            return Verdict.FAILED
-        case _:
-            return Verdict.WORKS
+    if error is None:  # the ordinary case
+        return Verdict.WORKS
+    for kinds, verdict in _VERDICTS:
+        if isinstance(error, kinds):
+            return verdict
+    return Verdict.WORKS
+
+
+# The first row that fits counts.
+_VERDICTS: tuple[tuple[type[SonicError] | UnionType, Verdict], ...] = (
+    (ServerOverloadedError, Verdict.IS_FULL),
+    (
+        ModelNotReadyError
+        | ModelNotFoundError
+        | ModelMismatchError
+        | AccessDeniedError
+        | TlsError
+        | WrongPortError,
+        Verdict.IS_OUT,
+    ),
+    # A proxy, or this client, may have refused it in place of the server.
+    (RequestTooLargeError, Verdict.UNKNOWN),
+    # The event itself is as likely a cause as the server.
+    (NonFiniteAnswerError, Verdict.WORKS),
+    (TransientError | InvalidAnswerError, Verdict.FAILED),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +226,13 @@ class Breaker:
         self.close()
         return True
 
-    def fail(self, health: Health, *, now: float, is_trial: bool) -> bool:
-        """Count a failure, given the recent calls; return whether the breaker opens."""
+    def fail(
+        self, health: Health, *, now: float, is_trial: bool, is_repeated: bool = False
+    ) -> bool:
+        """Count a failure, given the recent calls; return whether the breaker opens.
+
+        A failure of a request that failed there before is no reason for a longer pause.
+        """
         config = self._config
         if self.state == "closed":
             is_out = health.failures_in_a_row >= config.open_after_failures or (
@@ -227,7 +242,7 @@ class Breaker:
         else:  # a request from before the outage says nothing new
             is_out = is_trial and self.state == "half_open"
         if is_out:
-            self.open(now=now)
+            self.open(now=now, is_longer=not is_repeated)
         return is_out
 
     def close(self) -> None:
@@ -238,9 +253,9 @@ class Breaker:
         """Admit one request, after a probe that succeeded."""
         self.state, self._has_trial = "half_open", False
 
-    def open(self, *, now: float) -> None:
+    def open(self, *, now: float, is_longer: bool = True) -> None:
         """Admit no request; the pause is longer each time in a row."""
-        self._n_pauses += 1
+        self._n_pauses += is_longer or not self._n_pauses
         bound_s = wait_bound_s(
             self._config.first_pause_s, self._config.max_pause_s, self._n_pauses
         )

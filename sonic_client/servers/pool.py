@@ -7,7 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sonic_base import SonicError
 from sonic_client.config import ClientConfig, ServerConfig
-from sonic_client.errors import NoServerError, ServerUnreachableError, TransientError
+from sonic_client.errors import (
+    NoServerError,
+    ServerOverloadedError,
+    ServerUnreachableError,
+    TransientError,
+)
 from sonic_client.report.observer import Observer
 from sonic_client.report.summary import ServerInterval
 from sonic_client.retry.pacing import Timing
@@ -78,6 +83,7 @@ class ServerPool:
             timing=timing,
         )
         self._change = asyncio.Event()
+        self._awaiting_answer: list[asyncio.Future[None]] = []
         self._out_since: float | None = timing.clock()
 
     async def open(self) -> ModelMetadata:
@@ -130,17 +136,20 @@ class ServerPool:
         *,
         only: str = "",
         ruled_out: Collection[str] = (),
+        avoided: Collection[str] = (),
     ) -> Slot | None:
         """Return a slot at the server for a try, or None if none can be used now.
 
         Parameters
         ----------
         tried : sequence of str
-            Names of those that the request tried, oldest try first.
+            Names of those that the request failed at, oldest try first.
         only : str
             Name of the server to take, if it can be used.
         ruled_out : collection of str
             Names of those that would fail the request again.
+        avoided : collection of str
+            Names of those to take only if no other can be used.
         """
         usable = [
             server
@@ -149,6 +158,8 @@ class ServerPool:
         ]
         if only:
             usable = [server for server in usable if server.name == only] or usable
+        elif avoided:
+            usable = [each for each in usable if each.name not in avoided] or usable
         if not usable:
             self._use_all()
             return None
@@ -163,15 +174,31 @@ class ServerPool:
         candidates = [
             server.candidate()
             for name, server in self._servers.items()
-            if name not in names and server.breaker.state == "closed"
+            if name not in names
+            and server.has_room
+            and server.breaker.state == "closed"
         ]
-        name = choose_server([each for each in candidates if not each.is_saturated])
+        name = choose_server(candidates)
         return None if name is None else Slot(self._servers[name], self.notify)
 
-    def judge(self, slot: Slot, error: SonicError | None, latency_s: float) -> None:
-        """Note the end of a try: its error, or None for an answer."""
+    def judge(
+        self,
+        slot: Slot,
+        error: SonicError | None,
+        latency_s: float,
+        *,
+        is_repeated: bool = False,
+    ) -> None:
+        """Note the end of a try: its error, or None for an answer.
+
+        `is_repeated` says that the server failed the same request before.
+        """
         server, is_trial = slot.server, slot.is_trial
         verdict = verdict_on(error)
+        if verdict is Verdict.UNKNOWN:
+            return
+        if error is None and self._awaiting_answer:
+            self._tell_of_answer()
         if error is None or verdict is Verdict.WORKS:
             taken_s = latency_s if error is None else None
             if server.note_works(taken_s, is_trial=is_trial):
@@ -182,13 +209,13 @@ class ServerPool:
                 self.reports.works(server.name)
             return
         self._use_all()
-        if verdict is Verdict.IS_FULL:
+        if isinstance(error, ServerOverloadedError):
             server.note_overload(error)
             self.reports.is_saturated(server.name, error)
         elif (
             server.note_out(error)
             if verdict is Verdict.IS_OUT
-            else server.note_failure(error, is_trial=is_trial)
+            else server.note_failure(error, is_trial=is_trial, is_repeated=is_repeated)
         ):
             self.reports.is_left_alone(server, error)
             self._prober.start(server)
@@ -203,12 +230,30 @@ class ServerPool:
         """Whether this server may be asked now."""
         return self._servers[name].breaker.admits
 
-    def has_other(self, tried: Sequence[str]) -> bool:
+    def has_other(self, tried: Collection[str]) -> bool:
         """Whether a server that is not among these may be asked now."""
         return any(
             server.breaker.admits and name not in tried
             for name, server in self._servers.items()
         )
+
+    def has_room(self, refused: Collection[str]) -> bool:
+        """Whether a server that is not among these may be asked, and is not full."""
+        return any(
+            server.has_room and name not in refused
+            for name, server in self._servers.items()
+        )
+
+    @property
+    def full_since(self) -> float | None:
+        """The time since when no usable server has had room; None if one has."""
+        since = [
+            server.full_since
+            for server in self._servers.values()
+            if server.breaker.admits
+        ]
+        known = [each for each in since if each is not None]
+        return max(known) if known and len(known) == len(since) else None
 
     def may_have_other(self, ruled_out: Collection[str]) -> bool:
         """Whether a server that is not among these may be asked now or soon."""
@@ -233,6 +278,23 @@ class ServerPool:
         except TimeoutError:
             return False
         return True
+
+    async def wait_for_answer(self, *, wait_s: float) -> None:
+        """Wait for an answer to any request, but no longer than some seconds."""
+        answered = asyncio.get_running_loop().create_future()
+        self._awaiting_answer.append(answered)
+        sleep = asyncio.ensure_future(self._timing.sleep(wait_s))
+        try:
+            await asyncio.wait({answered, sleep}, return_when="FIRST_COMPLETED")
+        finally:
+            sleep.cancel()
+            answered.cancel()
+
+    def _tell_of_answer(self) -> None:
+        waiting, self._awaiting_answer = self._awaiting_answer, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
 
     async def wait_patiently(self, *, until: float) -> None:
         """Wait for a change, as long as an outage may last but not after `until`."""

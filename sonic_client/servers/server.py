@@ -43,6 +43,8 @@ class Server:
         Whether its transport is open.
     is_rechecked : bool
         Whether it said that it lacks the model, and is asked once more at once.
+    full_since : float or None
+        Time of the first of its refusals as full, without an answer after it.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Server:
         self._retry, self._timing = retry, timing
         self._in_flight = self._n_failed_probes = 0
         self._saturated_until, self._n_overloads = 0.0, 0
+        self.full_since: float | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -100,7 +103,7 @@ class Server:
             name=self.name,
             is_usable=self.breaker.admits,
             is_preferred=self.config.preferred,
-            is_saturated=now < self._saturated_until,
+            saturated_s=max(0.0, self._saturated_until - now),
             in_flight=self._in_flight,
             health=self._window.at(now),
         )
@@ -121,40 +124,59 @@ class Server:
 
         `latency_s` is None if it refused the request.
         """
-        self._n_overloads = 0
+        if self._n_overloads:
+            self._n_overloads, self.full_since = 0, None
         if latency_s is not None:
             self._window.succeeded(latency_s, now=self._timing.clock())
         return self.breaker.succeed(is_trial=is_trial)
 
     def note_slow(self, at_least_s: float) -> None:
-        """Note that a call was given up after this time because another one won."""
+        """Note that a call was cancelled after this time."""
         self._window.took_at_least(at_least_s)
 
-    def note_failure(self, error: SonicError, *, is_trial: bool) -> bool:
-        """Note a failure of its own; return whether it is now left alone."""
+    def note_failure(
+        self, error: SonicError, *, is_trial: bool, is_repeated: bool = False
+    ) -> bool:
+        """Note a failure of its own; return whether it is now left alone.
+
+        The failures of one request count once, because it may be their cause.
+        """
         now = self._timing.clock()
         self.last_error = error
-        self._window.failed(now=now)
-        return self.breaker.fail(self._window.at(now), now=now, is_trial=is_trial)
+        if not is_repeated:
+            self._window.failed(now=now)
+        elif not is_trial:
+            return False
+        return self.breaker.fail(
+            self._window.at(now), now=now, is_trial=is_trial, is_repeated=is_repeated
+        )
 
-    def note_overload(self, error: SonicError) -> None:
+    @property
+    def has_room(self) -> bool:
+        """Whether it may be asked, and is not taken to be full."""
+        return self.breaker.admits and self._timing.clock() >= self._saturated_until
+
+    def note_overload(self, error: ServerOverloadedError) -> None:
         """Note that it has no capacity: it is alive, but others come first now."""
+        now = self._timing.clock()
         self.last_error = error
+        if self.full_since is None:
+            self.full_since = now
         self._n_overloads += 1
         wait_s = wait_bound_s(
             self._retry.first_wait_s, self._retry.max_wait_s, self._n_overloads
         )
-        self._saturated_until = self._timing.clock() + wait_s
+        self._saturated_until = now + max(wait_s, error.retry_after_s or 0.0)
 
     def note_out(self, error: SonicError) -> bool:
         """Note that it fails every request; return whether it is now left alone."""
-        is_news = self.breaker.state != "open"
+        if self.breaker.state == "open":  # the probes know more than this late answer
+            return False
         self.last_error = error
-        if is_news:
-            self.breaker.open(now=self._timing.clock())
-            # The model may be there again already, so it is asked for at once, once.
-            self.is_rechecked = isinstance(error, ModelNotFoundError)
-        return is_news
+        self.breaker.open(now=self._timing.clock())
+        # The model may be there again already, so it is asked for at once, once.
+        self.is_rechecked = isinstance(error, ModelNotFoundError)
+        return True
 
     def is_new_version(self, version: str) -> bool:
         """Whether another version of the model answers than before; true once."""

@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 class StateReports:
     """Reports each change of a server's state once.
 
+    A server that is full again and again is logged once, because the window grows until
+    it is.
+
     Warnings about servers that are left alone wait until the job has begun: if it
     cannot begin, its error has the same text.
     """
@@ -24,6 +27,7 @@ class StateReports:
         self._observer = observer
         self._states: dict[str, ServerState] = {}
         self._waiting: list[tuple[object, ...]] = []
+        self._said_full: set[str] = set()
         self._has_begun = False
 
     def begin(self, *, is_complete: bool = True) -> None:
@@ -45,8 +49,15 @@ class StateReports:
 
     def is_saturated(self, server: str, error: SonicError) -> None:
         """Report a server without capacity."""
-        if self._is_news(server, "saturated", str(error)):
-            logger.warning("server %s is saturated: %s", server, _brief(error))
+        if not self._is_news(server, "saturated", str(error)):
+            return
+        if server not in self._said_full:
+            self._said_full.add(server)
+            logger.warning(
+                "server %s is full: waiting, with a smaller window: %s",
+                server,
+                _brief(error),
+            )
 
     def is_left_alone(self, server: Server, error: SonicError) -> None:
         """Report a server that gets no requests until a probe succeeds."""

@@ -15,14 +15,17 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from sonic_base import ConfigError, SonicError
-from sonic_client.config import ServerConfig, TlsConfig
+from sonic_client.config import MAX_MESSAGE_BYTES, ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,
+    InvalidAnswerError,
+    Mismatch,
     RejectedRequestError,
     ServerError,
     TransientError,
 )
 from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.foreign import MAX_DESCRIPTION_BYTES
 from sonic_client.transport.headers import Headers
 from sonic_client.transport.http_messages import (
     JSON_LENGTH_HEADER,
@@ -31,7 +34,11 @@ from sonic_client.transport.http_messages import (
 )
 from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
-from sonic_client.transport.status import KEPT_CONNECTION_ENDED, error_of_status
+from sonic_client.transport.status import (
+    KEPT_CONNECTION_ENDED,
+    error_of_http_status,
+    error_of_status,
+)
 from sonic_client.transport.wire import Json, WireTransport
 
 try:
@@ -60,26 +67,13 @@ _PATHS = {
 }
 # Headers and content.
 _Reply: TypeAlias = tuple[Mapping[str, str], bytes]
-# The gRPC status that an HTTP status stands for, so that errors are the same.
-_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    405: "UNIMPLEMENTED",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    422: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "UNAVAILABLE",
-}
 # Characters of a page that is not an answer of a KServe server, such as a proxy's.
 _MAX_TEXT = 500
+# Bytes that are read of an answer that is an error.
+_MAX_ERROR_BYTES = 64 * 1024
+# A compressed answer may become this large, or so many times as long as it was.
+_PLAIN_BYTES = 64 * 2**20
+_MAX_RATIO = 100
 
 
 class HttpTransport(WireTransport):
@@ -150,14 +144,13 @@ class HttpTransport(WireTransport):
             timeout_s=timeout_s,
             headers={**self._encodings, **form, **call.headers},
             body=self._meter.compress(b"".join(parts)),
+            max_bytes=MAX_MESSAGE_BYTES,
         )
         return decode_body(
             content,
-            # Without the header there is no binary data: all is JSON.
-            json_length=int(headers.get(JSON_LENGTH_HEADER, len(content))),
-            model=call.model_name,
+            json_length=headers.get(JSON_LENGTH_HEADER),
+            call=call,
             server=self.server,
-            output_regions=call.output_regions,
         )
 
     async def _ask(
@@ -195,6 +188,7 @@ class HttpTransport(WireTransport):
         timeout_s: float,
         headers: Mapping[str, str],
         body: bytes | None = None,
+        max_bytes: int = MAX_DESCRIPTION_BYTES,
     ) -> _Reply:
         """Return the headers and the content of an answer of status 200."""
         self._guard.check()
@@ -209,7 +203,7 @@ class HttpTransport(WireTransport):
         )
 
         async def attempt(sent: Headers) -> _Reply:
-            outcome = await self._outcome(ask, sent, body)
+            outcome = await self._outcome(ask, sent, body, max_bytes)
             # Raised outside of the function that knows the server's words, which the
             # error's traceback would show.
             if isinstance(outcome, SonicError):
@@ -234,6 +228,7 @@ class HttpTransport(WireTransport):
         ask: Callable[..., aiohttp.client._RequestContextManager],
         sent: Headers,
         body: bytes | None,
+        max_bytes: int,
     ) -> _Reply | SonicError:
         # A stream is sent in pieces, so it does not delay other calls.
         data = BytesIO(body) if body else None
@@ -243,18 +238,53 @@ class HttpTransport(WireTransport):
                 headers=sent.pairs(), data=data, trace_request_ctx=connection
             ) as reply:
                 connection.has_answered = True
-                content = await reply.read()
+                is_answer = reply.status == 200
+                limit = _limit(reply, max_bytes) if is_answer else _MAX_ERROR_BYTES
+                content = await _content(reply, limit)
         except (aiohttp.ClientError, OSError) as error:
             failure = _error_of_exception(
                 error, server=self.server, hide=sent.hide, connection=connection
             )
             failure.__cause__ = sent.cause(error)
             return failure
-        if reply.status != 200:
+        if reply.status < 400 and (not is_answer or len(content) > limit):
+            found = f"status {reply.status} and {len(content)} bytes or more"
+            expected = f"status 200 and at most {limit} bytes"
+            return InvalidAnswerError(
+                model="*",
+                server=self.server,
+                mismatches=[Mismatch("*", expected, found)],
+            )
+        if not is_answer:
             return _error_of_response(
-                reply.status, content, server=self.server, hide=sent.hide
+                reply.status,
+                content,
+                reply.headers,
+                server=self.server,
+                hide=sent.hide,
             )
         return reply.headers, content
+
+
+def _limit(reply: aiohttp.ClientResponse, max_bytes: int) -> int:
+    """Return how long an answer may be, in bytes after decompression."""
+    if "Content-Encoding" not in reply.headers:
+        return max_bytes
+    sent_bytes = reply.content_length or 0
+    return min(max_bytes, max(_PLAIN_BYTES, _MAX_RATIO * sent_bytes))
+
+
+async def _content(reply: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return an answer's content, or its begin that is longer than the limit."""
+    parts: list[bytes] = []
+    n_bytes = 0
+    while part := await reply.content.readany():
+        parts.append(part)
+        n_bytes += len(part)
+        if n_bytes > limit:
+            reply.close()  # and with it the connection, of which no more is read
+            break
+    return b"".join(parts)
 
 
 @dataclass(slots=True)
@@ -305,18 +335,20 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
 
 
 def _error_of_response(
-    code: int, content: bytes, *, server: str, hide: Callable[[str], str]
+    code: int,
+    content: bytes,
+    headers: Mapping[str, str],
+    *,
+    server: str,
+    hide: Callable[[str], str],
 ) -> ServerError:
     """Return the error for an HTTP status code other than 200 and its body."""
-    details = _error_text(content.decode(errors="replace"), hide)
-    status = _STATUSES.get(code, "UNKNOWN")
-    if code == 400 and "already in manager" in details:
-        status = "ALREADY_EXISTS"
-    if code == 413:
-        details = f"message larger than max: {details}"
-    if status == "UNKNOWN":
-        details = f"HTTP status {code}: {details}"
-    return error_of_status(status, details, server=server)
+    return error_of_http_status(
+        code,
+        _error_text(content.decode(errors="replace"), hide),
+        server=server,
+        headers={name.lower(): text for name, text in headers.items()},
+    )
 
 
 def _error_text(body: str, hide: Callable[[str], str]) -> str:
@@ -324,7 +356,7 @@ def _error_text(body: str, hide: Callable[[str], str]) -> str:
     try:
         answer = json.loads(body)
         return hide(str(answer["error"] if "error" in answer else answer["detail"]))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         text = hide(_page_text(body))
         if text.startswith("Traceback "):  # the last line has the cause
             text = text.rstrip().rpartition("\n")[2]

@@ -1,10 +1,15 @@
-"""The error for a gRPC status, by what the caller can do.
+"""The error for the status of an answer, by what the caller can do.
 
-The codes and texts are those of a running Triton and of gRPC's core. The texts
-matter, because one code has several causes: a full queue and a lost connection
-are both UNAVAILABLE, an overload and an oversized message both
+The codes and texts are those of a running Triton, of gRPC's core, and of nginx, haproxy
+and Envoy. The texts matter, because one code has several causes: a full queue and a
+lost connection are both UNAVAILABLE, an overload and an oversized message both
 RESOURCE_EXHAUSTED.
 """
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
 
 from sonic_client.errors import (
     AccessDeniedError,
@@ -13,6 +18,7 @@ from sonic_client.errors import (
     RejectedRequestError,
     RequestTooLargeError,
     ServerError,
+    ServerFaultError,
     ServerOverloadedError,
     ServerUnreachableError,
     TlsError,
@@ -21,7 +27,12 @@ from sonic_client.errors import (
 )
 from sonic_client.transport.planned_ends import PLANNED_END_REMEDY
 
-__all__ = ["KEPT_CONNECTION_ENDED", "error_of_status"]
+__all__ = [
+    "KEPT_CONNECTION_ENDED",
+    "error_of_http_status",
+    "error_of_status",
+    "retry_after_s",
+]
 
 _KINDS: dict[str, type[ServerError]] = {
     # The server's own cancel, as on shutdown; ours is asyncio.CancelledError.
@@ -30,7 +41,7 @@ _KINDS: dict[str, type[ServerError]] = {
     "UNAVAILABLE": TransientError,
     "RESOURCE_EXHAUSTED": ServerOverloadedError,
     "ABORTED": TransientError,
-    "DATA_LOSS": TransientError,
+    "DATA_LOSS": ServerFaultError,
     "NOT_FOUND": ModelNotFoundError,
     "PERMISSION_DENIED": AccessDeniedError,
     "UNAUTHENTICATED": AccessDeniedError,
@@ -39,13 +50,55 @@ _KINDS: dict[str, type[ServerError]] = {
     "FAILED_PRECONDITION": RejectedRequestError,
     "OUT_OF_RANGE": RejectedRequestError,
     "UNIMPLEMENTED": RejectedRequestError,
-    # The model raised while executing: the same input would make it raise again.
-    "INTERNAL": RejectedRequestError,
-    "UNKNOWN": RejectedRequestError,
+    # The model's process died, its device has no memory left, or it raised: another
+    # server may still answer. Input that no server takes is INVALID_ARGUMENT.
+    "INTERNAL": ServerFaultError,
+    "UNKNOWN": ServerFaultError,
 }
+# The gRPC status that an HTTP status stands for, so that errors are the same.
+_HTTP_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "UNIMPLEMENTED",
+    408: "DEADLINE_EXCEEDED",
+    413: "RESOURCE_EXHAUSTED",
+    422: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "UNAVAILABLE",
+}
+# An HTTP status that is more than the gRPC status that it stands for.
+_HTTP_KINDS: dict[int, type[ServerError]] = {
+    413: RequestTooLargeError,
+    429: ServerOverloadedError,
+    502: ServerFaultError,
+    504: ServerFaultError,
+}
+_HTTP_IN_GRPC = re.compile(r"http2 header with status: (\d{3})")
 
-_TOO_LARGE_TEXTS = ("larger than max", "Exception serializing request")
-_OVERLOAD_TEXTS = ("Exceeds maximum queue size", "Request timeout expired")
+_TOO_LARGE_TEXTS = (
+    "larger than max",
+    "Exception serializing request",
+    "--http-max-input-size",
+    "body is larger than the limit",
+)
+_OVERLOAD_TEXTS = ("exceeds maximum queue size", "request timeout expired")
+# Of proxies that limit the rate or the number of requests, in lower case.
+_THROTTLED_TEXTS = (
+    *_OVERLOAD_TEXTS,
+    "overload",
+    "overflow",
+    "too many requests",
+    "rate limit",
+    "rate_limit",
+    "throttl",
+)
 _CONNECT_TEXTS = (
     "failed to connect",
     "Failed to connect",
@@ -86,8 +139,10 @@ _HTTP_TEXTS = ("Failed parsing HTTP/2", "http1.x server")
 _PORT_REMEDY = ":8001 is gRPC, :8000 HTTP"
 
 
-def error_of_status(status: str, details: str, *, server: str) -> ServerError:
-    """Return the error for a status, to be raised by the transport.
+def error_of_status(
+    status: str, details: str, *, server: str, headers: Mapping[str, str] = {}
+) -> ServerError:
+    """Return the error for a gRPC status, to be raised by the transport.
 
     Parameters
     ----------
@@ -97,10 +152,71 @@ def error_of_status(status: str, details: str, *, server: str) -> ServerError:
         The text beside it.
     server : str
         Address that was called.
+    headers : mapping of str to str
+        Trailing metadata of the answer; keys in lower case.
     """
-    kind = _kind(status, details)
+    wait_s = retry_after_s(headers)
+    found = _HTTP_IN_GRPC.search(details)
+    kind = None if found is None else _HTTP_KINDS.get(int(found[1]))
+    if status == "UNAVAILABLE" and wait_s is not None:
+        kind = ServerOverloadedError  # it would not say when if it did not know
+    return _error(kind or _kind(status, details), status, details, server, wait_s)
+
+
+def error_of_http_status(
+    code: int, details: str, *, server: str, headers: Mapping[str, str] = {}
+) -> ServerError:
+    """Return the error for an HTTP status other than 200, to be raised.
+
+    Parameters
+    ----------
+    code : int
+    details : str
+        The error that the body names, or else the body.
+    server : str
+        Address that was called.
+    headers : mapping of str to str
+        Of the answer; keys in lower case.
+    """
+    status = _HTTP_STATUSES.get(code, "INTERNAL" if code >= 500 else "UNKNOWN")
+    if code == 400 and "already in manager" in details:
+        status = "ALREADY_EXISTS"
+    wait_s = retry_after_s(headers)
+    kind = _HTTP_KINDS.get(code)
+    if code == 503 and (wait_s is not None or "x-envoy-overloaded" in headers):
+        kind = ServerOverloadedError
+    if code not in _HTTP_STATUSES:
+        details = f"HTTP status {code}: {details}"
+        if code < 500:  # such as a redirection, which another try does not change
+            kind = RejectedRequestError
+    return _error(kind or _kind(status, details), status, details, server, wait_s)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds after which a server asks to be tried again, if it says so.
+
+    HTTP's ``Retry-After`` in seconds, or gRPC's ``grpc-retry-pushback-ms`` (gRFC A6).
+    Dates, and negative numbers, which forbid a retry, count as nothing said.
+    """
+    for name, unit_s in (("retry-after", 1.0), ("grpc-retry-pushback-ms", 1e-3)):
+        text = headers.get(name, "").strip()
+        if text.isdecimal():
+            return int(text) * unit_s
+    return None
+
+
+def _error(
+    kind: type[ServerError],
+    status: str,
+    details: str,
+    server: str,
+    wait_s: float | None,
+) -> ServerError:
     remedy = _remedy(kind, details, server)
-    return kind(server=server, status=status, details=details, remedy=remedy)
+    error = kind(server=server, status=status, details=details, remedy=remedy)
+    if isinstance(error, ServerOverloadedError):
+        error.retry_after_s = wait_s
+    return error
 
 
 def _kind(status: str, details: str) -> type[ServerError]:
@@ -109,7 +225,8 @@ def _kind(status: str, details: str) -> type[ServerError]:
     if status in {"UNAVAILABLE", "INTERNAL", "UNKNOWN"}:
         if any(text in details for text in _TLS_TEXTS):
             return TlsError
-        if any(text in details for text in _OVERLOAD_TEXTS):
+        texts = _THROTTLED_TEXTS if status == "UNAVAILABLE" else _OVERLOAD_TEXTS
+        if any(text in details.lower() for text in texts):
             return ServerOverloadedError
         is_connected = not any(text in details for text in _CONNECT_TEXTS)
         if is_connected and any(text in details for text in _PLANNED_END_TEXTS):

@@ -53,7 +53,8 @@ Columns: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.toml",
-        help="Its table \\[columns] names the tree and branches; see docs/formats.md.",
+        help="Its table \\[columns] names the tree and branches of the space points, "
+        "\\[truth] those of the truth; see docs/formats.md.",
     ),
 ]
 Unit: TypeAlias = Annotated[

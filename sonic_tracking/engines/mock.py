@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrackingMock"]
 
-TRITON_ONLY = ("python", "container", "tls", "token", "log")
+TRITON_ONLY = ("python", "container", "tls", "log")
 
 
 class TrackingMock:
@@ -101,6 +101,7 @@ class TrackingMock:
             "http_port": settings.http_port,
             "metrics_port": settings.metrics_port,
             "faults": self._fault_plan(),
+            "token": settings.token,
         }
         if settings.profile is not None:
             listening["profile"] = _profile_of(settings.profile)

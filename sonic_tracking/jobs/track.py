@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 from producers import (
-    ColumnMapping,
     Event,
     EventLoop,
     EventSource,
@@ -40,7 +39,7 @@ from sonic_client import (
     ModelMetadata,
 )
 from sonic_client.report import ProgressMeter
-from sonic_tracking.columns import point_columns
+from sonic_tracking.columns import PointColumns, point_columns
 from sonic_tracking.errors import needs_extra, require_main_guard
 from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, job_server
 from sonic_tracking.memory import peak_memory_bytes
@@ -68,7 +67,7 @@ def track(
     fallback: str | None = None,
     on_failure: FailurePolicy = "raise",
     format: str | None = None,
-    columns: ColumnMapping | Mapping[str, object] | PathLike | None = None,
+    columns: PointColumns = None,
     unit: str | None = None,
     csv_scale: FeatureScale | None = None,
     max_events: int | None = None,

@@ -15,49 +15,51 @@ from sonic_client import (
     WindowConfig,
 )
 from sonic_client.flow.adaptive_window import AdaptiveWindow
-from sonic_client.report import MessageSent, TryEnded
+from sonic_client.report import TryEnded
 from sonic_client.transport import FakeTransport
 
 
-def sent(message):
-    return MessageSent(message=message, request_id="", model="m", events=1, n_bytes=1)
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
-def ended(message, *, status="OK", is_overload=False, duration_s=0.01):
+def ended(*, status="OK", is_overload=False, duration_s=0.01):
     return TryEnded(
         server="s",
         status=status,
         duration_s=duration_s,
-        message=message,
+        message=1,
         request_id="",
         number=1,
         is_overload=is_overload,
     )
 
 
-def window_of(max_requests, **options):
+def window_of(max_requests, clock=None, **options):
     return AdaptiveWindow(
-        AdaptiveConfig(window=True, **options), max_requests=max_requests
+        AdaptiveConfig(**options), max_requests=max_requests, clock=clock or Clock()
     )
 
 
-def rounds(window, capacity, n_rounds):
+def rounds(max_requests, capacity, n_rounds, **options):
     """Sizes of the window, a round: a full window sent, and what exceeds refused."""
-    sizes, message = [], 0
+    sizes, clock = [], Clock()
+    window = window_of(max_requests, clock, **options)
     for _ in range(n_rounds):
-        numbers = range(message, message + window.max_requests)
-        message = numbers.stop
-        sizes.append(len(numbers))
-        for number in numbers:
-            window.message_sent(sent(number))
-        for place, number in enumerate(numbers):
-            window.try_ended(ended(number, is_overload=place >= capacity))
+        clock.now += 1.0
+        sizes.append(window.max_requests)
+        for place in range(sizes[-1]):
+            window.try_ended(ended(is_overload=place >= capacity))
     return sizes
 
 
 @pytest.mark.parametrize("capacity", [3, 10, 40])
 def test_it_converges_on_the_capacity_of_a_server(capacity):
-    sizes = rounds(window_of(64), capacity, n_rounds=300)
+    sizes = rounds(64, capacity, n_rounds=300)
 
     settled = sizes[100:]
     assert max(settled) <= capacity + 2
@@ -66,30 +68,28 @@ def test_it_converges_on_the_capacity_of_a_server(capacity):
 
 
 def test_it_stays_at_the_bound_of_the_window_while_nothing_is_refused():
-    assert set(rounds(window_of(16), 1000, n_rounds=20)) == {16}
+    assert set(rounds(16, 1000, n_rounds=20)) == {16}
 
 
 def test_one_overload_halves_it_once():
     window = window_of(32)
-    for number in range(32):
-        window.message_sent(sent(number))
 
-    for number in range(32):
-        window.try_ended(ended(number, is_overload=True))
+    for _ in range(32):
+        window.try_ended(ended(is_overload=True))
 
     assert window.max_requests == 16
 
 
 def test_it_never_shrinks_below_its_bound():
-    assert rounds(window_of(64, min_requests=5), 0, n_rounds=30)[-1] == 5
+    assert rounds(64, 0, n_rounds=30, min_requests=5)[-1] == 5
 
 
 def test_slow_calls_are_overload_if_asked_for():
     window = window_of(8, slow_call_s=1.0)
 
-    window.try_ended(ended(1, duration_s=0.9))
+    window.try_ended(ended(duration_s=0.9))
     assert window.max_requests == 8
-    window.try_ended(ended(1, duration_s=1.1))
+    window.try_ended(ended(duration_s=1.1))
 
     assert window.max_requests == 4
 
@@ -98,7 +98,7 @@ def test_other_failures_do_not_shrink_it():
     window = window_of(8)
 
     for status in ("UNAVAILABLE", "INVALID_ARGUMENT", "LOCALLY_CANCELLED"):
-        window.try_ended(ended(1, status=status))
+        window.try_ended(ended(status=status))
 
     assert window.max_requests == 8
 
@@ -146,9 +146,9 @@ async def test_a_client_that_fits_its_window_is_refused_less(
     rigid = replace(
         config,
         window=WindowConfig(max_requests=32),
-        retry=replace(config.retry, allowed_tries=10_000, budget_retries_per_s=1e6),
+        adaptive=AdaptiveConfig(window=False),
     )
-    adaptive = replace(rigid, adaptive=AdaptiveConfig(window=True))
+    adaptive = replace(rigid, adaptive=AdaptiveConfig())
     requests = [make_request(number) for number in range(100)]
 
     n_rigid = await refusals(metadata, rigid, requests)

@@ -19,7 +19,9 @@ from sonic_client import (
     NoServerError,
     RejectedRequestError,
     Request,
+    RequestTooLargeError,
     RetryConfig,
+    ServerFaultError,
     ServerOverloadedError,
     ServerUnreachableError,
     TensorSpec,
@@ -57,6 +59,8 @@ KINDS = {
     "cancelled": TransientError,
     "late": TryTimedOutError,
     "full": ServerOverloadedError,
+    "broken": ServerFaultError,
+    "large": RequestTooLargeError,
     "rejected": RejectedRequestError,
     "gone": ModelNotFoundError,
 }
@@ -68,7 +72,7 @@ def model_of(time, happenings, begins):
 
     async def respond(call):
         what, takes_s = next(coming, ("answer", 0.0))
-        begins.append(time.now)
+        begins.append((what, time.now))
         time.now += takes_s
         await asyncio.sleep(0)
         if what in KINDS:
@@ -136,8 +140,10 @@ def test_tries_and_time_stay_within_their_bounds(
     outcome, started = asyncio.run(outcome_and_end())
 
     given_s = [s for each in transports.values() for s in each.timeouts_s]
-    assert len(begins) <= allowed_tries
-    assert all(begin < started + deadline_s for begin in begins)
+    counted = [what for what, _ in begins if what != "full"]
+    assert len(counted) <= allowed_tries
+    assert counted.count("broken") <= config.retry.fault_tries
+    assert all(begin < started + deadline_s for _, begin in begins)
     assert all(0.0 < seconds <= deadline_s + 1e-6 for seconds in given_s)
     assert outcome.request_id == 7
     if not isinstance(outcome, Answer):
@@ -168,7 +174,7 @@ def test_retries_of_all_requests_together_keep_to_the_budget(n_requests):
         ),
         health=HealthConfig(open_after_failures=1000, min_calls=1000),
     )
-    always = [("full", 0.0)] * 10_000
+    always = [("lost", 0.0)] * 10_000
     transport = FakeTransport(METADATA, model_of(time, always, begins))
 
     async def run():

@@ -9,6 +9,7 @@ from sonic_client import (
     ConfigError,
     ConnectionEndedError,
     DeadlineExceededError,
+    FailsEverywhereError,
     FallbackDriftError,
     ForkedProcessError,
     InvalidAnswerError,
@@ -21,6 +22,7 @@ from sonic_client import (
     RejectedRequestError,
     RequestTooLargeError,
     ServerError,
+    ServerFaultError,
     ServerOverloadedError,
     ServerUnreachableError,
     SonicError,
@@ -48,6 +50,7 @@ SERVER_ERRORS = [
         ServerError,
         TransientError,
         ServerUnreachableError,
+        ServerFaultError,
         ConnectionEndedError,
         ServerOverloadedError,
         TryTimedOutError,
@@ -69,6 +72,7 @@ ERRORS = [
     InvalidAnswerError(model="label", server="grpc://host:1", mismatches=MISMATCHES),
     NonFiniteAnswerError(model="label", server="grpc://host:1", mismatches=MISMATCHES),
     TriesExhaustedError([LOST]),
+    FailsEverywhereError(request_id="7", failures=[LOST]),
     DeadlineExceededError(deadline_s=2.5, failures=[LOST]),
     NoServerError({"grpc://host:8000": LOST}, failures=[LOST], outage_s=12.0),
     ModelMismatchError(
@@ -132,6 +136,19 @@ def test_a_server_error_names_address_status_cause_and_remedy():
     assert str(LOST) == (
         "server grpc://host:8000 cannot be reached: UNAVAILABLE: failed to connect "
         "(:8001 is gRPC)"
+    )
+
+
+def test_a_request_that_fails_everywhere_names_itself_and_each_server_once():
+    faults = [
+        ServerFaultError(server=f"grpc://{name}:1", status="INTERNAL", details="died")
+        for name in "aba"
+    ]
+
+    assert str(FailsEverywhereError(request_id="7", failures=faults)) == (
+        "request 7 breaks the servers that it is sent to, given up after 3 tries: "
+        "server grpc://a:1 failed the call: INTERNAL: died; "
+        "server grpc://b:1 failed the call: INTERNAL: died"
     )
 
 

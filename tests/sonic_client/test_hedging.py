@@ -237,7 +237,7 @@ def test_a_hedge_that_fails_leaves_the_request_to_the_first_call():
 
 def test_two_calls_that_fail_are_one_try_with_two_errors():
     lost = [("lost", 3 * USUAL_S), ("lost", USUAL_S)]
-    servers = Servers(2, {99: 2 * lost})
+    servers = Servers(4, {99: 2 * lost})
     retry = RetryConfig(allowed_tries=2, first_wait_s=0.0)
 
     outcome, counted = run(

@@ -1,6 +1,7 @@
 """Retries: what an error asks for, what comes next, how long, and how many."""
 
 import itertools
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,14 @@ from hypothesis import strategies as st
 from sonic_client import (
     AccessDeniedError,
     ConfigError,
+    FailsEverywhereError,
+    GivenUpError,
     InvalidAnswerError,
     ModelNotFoundError,
     RejectedRequestError,
     RequestTooLargeError,
     RetryConfig,
+    ServerFaultError,
     ServerOverloadedError,
     ServerUnreachableError,
     TransientError,
@@ -52,7 +56,8 @@ def targets_of(chain, errors, situation):
         (TransientError, Disposition.AGAIN),
         (ServerUnreachableError, Disposition.ELSEWHERE_FIRST),
         (TryTimedOutError, Disposition.ELSEWHERE_FIRST),
-        (ServerOverloadedError, Disposition.ELSEWHERE_FIRST),
+        (ServerFaultError, Disposition.ELSEWHERE_FIRST),
+        (ServerOverloadedError, Disposition.WHEN_THERE_IS_ROOM),
         (AccessDeniedError, Disposition.ELSEWHERE_ONLY),
         (InvalidAnswerError, Disposition.ELSEWHERE_ONLY),
         (ModelNotFoundError, Disposition.LOOK_AGAIN),
@@ -115,7 +120,7 @@ def test_without_another_server_the_same_one_is_tried_after_a_wait():
 @pytest.mark.parametrize("kind", [RejectedRequestError, RequestTooLargeError])
 def test_an_error_that_no_server_repairs_is_raised_at_once(kind):
     error = error_of(kind)
-    everything = Situation(same_server=True, other_server=True, fallback=True)
+    everything = Situation(other_server=True, fallback=True, can_split=True)
 
     with pytest.raises(kind) as caught:
         chain_of().after(error, everything)
@@ -191,43 +196,114 @@ def test_waits_stay_within_their_bounds(first_wait_s, extra_s, n_failures):
     assert bound_s <= wait_bound_s(first_wait_s, max_wait_s, n_failures + 1)
 
 
+FACTS = [field.name for field in fields(Situation)]
 KINDS = [
     TransientError,
     ServerUnreachableError,
     TryTimedOutError,
+    ServerFaultError,
     ServerOverloadedError,
     ModelNotFoundError,
     InvalidAnswerError,
+    RequestTooLargeError,
     RejectedRequestError,
 ]
 
 
+situations = st.builds(Situation, **dict.fromkeys(FACTS, st.booleans()))
+
+
 @given(
     allowed_tries=st.integers(1, 6),
+    fault_tries=st.integers(1, 6),
     order=st.permutations(["same_server", "other_server", "fallback"]),
     happenings=st.lists(
-        st.tuples(st.sampled_from(KINDS), st.booleans(), st.booleans(), st.booleans()),
-        min_size=10,
-        max_size=10,
+        st.tuples(st.sampled_from(KINDS), situations), min_size=30, max_size=30
     ),
 )
-def test_no_chain_exceeds_its_tries_or_its_waits(allowed_tries, order, happenings):
-    config = RetryConfig(allowed_tries=allowed_tries, chain=tuple(order))
-    chain, n_tries = RetryChain(config, lambda: 1.0), 0
+def test_a_chain_ends_and_exceeds_neither_its_tries_nor_its_waits(
+    allowed_tries, fault_tries, order, happenings
+):
+    config = RetryConfig(
+        allowed_tries=allowed_tries, fault_tries=fault_tries, chain=tuple(order)
+    )
+    chain, tried = RetryChain(config, lambda: 1.0), []
 
-    for kind, same, other, fallback in happenings:
-        n_tries += 1
-        situation = Situation(same_server=same, other_server=other, fallback=fallback)
+    for kind, situation in happenings:
+        tried.append(kind)
         try:
             step = chain.after(error_of(kind), situation)
-        except (TriesExhaustedError, RejectedRequestError, InvalidAnswerError):
+        except (GivenUpError, kind):
             break
+        if kind is ServerOverloadedError:
+            assert step.wait_s > 0.0 or step.target in ("other_server", "fallback")
         assert 0.0 <= step.wait_s <= config.max_wait_s
-        assert step.target == "any_server" or getattr(situation, step.target)
+        if step.target == "other_server":
+            assert situation.other_server or situation.room
+        elif step.target != "any_server":
+            assert getattr(situation, step.target)
         if step.target == "fallback":
             break
 
-    assert n_tries <= allowed_tries
+    counted = [kind for kind in tried if kind is not ServerOverloadedError]
+    assert len(counted) <= allowed_tries
+    assert counted.count(ServerFaultError) <= fault_tries
+
+
+def test_refusals_of_a_full_server_are_not_counted_as_tries():
+    chain = chain_of(allowed_tries=2, first_wait_s=1.0, max_wait_s=8.0)
+
+    waits = [
+        chain.after(error_of(ServerOverloadedError), Situation()).wait_s
+        for _ in "12345"
+    ]
+
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0]
+    assert (chain.tries_left, chain.failures) == (2, [])
+
+
+def test_a_full_server_says_how_long_to_wait():
+    error = error_of(ServerOverloadedError)
+    error.retry_after_s = 30.0
+
+    assert chain_of().after(error, Situation()).wait_s == 30.0
+
+
+def test_while_one_server_is_full_another_with_room_is_asked_at_once():
+    step = chain_of().after(error_of(ServerOverloadedError), Situation(room=True))
+
+    assert step == RetryStep("other_server", 0.0)
+
+
+def test_the_fallback_is_asked_when_the_patience_with_full_servers_is_over():
+    error, chain = error_of(ServerOverloadedError), chain_of()
+
+    assert chain.after(error, Situation(fallback=True)).target == "any_server"
+    impatient = Situation(fallback=True, is_patient=False)
+    assert chain.after(error, impatient).target == "fallback"
+
+
+def test_a_request_that_breaks_servers_is_given_up_by_name():
+    chain = RetryChain(RetryConfig(), lambda: 0.0, request_id="17")
+    error = error_of(ServerFaultError)
+
+    assert chain.after(error, Situation(other_server=True)).target == "other_server"
+    again = chain.after(error, Situation())
+    assert (again.target, again.is_for_recovery) == ("any_server", True)
+    with pytest.raises(FailsEverywhereError, match=r"request 17 .* after 3 tries"):
+        chain.after(error, Situation(other_server=True))
+
+
+def test_a_message_too_large_for_one_server_and_not_to_be_split_goes_elsewhere():
+    error = error_of(RequestTooLargeError)
+    nowhere = Situation(any_server=False)
+
+    assert chain_of().after(error, Situation(other_server=True)).target == (
+        "other_server"
+    )
+    assert chain_of().after(error, Situation(fallback=True)).target == "fallback"
+    with pytest.raises(RequestTooLargeError):
+        chain_of().after(error, nowhere)
 
 
 class Clock:

@@ -118,9 +118,11 @@ def test_a_batch_size_is_learned_once_and_only_lowered():
             details=f"inference request batch-size must be <= {n} for 'label'",
         )
 
-    assert limits.learn(refusal(5), batch)
+    assert limits.learn_batch_size(refusal(5), batch)
     assert limits.max_batch_size == 5
-    assert limits.learn(refusal(50), batch)  # another server, which takes more
+    assert limits.learn_batch_size(
+        refusal(50), batch
+    )  # another server, which takes more
     assert limits.max_batch_size == 5
     assert [len(m) for m in plan_messages(batch, limits)] == [5, 5, 5, 1]
 
@@ -129,8 +131,10 @@ def test_bytes_are_learned_less_what_is_no_tensor():
     limits = MessageLimits(Bounds())
     batch = [sized(600), sized(600)]
 
-    is_known = limits.learn(
-        too_large("SERVER: Received message larger than max (1300 vs. 1000)"), batch
+    is_known = limits.learn_bytes(
+        too_large("SERVER: Received message larger than max (1300 vs. 1000)"),
+        batch,
+        server="s",
     )
 
     assert is_known
@@ -140,22 +144,50 @@ def test_bytes_are_learned_less_what_is_no_tensor():
 def test_an_answer_too_large_bounds_the_inputs_in_proportion():
     limits = MessageLimits(Bounds())
 
-    limits.learn(
+    limits.learn_bytes(
         too_large("CLIENT: Received message larger than max (4000 vs. 1000)"),
         [sized(400), sized(400)],
+        server="s",
     )
 
     assert limits.max_bytes == 200
 
 
 @pytest.mark.parametrize(
-    "details", ["SERVER: Received message larger than max", "too many requests", ""]
+    ("details", "most"),
+    [
+        ("1300 bytes, the limit is 1000", 900),
+        (
+            "Request JSON size of 1300 bytes exceeds the maximum allowed input size of "
+            "1000 bytes. Use --http-max-input-size to increase the limit.",
+            900,
+        ),
+        ("request body is larger than the limit of 1000 bytes", 938),
+        ("413 Request Entity Too Large", 600),  # half, where no number is named
+        ("", 600),
+    ],
 )
-def test_a_refusal_without_a_number_teaches_nothing(details):
+def test_the_limits_of_proxies_and_newer_servers_are_understood(details, most):
     limits = MessageLimits(Bounds())
 
-    assert not limits.learn(too_large(details), [sized(1), sized(1)])
-    assert limits.max_bytes == 10**9
+    limits.learn_bytes(too_large(details), [sized(600), sized(600)], server="s")
+
+    assert limits.max_bytes == most
+
+
+def test_a_limit_is_that_of_the_server_that_named_it():
+    limits = MessageLimits(Bounds(), ["small", "large"])
+    batch = [sized(600), sized(600)]
+    refusal = too_large("SERVER: Received message larger than max (1300 vs. 1000)")
+
+    can_go_elsewhere = limits.learn_bytes(refusal, batch, server="small")
+
+    assert can_go_elsewhere
+    assert limits.max_bytes == 10**9  # the other one takes more
+    assert limits.servers_below(batch) == ["small"]
+    assert limits.servers_below([sized(600)]) == []
+    assert limits.learn_bytes(refusal, batch, server="large")
+    assert limits.max_bytes == 900
 
 
 def test_a_request_that_cannot_be_cut_is_not_sent_again():
@@ -164,7 +196,7 @@ def test_a_request_that_cannot_be_cut_is_not_sent_again():
         server="s", status="INVALID_ARGUMENT", details="batch-size must be <= 2"
     )
 
-    assert not limits.learn(refusal, [sized(1, batch_size=3)])
+    assert not limits.learn_batch_size(refusal, [sized(1, batch_size=3)])
 
 
 def test_a_load_is_the_sum_of_its_requests():

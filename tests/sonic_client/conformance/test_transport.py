@@ -6,12 +6,13 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mock_server import MockServer, Model
+from mock_server import MockServer, Model, profile_of
 from mock_server import TensorSpec as Served
 from sonic_client import (
     ClientClosedError,
@@ -20,6 +21,7 @@ from sonic_client import (
     RejectedRequestError,
     RequestTooLargeError,
     ServerConfig,
+    ServerFaultError,
     ServerUnreachableError,
     TensorSpec,
     TryTimedOutError,
@@ -135,10 +137,10 @@ class WireSuite(TransportSuite):
 
         assert error.value.status == "INVALID_ARGUMENT"
 
-    async def test_a_model_that_raises_rejects(self, server):
+    async def test_a_model_that_raises_is_a_fault_of_its_server(self, server):
         async with opened(self.transport(server)) as transport:
             call = call_of({"X": rows(1)}, model_name="broken")
-            with pytest.raises(RejectedRequestError, match="no good") as error:
+            with pytest.raises(ServerFaultError, match="no good") as error:
                 await transport.infer(call, timeout_s=10.0)
 
         assert error.value.status == "INTERNAL"
@@ -270,7 +272,8 @@ def mock_urls():
         Model(name="broken", function=broken, **specs),
         Model(name="stall", function=stall, **specs),
     ]
-    with MockServer(models, http_port=0) as server:
+    profile = replace(profile_of("24.10"), client_shared_memory=True)
+    with MockServer(models, http_port=0, profile=profile) as server:
         yield {"grpc": server.url, "http": server.http_url}
         released.set()
 

@@ -14,6 +14,7 @@ gRPC's own retry above 256 KiB                 test_lost_calls
 all servers fail, no fallback                  test_retries
 five defects of CMSSW's retry chain            test_retries
 queue full                                     test_overload, ../test_adaptive_window
+a stub dies, no memory, 5xx, a poison event     test_server_faults
 too large; above 2 GiB; batch above maximum    test_too_large
 bad shape, type or name                        test_wrong_answers
 missing or extra outputs, other rows, NaN      test_wrong_answers, ../test_answers

@@ -7,9 +7,9 @@ import pytest
 from mock_server import FaultPlan
 from sonic_client import (
     Client,
+    DeadlineExceededError,
     Observer,
     ServerOverloadedError,
-    TriesExhaustedError,
     WindowConfig,
 )
 
@@ -42,12 +42,13 @@ def test_an_overload_that_lasts_is_named_and_the_server_is_not_left(
     serve, config_for, requests_of, refusal
 ):
     server, states = serve(FaultPlan().on().refuse(*refusal)), States()
+    config = config_for(server, deadline_s=0.2)
 
-    with Client(config_for(server), observers=[states]) as client:
+    with Client(config, observers=[states]) as client:
         failures = list(client.map(requests_of(10)))
 
     for failure in failures:
-        assert isinstance(failure.error, TriesExhaustedError)
+        assert isinstance(failure.error, DeadlineExceededError)
         assert isinstance(failure.error.failures[-1], ServerOverloadedError)
         assert refusal[1] in str(failure.error)
     assert states.states == ["saturated"]

@@ -25,9 +25,15 @@ def test_a_preferred_server_comes_first():
 
 
 def test_a_preferred_server_without_room_does_not():
-    servers = [named("a"), named("b", is_preferred=True, is_saturated=True)]
+    servers = [named("a"), named("b", is_preferred=True, saturated_s=0.1)]
 
     assert choose_server(servers) == "a"
+
+
+def test_of_full_ones_that_which_soon_has_room_comes_first():
+    servers = [named("a", saturated_s=2.0), named("b", saturated_s=0.5)]
+
+    assert choose_server(servers) == "b"
 
 
 def test_one_that_was_tried_comes_last_and_the_oldest_try_first():
@@ -61,7 +67,7 @@ def test_the_least_expected_wait_is_chosen():
             name=st.sampled_from("abcde"),
             is_usable=st.booleans(),
             is_preferred=st.booleans(),
-            is_saturated=st.booleans(),
+            saturated_s=st.sampled_from([0.0, 0.5, 2.0]),
             in_flight=st.integers(0, 50),
         ),
         unique_by=lambda candidate: candidate.name,

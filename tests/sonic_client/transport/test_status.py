@@ -8,6 +8,7 @@ from sonic_client import (
     RejectedRequestError,
     RequestTooLargeError,
     ServerError,
+    ServerFaultError,
     ServerOverloadedError,
     ServerUnreachableError,
     TransientError,
@@ -80,7 +81,7 @@ def test_every_grpc_code_says_whether_to_try_again(code):
             "INTERNAL",
             "Failed to process the request(s) for model 'M_0_0', message: "
             "RuntimeError: bad",
-            RejectedRequestError,
+            ServerFaultError,
         ),
     ],
 )
