@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from sonic_base.errors import ConfigError
 
-__all__ = ["MASK", "Secret", "SecretMapping", "SecretSource", "hide"]
+__all__ = ["MASK", "Secret", "SecretMapping", "SecretSource", "hide", "new_token"]
 
 MASK = "***"
 """Shown in place of a secret."""
@@ -162,6 +162,11 @@ def _lend(text: str) -> _Lent:
         os.write(file, text.encode())
         _lent[pid, text] = _Lent(path, name, os.uname().nodename, pid)
     return _lent[pid, text]
+
+
+def new_token() -> Secret:
+    """Return a token that nobody can guess, for a server of this process."""
+    return Secret(os.urandom(24).hex())
 
 
 class SecretMapping(Mapping[str, str]):

@@ -124,10 +124,19 @@ def track(
     columns: Columns = None,
     unit: Unit = None,
     csv_scale: CsvScale = None,
+    any_input: Annotated[
+        bool,
+        typer.Option(
+            "--any-input",
+            help="Find tracks in events, too, that are far from all that the weights "
+            "were trained on.",
+        ),
+    ] = False,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Weights for the server in this process, or for the fallback."
+            help="Weights for the server in this process, or for the fallback: a "
+            "folder, or generic (the default), generic_pu0, generic_pileup."
         ),
     ] = None,
     json: Annotated[
@@ -192,6 +201,7 @@ def track(
             columns=columns,
             unit=unit,
             csv_scale=parse_scale(csv_scale),
+            any_input=any_input,
             weights=weights,
             json=json,
             on_failure=on_failure,
