@@ -42,6 +42,7 @@ class ClientSettings:
     window: int | None = None
     deadline_s: float | None = None
     try_timeout_s: float | None = None
+    hedge: bool | None = None
     fallback: str | None = None
     weights: Path | None = None
     """Weights of the fallback."""
@@ -63,6 +64,7 @@ class ClientSettings:
             "window": {"max_requests": self.window},
             "deadline_s": self.deadline_s,
             "retry": {"try_timeout_s": self.try_timeout_s},
+            "hedge": {"enabled": self.hedge},
             "fallback": {
                 "name": self.fallback,
                 "options": {
