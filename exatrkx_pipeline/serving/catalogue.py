@@ -36,6 +36,7 @@ from exatrkx_pipeline.serving.parameters import (
 )
 from exatrkx_pipeline.stages import StageClock
 from exatrkx_pipeline.weights.storage import bundled_weights, load_weights
+from sonic_base.input_range import InputCheck
 
 BUNDLED = "bundled"
 """Value of parameter ``weights`` that means those in the installed package."""
@@ -56,6 +57,8 @@ class ModelSettings:
     def pipeline(self) -> Pipeline:
         """Load the weights that the parameters name, with the cuts that they give.
 
+        Borderline events are not warned of: that is for the client to say, once a job.
+
         Raises
         ------
         WeightsError
@@ -64,12 +67,11 @@ class ModelSettings:
             If a parameter is missing, wrong, or written for other weights.
         """
         if self.loaded is not None:
-            return self.loaded
+            return self.loaded.with_checks(InputCheck.silent)
         name = text(self.parameters, "weights")
         folder = bundled_weights() if name == BUNDLED else self.folder / name
-        return with_parameters(
-            load_weights(folder, device=self.device), self.parameters
-        )
+        loaded = load_weights(folder, device=self.device)
+        return with_parameters(loaded, self.parameters).with_checks(InputCheck.silent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +232,8 @@ def warm_up(model: ServedModel) -> None:
     lock = FileLock(LOCK_FOLDER / "warm-up.lock") if _has_lock_folder() else None
     with lock or nullcontext():
         model.function(tensors)
+        if model.for_denser is not None:
+            model.for_denser(tensors)
 
 
 def _has_lock_folder() -> bool:

@@ -130,6 +130,10 @@ class Server:
             self._window.succeeded(latency_s, now=self._timing.clock())
         return self.breaker.succeed(is_trial=is_trial)
 
+    def note_slow(self, at_least_s: float) -> None:
+        """Note that a call was cancelled after this time."""
+        self._window.took_at_least(at_least_s)
+
     def note_failure(
         self, error: SonicError, *, is_trial: bool, is_repeated: bool = False
     ) -> bool:

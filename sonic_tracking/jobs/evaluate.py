@@ -237,11 +237,11 @@ def _bundled_with(weights_id: object) -> Path:
     from exatrkx_pipeline.weights import (  # noqa: PLC0415 - loads torch
         bundled_names,
         bundled_weights,
-        read_weights_config,
+        weights_id_of,
     )
 
     for folder in map(bundled_weights, bundled_names()):
-        if read_weights_config(folder).get("weights_id") == weights_id:
+        if weights_id_of(folder) == weights_id:
             return folder
     raise _EdgesNotCountedError(
         f"the tracks were found with the weights {weights_id}, which are not among "
@@ -299,8 +299,10 @@ def _count_edges(
     ) as show:
         answered = _answered(source, tracks, truth)
         for done, (event, candidates, true) in enumerate(answered, start=1):
-            run = pipeline.run(node_features(event.xyz, scale))
-            kept = kept_edges(pipeline, run, candidates)
+            features = node_features(event.xyz, scale)
+            used = pipeline.for_event(features)
+            run = used.run(features)
+            kept = kept_edges(used, run, candidates)
             counts = count_stage_edges(kept, event, true, criteria)
             totals = {stage: totals[stage] + counts[stage] for stage in totals}
             show(done)

@@ -29,7 +29,7 @@ from exatrkx_pipeline.training import (
     read_recipe,
     train_on,
 )
-from exatrkx_pipeline.weights import read_weights_config
+from exatrkx_pipeline.weights import measure_input_range, read_weights_config
 from producers import (
     ColumnMapping,
     Event,
@@ -60,6 +60,7 @@ from producers.io import (
     write_picture,
 )
 from sonic_base import ConfigError, SonicError, config_to_mapping
+from sonic_base.input_range import InputCheck
 from sonic_tracking.columns import PointColumns, TruthColumns, point_columns
 from sonic_tracking.columns import truth_columns as columns_of_truth
 from sonic_tracking.errors import needs_extra
@@ -79,6 +80,10 @@ PathLike = str | Path
 
 MIN_SPACE_POINTS = 3
 """A smaller component is no candidate in the scores."""
+
+MEASURED_EVENTS, MEASURED_POINTS = 200, 2_000_000
+"""Most events of a sample, and about the most space points in them, on which the range
+of the training is measured."""
 
 THREADS = "n_threads"
 """In the folder of checkpoints: the job's file, and its key for the threads."""
@@ -224,7 +229,7 @@ def train(
         }
         write_weights(
             output,
-            trained.pipeline,
+            _with_range(trained.pipeline, read.values()),
             training={**how, **_learned(trained)},
             scores=_scores_to_dict(scores),
         )
@@ -408,6 +413,33 @@ class _OpenSample:
                 show(number + 1)
         kept = [_training_event(event, truth) for event, truth in validation]
         return _ReadSample(TrainingSample(training, kept), validation)
+
+
+def _with_range(pipeline: Pipeline, samples: Iterable[_ReadSample]) -> Pipeline:
+    """Return the pipeline with the range of its training events, as they were read."""
+    config = pipeline.config.features
+    measured = measure_input_range(
+        pipeline,
+        (
+            event.scaled(config)
+            for sample in samples
+            for event in _some(sample.events.training)
+        ),
+    )
+    check = InputCheck(measured, config.names, config.scales)
+    return replace(pipeline, input_check=check)
+
+
+def _some(events: Sequence[TrainingEvent]) -> Sequence[TrainingEvent]:
+    """Return events evenly spaced, so few that finding their tracks takes minutes."""
+    n_points = sum(map(len, events))
+    n_events = min(
+        len(events),
+        MEASURED_EVENTS,
+        1 + MEASURED_POINTS * len(events) // max(n_points, 1),
+    )
+    places = np.linspace(0, len(events) - 1, n_events).round().astype(int)
+    return [events[place] for place in np.unique(places)]
 
 
 def _training_event(event: Event, truth: TruthEvent) -> TrainingEvent:

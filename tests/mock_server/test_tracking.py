@@ -113,8 +113,8 @@ def test_splits_that_do_not_fit_are_an_error_of_the_model(client, tensor):
             [tensor("FEATURES", features), tensor("ROW_SPLITS", splits)],
         )
 
-    assert error.value.status() == "StatusCode.INTERNAL"
-    assert "for model 'exatrkx_batch_0_0', message: ValueError" in error.value.message()
+    assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert "ROW_SPLITS must ascend from 0" in error.value.message()
 
 
 def test_clock_adds_up_the_stages_of_served_requests(

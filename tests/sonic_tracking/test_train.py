@@ -74,6 +74,7 @@ def test_weights_say_how_they_were_made(sonic, job, tmp_path):
     learned = training["stages"]["gnn"]
     assert len(learned["losses"]) == len(learned["validation_losses"]) == 10
     assert document["scores"]["n_events"] == 2
+    assert pipeline.input_range.n_events == 3  # those that were trained on
     assert {"efficiency", "fake_rate", "edges"} <= document["scores"].keys()
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
