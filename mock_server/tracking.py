@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from mock_server.model.declaration import Model, TensorSpec
+from mock_server.errors import invalid
+from mock_server.model.declaration import AnyArray, Model, TensorSpec
+from mock_server.model.functions import Arrays
 
 if TYPE_CHECKING:
     from exatrkx_pipeline import StageClock
 
 __all__ = ["tracking_models"]
+
+Tensors: TypeAlias = Mapping[str, AnyArray]
 
 
 def tracking_models(
@@ -48,9 +53,24 @@ def tracking_models(
             name=served.name,
             inputs=[TensorSpec(*spec) for spec in served.inputs],
             outputs=[TensorSpec(*spec) for spec in served.outputs],
-            function=served.function,
+            function=_refusing(served.function),
             parameters=served.parameters,
             instances=instances,
         )
         for served in served_models(pipeline, clock)
     ]
+
+
+def _refusing(function: Callable[[Tensors], Arrays]) -> Callable[[Tensors], Arrays]:
+    """Return a model that answers INVALID_ARGUMENT to input that no server takes.
+
+    As the ``model.py`` of a real Triton does; any other exception stays INTERNAL.
+    """
+
+    def checked(tensors: Tensors) -> Arrays:
+        try:
+            return function(tensors)
+        except ValueError as error:
+            raise invalid(str(error)) from error
+
+    return checked
