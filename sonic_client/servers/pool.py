@@ -184,6 +184,7 @@ class ServerPool:
         server, is_trial = slot.server, slot.is_trial
         verdict = verdict_on(error)
         if verdict is Verdict.UNKNOWN:
+            self._use_all()
             return
         if error is None and self._awaiting_answer:
             self._tell_of_answer()
