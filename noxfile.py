@@ -125,23 +125,32 @@ def generators(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def soak(session: nox.Session) -> None:
-    """A client against servers that fail all the time, for a minute."""
-    shared(session, "pytest", "-q", "-m", "soak and not slow")
+    """A client against servers that fail; ``-- --events N``: the long one alone."""
+    if not session.posargs:
+        shared(session, "pytest", "-q", "-m", "soak and not slow")
+    _require_proxies(session)
+    shared(session, "python", "-m", "tests.proxies.soak", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def proxies(session: nox.Session) -> None:
     """The client behind nginx and haproxy, which root gets from apt if missing."""
-    path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
-    missing = [name for name in PROXIES if shutil.which(name, path=path) is None]
-    if missing and os.geteuid() == 0:
-        session.run("apt-get", "update", "-qq", external=True)
-        session.run("apt-get", "install", "-qq", "-y", *missing, external=True)
+    _require_proxies(session)
     shared(
         session,
         *("pytest", "-q", "-m", "proxies", "tests/proxies"),
         env={"SONIC_REQUIRE_PROXIES": "1"},  # or else they would be skipped
     )
+
+
+def _require_proxies(session: nox.Session) -> None:
+    path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
+    missing = [name for name in PROXIES if shutil.which(name, path=path) is None]
+    if missing and os.geteuid() == 0:
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-qq", "-y", *missing, external=True)
+    elif missing:
+        session.error(f"install {' and '.join(missing)}, which needs root")
 
 
 PROXIES = ("nginx", "haproxy")
@@ -152,6 +161,13 @@ def fuzz(session: nox.Session) -> None:
     """Malformed messages; ``nox -s fuzz -- --requests 1000000 --seed 2`` sends more."""
     options = session.posargs or ["--requests", "50000"]
     shared(session, "python", "-m", "tests.fuzz.wire", *options)
+
+
+@nox.session(venv_backend="none")
+def fuzz_files(session: nox.Session) -> None:
+    """Damaged files; ``nox -s fuzz_files -- --files 100000 --seed 2`` reads more."""
+    options = session.posargs or ["--files", "10000", "--processes", "2"]
+    shared(session, "python", "-m", "tests.fuzz.files", *options)
 
 
 @nox.session(venv_backend="none")
@@ -219,6 +235,7 @@ for package in (producers, sonic_client):
 
 CI_SESSIONS = (
     "readme_tests", "lint", "types", "docs", "generators", "soak", "proxies", "fuzz",
+    "fuzz_files",
     "coffea", "bench", "triton", "mlserver", "wheel",
 )  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,12 +25,19 @@ from exatrkx_pipeline.stages import StageClock, StageResults
 from exatrkx_pipeline.stages.event_groups import (
     POINTS_TOGETHER,
     EventGroup,
+    checked_features,
     plan_groups,
     plan_shares,
 )
 from exatrkx_pipeline.stages.inputs import Cylindrical
 from exatrkx_pipeline.stages.network_stages import NetworkStages
 from exatrkx_pipeline.stages.track_candidates import track_candidates
+from sonic_base.input_range import (
+    InputCheck,
+    InputRange,
+    InputRangeError,
+    event_density,
+)
 
 EDGES_PER_POINT = 4
 """Edges filtered at once per point, so that work on the points costs little beside."""
@@ -42,6 +50,12 @@ class Pipeline(NetworkStages):
     Every call is independent: an instance may serve several threads. The labels of an
     event do not depend on the events that are computed with it.
     """
+
+    input_check: InputCheck | None = None
+    """Refuses events that are far from those of the training; None lets all pass."""
+
+    denser: DenserEvents | None = None
+    """The pipeline for events that are too dense for this one, if there is one."""
 
     max_edges: int = MAX_EDGES
     """Most edges of an event after the filter."""
@@ -70,6 +84,9 @@ class Pipeline(NetworkStages):
 
         Raises
         ------
+        InputRangeError
+            If the event is far from all that the weights were trained on; it is a
+            ValueError.
         ValueError
             If `features` has another shape or a value that is not finite, or if more
             than `max_radius_edges` pairs are within the radius, or more than
@@ -93,10 +110,108 @@ class Pipeline(NetworkStages):
 
         Raises
         ------
-        ValueError
+        InputRangeError, ValueError
             As `labels` does, if any event is wrong.
         """
         clock = clock or StageClock()
+        n_features = len(self.config.features.names)
+        events = [checked_features(event, n_features) for event in events]
+        chosen = [self.for_event(event) for event in events]
+        for number, (event, pipeline) in enumerate(zip(events, chosen, strict=True)):
+            try:
+                pipeline.require_known(event)
+            except InputRangeError as error:
+                if len(events) == 1:
+                    raise
+                raise error.of_event(number) from None
+        if all(pipeline is self for pipeline in chosen):
+            return self._labels_of(events, clock)
+        labels: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(events)
+        for pipeline in {id(each): each for each in chosen}.values():
+            own = [i for i, each in enumerate(chosen) if each is pipeline]
+            found = pipeline._labels_of([events[i] for i in own], clock)
+            for i, each in zip(own, found, strict=True):
+                labels[i] = each
+        return labels
+
+    def for_event(self, features: NDArray[np.float32]) -> Pipeline:
+        """Return the pipeline that finds the tracks of this event.
+
+        That is this one itself, unless it has another for denser events.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n_space_points, 3), float32
+            As in `labels`.
+        """
+        if self.denser is None:
+            return self
+        r, phi, z = (features.astype(np.float64) * self.config.features.scales).T
+        if event_density(r, phi, z) <= self.denser.above:
+            return self
+        return self.denser.pipeline.for_event(features)
+
+    def require_known(self, features: NDArray[np.float32]) -> None:
+        """Refuse an event that is far from all that these weights were trained on.
+
+        Raises
+        ------
+        InputRangeError
+            The message names the likely cause.
+        """
+        if self.input_check is not None:
+            self.input_check.require(features)
+
+    @property
+    def input_range(self) -> InputRange | None:
+        """The range of the training events, of those for denser events too.
+
+        None if it is not known, or is not to be checked.
+        """
+        if self.input_check is None:
+            return None
+        own = self.input_check.range
+        others = None if self.denser is None else self.denser.pipeline.input_range
+        return own if others is None else own.hull(others)
+
+    def with_checks(self, check: Callable[[InputCheck], InputCheck | None]) -> Self:
+        """Return the same with other checks of the input, for denser events too.
+
+        Parameters
+        ----------
+        check : callable
+            Takes the check that is there and returns the other, None for none.
+        """
+        own = self.input_check and check(self.input_check)
+        if self.denser is None:
+            return replace(self, input_check=own)
+        others = self.denser.pipeline.with_checks(check)
+        denser = replace(self.denser, pipeline=others)
+        return replace(self, input_check=own, denser=denser)
+
+    def with_limits(self, *, max_radius_edges: int, max_edges: int) -> Self:
+        """Return the same with these limits, for denser events too."""
+        denser = self.denser
+        if denser is not None:
+            limited = denser.pipeline.with_limits(
+                max_radius_edges=max_radius_edges, max_edges=max_edges
+            )
+            denser = replace(denser, pipeline=limited)
+        return replace(
+            self, denser=denser, max_radius_edges=max_radius_edges, max_edges=max_edges
+        )
+
+    def to(self, device: str) -> Self:
+        """As `NetworkStages.to`; the pipeline for denser events is moved, too."""
+        moved = NetworkStages.to(self, device)
+        if self.denser is None:
+            return moved
+        others = self.denser.pipeline.to(device)
+        return replace(moved, denser=replace(self.denser, pipeline=others))
+
+    def _labels_of(
+        self, events: Sequence[NDArray[np.float32]], clock: StageClock
+    ) -> list[NDArray[np.int64]]:
         sizes = [len(event) for event in events]
         groups = list(plan_groups(sizes, 0 if self.has_script else POINTS_TOGETHER))
         labels: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(events)
@@ -119,6 +234,9 @@ class Pipeline(NetworkStages):
 
     def run(self, features: NDArray[np.float32]) -> StageResults:
         """`labels` and the edges after each stage, which takes more memory.
+
+        The event is not compared with those of the training, and a pipeline for denser
+        events is not asked: see `for_event`.
 
         Raises
         ------
@@ -208,3 +326,14 @@ class Pipeline(NetworkStages):
                 refinement=self.config.refinement,
             )
         return components, scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenserEvents:
+    """A pipeline for dense events, and the density from which it takes them."""
+
+    above: float
+    """See `sonic_base.input_range.event_density`."""
+
+    pipeline: Pipeline
+    """Takes the same features over the same scales."""

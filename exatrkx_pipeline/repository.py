@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -110,6 +110,7 @@ def plan_repository(
     weights: Path | None = None,
     instances: int = 1,
     device: Device = "cpu",
+    any_input: bool = False,
 ) -> tuple[ModelPlan, ...]:
     """Plan the models of a repository, including those that an ensemble needs.
 
@@ -124,6 +125,8 @@ def plan_repository(
         Number of requests that each Python model runs at once.
     device : {"cpu", "gpu"}
         Where the networks and the neighbour search run.
+    any_input : bool
+        Whether events are answered that are far from those of the weights' training.
 
     Raises
     ------
@@ -144,11 +147,16 @@ def plan_repository(
     if device not in get_args(Device):
         raise PipelineConfigError(f"device must be cpu or gpu, got {device!r}")
     pipeline = load_weights(weights or bundled_weights())
+    if any_input:
+        pipeline = pipeline.with_checks(lambda _: None)
     where = BUNDLED if weights is None else WEIGHTS_FOLDER
+    # The steps do not choose between weights: they are those of the first ones.
+    first = replace(pipeline, denser=None)
     names = [name for name in wanted if name != ENSEMBLE_MODEL]
     plans = []
     for name in [*names, *(STEPS if ENSEMBLE_MODEL in wanted else ())]:
-        model = served_model(name, pipeline, parameters_of(name, pipeline, where))
+        served = first if name in STEPS else pipeline
+        model = served_model(name, served, parameters_of(name, served, where))
         plans.append(
             ModelPlan(
                 name=name,
@@ -165,7 +173,7 @@ def plan_repository(
                 name=ENSEMBLE_MODEL,
                 inputs=(FEATURES,),
                 outputs=(LABELS,),
-                parameters=model_parameters(pipeline),
+                parameters=model_parameters(first),
                 steps=EXATRKX_ENSEMBLE,
             )
         )

@@ -46,8 +46,10 @@ class Profile:
     unserved: frozenset[str] = frozenset()
     """Calls that are not known, by gRPC's name: UNIMPLEMENTED, and 404 over HTTP."""
 
-    client_shared_memory: bool = True
-    """Whether clients may register regions (``--allow-client-shm``)."""
+    client_shared_memory: bool = False
+    """Whether clients may register regions: files in ``/dev/shm`` of the server's user,
+    which they can then read and write through its models. Triton lets them up to 26.03,
+    and later if started with ``--allow-client-shm=true``; the mock never unasked."""
 
     repeated_outputs: bool = True
     """Whether a request may name an output twice; it gets it once."""
@@ -90,7 +92,6 @@ TRITON_CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("25.06", {"max_http_input_bytes": 1 << 26}),  # server src/http_server.cc
     ("25.10", {"limits_http_json": True}),  # server src/http_server.cc
     ("26.01", {"limits_decompressed": True}),  # server src/data_compressor.h
-    ("26.04", {"client_shared_memory": False}),  # server src/common.h
     # From 25.11 to 26.03 the limit was one of each request of the ensemble.
     ("26.04", {"limits_ensembles": True}),  # core src/ensemble_scheduler
     ("26.05", {"repeated_outputs": False}),  # core src/infer_request.cc
@@ -134,7 +135,6 @@ MLSERVER = Profile(
             ),
         }
     ),
-    client_shared_memory=False,
 )
 """SeldonIO's MLServer, as far as its answers differ: no binary tensors over HTTP, no
 configuration, no statistics."""

@@ -17,6 +17,7 @@ from mock_server.grpc_api.endpoint import GrpcEndpoint
 from mock_server.grpc_api.service import InferenceService
 from mock_server.model.declaration import Model, ModelFunction, TensorSpec
 from mock_server.profiles import DEFAULT_PROFILE, Profile, profile_of
+from sonic_base import Secret
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ class MockServer:
         413; by default gRPC has no limit, as with Triton, and HTTP one of 2 GiB.
     record : RequestRecord, optional
         Told of each inference request: see `MockTriton`.
+    token : str or Secret, optional
+        Requests without ``authorization: Bearer <token>`` are refused, UNAUTHENTICATED
+        and 401. Loopback alone keeps nobody of this machine out.
     profile : str or Profile
         Release of Triton whose behaviour it has, as its container is called: by
         default ``24.10``, Triton 2.51. ``mlserver`` is a server without Triton's
@@ -96,6 +100,7 @@ class MockServer:
         faults: FaultPlan | FaultHook | None = None,
         max_message_bytes: int | None = None,
         record: RequestRecord | None = None,
+        token: str | Secret | None = None,
         profile: str | Profile = DEFAULT_PROFILE,
     ) -> None:
         profile = self._profile = profile_of(profile)
@@ -109,7 +114,10 @@ class MockServer:
         if faults is not None and not isinstance(faults, FaultPlan):
             faults = FaultPlan().on().call(faults)
         self._faults = None if faults is None else FaultInjector(faults, self.restart)
-        self._core = InferenceCore(self._repository, self._faults, record, profile)
+        token = Secret(token) if isinstance(token, str) else token
+        self._core = InferenceCore(
+            self._repository, self._faults, record, profile, token
+        )
         self._service = InferenceService(self._core)
         self._host = host
         self._max_message_bytes = max_message_bytes

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from mock_server.errors import invalid
-from mock_server.model.declaration import AnyArray, Model, TensorSpec
-from mock_server.model.functions import Arrays
+from mock_server.model.declaration import Model, TensorSpec
 
 if TYPE_CHECKING:
     from exatrkx_pipeline import StageClock
 
 __all__ = ["tracking_models"]
 
-Tensors: TypeAlias = Mapping[str, AnyArray]
-
 
 def tracking_models(
-    weights: Path, clock: StageClock | None = None, *, instances: int = 1
+    weights: Path | str,
+    clock: StageClock | None = None,
+    *,
+    instances: int = 1,
+    any_input: bool = False,
 ) -> list[Model]:
     """Return `exatrkx` and `exatrkx_batch`, running the weights of a directory.
 
@@ -28,12 +32,14 @@ def tracking_models(
 
     Parameters
     ----------
-    weights : Path
-        As written by a training.
+    weights : Path or str
+        A directory that a training wrote, or the name of bundled weights.
     clock : StageClock, optional
         Receives the time that each stage of the pipeline takes.
     instances : int
         How many events are computed at once.
+    any_input : bool
+        Whether events are answered that are far from those of the weights' training.
 
     Raises
     ------
@@ -46,6 +52,8 @@ def tracking_models(
     from exatrkx_pipeline.weights import load_weights  # noqa: PLC0415
 
     pipeline = load_weights(weights)
+    if any_input:
+        pipeline = pipeline.with_checks(lambda _: None)
     for served in served_models(pipeline):  # without the clock: no event is timed
         warm_up(served)
     return [
@@ -61,16 +69,20 @@ def tracking_models(
     ]
 
 
-def _refusing(function: Callable[[Tensors], Arrays]) -> Callable[[Tensors], Arrays]:
-    """Return a model that answers INVALID_ARGUMENT to input that no server takes.
+# Any: tensors of several types.
+_Arrays = Mapping[str, NDArray[Any]]
 
-    As the ``model.py`` of a real Triton does; any other exception stays INTERNAL.
-    """
 
-    def checked(tensors: Tensors) -> Arrays:
+def _refusing(
+    function: Callable[[_Arrays], dict[str, NDArray[Any]]],
+) -> Callable[[_Arrays], dict[str, NDArray[Any]]]:
+    """Answer wrong tensors as the Python backend's model does: INVALID_ARGUMENT."""
+
+    @wraps(function)
+    def answer(inputs: _Arrays) -> dict[str, NDArray[Any]]:
         try:
-            return function(tensors)
+            return function(inputs)
         except ValueError as error:
             raise invalid(str(error)) from error
 
-    return checked
+    return answer

@@ -58,6 +58,7 @@ from producers.model.features import FEATURE_NAMES, FeatureScale, node_features
 from producers.model.schema import ColumnMapping
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.truth import Particles, TruthEvent
+from producers.model.truth_schema import TruthMapping
 from producers.tracking import TrackFindingProducer
 
 __all__ = [
@@ -104,6 +105,7 @@ __all__ = [
     "TritonProducer",
     "TruthEvent",
     "TruthEvents",
+    "TruthMapping",
     "TruthWriter",
     "UnequalEventsError",
     "UnreadableFileError",

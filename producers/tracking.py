@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producers.model.candidates import CandidateChunk, TrackCandidates
+from producers.model.errors import InvalidEventError
 from producers.model.event import Event, EventChunk
-from producers.model.features import FeatureScale, node_features
+from producers.model.features import FEATURE_NAMES, FeatureScale, node_features
 from sonic_base import ConfigError
+from sonic_base.input_range import InputCheck, InputRange
 from sonic_client import (
     InvalidAnswerError,
     Mismatch,
@@ -21,6 +24,8 @@ from sonic_client import (
 )
 
 __all__ = ["TrackFindingProducer"]
+
+logger = logging.getLogger(__name__)
 
 _FEATURES = TensorSpec("FEATURES", "FP32", (-1, 3))
 _LABELS = TensorSpec("LABELS", "INT64", (-1,))
@@ -36,15 +41,29 @@ class TrackFindingProducer:
         FP32[-1,3]``, return ``LABELS INT64[-1]`` and declare its feature scale.
     min_space_points : int
         Components with fewer space points are left out.
+    any_input : bool
+        Whether events are sent that are far from those of the weights' training.
+
+    Attributes
+    ----------
+    input_check : InputCheck or None
+        What events are compared with before they are sent; None if the model does not
+        declare what it was trained on, or `any_input` is set.
 
     Raises
     ------
     ConfigError
-        If the model has other tensors or declares no scale, or the number is
-        below one.
+        If the model has other tensors, declares no scale or a wrong range of its
+        input, or the number is below one.
     """
 
-    def __init__(self, metadata: ModelMetadata, *, min_space_points: int = 3) -> None:
+    def __init__(
+        self,
+        metadata: ModelMetadata,
+        *,
+        min_space_points: int = 3,
+        any_input: bool = False,
+    ) -> None:
         if min_space_points < 1:
             raise ConfigError(
                 f"min_space_points must be at least 1, got {min_space_points}"
@@ -54,16 +73,50 @@ class TrackFindingProducer:
         self.model_name = metadata.name
         self.scale = FeatureScale.from_parameters(metadata.name, metadata.parameters)
         self.min_space_points = min_space_points
+        self.input_check = (
+            None
+            if any_input
+            else _input_check(metadata.name, metadata.parameters, self.scale)
+        )
 
     def prepare(self, chunk: EventChunk) -> EventChunk:
-        """Return the chunk with the features of all its events."""
-        return replace(chunk, features=node_features(chunk.xyz, self.scale))
+        """Return the chunk with the features of all its events.
+
+        Without them, if one of its events may not be sent: `acquire` finds out which.
+        """
+        try:
+            features = node_features(chunk.xyz, self.scale)
+        except ValueError:  # not finite
+            return chunk
+        check = self.input_check
+        if check and not check.needs_no_closer_look(features, chunk.row_splits):
+            return chunk
+        return replace(chunk, features=features)
 
     def acquire(self, event: Event) -> Tensors:
-        """Return the features of the event, computed here if not prepared."""
+        """Return the features of the event, computed here if not prepared.
+
+        Raises
+        ------
+        InvalidEventError
+            If a position is not finite.
+        InputRangeError
+            If the event is far from all that the weights were trained on; the message
+            names the likely cause.
+        """
         features = event.features
         if features is None:
-            features = node_features(event.xyz, self.scale)
+            try:
+                features = node_features(event.xyz, self.scale)
+            except ValueError as error:
+                raise InvalidEventError(
+                    event.source,
+                    event_id=event.event_id,
+                    entry=event.entry,
+                    reason=str(error),
+                ) from error
+            if self.input_check is not None:
+                self.input_check.require(features)
         return {_FEATURES.name: features}
 
     def produce(self, event: Event, outputs: Tensors) -> TrackCandidates:
@@ -113,6 +166,22 @@ class TrackFindingProducer:
             chunk.row_splits,
             min_space_points=self.min_space_points,
         )
+
+
+def _input_check(
+    model: str, parameters: Mapping[str, str], scale: FeatureScale
+) -> InputCheck | None:
+    text = parameters.get("input_range")
+    if text is None:
+        logger.debug(
+            "model %r does not declare what it was trained on: events are not "
+            "compared with it",
+            model,
+        )
+        return None
+    where = f"model {model!r}: parameter 'input_range'"
+    known = InputRange.from_text(text, where=where)
+    return InputCheck(known, FEATURE_NAMES, scale.divisors)
 
 
 def _require_tensor(

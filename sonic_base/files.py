@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sonic_base.errors import SonicError
 
-__all__ = ["decoding", "whole_file"]
+__all__ = ["decoding", "is_there", "whole_file"]
 
 LONGEST_SUFFIX = 16
 
@@ -47,6 +47,14 @@ def whole_file(
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path exists; False also if none can have its name."""
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 @contextmanager

@@ -91,7 +91,9 @@ def toml_table(path: Path | str, table: str) -> TomlTable:
     content: Any = toml_content(path)
     for name in table.split("."):
         if not isinstance(content, dict) or name not in content:
-            raise ConfigError(f"{path}: no table [{table}]")
+            known = list(content) if isinstance(content, dict) else []
+            nearest = nearest_names(name, known) or "it is empty"
+            raise ConfigError(f"{path}: no table [{table}], {nearest}")
         content = content[name]
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: [{table}]: expected a table, got {content!r}")
@@ -111,12 +113,13 @@ def toml_content(path: Path | str) -> TomlTable:
 
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        masked: TomlTable = _with_secrets(content, file=Path(path).absolute())
     except OSError as error:
         raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
-    except ValueError as error:  # bad TOML or bad UTF-8
+    # Bad TOML, bad UTF-8, or tables nested too deep.
+    except (ValueError, RecursionError) as error:
         problem = str(error)
     else:
-        masked: TomlTable = _with_secrets(content, file=Path(path).absolute())
         return masked
     # Raised outside of the handler: the error and its traceback hold the whole file,
     # with its secrets.

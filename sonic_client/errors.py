@@ -235,10 +235,17 @@ class ServerError(SonicError):
         super().__init__(f"{what}: {status}: {_brief(details)}{hint}")
 
 
+# Characters of a server's text in a message; its attribute has all of them.
+_MAX_BRIEF = 1000
+
+
 def _brief(details: str) -> str:
-    """Return the first line of the server's text, without a traceback."""
+    """Return the begin of the server's text, without a traceback."""
     lines = details.strip().splitlines()
-    return lines[0] if lines else "no details given"
+    if not lines:
+        return "no details given"
+    first = lines[0]
+    return first if len(first) <= _MAX_BRIEF else f"{first[:_MAX_BRIEF]}..."
 
 
 class TransientError(ServerError):

@@ -33,8 +33,12 @@ if _typing.TYPE_CHECKING:
     from sonic_tracking.jobs.track import TrackingReport, TrackingResult, track
     from sonic_tracking.jobs.train import TrainingResult, train
     from sonic_tracking.jobs.weights import (
+        BundledWeights,
         ImportedWeights,
+        MeasuredWeights,
         import_weights,
+        list_weights,
+        measure_weights,
         write_repository,
     )
     from sonic_tracking.outputs import RefusedOutputError
@@ -43,7 +47,9 @@ if _typing.TYPE_CHECKING:
 
 __all__ = [
     "SAMPLE",
+    "BundledWeights",
     "ImportedWeights",
+    "MeasuredWeights",
     "MissingExtraError",
     "ModelDescription",
     "Recording",
@@ -58,6 +64,8 @@ __all__ = [
     "evaluate",
     "find_tracks",
     "import_weights",
+    "list_weights",
+    "measure_weights",
     "record",
     "serve",
     "servers",
@@ -77,7 +85,15 @@ _MODULES = {
     "jobs.simulate": ("SimulationReport", "simulate"),
     "jobs.track": ("TrackingReport", "TrackingResult", "track"),
     "jobs.train": ("TrainingResult", "train"),
-    "jobs.weights": ("ImportedWeights", "import_weights", "write_repository"),
+    "jobs.weights": (
+        "BundledWeights",
+        "ImportedWeights",
+        "MeasuredWeights",
+        "import_weights",
+        "list_weights",
+        "measure_weights",
+        "write_repository",
+    ),
     "outputs": ("RefusedOutputError",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -7,8 +7,10 @@ its name in `model_names`.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from exatrkx_pipeline.serving.parameters import (
 )
 from exatrkx_pipeline.stages import StageClock
 from exatrkx_pipeline.weights.storage import bundled_weights, load_weights
+from sonic_base.input_range import InputCheck
 
 BUNDLED = "bundled"
 """Value of parameter ``weights`` that means those in the installed package."""
@@ -54,6 +57,8 @@ class ModelSettings:
     def pipeline(self) -> Pipeline:
         """Load the weights that the parameters name, with the cuts that they give.
 
+        Borderline events are not warned of: that is for the client to say, once a job.
+
         Raises
         ------
         WeightsError
@@ -62,12 +67,11 @@ class ModelSettings:
             If a parameter is missing, wrong, or written for other weights.
         """
         if self.loaded is not None:
-            return self.loaded
+            return self.loaded.with_checks(InputCheck.silent)
         name = text(self.parameters, "weights")
         folder = bundled_weights() if name == BUNDLED else self.folder / name
-        return with_parameters(
-            load_weights(folder, device=self.device), self.parameters
-        )
+        loaded = load_weights(folder, device=self.device)
+        return with_parameters(loaded, self.parameters).with_checks(InputCheck.silent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +202,8 @@ def served_models(
 
 N_ROWS = 2  # of each tensor: two equal points make one edge
 
-LOCK_FILE = Path(tempfile.gettempdir()) / f"exatrkx-warm-up-{os.getuid()}.lock"
-"""One per user, because the file of another user cannot be opened."""
+LOCK_FOLDER = Path(tempfile.gettempdir()) / f"sonic-tracking-{os.getuid()}"
+"""Of this machine, because each compiles for its own processor; one for each user."""
 
 # The KServe data types that the models here take.
 DTYPES: dict[str, type[np.generic]] = {"FP32": np.float32, "INT64": np.int64}
@@ -225,5 +229,23 @@ def warm_up(model: ServedModel) -> None:
     }
     if "ROW_SPLITS" in tensors:
         tensors["ROW_SPLITS"] = np.array([0, N_ROWS])
-    with FileLock(LOCK_FILE):
+    lock = FileLock(LOCK_FOLDER / "warm-up.lock") if _has_lock_folder() else None
+    with lock or nullcontext():
         model.function(tensors)
+        if model.for_denser is not None:
+            model.for_denser(tensors)
+
+
+def _has_lock_folder() -> bool:
+    """Whether the folder is there and nobody else can put links into it.
+
+    Everyone may write to its parent. If another user was there first, processes that
+    start together compile at the same time, and nothing else is different.
+    """
+    try:
+        LOCK_FOLDER.mkdir(mode=0o700, exist_ok=True)
+        found = LOCK_FOLDER.lstat()
+    except OSError:
+        return False
+    is_own_folder = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return is_own_folder and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -38,6 +38,7 @@ from exatrkx_pipeline.stages.network_stages import apply_filter
 from exatrkx_pipeline.stages.track_candidates import track_candidates
 
 Tensors = Mapping[str, NDArray[Any]]
+Function = Callable[[Tensors], dict[str, NDArray[Any]]]
 TensorSpec = tuple[str, str, tuple[int, ...]]
 """Name, KServe datatype, shape with -1 for a free dimension."""
 
@@ -54,8 +55,12 @@ class ServedModel:
     outputs: tuple[TensorSpec, ...]
     parameters: dict[str, str]
     """Feature names and scales, cuts, weights id: a client reads them."""
-    function: Callable[[Tensors], dict[str, NDArray[Any]]]
+    function: Function
     """Raises `ValueError` if the tensors are not what the model can work on."""
+
+    for_denser: Function | None = None
+    """The same by the pipeline for denser events alone, if there is one: it has loops
+    of its own to compile."""
 
 
 FEATURES: TensorSpec = ("FEATURES", "FP32", (-1, 3))
@@ -71,7 +76,17 @@ def exatrkx(
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         return {"LABELS": pipeline.labels(inputs["FEATURES"], clock)}
 
-    return ServedModel("exatrkx", (FEATURES,), (LABELS,), dict(parameters), function)
+    denser = None
+    if pipeline.denser is not None:
+        denser = exatrkx(pipeline.denser.pipeline, parameters, clock).function
+    return ServedModel(
+        "exatrkx",
+        (FEATURES,),
+        (LABELS,),
+        dict(parameters),
+        function,
+        denser,
+    )
 
 
 def exatrkx_batch(
@@ -85,12 +100,16 @@ def exatrkx_batch(
         empty = np.empty(0, dtype=np.int64)
         return {"LABELS": np.concatenate(labels) if labels else empty}
 
+    denser = None
+    if pipeline.denser is not None:
+        denser = exatrkx_batch(pipeline.denser.pipeline, parameters, clock).function
     return ServedModel(
         "exatrkx_batch",
         (FEATURES, ROW_SPLITS),
         (LABELS,),
         dict(parameters),
         function,
+        denser,
     )
 
 
@@ -133,6 +152,7 @@ def embed(pipeline: Pipeline, parameters: Mapping[str, str]) -> ServedModel:
 
     def function(inputs: Tensors) -> dict[str, NDArray[Any]]:
         order, points = pipeline.ordered(inputs["INPUT__0"])
+        pipeline.require_known(inputs["INPUT__0"])
         embedded = np.empty((len(order), dim), dtype=np.float32)
         embedded[order] = pipeline.embed(points).cpu().numpy()
         return {"OUTPUT__0": embedded}

@@ -32,8 +32,16 @@ REFINEMENT_PARAMETERS = tuple(field.name for field in fields(RefinementConfig))
 """All of them, or none; without them, candidates are not refined."""
 
 
+INPUT_RANGE, ABOVE_DENSITY = "input_range", "above_density"
+
+
 def model_parameters(pipeline: Pipeline) -> dict[str, str]:
-    """Return scales, cuts and limits as text, in full precision."""
+    """Return scales, cuts and limits as text, in full precision.
+
+    ``input_range`` is the range of the training events; if it is missing, events are
+    not compared with it. Weights with others for denser events have the density above
+    which they hand an event on, ``above_density``; cuts are those of the first ones.
+    """
     config, tracks = pipeline.config, pipeline.config.track_building
     return {
         "feature_names": ",".join(config.features.names),
@@ -48,7 +56,9 @@ def model_parameters(pipeline: Pipeline) -> dict[str, str]:
         "max_radius_edges": str(pipeline.max_radius_edges),
         "max_edges": str(pipeline.max_edges),
         "weights_id": pipeline.weights_id,
-    } | _refinement_parameters(config.refinement)
+        **_range_parameters(pipeline),
+        **_refinement_parameters(config.refinement),
+    }
 
 
 def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
@@ -67,9 +77,12 @@ def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
                 f"parameter {name} is {parameters[name]!r}, but the weights have "
                 f"{own[name]!r}: write the repository again for these weights"
             )
-    config = pipeline.config
-    return replace(
+    config, denser = pipeline.config, pipeline.denser
+    if denser is not None and ABOVE_DENSITY in parameters:
+        denser = replace(denser, above=number(parameters, ABOVE_DENSITY))
+    given = replace(
         pipeline,
+        denser=denser,
         config=replace(
             config,
             graph=GraphConfig(r_val=number(parameters, "r_val")),
@@ -77,9 +90,13 @@ def with_parameters(pipeline: Pipeline, parameters: Parameters) -> Pipeline:
             track_building=track_building_config(parameters),
             refinement=refinement_config(parameters),
         ),
+    ).with_limits(
         max_radius_edges=limit(parameters, "max_radius_edges"),
         max_edges=limit(parameters, "max_edges"),
     )
+    if INPUT_RANGE not in parameters:  # an older repository, or any input is wanted
+        return given.with_checks(lambda _: None)
+    return given
 
 
 def feature_config(parameters: Parameters) -> FeatureConfig:
@@ -129,6 +146,12 @@ def refinement_config(parameters: Parameters) -> RefinementConfig | None:
             f"parameter min_space_points: expected a whole number, got {least}"
         )
     return RefinementConfig(min_space_points=int(least), **values)
+
+
+def _range_parameters(pipeline: Pipeline) -> dict[str, str]:
+    known, denser = pipeline.input_range, pipeline.denser
+    range_ = {} if known is None else {INPUT_RANGE: known.to_text()}
+    return range_ if denser is None else range_ | {ABOVE_DENSITY: repr(denser.above)}
 
 
 def _refinement_parameters(refinement: RefinementConfig | None) -> dict[str, str]:

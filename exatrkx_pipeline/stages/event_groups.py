@@ -53,7 +53,7 @@ class EventGroup:
         ValueError
             If an event has another shape or a value that is not finite.
         """
-        checked = [_checked(event, len(features.names)) for event in events]
+        checked = [checked_features(event, len(features.names)) for event in events]
         orders = [outward_order(event, features) for event in checked]
         ordered = [
             np.take(event, order, axis=0)
@@ -192,7 +192,16 @@ def plan_shares(
         start = stop
 
 
-def _checked(features: NDArray[np.float32], n_features: int) -> NDArray[np.float32]:
+def checked_features(
+    features: NDArray[np.float32], n_features: int
+) -> NDArray[np.float32]:
+    """Return the features as float32.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape or a value that is not finite.
+    """
     features = np.asarray(features, dtype=np.float32)
     if features.ndim != 2 or features.shape[1] != n_features:
         raise ValueError(

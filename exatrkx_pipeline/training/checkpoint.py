@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from exatrkx_pipeline.errors import WeightsError
-from sonic_base import whole_file
+from sonic_base import decoding, whole_file
 
 PARTS = 20
 """Number of parts into which the learning curve divides a stage's steps."""
@@ -103,10 +103,14 @@ class StageFile:
         """
         if not self.path.exists():
             return None
+
+        def damaged(reason: str) -> WeightsError:
+            return WeightsError(f"{self.path}: damaged checkpoint: {reason}")
+
+        with decoding(damaged), safe_open(self.path, framework="pt") as file:
+            numbers = json.loads(file.metadata()["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         try:
-            with safe_open(self.path, framework="pt") as file:
-                numbers = json.loads(file.metadata()["state"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             return StageState(
                 step=numbers["step"],
                 learning_rate=numbers["learning_rate"],
@@ -116,8 +120,8 @@ class StageFile:
                 optimiser=_with_prefix(tensors, OPTIMISER),
                 torch_rng=tensors[RANDOM],
             )
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{self.path}: damaged checkpoint: {error}") from error
+        except (KeyError, TypeError) as error:
+            raise damaged(f"{type(error).__name__}: {error}") from error
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

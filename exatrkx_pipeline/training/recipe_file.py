@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from sonic_base import (
     TomlTable,
     config_from_mapping,
     config_to_mapping,
+    is_there,
+    toml_content,
 )
 
 __all__ = ["JobRecipe", "SampleFiles", "bundled_recipes", "read_recipe"]
@@ -123,17 +124,14 @@ def read_recipe(
 
 def _read(path: Path) -> TomlTable:
     is_name = path.name == str(path)
-    if is_name and not path.exists() and path.name in bundled_recipes():
+    if is_name and not is_there(path) and path.name in bundled_recipes():
         path = BUNDLED / f"{path}.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not is_there(path):
         raise ConfigError(
-            f"{path}: cannot read: {error.strerror}; recipes by name are "
+            f"{path}: cannot read: No such file or directory; recipes by name are "
             f"{', '.join(bundled_recipes())}"
-        ) from error
-    except ValueError as error:  # bad TOML or bad UTF-8
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+        )
+    return toml_content(path)
 
 
 def _samples(

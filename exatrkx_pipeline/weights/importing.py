@@ -7,7 +7,6 @@ is recognised, and becomes tensors for our own network.
 
 from __future__ import annotations
 
-import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -37,6 +36,7 @@ from exatrkx_pipeline.networks.torchscript import (
     sha256_of,
 )
 from exatrkx_pipeline.pipeline import Pipeline
+from sonic_base import decoding
 
 MAX_ITERATIONS = 16
 """Largest number of message passing iterations that is tried for a TorchScript GNN."""
@@ -199,23 +199,22 @@ def _count_linear(state: Mapping[str, Tensor], prefix: str) -> int:
 
 def _is_torchscript(file: Path) -> bool:
     try:
-        with zipfile.ZipFile(file) as archive:
-            return any("/code/" in name for name in archive.namelist())
-    except zipfile.BadZipFile:
-        return False  # the old format of torch.save
+        if not zipfile.is_zipfile(file):
+            return False  # the old format of torch.save
     except OSError as error:
         raise WeightsError(f"{file}: cannot read: {error.strerror or error}") from error
+    with (
+        decoding(lambda reason: WeightsError(f"{file}: damaged archive: {reason}")),
+        zipfile.ZipFile(file) as archive,
+    ):
+        return any("/code/" in name for name in archive.namelist())
 
 
 def _read_state(file: Path) -> dict[str, Tensor]:
     """Tensors by name, from `torch.save`; nothing but tensors is unpickled."""
-    try:
+    what = f"{file}: neither TorchScript nor plain tensors"
+    with decoding(lambda reason: WeightsError(f"{what}: {reason}")):
         document = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise WeightsError(
-            f"{file}: neither TorchScript nor plain tensors: {first_line}"
-        ) from error
     if isinstance(document, Mapping):
         document = document.get("state_dict", document)  # of a training checkpoint
     if not isinstance(document, Mapping) or not all(

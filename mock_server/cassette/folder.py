@@ -18,7 +18,6 @@ import os
 import re
 import shutil
 import threading
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,11 +33,14 @@ from mock_server.model.config_message import Json, as_text, parse_text
 from mock_server.model.declaration import AnyArray
 from mock_server.wire.codec import RawTensor, decode, encode
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
-from sonic_base import whole_file
+from sonic_base import decoding, whole_file
 
 FORMAT = 1
 
 _FLOATS = ("FP16", "BF16", "FP32", "FP64")
+_WRONG_CONTENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What a document of another kind raises where it is taken for a cassette's."""
+
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -156,7 +158,9 @@ class Cassette:
                 cassette._exchanges[exchange.model_name, exchange.key] = exchange
         except OSError as error:
             raise CassetteError(f"{path}: cannot read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except CassetteError:
+            raise
+        except _WRONG_CONTENT as error:
             raise CassetteError(f"{path}: not a cassette: {error}") from error
         return cassette
 
@@ -304,16 +308,21 @@ def _read_exchange(folder: Path, described: Json) -> Exchange:
     if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} is no key of an exchange")
     model_name = described["model"]
-    path = _answers(folder, key)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            responses = tuple(
-                _read_response(arrays, number, model_name, each)
-                for number, each in enumerate(described["responses"])
-            )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
+    arrays = _read_arrays(_answers(folder, key))
+    responses = tuple(
+        _read_response(arrays, number, model_name, each)
+        for number, each in enumerate(described["responses"])
+    )
     return Exchange(model_name, key, described["shapes"], responses)
+
+
+def _read_arrays(path: Path) -> dict[str, AnyArray]:
+    with (
+        decoding(lambda reason: CassetteError(f"{path}: cannot read: {reason}")),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _read_response(

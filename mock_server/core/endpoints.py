@@ -6,12 +6,26 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Protocol
 
 from mock_server.scheduling.threads import join_threads
 
 logger = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is one of this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def in_url(host: str) -> str:
+    """Return an address as URLs have it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 class Endpoint(Protocol):

@@ -1,5 +1,6 @@
 """The common part of both protocols: models and shared memory of one server."""
 
+import hmac
 from queue import SimpleQueue
 
 import grpc
@@ -19,6 +20,7 @@ from mock_server.wire.inference import (
     Respond,
 )
 from mock_server.wire.shared_memory import SharedMemory
+from sonic_base import Secret
 
 
 class InferenceCore:
@@ -33,6 +35,8 @@ class InferenceCore:
     record : RequestRecord, optional
         Told of each inference.
     profile : Profile
+    token : Secret, optional
+        That of every request.
     """
 
     def __init__(
@@ -41,12 +45,38 @@ class InferenceCore:
         faults: PlannedFaults | None = None,
         record: RequestRecord | None = None,
         profile: Profile = DEFAULT_PROFILE,
+        token: Secret | None = None,
     ) -> None:
+        self._token = token
         self.repository = repository
         self.profile = profile
         self.shared_memory = SharedMemory(is_allowed=profile.client_shared_memory)
         self._faults = faults
         self._record = record
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether requests must carry a token."""
+        return self._token is not None
+
+    def check_token(self, authorization: str | None) -> None:
+        """Check the header of a request of any kind, in a time that tells nothing.
+
+        Raises
+        ------
+        ModelError
+            UNAUTHENTICATED, if this server has a token and the header is another one.
+        """
+        if self._token is None:
+            return
+        given = (authorization or "").encode(errors="surrogateescape")
+        expected = f"Bearer {self._token.reveal()}".encode()
+        if not hmac.compare_digest(given, expected):
+            raise ModelError(
+                grpc.StatusCode.UNAUTHENTICATED,
+                "expected the header 'authorization: Bearer TOKEN' with this server's "
+                "token",
+            )
 
     @property
     def has_faults(self) -> bool:

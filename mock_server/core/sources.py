@@ -117,9 +117,13 @@ class ModelDirectory:
             If the file cannot be read, or names another model.
         """
         file = self.path / "config.pbtxt"
-        config = (
-            parse_text(file.read_text(), str(file)) if file.exists() else ModelConfig()
-        )
+        config = ModelConfig()
+        if file.exists():
+            try:
+                text = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(f"{file}: cannot read: {error}") from error
+            config = parse_text(text, str(file))
         if config.name and config.name != self.name:
             raise ConfigurationError(
                 f"{file}: expected name {self.name!r}, as the directory is called, got "

@@ -6,6 +6,7 @@ import threading
 
 import grpc
 
+from mock_server.core.endpoints import in_url
 from mock_server.core.planned_faults import PlannedFaults
 from mock_server.grpc_api.handlers import health_handler, inference_handler
 from mock_server.grpc_api.service import InferenceService
@@ -65,14 +66,14 @@ class GrpcEndpoint:
             (inference_handler(service, faults), health_handler())
         )
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{port}")
+            self.port = self._server.add_insecure_port(f"{in_url(host)}:{port}")
         except RuntimeError as exc:
             self._workers.shutdown()
             raise OSError(
                 f"cannot listen on {host}:{port}: the port is in use, or the address "
                 "is not one of this machine"
             ) from exc
-        self.url = f"grpc://{host}:{self.port}"
+        self.url = f"grpc://{in_url(host)}:{self.port}"
         others = set(threading.enumerate())
         self._server.start()
         self._pollers = [

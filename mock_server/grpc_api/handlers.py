@@ -40,9 +40,9 @@ def inference_handler(
         _SERVICE.full_name,
         {
             method.name: _handler(
-                getattr(service, method.name),
-                getattr(service_pb2, method.input_type.name),
+                service,
                 method.name,
+                getattr(service_pb2, method.input_type.name),
                 faults,
                 is_stream=method.client_streaming,
             )
@@ -66,15 +66,19 @@ def health_handler() -> grpc.GenericRpcHandler:
 
 
 def _handler(
-    method: Callable[[Untyped, Untyped], Untyped],
-    request_type: Untyped,
+    service: InferenceService,
     rpc: str,
+    request_type: Untyped,
     faults: PlannedFaults | None,
     *,
     is_stream: bool,
 ) -> Untyped:
+    method: Callable[[Untyped, Untyped], Untyped] = getattr(service, rpc)
+
     def answer(request: Untyped, context: grpc.ServicerContext) -> Untyped:
         try:
+            if service.needs_token:
+                service.check_token(_authorization(context))
             if faults is not None:
                 with waiting():
                     _apply_faults(faults, rpc, request, context)
@@ -139,11 +143,14 @@ def _abort(context: grpc.ServicerContext, error: ModelError) -> None:
     context.abort(error.code, text)
 
 
+def _authorization(context: grpc.ServicerContext) -> str | None:
+    return dict(context.invocation_metadata()).get("authorization")
+
+
 def _apply_faults(
     faults: PlannedFaults, rpc: str, request: Untyped, context: grpc.ServicerContext
 ) -> None:
-    metadata = dict(context.invocation_metadata())
-    faults.check_access(rpc, metadata.get("authorization"))
+    faults.check_access(rpc, _authorization(context))
     if rpc not in _INFERENCES:  # the core applies them to each inference request
         faults.apply_to_call(
             rpc,

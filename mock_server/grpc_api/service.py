@@ -36,11 +36,15 @@ class InferenceService:
     ----------
     unserved : frozenset of str
         Names of methods that this server does not have.
+    needs_token : bool
+    check_token : callable
+        As those of the core.
     """
 
     def __init__(self, core: InferenceCore) -> None:
         self._core = core
         self.unserved = core.profile.unserved
+        self.needs_token, self.check_token = core.needs_token, core.check_token
 
     def ServerLive(
         self, request: service_pb2.ServerLiveRequest, context: ServicerContext

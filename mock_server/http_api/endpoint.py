@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from mock_server.core.endpoints import in_url, is_loopback
 from mock_server.scheduling.threads import join_threads
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -58,7 +59,9 @@ class HttpEndpoint:
         on_close: Callable[[], object] = lambda: None,
     ) -> None:
         self._runner = runner_of(
-            handler, max_body_bytes=max_body_bytes, max_header_bytes=max_header_bytes
+            _for_no_web_page(handler, is_local=is_loopback(host)),
+            max_body_bytes=max_body_bytes,
+            max_header_bytes=max_header_bytes,
         )
         self._loop = asyncio.new_event_loop()
         self._on_close = on_close
@@ -73,7 +76,7 @@ class HttpEndpoint:
             raise OSError(
                 f"cannot listen on {host}:{port}: {error.strerror or error}"
             ) from error
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"http://{in_url(host)}:{self.port}"
 
     async def _open(self, host: str, port: int) -> int:
         await self._runner.setup()
@@ -92,6 +95,33 @@ class HttpEndpoint:
 
     def _run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+def _for_no_web_page(handler: Handler, *, is_local: bool) -> Handler:
+    """Return a handler that refuses what a page in a browser of this machine sends.
+
+    Any page can send requests to loopback. Its browser names the page in ``Origin``, or
+    says ``Sec-Fetch-Site: cross-site``; a page that let its own name stand for an
+    address of this machine ("DNS rebinding") has that name in ``Host``.
+    """
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        headers = request.headers
+        site = headers.get("Sec-Fetch-Site", "none")
+        is_of_page = "Origin" in headers or site not in ("none", "same-origin")
+        if is_of_page or (is_local and not _names_this_machine(headers.get("Host"))):
+            text = '{"error":"requests of web pages, or to another host, are refused"}'
+            return web.Response(status=403, text=text, content_type="application/json")
+        return await handler(request)
+
+    return answer
+
+
+def _names_this_machine(header: str | None) -> bool:
+    if header is None:  # no browser
+        return True
+    host, _, _port = header.rpartition(":") if ":" in header else (header, "", "")
+    return is_loopback(header.strip("[]")) or is_loopback(host.strip("[]"))
 
 
 def runner_of(

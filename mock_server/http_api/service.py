@@ -127,6 +127,7 @@ class HttpService:
             return _sent(Reply.error(405, "Method Not Allowed"))
         cancellation = Cancellation()
         try:
+            self._core.check_token(request.headers.get("authorization"))
             call = await self._read(request, cancellation)
             await self._apply_faults(route, call)
             if route.action == "generate_stream":

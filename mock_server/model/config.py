@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from mock_server.errors import ConfigurationError
 from mock_server.model.batching import (
     Control,
     ControlInput,
@@ -58,9 +59,7 @@ def model_of_text(
     Raises
     ------
     ConfigurationError
-        If the text cannot be read.
-    ValueError
-        If what it declares is impossible.
+        If the text cannot be read, or what it declares is impossible.
     """
     return model_of(parse_text(config), function, version=version, labels=labels)
 
@@ -75,15 +74,34 @@ def model_of(
     """Make a model from a configuration, as `model_of_text` does from its text.
 
     Clients see the configuration itself, with the fields that `Model` does not have.
+
+    Raises
+    ------
+    ConfigurationError
+        If what it declares is impossible.
     """
+    try:
+        return _declared(config, function, version=version, labels=labels or {})
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _declared(
+    config: ModelConfig,
+    function: ModelFunction | Backend | Ensemble,
+    *,
+    version: str,
+    labels: Mapping[str, Sequence[str]],
+) -> Model:
     full = completed(config)
-    names = labels or {}
     dynamic = full.dynamic_batching if full.HasField("dynamic_batching") else None
     sequence = full.sequence_batching if full.HasField("sequence_batching") else None
     return Model(
         name=full.name,
         inputs=[_spec(each, is_optional=each.optional) for each in full.input],
-        outputs=[_spec(each, labels=names.get(each.name, ())) for each in full.output],
+        outputs=[_spec(each, labels=labels.get(each.name, ())) for each in full.output],
         function=function,
         max_batch_size=full.max_batch_size,
         parameters={key: value.string_value for key, value in full.parameters.items()},

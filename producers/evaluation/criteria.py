@@ -93,8 +93,12 @@ class Criteria:
             passes &= np.abs(particles.eta) < self.max_abs_eta
         if but != "production_radius_mm":
             radius_mm = particles.production_radius_mm
-            passes &= radius_mm < self.max_production_radius_mm
-            passes &= radius_mm >= self.min_production_radius_mm
+            # Particles of truth without vertices count wherever they were produced,
+            # but not as displaced ones.
+            is_unknown = np.isnan(radius_mm)
+            passes &= is_unknown | (radius_mm < self.max_production_radius_mm)
+            if self.min_production_radius_mm > 0.0:
+                passes &= radius_mm >= self.min_production_radius_mm
         return passes
 
     def __str__(self) -> str:

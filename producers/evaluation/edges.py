@@ -76,7 +76,8 @@ def production_vertices(
     Returns
     -------
     ndarray, shape (n_space_points, 3), float32
-        In mm; NaN where a space point is on no particle.
+        In mm; the origin if the truth has no vertices, NaN where a space point is on
+        no particle.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def production_vertices(
     if unknown.size:
         raise ValueError(f"particle {unknown[0]} of a space point is not listed")
     rows = by_id[np.searchsorted(particles.particle_id, ids, sorter=by_id)]
-    vertices[on_particle] = particles.vertex_mm[rows]
+    vertices[on_particle] = particles.vertex_or_origin_mm[rows]
     return vertices
 
 

@@ -84,7 +84,7 @@ def challenge_weights(
     by_id = np.argsort(particles.particle_id)
     found = np.searchsorted(particles.particle_id, particle_id[points], sorter=by_id)
     row = by_id[found]
-    distance = np.linalg.norm(xyz[points] - particles.vertex_mm[row], axis=1)
+    distance = np.linalg.norm(xyz[points] - particles.vertex_or_origin_mm[row], axis=1)
     order = np.lexsort((distance, row))
     points, row = points[order], row[order]
 

@@ -107,13 +107,26 @@ class _Runner:
                 self._waiting.append((pending, False))
                 n_skipped += 1
                 continue
+            request = self._request(pending)
+            if request is None:
+                self._waiting.append((pending, False))
+                n_skipped += 1
+                continue
             n_skipped = 0
-            before = self._watch.switch("acquire")
-            event = pending.event
-            request = Request(event.event_id, step.acquire(event))
             self._waiting.append((pending, True))
-            self._watch.switch(before)
             yield request
+
+    def _request(self, pending: InFlightEvent) -> Request | None:
+        """Return the request of an event; None if its producer refuses to send it."""
+        before = self._watch.switch("acquire")
+        event = pending.event
+        try:
+            return Request(event.event_id, self._step.acquire(event))
+        except SonicError as error:
+            pending.fail(self._step.name, error, ())
+            return None
+        finally:
+            self._watch.switch(before)
 
     def _skipped(self) -> Iterator[InFlightEvent]:
         while self._waiting and not self._waiting[0][1]:

@@ -36,7 +36,10 @@ class Producer(Protocol[EventT_contra, ProductT_co]):
     """
 
     def acquire(self, event: EventT_contra) -> Tensors:
-        """Return the inputs of the model; the loop does not change or keep them."""
+        """Return the inputs of the model; the loop does not change or keep them.
+
+        A `SonicError` raised here fails the event, which is not sent.
+        """
 
     def produce(self, event: EventT_contra, outputs: Tensors) -> ProductT_co:
         """Return the event's product from the model's outputs, which are read-only.

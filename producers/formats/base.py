@@ -70,10 +70,13 @@ class TruthFile(NamedTuple):
         Reads the events in order, as many at a time as take some MB. Raises
         UnequalEventsError, SchemaError or InvalidEventError if parts of the truth do
         not fit each other, UnreadableFileError if a file is damaged.
+    remarks : tuple of str
+        What the file lacks, and what follows from it.
     """
 
     n_events: int
     blocks: Callable[[], Iterator[list[TruthEvent]]]
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of_one_event(cls, read: Callable[[], TruthEvent]) -> TruthFile:

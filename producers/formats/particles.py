@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producers.io.location import Location
-from producers.model.errors import SchemaError
+from producers.io.tables import Lists
+from producers.model.errors import SchemaError, UnequalEventsError
 from producers.model.truth import Particles
 from producers.model.types import AnyArray
+from sonic_base import ConfigError
 
 PARTICLE_COLUMNS = ("vx", "vy", "vz", "px", "py", "pz", "q")
 """Names of the columns of `particles_from` in most formats."""
@@ -24,16 +26,23 @@ BARCODE_BITS = (12, 12, 16, 8, 16)
 
 
 def particles_from(
-    particle_id: NDArray[np.uint64], columns: Sequence[AnyArray]
+    path: Location, particle_id: NDArray[np.uint64], columns: Sequence[AnyArray]
 ) -> Particles:
     """Return particles from columns of one length.
 
     Parameters
     ----------
+    path : Path or str
     particle_id : ndarray, shape (n_particles,), uint64
     columns : sequence of ndarray, shape (n_particles,), number
         The vertex vx, vy, vz in mm, the momentum px, py, pz in GeV, the charge in e.
+
+    Raises
+    ------
+    UnequalEventsError
+        If the columns have different lengths.
     """
+    require_one_length(path, "particles", (particle_id, *columns))
     vx, vy, vz, px, py, pz, charge = (each.astype(np.float32) for each in columns)
     return Particles(
         particle_id=particle_id,
@@ -41,6 +50,61 @@ def particles_from(
         momentum_gev=np.column_stack((px, py, pz)),
         charge=charge,
     )
+
+
+def require_one_length(path: Location, what: str, columns: Sequence[Sized]) -> None:
+    """Refuse columns of different lengths.
+
+    Raises
+    ------
+    UnequalEventsError
+        The message names the file, and `what` the columns hold.
+    """
+    lengths = {len(column) for column in columns}
+    if len(lengths) > 1:
+        listed = ", ".join(map(str, sorted(lengths)))
+        raise UnequalEventsError(
+            f"{path}: columns of {what} have unequal lengths: {listed}"
+        )
+
+
+def require_equal_counts(path: Location, what: str, lists: Sequence[Lists]) -> None:
+    """Refuse columns of lists whose lengths differ in an entry.
+
+    Raises
+    ------
+    UnequalEventsError
+        The message names the file, and `what` the columns hold.
+    """
+    if any(not np.array_equal(each.counts, lists[0].counts) for each in lists):
+        raise UnequalEventsError(f"{path}: columns of {what} have unequal lengths")
+
+
+def charges_of(pdg: AnyArray) -> NDArray[np.float64]:
+    """Return the charges in e of particles by their PDG ids.
+
+    0 where the numbering scheme has no such id.
+
+    Raises
+    ------
+    ConfigError
+        If the package particle is not installed.
+
+    Notes
+    -----
+    Review of Particle Physics, "Monte Carlo particle numbering scheme", as the package
+    particle of Scikit-HEP reads it.
+    """
+    try:
+        from particle import PDGID  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigError(
+            "charges from PDG ids need the package particle: "
+            "pip install 'sonic-tracking[simulation]'"
+        ) from error
+    ids, place = np.unique(pdg, return_inverse=True)
+    charges = [float(PDGID(number).charge or 0.0) for number in ids.tolist()]
+    return np.array(charges, dtype=np.float64)[place]
 
 
 def as_particle_ids(path: Location, values: AnyArray) -> NDArray[np.uint64]:
@@ -63,9 +127,12 @@ def packed(
 
     Raises
     ------
+    UnequalEventsError
+        If the parts have different lengths.
     SchemaError
         If a number does not fit its bits.
     """
+    require_one_length(path, "the parts of an id", parts)
     result = np.zeros(len(parts[0]), dtype=np.uint64)
     for values, width in zip(parts, bits, strict=True):
         if len(values) and not 0 <= int(values.min()) <= int(values.max()) < 1 << width:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from producers.formats.base import (
     TruthFile,
     TruthFormat,
 )
-from producers.formats.guess import columns_file
+from producers.formats.guess import columns_file, truth_file
 from producers.formats.jagged.tracks import ReadableRootTracks
+from producers.formats.jagged.truth import open_truth
 from producers.formats.parquet.tracks import ReadableParquetTracks
 from producers.io.content import FileContent
 from producers.io.iteration import iterating, prefetched
@@ -33,6 +35,7 @@ from producers.model.features import FeatureScale
 from producers.model.schema import ColumnMapping
 from producers.model.track_block import TrackBlock
 from producers.model.truth import TruthEvent
+from producers.model.truth_schema import TruthMapping
 from producers.model.types import Untyped
 from producers.model.units import MM_PER_UNIT, LengthUnit, checked_unit
 from sonic_base import ConfigError
@@ -106,13 +109,8 @@ def open_events(
         first = first or chosen
         _require_same(first, chosen, given[0], path)
         _require_unit(chosen, used, path)
-        try:
+        with _columns_file_noted(columns_file, content):
             file = chosen.open(content, options)
-        except SchemaError as error:
-            text = columns_file(content)
-            if text:
-                error.add_note(f"{ADVICE}\n\n{text}")
-            raise
         files.append(file if used == "mm" else _InOtherUnit(file, MM_PER_UNIT[used]))
     source = EventSource(files, max_events=max_events, chunk_size=chunk_size)
     if not len(source):
@@ -122,6 +120,20 @@ def open_events(
 
 
 ADVICE = "save this as columns.toml, correct it, and name it (--columns columns.toml):"
+
+
+@contextmanager
+def _columns_file_noted(
+    text_of: Callable[[FileContent], str], content: FileContent
+) -> Iterator[None]:
+    """Add a columns file to start from to an error about columns, as a note."""
+    try:
+        yield
+    except SchemaError as error:
+        text = text_of(content)
+        if text:
+            error.add_note(f"{ADVICE}\n\n{text}")
+        raise
 
 
 def _require_same(
@@ -268,11 +280,8 @@ def _require_new(chunk: EventChunk, seen: NDArray[np.int64]) -> None:
     again = np.flatnonzero(~is_first | np.isin(ids, seen))
     if again.size:
         index = int(again[0])
-        raise InvalidEventError(
-            chunk.source,
-            event_id=int(ids[index]),
-            entry=chunk.first_entry + index,
-            reason="there is another event of this number before it",
+        raise InvalidEventError.repeated(
+            chunk.source, event_id=int(ids[index]), entry=chunk.first_entry + index
         )
 
 
@@ -287,15 +296,25 @@ class TruthEvents:
     format : str, optional
         The format, instead of recognising it by content; a name in
         `producers.formats.registry.TRUTH_FORMATS`.
+    columns : TruthMapping, optional
+        The columns of the truth in ROOT files of any layout, instead of a format.
     unit : {"mm", "cm", "m", "um"}, optional
-        Unit of the vertices in the files, by default mm. The events have them in mm.
+        Unit of the vertices in the files; by default that of `columns`, or else mm. The
+        events have them in mm.
+
+    Attributes
+    ----------
+    paths : tuple of Path or str
+    remarks : tuple of str
+        What the files lack, such as vertices, and what follows from it.
 
     Raises
     ------
     InputNotFoundError, UnreadableFileError, SchemaError
         If a file does not exist, or has no truth.
     ConfigError
-        If the unit is unknown, or not that of the format.
+        If the unit is unknown, or not that of the format; or if both a format and
+        columns are given.
     UnequalEventsError
         If the parts of a file are of different events.
     """
@@ -305,20 +324,29 @@ class TruthEvents:
         paths: PathLike | Sequence[PathLike],
         *,
         format: str | None = None,
+        columns: TruthMapping | None = None,
         unit: str | None = None,
     ) -> None:
         # Imported here for a fast start: it loads the modules of all formats.
         from producers.formats.registry import choose_truth_format  # noqa: PLC0415
 
         self.paths = locations(paths)
-        used = checked_unit(unit or "mm")
+        if format is not None and columns is not None:
+            raise ConfigError("the truth needs a format or columns, not both")
+        used = checked_unit(unit or ("mm" if columns is None else columns.unit))
         self._mm_per_unit = MM_PER_UNIT[used]
         self._files: list[TruthFile] = []
         for path in self.paths:
             content = FileContent(path)
-            chosen = choose_truth_format(content, format)
-            _require_unit(chosen, used, path)
-            self._files.append(chosen.open(content))
+            with _columns_file_noted(truth_file, content):
+                if columns is not None:
+                    self._files.append(open_truth(content, columns))
+                    continue
+                chosen = choose_truth_format(content, format)
+                _require_unit(chosen, used, path)
+                self._files.append(chosen.open(content))
+        remarks = [remark for file in self._files for remark in file.remarks]
+        self.remarks = tuple(dict.fromkeys(remarks))
 
     def __len__(self) -> int:
         return sum(file.n_events for file in self._files)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.io.json_text import json_object
 from producers.io.location import Location
 from producers.io.tables import Lists
 from producers.model.candidates import CandidateChunk
 from producers.model.chunk import splits_of
-from producers.model.errors import InvalidEventError, UnreadableFileError
+from producers.model.errors import InvalidEventError
 from producers.model.track_block import TrackBlock
 from producers.model.types import JsonObject
 
@@ -82,10 +82,4 @@ def parsed_provenance(path: Location, text: str | None) -> JsonObject:
     UnreadableFileError
         If it is not a JSON object.
     """
-    try:
-        content = json.loads(text or "{}")
-    except ValueError as error:
-        raise UnreadableFileError(path, f"provenance: {error}") from error
-    if not isinstance(content, dict):
-        raise UnreadableFileError(path, "provenance: expected a JSON object")
-    return content
+    return json_object(path, text or "{}", "provenance")

@@ -105,7 +105,7 @@ class TrackWriter:
         self._journal = Journal(self.path, job or {})
         self._pending: list[TrackBlock] = []
         self._n_values = self._n_events = 0
-        self._n_candidates = 0
+        self._n_candidates = self._n_points = self._n_points_on_candidates = 0
         self._failures: list[FailureRow] = []
         # Compressing a block takes as long as finding its tracks, so it is done in a
         # thread, one block at a time.
@@ -157,6 +157,17 @@ class TrackWriter:
     def n_candidates(self) -> int:
         """Number of candidates of all events until now."""
         return self._n_candidates
+
+    @property
+    def n_space_points(self) -> int:
+        """Number of space points of all events until now, without failed ones."""
+        return self._n_points
+
+    @property
+    def share_on_candidates(self) -> float | None:
+        """Share of the space points that are on candidates; None if there are none."""
+        n_points = self._n_points
+        return self._n_points_on_candidates / n_points if n_points else None
 
     @property
     def failures(self) -> tuple[FailureRow, ...]:
@@ -250,6 +261,8 @@ class TrackWriter:
 
     def _count(self, block: TrackBlock) -> None:
         self._n_candidates += len(block.candidates.sizes)
+        self._n_points += len(block.candidates.labels)
+        self._n_points_on_candidates += len(block.candidates.space_points)
         self._failures += block.failures
 
     def _add(self, block: TrackBlock) -> None:

@@ -5,7 +5,7 @@ that are written whole or not at all, and the journal of an unfinished output.
 """
 
 from producers.io.iteration import iterating
-from producers.io.journal import new_partial_folder, partial_folder
+from producers.io.journal import job_of, new_partial_folder, partial_folder
 from producers.io.location import Location, PathLike, locations
 from producers.io.memory import candidate_arrays
 from producers.io.npz import read_npz
@@ -29,6 +29,7 @@ __all__ = [
     "candidate_arrays",
     "check_output",
     "iterating",
+    "job_of",
     "locations",
     "new_partial_folder",
     "output_errors",

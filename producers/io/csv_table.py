@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
@@ -15,6 +16,9 @@ from producers.io.location import Location, name_of, open_binary
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.types import AnyArray
 from sonic_base import nearest_names
+
+_DAMAGED = (OSError, EOFError, ValueError, OverflowError, zlib.error)
+"""What gzip, the decoding of text and numpy raise on damaged files."""
 
 _EVENT = re.compile(r"event(\d{1,18})-([\w-]+)\.csv(\.gz)?$")
 
@@ -85,7 +89,7 @@ def read_csv(
         try:
             text = io.TextIOWrapper(content, encoding="utf-8")
             return _read(path, text, columns, optional)
-        except (OSError, EOFError, ValueError, OverflowError) as error:
+        except _DAMAGED as error:
             raise UnreadableFileError(path, f"damaged csv: {error}") from error
 
 

@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from producers.io.json_text import json_object
+from producers.io.location import open_binary
 from producers.io.npz import read_npz
 from producers.io.output import beside, output_errors
 from producers.model.errors import OutputExistsError, UnreadableFileError
 from producers.model.track_block import TrackBlock
+from producers.model.types import JsonObject
 from sonic_base import ConfigError, whole_file
 
 SUFFIX = ".partial"
@@ -57,6 +60,19 @@ def new_partial_folder(output: Path, job: Mapping[str, Any]) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return folder
+
+
+def job_of(folder: Path) -> JsonObject:
+    """Return what `new_partial_folder` wrote about a job.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it cannot be read, or is not a JSON object.
+    """
+    path = folder / JOB
+    with open_binary(path) as file:
+        return json_object(path, file.read())
 
 
 def is_partial(path: Path | str) -> bool:
@@ -151,13 +167,8 @@ class Journal:
             new_partial_folder(self.output, self._job)
 
     def _require_same_job(self) -> None:
-        path = self.folder / JOB
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            names = sorted({*before, *self._job})
-        except (OSError, ValueError, TypeError) as error:
-            raise UnreadableFileError(path, f"damaged: {error}") from error
-        for name in names:
+        before = job_of(self.folder)
+        for name in sorted({*before, *self._job}):
             was, is_now = before.get(name), self._job.get(name)
             if was != is_now:
                 raise ConfigError(

@@ -11,12 +11,11 @@ from typing import IO, TypeAlias
 import fsspec
 
 from producers.model.errors import (
-    DataError,
     InputNotFoundError,
     NoEventsError,
     UnreadableFileError,
 )
-from sonic_base import ConfigError
+from sonic_base import ConfigError, decoding, is_there
 
 PathLike: TypeAlias = Path | str
 
@@ -61,7 +60,7 @@ def locations(given: PathLike | Sequence[PathLike]) -> tuple[Location, ...]:
     found = [each for item in items for each in _expanded(item, Path())]
     if not found:
         raise NoEventsError("no input files")
-    missing = tuple(p for p in found if isinstance(p, Path) and not p.exists())
+    missing = tuple(p for p in found if isinstance(p, Path) and not is_there(p))
     if missing:
         raise InputNotFoundError(missing)
     seen: dict[Location, Location] = {}
@@ -83,7 +82,7 @@ def _expanded(item: PathLike, folder: Path) -> Iterator[Location]:
         yield text
     elif text.startswith("@") or text.endswith(LIST_SUFFIX):
         yield from _listed(folder / text.removeprefix("@"))
-    elif glob.has_magic(text) and not (folder / text).exists():
+    elif glob.has_magic(text) and not is_there(folder / text):
         found = sorted(glob.glob(str(folder / text)))  # noqa: PTH207 - absolute too
         if not found:
             raise InputNotFoundError((folder / text,))
@@ -176,16 +175,11 @@ def damaged_file_named(path: Location, kind: str, part: str) -> Iterator[None]:
     UnreadableFileError
         With the first line of the library's message.
     """
-    try:
+
+    def damaged(reason: str) -> UnreadableFileError:
+        return UnreadableFileError(
+            path, f"truncated or damaged {kind} file: cannot read {part} ({reason})"
+        )
+
+    with decoding(damaged):
         yield
-    except (DataError, ImportError):
-        raise
-    # What uproot, pyarrow and decompressors raise on damaged bytes is open-ended:
-    # their own errors, OSError, ValueError, IndexError, struct.error, ...
-    except Exception as error:
-        lines = str(error).strip().splitlines() or ["no details"]
-        raise UnreadableFileError(
-            path,
-            f"truncated or damaged {kind} file: cannot read {part} "
-            f"({type(error).__name__}: {lines[0]})",
-        ) from error

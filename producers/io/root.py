@@ -62,12 +62,14 @@ class RootTable:
     file: RootFile
 
     def __len__(self) -> int:
-        return int(self.tree.num_entries)
+        with self._damage_named("its header"):
+            return int(self.tree.num_entries)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names that can be read; members of a split branch also without its path."""
-        names = list(self.tree.keys())
+        with self._damage_named("its columns"):
+            names = list(self.tree.keys())
         short = [name.rpartition("/")[2] for name in names if "/" in name]
         return tuple(dict.fromkeys(names + short))
 
@@ -78,17 +80,18 @@ class RootTable:
         The members of vectors that are stored whole are listed, too: ``hits.fX``.
         """
         types: dict[str, str] = {}
-        for name in list(self.tree.keys()):
-            branch = self.tree[name]
-            kind = str(branch.typename)
-            # An RNTuple gives the type of one element.
-            is_inside = is_list(types.get(name.rpartition(".")[0], ""))
-            record = getattr(branch, "record", None)
-            is_collection = getattr(record, "struct_role", None) == COLLECTION
-            if (is_inside or is_collection) and not is_list(kind):
-                kind += "[]"
-            types[name] = types[name.rpartition("/")[2]] = kind
-            types |= {f"{name}.{k}": v for k, v in members_of(branch).items()}
+        with self._damage_named("its columns"):
+            for name in list(self.tree.keys()):
+                branch = self.tree[name]
+                kind = str(branch.typename)
+                # An RNTuple gives the type of one element.
+                is_inside = is_list(types.get(name.rpartition(".")[0], ""))
+                record = getattr(branch, "record", None)
+                is_collection = getattr(record, "struct_role", None) == COLLECTION
+                if (is_inside or is_collection) and not is_list(kind):
+                    kind += "[]"
+                types[name] = types[name.rpartition("/")[2]] = kind
+                types |= {f"{name}.{k}": v for k, v in members_of(branch).items()}
         return types
 
     def place(self, name: str) -> Place | None:
@@ -96,8 +99,9 @@ class RootTable:
         if name in self._names:
             return Place(self, name)
         key, _, member = name.rpartition(".")
-        if key in self._names and member in members_of(self.tree[key]):
-            return Place(self, key, member)
+        with self._damage_named(f"the column {key!r}"):
+            if key in self._names and member in members_of(self.tree[key]):
+                return Place(self, key, member)
         table, _, column = name.rpartition("/")
         while table:
             if table != self.name and table in self.file.table_names:
@@ -138,20 +142,20 @@ class RootTable:
         self._require_equal_length(list(forms))
         # An empty range gives the types. It lies at the end, because uproot reads the
         # first basket for the range 0 to 0.
-        arrays = self._arrays(list(forms), len(self), len(self))
-        for name, (ndim, kinds, expected) in forms.items():
-            array = arrays[name]
-            holds = str(array.type.content)
-            is_plain = not array.fields and array.ndim == ndim and "?" not in holds
-            if is_plain:
-                flat = ak.to_numpy(ak.flatten(array, None))
-                is_plain = flat.dtype.kind in kinds
-            if not is_plain:
-                raise SchemaError(
-                    self.path,
-                    f"column {name!r} of {self.name!r}: expected {expected}, "
-                    f"got {holds}",
-                )
+        with self._reading(list(forms), len(self), len(self)) as arrays:
+            for name, (ndim, kinds, expected) in forms.items():
+                array = arrays[name]
+                holds = str(array.type.content)
+                is_plain = not array.fields and array.ndim == ndim and "?" not in holds
+                if is_plain:
+                    flat = ak.to_numpy(ak.flatten(array, None))
+                    is_plain = flat.dtype.kind in kinds
+                if not is_plain:
+                    raise SchemaError(
+                        self.path,
+                        f"column {name!r} of {self.name!r}: expected {expected}, "
+                        f"got {holds}",
+                    )
 
     def _require_columns(self, names: Sequence[str]) -> None:
         for name in names:
@@ -187,13 +191,13 @@ class RootTable:
         self, columns: Sequence[str], start: int, stop: int
     ) -> dict[str, AnyArray]:
         """Read columns of one number per entry, by name."""
-        arrays = self._arrays(columns, start, stop)
-        return {name: np.asarray(ak.to_numpy(arrays[name])) for name in columns}
+        with self._reading(columns, start, stop) as arrays:
+            return {name: np.asarray(ak.to_numpy(arrays[name])) for name in columns}
 
     def lists(self, columns: Sequence[str], start: int, stop: int) -> list[Lists]:
         """Read columns of one list per entry, in the order of `columns`."""
-        arrays = self._arrays(columns, start, stop)
-        return [_flat(arrays[name]) for name in columns]
+        with self._reading(columns, start, stop) as arrays:
+            return [_flat(arrays[name]) for name in columns]
 
     def blocks(
         self,
@@ -229,14 +233,14 @@ class RootTable:
         self, columns: Sequence[str], start: int, stop: int
     ) -> dict[str, list[list[AnyArray]]]:
         """Read columns of lists of lists: an array per inner list, by name."""
-        arrays = self._arrays(columns, start, stop)
         found = {}
-        for name in columns:
-            entries = arrays[name]
-            inner = iter(_flat(ak.flatten(entries, axis=1)).by_entry())
-            found[name] = [
-                [next(inner) for _ in range(n)] for n in ak.num(entries, axis=1)
-            ]
+        with self._reading(columns, start, stop) as arrays:
+            for name in columns:
+                entries = arrays[name]
+                inner = iter(_flat(ak.flatten(entries, axis=1)).by_entry())
+                found[name] = [
+                    [next(inner) for _ in range(n)] for n in ak.num(entries, axis=1)
+                ]
         return found
 
     def texts(self, name: str) -> list[str]:
@@ -248,8 +252,26 @@ class RootTable:
             If there is no such column, with the nearest names.
         """
         self._require_columns([name])
-        texts: list[str] = self._arrays([name], 0, 1)[name][0].to_list()
+        with self._reading([name], 0, 1) as arrays:
+            texts: list[str] = arrays[name][0].to_list()
         return texts
+
+    @contextmanager
+    def _reading(
+        self, columns: Sequence[str], start: int, stop: int
+    ) -> Iterator[dict[str, Untyped]]:
+        """Give the columns, for a block that converts them.
+
+        Arrays of damaged bytes may contradict themselves, which is only found when
+        they are converted.
+        """
+        with self._damage_named(f"entries {start} to {stop}"):
+            arrays = self._arrays(columns, start, stop)
+            for array in arrays.values():
+                # uproot gives what is there, whatever number the header claims.
+                if len(array) != stop - start:
+                    raise ValueError(f"{len(array)} entries are there")
+            yield arrays
 
     def _arrays(
         self, columns: Sequence[str], start: int, stop: int
@@ -271,14 +293,13 @@ class RootTable:
         split = [key for key in keys if key not in whole]
         limits = {"entry_start": start, "entry_stop": stop, "library": "ak"}
         found: dict[str, Untyped] = {}
-        with self._damage_named(f"entries {start} to {stop}"):
-            if split:
-                arrays = self.tree.arrays(split, **limits)
-                found = {key: _column(arrays, key) for key in split}
-            for key, kind in whole.items():
-                array = self.tree[key].array(kind, **limits)
-                require_whole_vectors(self.path, key, array)
-                found[key] = array
+        if split:
+            arrays = self.tree.arrays(split, **limits)
+            found = {key: _column(arrays, key) for key in split}
+        for key, kind in whole.items():
+            array = self.tree[key].array(kind, **limits)
+            require_whole_vectors(self.path, key, array)
+            found[key] = array
         return found
 
     @contextmanager
@@ -320,7 +341,10 @@ def _column(arrays: Untyped, name: str) -> Untyped:
 
 def _flat(array: Untyped) -> Lists:
     counts = np.asarray(ak.to_numpy(ak.num(array, axis=1)), dtype=np.int64)
-    return Lists(np.asarray(ak.to_numpy(ak.flatten(array, axis=1))), counts)
+    values = np.asarray(ak.to_numpy(ak.flatten(array, axis=1)))
+    if (counts < 0).any() or counts.sum() != len(values):
+        raise ValueError("the lengths of its lists are wrong")
+    return Lists(values, counts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -339,7 +363,8 @@ class RootFile:
     @property
     def table_names(self) -> list[str]:
         """Names of the TTrees and RNTuples, in the order of the file."""
-        classes = self.file.classnames(cycle=False)
+        with damaged_file_named(self.path, "ROOT", "its directory"):
+            classes = self.file.classnames(cycle=False)
         return [name for name, kind in classes.items() if kind in TABLE_CLASSES]
 
     def table(self, name: str) -> RootTable:
@@ -363,9 +388,9 @@ class RootFile:
 
     def text(self, name: str) -> str | None:
         """Return the text stored under a name (TObjString), or None."""
-        if name not in self.file.keys(cycle=False):
-            return None
         with damaged_file_named(self.path, "ROOT", repr(name)):
+            if name not in self.file.keys(cycle=False):
+                return None
             return str(self.file[name])
 
 

@@ -18,7 +18,7 @@ class Particles:
     ----------
     particle_id : ndarray, shape (n_particles,), uint64
     vertex_mm : ndarray, shape (n_particles, 3), float32
-        Production vertex.
+        Production vertex; NaN if the truth does not say.
     momentum_gev : ndarray, shape (n_particles, 3), float32
     charge : ndarray, shape (n_particles,), float32
         In e.
@@ -42,6 +42,11 @@ class Particles:
         )
 
     @property
+    def vertex_or_origin_mm(self) -> NDArray[np.float32]:
+        """Production vertex, or the origin where it is not known."""
+        return np.nan_to_num(self.vertex_mm, nan=0.0)
+
+    @property
     def pt_gev(self) -> NDArray[np.float64]:
         """Transverse momentum."""
         px, py, _ = self.momentum_gev.T.astype(np.float64)
@@ -57,7 +62,7 @@ class Particles:
 
     @property
     def production_radius_mm(self) -> NDArray[np.float64]:
-        """Distance of the production vertex from the beam line."""
+        """Distance of the production vertex from the beam line; NaN if not known."""
         vx, vy, _ = self.vertex_mm.T.astype(np.float64)
         radius_mm: NDArray[np.float64] = np.hypot(vx, vy)
         return radius_mm

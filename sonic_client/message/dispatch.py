@@ -76,6 +76,7 @@ class Dispatcher:
         cache: AnswerCache | None,
     ) -> None:
         self._backends, self._version = backends, metadata.version
+        self._declared = {spec.name: spec for spec in metadata.outputs}
         self._config, self._observer = backends.config, backends.observer
         self._clock = backends.timing.clock
         self._layout, self._limits = layout, limits
@@ -193,6 +194,7 @@ class Dispatcher:
             model_version=self._config.model_version,
             request_id=_wire_id(batch),
             inputs=self._layout.join(batch),
+            declared=self._declared,
         )
 
         def read(outputs: Tensors, server: str) -> Sequence[EventOutputs]:
@@ -265,6 +267,7 @@ class Dispatcher:
                 bytes_received=payload_bytes(delivery.reply.outputs),
                 event_ids=tuple([item.request.request_id for item in batch]),
                 is_fallback=delivery.is_fallback,
+                is_hedge=delivery.is_hedge,
             )
         )
         return delivery, latency_s

@@ -35,8 +35,8 @@ __all__ = [
 _IDENTITY_OF = {"weights": "weights_id"}
 """Parameters that say where a server finds something, and those that say what it is."""
 
-_NEVER_LOADED = {"", "unloaded"}
-"""Reasons beside the state UNAVAILABLE that are no failure."""
+_UNLOADED = "unloaded"
+"""Triton's reason beside the state UNAVAILABLE, after a client has unloaded a model."""
 
 _HTTP_TIMEOUT_S = 1.0
 _HTTP_QUESTION = (
@@ -45,7 +45,12 @@ _HTTP_QUESTION = (
 
 
 async def ask_for_model(
-    transport: Transport, model_name: str, model_version: str, *, timeout_s: float
+    transport: Transport,
+    model_name: str,
+    model_version: str,
+    *,
+    timeout_s: float,
+    was_served: bool = False,
 ) -> ModelMetadata:
     """Ask whether the server takes requests; return its description of the model.
 
@@ -53,12 +58,15 @@ async def ask_for_model(
     (SuperSONIC) refuses this call alone when it is saturated. Asking again soon
     would defeat that control: wait with backoff.
 
+    A model that was served before and is unloaded now is expected back, if `was_served`
+    says so: operators unload and load again to change what a server has.
+
     Raises
     ------
     ServerOverloadedError
         It is saturated.
     ModelNotReadyError
-        It, or the model, is being loaded.
+        It, or the model, is being loaded, or the model is expected back.
     ModelNotFoundError
         It does not have the model, or could not load it.
     ServerError
@@ -74,7 +82,13 @@ async def ask_for_model(
         if error.status != "UNIMPLEMENTED":  # an endpoint without a repository
             raise
     else:
-        _check_loaded(states, model_name, model_version, server=transport.server)
+        _check_loaded(
+            states,
+            model_name,
+            model_version,
+            server=transport.server,
+            was_served=was_served,
+        )
     try:
         return await transport.describe(model_name, model_version, timeout_s=timeout_s)
     except TransientError as error:
@@ -97,7 +111,12 @@ def _as_startup_error(error: TransientError) -> TransientError:
 
 
 def _check_loaded(
-    states: Iterable[ModelState], model_name: str, model_version: str, *, server: str
+    states: Iterable[ModelState],
+    model_name: str,
+    model_version: str,
+    *,
+    server: str,
+    was_served: bool,
 ) -> None:
     rows = [
         row
@@ -107,14 +126,16 @@ def _check_loaded(
     if any(row.is_ready for row in rows):
         return
     for row in rows:
-        if row.state in ("LOADING", "UNLOADING"):
+        is_away = row.reason == _UNLOADED and was_served
+        if is_away or row.state in ("LOADING", "UNLOADING"):
             raise ModelNotReadyError(
                 server=server,
                 status="UNAVAILABLE",
-                details=f"model {model_name!r} is in state {row.state}",
+                details=f"model {model_name!r} is in state {row.state}"
+                + (f": {row.reason}" if row.reason else ""),
             )
     for row in rows:
-        if row.state == "UNAVAILABLE" and row.reason not in _NEVER_LOADED:
+        if row.state == "UNAVAILABLE" and row.reason not in ("", _UNLOADED):
             cause = row.reason.partition("\n")[0].strip().rstrip(";")
             raise ModelNotFoundError(
                 server=server,
@@ -228,10 +249,18 @@ def _read_config(path: Path) -> ModelMetadata:
         config = text_format.Parse(
             path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig()
         )
+        return _metadata_of(config)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    # ValueError: no text, or the number of a datatype that does not exist.
+    except (text_format.ParseError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a model configuration: {error}") from error
+
+
+# Any: the generated message classes have no types.
+def _metadata_of(config: Any) -> ModelMetadata:
+    from tritonclient.grpc import model_config_pb2  # noqa: PLC0415
+
     batch = (-1,) if config.max_batch_size else ()
 
     # Any: the generated message classes have no types.

@@ -169,6 +169,18 @@ class ServerPool:
         assert name is not None  # all of these are usable
         return Slot(self._servers[name], self.notify)
 
+    def slot_beside(self, names: Collection[str]) -> Slot | None:
+        """Return a slot at another server than these that works and is not full."""
+        candidates = [
+            server.candidate()
+            for name, server in self._servers.items()
+            if name not in names
+            and server.has_room
+            and server.breaker.state == "closed"
+        ]
+        name = choose_server(candidates)
+        return None if name is None else Slot(self._servers[name], self.notify)
+
     def judge(
         self,
         slot: Slot,

@@ -128,6 +128,7 @@ class Prober:
             self._config.model_name,
             self._config.model_version,
             timeout_s=self._config.health.probe_timeout_s,
+            was_served=server.metadata is not None,
         )
         if self._config.pin.config_pbtxt is not None:
             check_pinned_model(

@@ -135,6 +135,10 @@ class Server:
             self._window.succeeded(latency_s, now=self._timing.clock())
         return self.breaker.succeed(is_trial=is_trial)
 
+    def note_slow(self, at_least_s: float) -> None:
+        """Note that a call was cancelled after this time."""
+        self._window.took_at_least(at_least_s)
+
     def note_failure(
         self, error: SonicError, *, is_trial: bool, is_repeated: bool = False
     ) -> bool:
@@ -171,13 +175,13 @@ class Server:
 
     def note_out(self, error: SonicError) -> bool:
         """Note that it fails every request; return whether it is now left alone."""
-        is_news = self.breaker.state != "open"
+        if self.breaker.state == "open":  # the probes know more than this late answer
+            return False
         self.last_error = error
-        if is_news:
-            self.breaker.open(now=self._timing.clock())
-            # The model may be there again already, so it is asked for at once, once.
-            self.is_rechecked = isinstance(error, ModelNotFoundError)
-        return is_news
+        self.breaker.open(now=self._timing.clock())
+        # The model may be there again already, so it is asked for at once, once.
+        self.is_rechecked = isinstance(error, ModelNotFoundError)
+        return True
 
     def is_new_version(self, version: str) -> bool:
         """Whether another version of the model answers than before; true once."""

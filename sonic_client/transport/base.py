@@ -51,6 +51,9 @@ class InferCall:
         Outputs that the server shall write to shared memory.
     outputs : tuple of str
         Requested outputs; all if empty.
+    declared : mapping of str to TensorSpec
+        The model's outputs by name, so that an answer is compared with them before its
+        values are read. Empty: not compared.
     """
 
     model_name: str
@@ -61,6 +64,7 @@ class InferCall:
     input_regions: Mapping[str, RegionSlice] = field(default_factory=dict)
     output_regions: Mapping[str, RegionSlice] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    declared: Mapping[str, TensorSpec] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -20,6 +20,7 @@ from sonic_base import ConfigError
 from sonic_client.config import MAX_MESSAGE_BYTES, ServerConfig, TlsConfig
 from sonic_client.errors import ClientClosedError, ForkedProcessError, TransientError
 from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.foreign import MAX_DESCRIPTION_BYTES
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
 from sonic_client.transport.headers import Headers
 from sonic_client.transport.payload import check_message_size
@@ -41,6 +42,17 @@ _COMPRESSIONS = {
 }
 # The field of a message that is HTTP's whole answer.
 _ANSWERS = {"RepositoryIndex": "models", "ModelConfig": "config"}
+_LIMITED_METHODS = {
+    "name": [
+        {"service": "inference.GRPCInferenceService", "method": method}
+        for method in (
+            *("ServerReady", "ModelMetadata", "ModelConfig", "ModelStatistics"),
+            *("RepositoryIndex", "SystemSharedMemoryRegister"),
+            "SystemSharedMemoryUnregister",
+        )
+    ],
+    "maxResponseMessageBytes": MAX_DESCRIPTION_BYTES,
+}
 _OPTIONS = (
     # gRPC would refuse answers above 4 MB.
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -96,7 +108,8 @@ class GrpcTransport(WireTransport):
 
     async def probe(self, *, timeout_s: float) -> None:
         """Ask whether the server is ready, which implies that it is live."""
-        if not (await self._ask("ServerReady", timeout_s=timeout_s))["ready"]:
+        answer = await self._ask("ServerReady", timeout_s=timeout_s)
+        if not answer["ready"]:
             raise TransientError(
                 server=self.server, status="UNAVAILABLE", details="not ready"
             )
@@ -112,12 +125,7 @@ class GrpcTransport(WireTransport):
             timeout_s=timeout_s,
             headers=call.headers,
         )
-        return decode_reply(
-            message,
-            model=call.model_name,
-            server=self.server,
-            output_regions=call.output_regions,
-        )
+        return decode_reply(message, call=call, server=self.server)
 
     async def _ask(
         self,
@@ -132,17 +140,12 @@ class GrpcTransport(WireTransport):
         request = getattr(service_pb2, f"{method}Request")(
             **{field: value for field, value in fields.items() if value}
         )
-        call = self._pool().next_method(
-            _SERVICE + method,
-            type(request).SerializeToString,
-            getattr(service_pb2, f"{method}Response").FromString,
+        # Bytes: gRPC logs a traceback where its own caller cannot read an answer.
+        call = self._pool().next_method(_SERVICE + method)
+        message = await self._send(
+            call, request.SerializeToString(), timeout_s=timeout_s
         )
-        answer = MessageToDict(
-            await self._send(call, request, timeout_s=timeout_s),
-            preserving_proto_field_name=True,
-            always_print_fields_with_no_presence=True,
-        )
-        return answer[_ANSWERS[method]] if method in _ANSWERS else answer
+        return self._read(_json_of, message, method)
 
     def _pool(self) -> _ChannelPool:
         self._guard.check()
@@ -193,6 +196,16 @@ class GrpcTransport(WireTransport):
         raise failure
 
 
+def _json_of(message: bytes, method: str) -> Json:
+    """Return the JSON that HTTP answers in place of a message."""
+    answer = MessageToDict(
+        getattr(service_pb2, f"{method}Response").FromString(message),
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
+    return answer[_ANSWERS[method]] if method in _ANSWERS else answer
+
+
 def _texts_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
     """Return the entries of trailing metadata that are texts."""
     return {name: text for name, text in metadata or () if isinstance(text, str)}
@@ -229,11 +242,9 @@ class _ChannelPool:
         """Return ModelInfer of the next channel, on messages as bytes."""
         return next(self._infer_methods)
 
-    def next_method(
-        self, path: str, serialize: Callable[..., bytes], parse: Callable[[bytes], Any]
-    ) -> _Method:
-        """Return any other method of the next channel."""
-        method: _Method = next(self._turns).unary_unary(path, serialize, parse)
+    def next_method(self, path: str) -> _Method:
+        """Return any other method of the next channel, on messages as bytes."""
+        method: _Method = next(self._turns).unary_unary(path)
         return method
 
     async def close(self) -> None:
@@ -279,7 +290,12 @@ def channel_options(server: ServerConfig) -> list[tuple[str, str | int]]:
         ("grpc.keepalive_permit_without_calls", 0),
         (
             "grpc.service_config",
-            json.dumps({"loadBalancingConfig": [{channel.balancing: {}}]}),
+            json.dumps(
+                {
+                    "loadBalancingConfig": [{channel.balancing: {}}],
+                    "methodConfig": [_LIMITED_METHODS],
+                }
+            ),
         ),
     ]
     # By default gRPC follows http_proxy, even to this machine.

@@ -7,14 +7,13 @@ message and serialising it would copy every tensor three times.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from functools import partial
 from typing import Any
 
-from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
+from sonic_client.transport.foreign import read_answer
 from sonic_client.transport.payload import Content, raw_values, reply_of
 from sonic_client.types import TensorSpec, datatype_of
 
@@ -76,33 +75,33 @@ def _typed_values(tensor: Any) -> list[Any] | None:
     return list(filled[0][1]) if filled else []
 
 
-def decode_reply(
-    message: bytes, *, model: str, server: str, output_regions: Container[str] = ()
-) -> InferReply:
+def decode_reply(message: bytes, *, call: InferCall, server: str) -> InferReply:
     """Return the tensors of a `ModelInferResponse` message, as read-only views.
 
     Parameters
     ----------
     message : bytes
-    model, server : str
+    call : InferCall
+        What was asked for.
+    server : str
         Named in errors.
-    output_regions : container of str
-        Outputs that the call wanted in shared memory; the message does not say.
 
     Raises
     ------
     InvalidAnswerError
-        If the message cannot be parsed, or a tensor's values are missing or do
-        not fill its shape.
+        If the message cannot be parsed, or is not an answer to the call: see
+        `reply_of`.
     """
-    try:
-        reply = service_pb2.ModelInferResponse.FromString(message)
-    except DecodeError as error:
-        raise InvalidAnswerError(
-            model=model,
-            server=server,
-            mismatches=[Mismatch("*", "a ModelInferResponse", str(error))],
-        ) from error
+    return read_answer(
+        partial(_reply, message, call, server),
+        model=call.model_name,
+        server=server,
+        expected="a ModelInferResponse",
+    )
+
+
+def _reply(message: bytes, call: InferCall, server: str) -> InferReply:
+    reply = service_pb2.ModelInferResponse.FromString(message)
     specs = [
         TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape))
         for tensor in reply.outputs
@@ -113,8 +112,8 @@ def decode_reply(
     contents += [None] * (len(specs) - len(contents))
     return reply_of(
         zip(specs, contents, strict=False),
-        model=model,
+        call=call,
         version=reply.model_version,
+        request_id=reply.id,
         server=server,
-        output_regions=output_regions,
     )

@@ -15,14 +15,17 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from sonic_base import ConfigError, SonicError
-from sonic_client.config import ServerConfig, TlsConfig
+from sonic_client.config import MAX_MESSAGE_BYTES, ServerConfig, TlsConfig
 from sonic_client.errors import (
     ClientClosedError,
+    InvalidAnswerError,
+    Mismatch,
     RejectedRequestError,
     ServerError,
     TransientError,
 )
 from sonic_client.transport.base import InferCall, InferReply
+from sonic_client.transport.foreign import MAX_DESCRIPTION_BYTES
 from sonic_client.transport.headers import Headers
 from sonic_client.transport.http_messages import (
     JSON_LENGTH_HEADER,
@@ -66,6 +69,11 @@ _PATHS = {
 _Reply: TypeAlias = tuple[Mapping[str, str], bytes]
 # Characters of a page that is not an answer of a KServe server, such as a proxy's.
 _MAX_TEXT = 500
+# Bytes that are read of an answer that is an error.
+_MAX_ERROR_BYTES = 64 * 1024
+# A compressed answer may become this large, or so many times as long as it was.
+_PLAIN_BYTES = 64 * 2**20
+_MAX_RATIO = 100
 
 
 class HttpTransport(WireTransport):
@@ -136,14 +144,13 @@ class HttpTransport(WireTransport):
             timeout_s=timeout_s,
             headers={**self._encodings, **form, **call.headers},
             body=self._meter.compress(b"".join(parts)),
+            max_bytes=MAX_MESSAGE_BYTES,
         )
         return decode_body(
             content,
-            # Without the header there is no binary data: all is JSON.
-            json_length=int(headers.get(JSON_LENGTH_HEADER, len(content))),
-            model=call.model_name,
+            json_length=headers.get(JSON_LENGTH_HEADER),
+            call=call,
             server=self.server,
-            output_regions=call.output_regions,
         )
 
     async def _ask(
@@ -181,6 +188,7 @@ class HttpTransport(WireTransport):
         timeout_s: float,
         headers: Mapping[str, str],
         body: bytes | None = None,
+        max_bytes: int = MAX_DESCRIPTION_BYTES,
     ) -> _Reply:
         """Return the headers and the content of an answer of status 200."""
         self._guard.check()
@@ -195,7 +203,7 @@ class HttpTransport(WireTransport):
         )
 
         async def attempt(sent: Headers) -> _Reply:
-            outcome = await self._outcome(ask, sent, body)
+            outcome = await self._outcome(ask, sent, body, max_bytes)
             # Raised outside of the function that knows the server's words, which the
             # error's traceback would show.
             if isinstance(outcome, SonicError):
@@ -220,6 +228,7 @@ class HttpTransport(WireTransport):
         ask: Callable[..., aiohttp.client._RequestContextManager],
         sent: Headers,
         body: bytes | None,
+        max_bytes: int,
     ) -> _Reply | SonicError:
         # A stream is sent in pieces, so it does not delay other calls.
         data = BytesIO(body) if body else None
@@ -229,14 +238,24 @@ class HttpTransport(WireTransport):
                 headers=sent.pairs(), data=data, trace_request_ctx=connection
             ) as reply:
                 connection.has_answered = True
-                content = await reply.read()
+                is_answer = reply.status == 200
+                limit = _limit(reply, max_bytes) if is_answer else _MAX_ERROR_BYTES
+                content = await _content(reply, limit)
         except (aiohttp.ClientError, OSError) as error:
             failure = _error_of_exception(
                 error, server=self.server, hide=sent.hide, connection=connection
             )
             failure.__cause__ = sent.cause(error)
             return failure
-        if reply.status != 200:
+        if reply.status < 400 and (not is_answer or len(content) > limit):
+            found = f"status {reply.status} and {len(content)} bytes or more"
+            expected = f"status 200 and at most {limit} bytes"
+            return InvalidAnswerError(
+                model="*",
+                server=self.server,
+                mismatches=[Mismatch("*", expected, found)],
+            )
+        if not is_answer:
             return _error_of_response(
                 reply.status,
                 content,
@@ -245,6 +264,27 @@ class HttpTransport(WireTransport):
                 hide=sent.hide,
             )
         return reply.headers, content
+
+
+def _limit(reply: aiohttp.ClientResponse, max_bytes: int) -> int:
+    """Return how long an answer may be, in bytes after decompression."""
+    if "Content-Encoding" not in reply.headers:
+        return max_bytes
+    sent_bytes = reply.content_length or 0
+    return min(max_bytes, max(_PLAIN_BYTES, _MAX_RATIO * sent_bytes))
+
+
+async def _content(reply: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return an answer's content, or its begin that is longer than the limit."""
+    parts: list[bytes] = []
+    n_bytes = 0
+    while part := await reply.content.readany():
+        parts.append(part)
+        n_bytes += len(part)
+        if n_bytes > limit:
+            reply.close()  # and with it the connection, of which no more is read
+            break
+    return b"".join(parts)
 
 
 @dataclass(slots=True)
@@ -316,7 +356,7 @@ def _error_text(body: str, hide: Callable[[str], str]) -> str:
     try:
         answer = json.loads(body)
         return hide(str(answer["error"] if "error" in answer else answer["detail"]))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         text = hide(_page_text(body))
         if text.startswith("Traceback "):  # the last line has the cause
             text = text.rstrip().rpartition("\n")[2]

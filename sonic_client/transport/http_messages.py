@@ -8,11 +8,12 @@ values are in the JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
+from sonic_client.transport.foreign import checked, read_answer
 from sonic_client.transport.payload import Content, json_values, raw_values, reply_of
 from sonic_client.types import TensorSpec, datatype_of
 
@@ -91,47 +92,48 @@ def _region_parameters(place: RegionSlice) -> dict[str, object]:
 
 
 def decode_body(
-    body: bytes,
-    *,
-    json_length: int,
-    model: str,
-    server: str,
-    output_regions: Container[str] = (),
+    body: bytes, *, json_length: str | None, call: InferCall, server: str
 ) -> InferReply:
     """Return the tensors of an answer, as read-only views of it.
 
     Parameters
     ----------
     body : bytes
-    json_length : int
-        Bytes of the header.
-    model, server : str
+    json_length : str, optional
+        Bytes of the header, as the server writes it. None: all is JSON.
+    call : InferCall
+        What was asked for.
+    server : str
         Named in errors.
-    output_regions : container of str
-        Outputs that the call wanted in shared memory; the answer does not say.
 
     Raises
     ------
     InvalidAnswerError
-        If the header cannot be read, or a tensor's bytes are missing or do not fill its
-        shape.
+        If the header cannot be read, there is other data than it announces, or it is
+        not an answer to the call: see `reply_of`.
     """
-    try:
-        header = json.loads(body[:json_length])
-        return reply_of(
-            _tensors(header, memoryview(body)[json_length:]),
-            model=model,
-            version=str(header.get("model_version", "")),
-            server=server,
-            output_regions=output_regions,
-        )
-    # A foreign server may answer anything.
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InvalidAnswerError(
-            model=model,
-            server=server,
-            mismatches=[Mismatch("*", "a KServe inference response", repr(error))],
-        ) from error
+    return read_answer(
+        partial(_reply, body, json_length, call, server),
+        model=call.model_name,
+        server=server,
+        expected="a KServe inference response",
+    )
+
+
+def _reply(
+    body: bytes, json_length: str | None, call: InferCall, server: str
+) -> InferReply:
+    n_bytes = len(body) if json_length is None else int(json_length)
+    if not 0 <= n_bytes <= len(body):
+        raise ValueError(f"{JSON_LENGTH_HEADER} {n_bytes} of {len(body)} bytes")
+    header = json.loads(body[:n_bytes])
+    return reply_of(
+        _tensors(header, memoryview(body)[n_bytes:]),
+        call=call,
+        version=str(header.get("model_version", "")),
+        request_id=str(header.get("id", "")),
+        server=server,
+    )
 
 
 # Any: a foreign server may answer anything.
@@ -140,7 +142,9 @@ def _tensors(
 ) -> Iterator[tuple[TensorSpec, Content | None]]:
     start = 0
     for tensor in header["outputs"]:
-        spec = TensorSpec(tensor["name"], tensor["datatype"], (*tensor["shape"],))
+        shape = tuple(checked(dim, int) for dim in tensor["shape"])
+        datatype = checked(tensor["datatype"], str)
+        spec = TensorSpec(checked(tensor["name"], str), datatype, shape)
         n_bytes = tensor.get("parameters", {}).get("binary_data_size")
         if n_bytes is None:
             values = tensor.get("data")
@@ -148,5 +152,9 @@ def _tensors(
                 raise TypeError(f"'data' is no array but {type(values).__name__}")
             yield spec, values
         else:
+            if checked(n_bytes, int) < 0:
+                raise ValueError(f"binary_data_size {n_bytes}")
             yield spec, content[start : start + n_bytes]
             start += n_bytes
+    if start < len(content):
+        raise ValueError(f"{len(content) - start} bytes that belong to no tensor")

@@ -9,7 +9,7 @@ import math
 import sys
 import time
 import zlib
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -22,6 +22,7 @@ from sonic_client.transport.base import CompressionReport, InferCall, InferReply
 from sonic_client.types import TensorSpec, datatype_of, numpy_dtype, payload_bytes
 
 __all__ = [
+    "MAX_DIMENSIONS",
     "CompressionMeter",
     "Content",
     "check_message_size",
@@ -31,6 +32,11 @@ __all__ = [
     "reply_of",
     "tensor_of",
 ]
+
+# Of numpy's arrays.
+MAX_DIMENSIONS = 64
+# The length before each element of a BYTES tensor.
+_PREFIX_BYTES = 4
 
 _IS_LITTLE = sys.byteorder == "little"
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
@@ -98,6 +104,9 @@ def tensor_of(spec: TensorSpec, content: Content) -> NDArray[Any]:
         If the values do not fill the shape, or are of another type, or the datatype is
         unknown.
     """
+    # First, because the product of as many numbers as a message holds takes minutes.
+    if len(spec.shape) > MAX_DIMENSIONS or min(spec.shape, default=0) < 0:
+        raise ValueError("a shape that no array has")
     if isinstance(content, list):
         return _typed_tensor(spec, content)
     if spec.datatype == "BYTES":
@@ -134,7 +143,10 @@ def _wire_dtype(datatype: str) -> np.dtype[Any]:
 
 
 def _decode_strings(spec: TensorSpec, content: bytes) -> NDArray[Any]:
-    array = np.empty(math.prod(spec.shape), dtype=object)
+    n_elements = math.prod(spec.shape)
+    if _PREFIX_BYTES * n_elements > len(content):
+        raise ValueError(f"{len(content)} bytes, too few for {n_elements} elements")
+    array = np.empty(n_elements, dtype=object)
     start = 0
     for index in range(array.size):
         length = int.from_bytes(content[start : start + 4], "little")
@@ -149,10 +161,10 @@ def _decode_strings(spec: TensorSpec, content: bytes) -> NDArray[Any]:
 def reply_of(
     tensors: Iterable[tuple[TensorSpec, Content | None]],
     *,
-    model: str,
+    call: InferCall,
     version: str,
+    request_id: str,
     server: str,
-    output_regions: Container[str],
 ) -> InferReply:
     """Return a reply with the tensors as read-only views.
 
@@ -160,21 +172,43 @@ def reply_of(
     ----------
     tensors : iterable of (TensorSpec, bytes or list)
         None for an output without values.
-    model, version, server : str
-        What answered.
-    output_regions : container of str
-        Outputs that the call wanted in shared memory; the message does not say.
+    call : InferCall
+        What was asked for. Outputs that its model does not declare are left out; of
+        those that it wants in shared memory the message has no values.
+    version, request_id : str
+        As the server writes them; the id may be missing.
+    server : str
 
     Raises
     ------
     InvalidAnswerError
-        If a tensor's bytes are missing or do not fill its shape.
+        If it is the answer to another call, or two tensors have one name, one is not
+        of the declared type, or its bytes are missing or do not fill its shape.
     """
+    if request_id and call.request_id and request_id != call.request_id:
+        raise InvalidAnswerError(
+            model=call.model_name,
+            server=server,
+            mismatches=[
+                Mismatch("*", f"id {call.request_id!r}", f"{request_id[:99]!r}")
+            ],
+        )
     outputs: dict[str, NDArray[Any]] = {}
     placed: list[TensorSpec] = []
     mismatches: list[Mismatch] = []
+    seen: dict[str, object] = {}
     for spec, content in tensors:
-        if spec.name in output_regions:
+        declared = call.declared.get(spec.name, spec)
+        if spec.name in seen:
+            if seen[spec.name] != (spec, content):
+                mismatches.append(Mismatch(spec.name, "one tensor", "two different"))
+        elif declared is spec and call.declared:
+            continue
+        elif declared.datatype != spec.datatype or len(declared.shape) != len(
+            spec.shape
+        ):
+            mismatches.append(Mismatch(spec.name, declared.form, spec.form[:99]))
+        elif spec.name in call.output_regions:
             placed.append(spec)
         elif content is None:
             mismatches.append(Mismatch(spec.name, "values", "none"))
@@ -182,9 +216,12 @@ def reply_of(
             try:
                 outputs[spec.name] = tensor_of(spec, content)
             except ValueError as error:
-                mismatches.append(Mismatch(spec.name, spec.form, str(error)))
+                mismatches.append(Mismatch(spec.name, spec.form[:99], str(error)))
+        seen[spec.name] = spec, content
     if mismatches:
-        raise InvalidAnswerError(model=model, server=server, mismatches=mismatches)
+        raise InvalidAnswerError(
+            model=call.model_name, server=server, mismatches=mismatches
+        )
     return InferReply(model_version=version, outputs=outputs, placed=tuple(placed))
 
 

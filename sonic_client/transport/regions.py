@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sonic_client.errors import InvalidAnswerError, Mismatch
 from sonic_client.transport.base import InferCall, InferReply, RegionSlice
+from sonic_client.transport.foreign import read_answer
 from sonic_client.transport.payload import tensor_of
 from sonic_client.types import ModelMetadata, Tensors, TensorSpec
 
@@ -41,7 +42,6 @@ Direction: TypeAlias = Literal["input", "output"]
 _ALIGNMENT = 64
 _SMALLEST_BYTES = 2**16
 _FOLDER = Path("/dev/shm")
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,8 @@ class Region:
     Attributes
     ----------
     name : str
-        ``sonic_<pid>_<direction>_<number>``: its name at the server.
+        ``sonic_<pid>_<direction>_<random>``: its name at the server, which nobody can
+        take before.
     key : str
         Its name in the operating system.
     n_bytes : int
@@ -138,7 +139,7 @@ class Region:
 
     def __init__(self, direction: Direction, n_bytes: int) -> None:
         self.direction, self.n_bytes = direction, n_bytes
-        self.name = f"sonic_{os.getpid()}_{direction}_{next(_numbers)}"
+        self.name = f"sonic_{os.getpid()}_{direction}_{os.urandom(8).hex()}"
         self.key = f"/{self.name}"
         # `create` fails if it exists: two processes must never share one by accident.
         self._memory = SharedMemory(self.name, create=True, size=n_bytes)
@@ -272,7 +273,12 @@ class RegionLease:
                     mismatches=[Mismatch(spec.name, expected, spec.form)],
                 )
             content = bytes(self.output.buffer[span.offset : span.offset + n_bytes])
-            outputs[spec.name] = tensor_of(spec, content)
+            outputs[spec.name] = read_answer(
+                partial(tensor_of, spec, content),
+                model=model,
+                server=server,
+                expected=f"{spec.name!r} in shared memory",
+            )
         return outputs
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 
 from sonic_client.errors import (
+    InvalidAnswerError,
     RejectedRequestError,
     ServerError,
     ServerOverloadedError,
@@ -182,10 +183,13 @@ class SharedMemoryTransport:
                 lease.input = await self._region("input", n_bytes, timeout_s)
             if n_bytes := end_of(plan.outputs):
                 lease.output = await self._region("output", n_bytes, timeout_s)
-        except (ServerError, OSError) as error:
+        except (ServerError, InvalidAnswerError, OSError) as error:
             self._end(lease, is_done=True)
             if self._is_on:
-                logger.warning(
+                # A server that has it off is what "auto" is for.
+                is_off = getattr(error, "status", "") == "UNIMPLEMENTED"
+                logger.log(
+                    logging.INFO if is_off else logging.WARNING,
                     "no shared memory with %s, calls are sent without it: %s",
                     self.server,
                     error,
@@ -245,7 +249,7 @@ class SharedMemoryTransport:
     async def _unregister(self, name: str) -> bool:
         try:
             await self._inner.unregister_region(name, timeout_s=_UNREGISTER_TIMEOUT_S)
-        except ServerError as error:
+        except (ServerError, InvalidAnswerError) as error:
             # Such as "in use"; the server frees the memory when it unmaps it.
             logger.debug("region %s stays with %s: %s", name, self.server, error)
             return False

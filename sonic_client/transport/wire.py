@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from sonic_client.config import ServerConfig
-from sonic_client.errors import InvalidAnswerError, Mismatch, RejectedRequestError
+from sonic_client.errors import RejectedRequestError
 from sonic_client.transport.base import CompressionReport, ServerCounters
+from sonic_client.transport.foreign import checked, read_answer
 from sonic_client.transport.headers import CallHeaders, Headers
-from sonic_client.transport.payload import CompressionMeter
+from sonic_client.transport.payload import MAX_DIMENSIONS, CompressionMeter
 from sonic_client.transport.planned_ends import past_planned_ends
 from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.types import ModelMetadata, ModelState, TensorSpec
@@ -78,7 +79,7 @@ class WireTransport(ABC):
     async def _extensions(self, *, timeout_s: float) -> Container[str]:
         """Ask for the extensions of KServe v2 that the server has."""
         reply = await self._ask("ServerMetadata", timeout_s=timeout_s)
-        return frozenset(reply.get("extensions") or ())
+        return self._read(_extensions, reply)
 
     async def count(
         self, model_name: str, model_version: str, *, timeout_s: float
@@ -129,25 +130,27 @@ class WireTransport(ABC):
 
     def _read(self, reader: Callable[..., ReplyT], *replies: Json) -> ReplyT:
         """Return what `reader` finds in a server's replies."""
-        try:
-            return reader(*replies)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InvalidAnswerError(
-                model="*",
-                server=self.server,
-                mismatches=[Mismatch("*", "an answer of KServe v2", repr(error))],
-            ) from error
+        return read_answer(
+            partial(reader, *replies),
+            server=self.server,
+            expected="an answer of KServe v2",
+        )
+
+
+def _extensions(metadata: Json) -> frozenset[str]:
+    """Read the extensions of KServe v2 in a server's metadata."""
+    return frozenset(checked(each, str) for each in metadata.get("extensions") or ())
 
 
 def _model_states(index: Json) -> tuple[ModelState, ...]:
     """Read a repository index; a missing key is empty."""
     return tuple(
         ModelState(
-            name=row["name"],
-            version=row.get("version", ""),
+            name=checked(row["name"], str),
+            version=checked(row.get("version") or "", str),
             # MLServer writes the name of its enumeration, too: State.READY.
-            state=row.get("state", "").rpartition(".")[2],
-            reason=row.get("reason", ""),
+            state=checked(row.get("state") or "", str).rpartition(".")[2],
+            reason=checked(row.get("reason") or "", str),
         )
         for row in index
     )
@@ -160,25 +163,30 @@ def _model_metadata(metadata: Json, config: Json, asked_version: str) -> ModelMe
     }
 
     def specs(tensors: Json) -> tuple[TensorSpec, ...]:
-        return tuple(
+        found = tuple(
             TensorSpec(
-                tensor["name"],
-                tensor["datatype"],
+                checked(tensor["name"], str),
+                checked(tensor["datatype"], str),
                 tuple(map(int, tensor["shape"])),
                 tensor["name"] in optional,
             )
             for tensor in tensors
         )
+        for spec in found:
+            if len(spec.shape) > MAX_DIMENSIONS or min(spec.shape, default=0) < -1:
+                raise ValueError(f"{spec.name!r} has a shape that no array has")
+            _ = spec.dtype  # raises if the datatype is unknown
+        return found
 
     return ModelMetadata(
-        name=metadata["name"],
-        version=asked_version or _latest(metadata.get("versions", [])),
-        platform=metadata.get("platform", ""),
+        name=checked(metadata["name"], str),
+        version=asked_version or _latest(metadata.get("versions") or []),
+        platform=checked(metadata.get("platform") or "", str),
         inputs=specs(metadata["inputs"]),
         outputs=specs(metadata["outputs"]),
-        max_batch_size=config.get("max_batch_size", 0),
+        max_batch_size=checked(config.get("max_batch_size", 0), int),
         parameters={
-            name: parameter["string_value"]
+            name: checked(parameter["string_value"], str)
             for name, parameter in config.get("parameters", {}).items()
         },
     )
@@ -186,7 +194,11 @@ def _model_metadata(metadata: Json, config: Json, asked_version: str) -> ModelMe
 
 def _latest(versions: Sequence[str]) -> str:
     """Return the highest version; they are numbers without leading zeros."""
-    return max(versions, key=lambda version: (len(version), version), default="")
+    return max(
+        (checked(version, str) for version in versions),
+        key=lambda version: (len(version), version),
+        default="",
+    )
 
 
 def _server_counters(statistics: Json) -> ServerCounters:

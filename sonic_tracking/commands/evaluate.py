@@ -9,7 +9,7 @@ import typer
 
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_line, print_rows
-from sonic_tracking.commands.options import Force, Unit
+from sonic_tracking.commands.options import Columns, Force, Unit
 from sonic_tracking.errors import needs_extra
 
 __all__ = ["EXAMPLES", "evaluate"]
@@ -44,6 +44,7 @@ def evaluate(
             help="Weights that found the tracks, if they are not bundled ones."
         ),
     ] = None,
+    columns: Columns = None,
     unit: Unit = None,
     min_pt: Annotated[
         float, typer.Option(min=0.0, help="Transverse momentum above this, in GeV.")
@@ -84,6 +85,8 @@ def evaluate(
             truth,
             events=events,
             weights=weights,
+            columns=columns,
+            truth_columns=columns,
             unit=unit,
             criteria=Criteria(
                 min_pt_gev=min_pt,

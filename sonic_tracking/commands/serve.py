@@ -116,9 +116,9 @@ def serve(
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="File with a token that clients must send, over gRPC in header "
-            "triton-grpc-protocol-authorization: Bearer TOKEN; the list of processes "
-            "shows it."
+            help="File with a token that clients must send: header authorization: "
+            "Bearer TOKEN. To triton over gRPC, it is "
+            "triton-grpc-protocol-authorization, and the list of processes shows it."
         ),
     ] = None,
 ) -> None:

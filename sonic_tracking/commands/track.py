@@ -15,6 +15,7 @@ from sonic_tracking.commands.options import (
     CsvScale,
     Fallback,
     Force,
+    Hedge,
     PlaintextToken,
     Roots,
     Servers,
@@ -84,6 +85,7 @@ def track(
     server: Servers = None,
     fallback: Fallback = None,
     try_timeout: TryTimeout = None,
+    hedge: Hedge = None,
     client_config: ClientConfigFile = None,
     token_file: TokenFile = None,
     token_env: TokenEnv = None,
@@ -122,10 +124,19 @@ def track(
     columns: Columns = None,
     unit: Unit = None,
     csv_scale: CsvScale = None,
+    any_input: Annotated[
+        bool,
+        typer.Option(
+            "--any-input",
+            help="Find tracks in events, too, that are far from all that the weights "
+            "were trained on.",
+        ),
+    ] = False,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Weights for the server in this process, or for the fallback."
+            help="Weights for the server in this process, or for the fallback: a "
+            "folder, or generic (the default), generic_pu0, generic_pileup."
         ),
     ] = None,
     json: Annotated[
@@ -175,6 +186,7 @@ def track(
             server=server,
             fallback=fallback,
             try_timeout_s=try_timeout,
+            hedge=hedge,
             client_config=client_config,
             token_file=token_file,
             token_env=token_env,
@@ -189,6 +201,7 @@ def track(
             columns=columns,
             unit=unit,
             csv_scale=parse_scale(csv_scale),
+            any_input=any_input,
             weights=weights,
             json=json,
             on_failure=on_failure,

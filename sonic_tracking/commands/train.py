@@ -9,7 +9,7 @@ import typer
 
 import sonic_tracking
 from sonic_tracking.commands.console import one_line_errors, print_rows
-from sonic_tracking.commands.options import Force, Unit
+from sonic_tracking.commands.options import Columns, Force, Unit
 
 __all__ = ["EXAMPLES", "train"]
 
@@ -52,6 +52,7 @@ def train(
             help="Weights to start from, in place of random ones.",
         ),
     ] = None,
+    columns: Columns = None,
     unit: Unit = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed in place of the recipe's.")
@@ -87,6 +88,8 @@ def train(
             truth=truth or (),
             recipe=recipe,
             start_from=start_from,
+            columns=columns,
+            truth_columns=columns,
             unit=unit,
             seed=seed,
             threads=threads,

@@ -10,12 +10,15 @@ from contextlib import ExitStack, contextmanager
 import dask
 from distributed import Client as DaskClient
 from distributed import LocalCluster
+from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
 from sonic_base import SonicError
 from sonic_tracking.errors import MAIN_GUARD
 
 __all__ = ["ClusterError", "cluster_client"]
+
+logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 120.0
 """Limit for the scheduler's answer, and for the first worker to appear."""
@@ -41,6 +44,13 @@ def cluster_client(scheduler: str | None, workers: int | None) -> Iterator[DaskC
     ClusterError
         If the cluster cannot be reached, or no worker appears.
     """
+    if scheduler is not None and not scheduler.startswith("tls://"):
+        logger.warning(
+            "dask cluster %s has no authentication: whoever reaches it can run code as "
+            "the user of its workers; start it with certificates (tls://), see dask's "
+            "distributed.comm.tls",
+            scheduler,
+        )
     with ExitStack() as stack:
         # A worker that dies is restarted and its task repeated: no news for users.
         stack.enter_context(_quiet("distributed"))
@@ -64,7 +74,11 @@ def _local_cluster(n_workers: int) -> LocalCluster:
             threads_per_worker=2,
             processes=True,
             host="127.0.0.1",
-            protocol="tcp",
+            # Whoever reaches a scheduler runs code as its user, and every user of this
+            # machine reaches loopback: a certificate made for this cluster keeps out
+            # all who do not have it.
+            protocol="tls",
+            security=Security.temporary(),
             dashboard_address=None,
             # The scheduler serves HTTP even without a dashboard: take a free port.
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from exatrkx_pipeline.model_names import WHOLE_MODELS
-from sonic_base import ConfigError
+from sonic_base import ConfigError, Secret
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.errors import needs_extra
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrackingMock"]
 
-TRITON_ONLY = ("python", "container", "tls", "token", "log")
+TRITON_ONLY = ("python", "container", "tls", "log")
 
 
 class TrackingMock:
@@ -66,6 +66,11 @@ class TrackingMock:
         return self.server.url
 
     @property
+    def token(self) -> Secret | None:
+        """What each call must carry, if anything."""
+        return self.settings.token
+
+    @property
     def http_url(self) -> str | None:
         """Its HTTP endpoint, if it has one."""
         return None if self.settings.http_port is None else self.server.http_url
@@ -101,6 +106,7 @@ class TrackingMock:
             "http_port": settings.http_port,
             "metrics_port": settings.metrics_port,
             "faults": self._fault_plan(),
+            "token": settings.token,
         }
         if settings.profile is not None:
             listening["profile"] = _profile_of(settings.profile)
@@ -125,7 +131,11 @@ class TrackingMock:
                 from mock_server.tracking import tracking_models  # noqa: PLC0415
 
                 weights = settings.weights or bundled_weights()
-                models = tracking_models(weights, instances=settings.instances)
+                models = tracking_models(
+                    weights,
+                    instances=settings.instances,
+                    any_input=settings.any_input,
+                )
             wanted = [model for model in models if model.name in settings.models]
             server = MockServer(wanted, **listening)
         server.start()

@@ -13,7 +13,10 @@ from sonic_tracking.engines.triton_command import Container, ServerTls
 
 __all__ = ["EngineSettings"]
 
-OPTIONS = ("weights", "repository", "instances", "threads", "python", "container")
+OPTIONS = (
+    *("weights", "any_input", "repository", "instances", "threads", "python"),
+    "container",
+)
 """Options of a client's fallback."""
 
 
@@ -34,6 +37,9 @@ class EngineSettings:
 
     weights: Path | None = None
     """Folder of weights; by default the bundled ones."""
+
+    any_input: bool = False
+    """Answer events, too, that are far from those of the weights' training."""
 
     repository: Path | None = None
     """Model repository to serve as it is; by default one is written for `models`."""
@@ -105,6 +111,7 @@ class EngineSettings:
             http_port=None,
             metrics_port=None,
             weights=_path(options, "weights"),
+            any_input=_flag(options, "any_input"),
             repository=_path(options, "repository"),
             instances=_count(options, "instances"),
             threads=_count(options, "threads"),
@@ -115,6 +122,13 @@ class EngineSettings:
 
 def _path(options: Mapping[str, str], name: str) -> Path | None:
     return Path(options[name]).expanduser() if name in options else None
+
+
+def _flag(options: Mapping[str, str], name: str) -> bool:
+    value = options.get(name, "false")
+    if value not in ("true", "false"):
+        raise ConfigError(f"fallback: {name} must be true or false, got {value!r}")
+    return value == "true"
 
 
 def _count(options: Mapping[str, str], name: str) -> int:

@@ -291,6 +291,7 @@ class TrackingTriton(TritonServer):
                         settings.weights,
                         instances=settings.instances,
                         gpu=settings.gpu,
+                        any_input=settings.any_input,
                     )
                 )
             super().start()
@@ -322,7 +323,12 @@ def _options(settings: EngineSettings) -> TritonOptions:
 
 @contextmanager
 def written_repository(
-    models: Iterable[str], weights: Path | None, *, instances: int, gpu: bool
+    models: Iterable[str],
+    weights: Path | None,
+    *,
+    instances: int,
+    gpu: bool,
+    any_input: bool = False,
 ) -> Iterator[Path]:
     """Write a repository of these models; it is removed at the end of the block.
 
@@ -339,7 +345,11 @@ def written_repository(
             write_repository,
         )
     plans = plan_repository(
-        models, weights=weights, instances=instances, device="gpu" if gpu else "cpu"
+        models,
+        weights=weights,
+        instances=instances,
+        device="gpu" if gpu else "cpu",
+        any_input=any_input,
     )
     with tempfile.TemporaryDirectory(prefix="sonic-repository-") as folder:
         repository = Path(folder) / "models"

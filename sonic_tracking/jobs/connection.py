@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sonic_base import ConfigError, config_from_mapping
-from sonic_client import ClientConfig, Layout, client_table
+from sonic_base import ConfigError, Secret, config_from_mapping, new_token
+from sonic_client import ClientConfig, Layout, ServerConfig, client_table
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.outputs import Json
 from sonic_tracking.progress import activity
@@ -42,9 +42,13 @@ class ClientSettings:
     window: int | None = None
     deadline_s: float | None = None
     try_timeout_s: float | None = None
+    hedge: bool | None = None
     fallback: str | None = None
     weights: Path | None = None
     """Weights of the fallback."""
+
+    any_input: bool = False
+    """Whether the fallback answers events that are far from the weights' training."""
 
     token_file: Path | None = None
     token_env: str | None = None
@@ -60,9 +64,13 @@ class ClientSettings:
             "window": {"max_requests": self.window},
             "deadline_s": self.deadline_s,
             "retry": {"try_timeout_s": self.try_timeout_s},
+            "hedge": {"enabled": self.hedge},
             "fallback": {
                 "name": self.fallback,
-                "options": {"weights": self.weights and str(self.weights)},
+                "options": {
+                    "weights": self.weights and str(self.weights),
+                    "any_input": "true" if self.any_input else None,
+                },
             },
         }
         table = _merged({} if self.file is None else client_table(self.file), given)
@@ -108,10 +116,14 @@ class ServerInUse:
     url : str
     clock : StageClock or None
         Time per stage of the pipeline, if it runs in this process.
+    token : Secret or None
+        What each call to a server in this process must carry: other users of this
+        machine reach its port, too.
     """
 
     url: str
     clock: StageClock | None = None
+    token: Secret | None = None
 
     @property
     def is_own(self) -> bool:
@@ -121,7 +133,11 @@ class ServerInUse:
 
 @contextmanager
 def job_server(
-    settings: ClientSettings, weights: Path | None, *, progress: bool
+    settings: ClientSettings,
+    weights: Path | None,
+    *,
+    progress: bool,
+    any_input: bool = False,
 ) -> Iterator[tuple[ServerInUse, ClientConfig]]:
     """Give the server of a job, and the client's configuration for it.
 
@@ -133,21 +149,31 @@ def job_server(
         As `tracking_server`.
     """
     if "servers" not in settings.table():
-        with tracking_server(None, weights, progress=progress) as own:
-            yield own, settings.config(own_server=own.url)
+        with tracking_server(
+            None, weights, progress=progress, any_input=any_input
+        ) as own:
+            config = settings.config(own_server=own.url)
+            access = ServerConfig(url=own.url, token=own.token)
+            yield own, replace(config, servers=access)
         return
     if settings.fallback is None and weights is not None:
         raise ConfigError(
             "weights are for the server in this process and for the fallback mock: "
             "the weights of a named server are its own"
         )
-    config = replace(settings, weights=weights).config()
+    if settings.fallback is None:
+        any_input = False  # of the job alone: the server decides for itself
+    config = replace(settings, weights=weights, any_input=any_input).config()
     yield ServerInUse(url=", ".join(each.url for each in config.servers)), config
 
 
 @contextmanager
 def tracking_server(
-    server: str | None, weights: Path | None = None, *, progress: bool = False
+    server: str | None,
+    weights: Path | None = None,
+    *,
+    progress: bool = False,
+    any_input: bool = False,
 ) -> Iterator[ServerInUse]:
     """Give the server at an address, or else start one in this process.
 
@@ -158,6 +184,9 @@ def tracking_server(
         Weights for the server in this process; by default the bundled ones.
     progress : bool
         Whether to show on a terminal that the networks are being prepared.
+    any_input : bool
+        Whether a server in this process answers events that are far from those of the
+        weights' training.
 
     Raises
     ------
@@ -179,10 +208,14 @@ def tracking_server(
         with activity(what, is_shown=progress):
             # One event of a few thousand points cannot keep two cores busy.
             models = tracking_models(
-                weights or bundled_weights(), clock, instances=os.cpu_count() or 1
+                weights or bundled_weights(),
+                clock,
+                instances=os.cpu_count() or 1,
+                any_input=any_input,
             )
-    with MockServer(models) as own:
-        yield ServerInUse(url=own.url, clock=clock)
+    token = new_token()
+    with MockServer(models, token=token) as own:
+        yield ServerInUse(url=own.url, clock=clock, token=token)
 
 
 def _local_balancer() -> str | None:

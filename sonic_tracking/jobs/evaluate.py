@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ from producers.evaluation import (
 )
 from producers.io import iterating
 from sonic_base import ConfigError, SonicError
+from sonic_tracking.columns import PointColumns, TruthColumns, point_columns
+from sonic_tracking.columns import truth_columns as columns_of_truth
 from sonic_tracking.errors import MissingExtraError, needs_extra
 from sonic_tracking.jobs.track import PathLike, TrackingResult
 from sonic_tracking.outputs import check_outputs, write_json
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+logger = logging.getLogger(__name__)
+
 STAGES = ("radius graph", "filter", "gnn", "tracks")
 
 
@@ -54,6 +59,8 @@ def evaluate(
     *,
     events: PathLike | Sequence[PathLike] | None = None,
     weights: PathLike | None = None,
+    columns: PointColumns = None,
+    truth_columns: TruthColumns = None,
     unit: str | None = None,
     criteria: Criteria | None = None,
     json: PathLike | None = None,
@@ -77,9 +84,15 @@ def evaluate(
         The input of the tracks, if it was moved.
     weights : path or name, optional
         The weights that found the tracks, if they are not bundled ones.
+    columns : ColumnMapping, mapping, or path of a TOML file, optional
+        The tree and branches of the events, if they differ from those with which the
+        tracks were found.
+    truth_columns : TruthMapping, mapping, or path of a TOML file, optional
+        The trees and branches of the truth, in the table ``truth`` of the file; by
+        default those of a known format.
     unit : {"mm", "cm", "m", "um"}, optional
         Unit of positions and vertices in the files; by default that with which the
-        tracks were found, and mm for the truth.
+        tracks were found, and that of `truth_columns` or mm for the truth.
     criteria : Criteria, optional
         The particles and candidates that are counted; by default particles above
         1 GeV within abs(eta) < 2.5.
@@ -132,10 +145,14 @@ def evaluate(
         inputs=(file, *truth_files, *named_inputs),
         force=force,
     )
-    found, true = TrackEvents(file), TruthEvents(truth_files, unit=unit)
+    of_points = point_columns(columns, is_optional=True)
+    found = TrackEvents(file)
+    true = TruthEvents(truth_files, columns=columns_of_truth(truth_columns), unit=unit)
+    for remark in true.remarks:
+        logger.warning("%s", remark)
     source, pipeline, reason = None, None, None
     try:
-        source = _input_events(named_inputs, found, unit)
+        source = _input_events(named_inputs, found, of_points, unit)
         pipeline = _pipeline_of(found, weights)
     except _EdgesNotCountedError as error:
         reason = str(error)
@@ -157,7 +174,9 @@ def evaluate(
         report = replace(report, edges=edges)
     report = replace(report, edges_not_counted=reason)
     if json is not None:
-        write_json(json, {**report.to_dict(), "edges_not_counted": reason})
+        remarks = {"truth_remarks": list(true.remarks)} if true.remarks else {}
+        figures = report.to_dict()
+        write_json(json, {**figures, "edges_not_counted": reason, **remarks})
     if plot is not None:
         report.plot(plot)
     return report
@@ -218,11 +237,11 @@ def _bundled_with(weights_id: object) -> Path:
     from exatrkx_pipeline.weights import (  # noqa: PLC0415 - loads torch
         bundled_names,
         bundled_weights,
-        read_weights_config,
+        weights_id_of,
     )
 
     for folder in map(bundled_weights, bundled_names()):
-        if read_weights_config(folder).get("weights_id") == weights_id:
+        if weights_id_of(folder) == weights_id:
             return folder
     raise _EdgesNotCountedError(
         f"the tracks were found with the weights {weights_id}, which are not among "
@@ -231,7 +250,10 @@ def _bundled_with(weights_id: object) -> Path:
 
 
 def _input_events(
-    named: tuple[Path, ...], tracks: TrackEvents, unit: str | None
+    named: tuple[Path, ...],
+    tracks: TrackEvents,
+    of_points: ColumnMapping | None,
+    unit: str | None,
 ) -> EventSource:
     """Open the input that is named, or else the one that the tracks name."""
     provenance = tracks.provenance
@@ -245,7 +267,7 @@ def _input_events(
         source = open_events(
             paths,
             format=provenance.get("format"),
-            columns=ColumnMapping.from_dict(columns) if columns else None,
+            columns=of_points or (columns and ColumnMapping.from_dict(columns)),
             unit=unit or provenance.get("unit"),
             csv_scale=FeatureScale(**scale) if scale else None,
             max_events=len(tracks),
@@ -277,8 +299,10 @@ def _count_edges(
     ) as show:
         answered = _answered(source, tracks, truth)
         for done, (event, candidates, true) in enumerate(answered, start=1):
-            run = pipeline.run(node_features(event.xyz, scale))
-            kept = kept_edges(pipeline, run, candidates)
+            features = node_features(event.xyz, scale)
+            used = pipeline.for_event(features)
+            run = used.run(features)
+            kept = kept_edges(used, run, candidates)
             counts = count_stage_edges(kept, event, true, criteria)
             totals = {stage: totals[stage] + counts[stage] for stage in totals}
             show(done)

@@ -44,6 +44,7 @@ def find_tracks(
     server: str | Sequence[str] | None = None,
     model: str | None = None,
     min_space_points: int = 3,
+    any_input: bool = False,
 ) -> Any:
     """Find the tracks among space points that are in memory.
 
@@ -57,13 +58,16 @@ def find_tracks(
         the type ``n_events * var * 3 * float``, or ``n_events * var`` records with the
         fields x, y and z.
     weights : path or name, optional
-        A folder, or the name of bundled weights; by default ``generic_pu0``.
+        A folder, or the name of bundled weights; by default ``generic``.
     server : str, or sequence of str, optional
         ``grpc://host:port`` of a server that finds the tracks with its own weights.
     model : str, optional
         Name of the served model; by default ``exatrkx``.
     min_space_points : int
         A smaller component is no candidate.
+    any_input : bool
+        Whether to find tracks in events, too, that are far from all that the weights
+        were trained on. A server may refuse them nevertheless.
 
     Returns
     -------
@@ -78,7 +82,8 @@ def find_tracks(
     ------
     ValueError
         If the positions have another shape, or a value is not finite, or the event is
-        too dense for the weights.
+        far from all that the weights were trained on (an InputRangeError, which names
+        the likely cause), or too dense for them.
     ConfigError
         If `weights` or `model` do not go with `server`, or the features of the weights
         are not r, phi, z.
@@ -107,10 +112,10 @@ def find_tracks(
     is_nested = isinstance(xyz, ak.Array)
     events = _events(xyz) if is_nested else [_one_event(xyz)]
     if server is None:
-        labels = _pipeline_labels(weights, _time_written(weights))
+        labels = _pipeline_labels(weights, _time_written(weights), any_input)
     else:
         urls = (server,) if isinstance(server, str) else tuple(server)
-        labels = _server_labels(urls, model)
+        labels = _server_labels(urls, model, any_input=any_input)
     splits = np.concatenate(([0], np.cumsum([len(each) for each in events])))
     nothing: NDArray[np.float32] = np.empty((0, 3), np.float32)
     found = CandidateChunk.from_components(
@@ -213,11 +218,15 @@ def _time_written(weights: str | Path | None) -> int:
 
 
 @lru_cache(maxsize=4)
-def _pipeline_labels(weights: str | Path | None, _time_written: int) -> Labels:
+def _pipeline_labels(
+    weights: str | Path | None, _time_written: int, any_input: bool
+) -> Labels:
     with needs_extra("pipeline"):
         from exatrkx_pipeline import bundled_weights, load_weights  # noqa: PLC0415
 
         pipeline = load_weights(bundled_weights() if weights is None else Path(weights))
+    if any_input:
+        pipeline = pipeline.with_checks(lambda _: None)
     features = pipeline.config.features
     if tuple(features.names) != ("r", "phi", "z"):
         raise ConfigError(
@@ -234,9 +243,11 @@ def _pipeline_labels(weights: str | Path | None, _time_written: int) -> Labels:
     return labels
 
 
-def _server_labels(urls: tuple[str, ...], model: str | None) -> Labels:
+def _server_labels(
+    urls: tuple[str, ...], model: str | None, *, any_input: bool
+) -> Labels:
     client = process_client(ClientSettings(servers=urls, model=model).config())
-    producer = TrackFindingProducer(client.metadata)
+    producer = TrackFindingProducer(client.metadata, any_input=any_input)
 
     def labels(
         events: Sequence[NDArray[np.float32]],

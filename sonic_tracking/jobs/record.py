@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 from producers import OutputError
 from producers.io import output_errors
 from sonic_base import ConfigError, SonicError
+from sonic_tracking.columns import PointColumns
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.track import track
 
 if TYPE_CHECKING:
     from mock_server.cassette import Cassette
-    from producers import ColumnMapping
 
 __all__ = ["Recording", "record"]
 
@@ -75,6 +75,7 @@ def record(
         from mock_server.cassette import (  # noqa: PLC0415
             Cassette,
             CassetteError,
+            ConfigurationError,
             Upstream,
             recorded_models,
         )
@@ -88,7 +89,7 @@ def record(
             described = upstream.described(models)
             with output_errors(Path(output)):
                 cassette = Cassette.create(Path(output), described, decimals=decimals)
-        except ModelError as error:
+        except (ModelError, ConfigurationError) as error:
             raise SonicError(f"{server}: {error}") from error
         except CassetteError as error:
             raise ConfigError(f"--output {error}") from error
@@ -126,7 +127,7 @@ class Recording:
         self,
         files: Sequence[Path],
         *,
-        columns: ColumnMapping | Mapping[str, object] | Path | str | None = None,
+        columns: PointColumns = None,
         unit: str | None = None,
     ) -> None:
         """Send the events of files of space points to the first model.

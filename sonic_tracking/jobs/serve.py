@@ -92,7 +92,7 @@ def serve(
     tls_certificate, tls_key, tls_client_roots : path, optional
         PEM files; triton then speaks TLS, over gRPC only.
     token_file : path, optional
-        File with a token that clients must send (triton).
+        File with a token that clients must send.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def serve(
         token=None if token_file is None else _token_in(Path(token_file)),
     )
     server = engine_of(engine, settings)
-    if not _is_loopback(host):
+    if not _is_loopback(host) and settings.token is None and settings.tls is None:
         logger.warning(
             "listening on %s: everybody who reaches this machine can use the server, "
             "and nothing checks who they are",

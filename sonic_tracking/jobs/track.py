@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 from producers import (
-    ColumnMapping,
     Event,
     EventLoop,
     EventSource,
@@ -32,6 +31,7 @@ from producers import (
 from producers.formats.registry import choose_track_format
 from producers.io import iterating, locations
 from sonic_base import ConfigError
+from sonic_base.input_range import InputCheck
 from sonic_client import (
     Client,
     ClientClosedError,
@@ -40,7 +40,7 @@ from sonic_client import (
     ModelMetadata,
 )
 from sonic_client.report import ProgressMeter
-from sonic_tracking.columns import point_columns
+from sonic_tracking.columns import PointColumns, point_columns
 from sonic_tracking.errors import needs_extra, require_main_guard
 from sonic_tracking.jobs.connection import ClientSettings, ServerInUse, job_server
 from sonic_tracking.memory import peak_memory_bytes
@@ -55,6 +55,12 @@ from sonic_tracking.progress import progress_bar
 
 __all__ = ["TrackingReport", "TrackingResult", "track"]
 
+MIN_SPACE_POINTS = 3
+"""Of the candidates whose share of the space points weights record."""
+
+MIN_JUDGED_POINTS = 1000
+"""Space points of a job below which nothing is said of that share."""
+
 PathLike = str | Path
 
 
@@ -68,17 +74,19 @@ def track(
     fallback: str | None = None,
     on_failure: FailurePolicy = "raise",
     format: str | None = None,
-    columns: ColumnMapping | Mapping[str, object] | PathLike | None = None,
+    columns: PointColumns = None,
     unit: str | None = None,
     csv_scale: FeatureScale | None = None,
     max_events: int | None = None,
     min_space_points: int = 3,
+    any_input: bool = False,
     workers: int | None = None,
     dask: str | None = None,
     layout: Literal["per_event", "concat"] | None = None,
     window: int | None = None,
     deadline_s: float | None = None,
     try_timeout_s: float | None = None,
+    hedge: bool | None = None,
     client_config: PathLike | None = None,
     token_file: PathLike | None = None,
     token_env: str | None = None,
@@ -135,6 +143,9 @@ def track(
         Stop after this number of events.
     min_space_points : int
         A smaller component is no candidate.
+    any_input : bool
+        Whether to send events, too, that are far from all that the weights were trained
+        on. A named server may refuse them nevertheless.
     workers : int, optional
         Number of processes of this machine that share the job (extra ``dask``). In
         a script, put the call below ``if __name__ == "__main__":``, because each
@@ -148,6 +159,9 @@ def track(
         Requests in flight at once; by default 16.
     deadline_s, try_timeout_s : float, optional
         Seconds for a request with all its tries, and for a single try.
+    hedge : bool, optional
+        Send a request that takes unusually long to a second server as well; the first
+        answer counts. By default not.
     client_config : path, optional
         TOML file whose table ``[client]`` configures the client; the other arguments
         go before it.
@@ -219,6 +233,7 @@ def track(
         servers=tuple(urls),
         fallback=fallback,
         try_timeout_s=try_timeout_s,
+        hedge=hedge,
         token_file=_path(token_file),
         token_env=token_env,
         plaintext_token=plaintext_token or None,
@@ -244,13 +259,16 @@ def track(
         csv_scale=csv_scale,
         max_events=max_events,
     )
-    with job_server(settings, _path(weights), progress=progress) as (used, config):
+    with job_server(
+        settings, _path(weights), progress=progress, any_input=any_input
+    ) as (used, config):
         job = _Job(
             source=source,
             config=config,
             server=used,
             output=target,
             min_space_points=min_space_points,
+            any_input=any_input,
             on_failure=on_failure,
             provenance={
                 "command": command,
@@ -259,6 +277,7 @@ def track(
                 "columns": mapping and _given(asdict(mapping)),
                 "unit": unit,
                 "csv_scale": csv_scale and asdict(csv_scale),
+                **({"any_input": True} if any_input else {}),
             },
             progress=progress,
             on_interrupt=on_interrupt or (lambda _: None),
@@ -270,6 +289,8 @@ def track(
         report = TrackingReport(
             output=_path(output),
             n_candidates=done.writer.n_candidates,
+            share_on_candidates=done.writer.share_on_candidates,
+            unusual=_unusual(done, job),
             n_resumed=done.n_resumed,
             failures=done.writer.failures,
             summary=done.summary,
@@ -293,6 +314,12 @@ class TrackingReport:
     """The file of the tracks; None if it is a temporary one."""
 
     n_candidates: int
+    share_on_candidates: float | None = None
+    """Share of the space points that are on candidates; None if there are none."""
+
+    unusual: str = ""
+    """What to say if that share is far from the training's; empty if it is not."""
+
     n_resumed: int = 0
     """Events that an interrupted job had finished before."""
 
@@ -352,6 +379,8 @@ class TrackingReport:
             "resumed_events": self.n_resumed,
             "space_points": times.space_points,
             "candidates": self.n_candidates,
+            "share_on_candidates": self.share_on_candidates,
+            "unusual": self.unusual or None,
             "events_per_s": self.events_per_s,
             "time_s": {"start": self.start_s, **self.loop_parts_s},
             "compute_s": dict(self.stage_s) or None,
@@ -374,6 +403,8 @@ class TrackingReport:
             rows.insert(1, ("resumed", f"after {counted(self.n_resumed, 'event')}"))
         if self.failures:
             rows.append(("failed", _failed(self.failures)))
+        if self.unusual:
+            rows.append(("unusual", self.unusual))
         if self.stage_s:
             rows.append(("compute", _shares(self.stage_s)))
         rows.append(("peak memory", f"{self.peak_memory_bytes / 1e6:.0f} MB"))
@@ -517,13 +548,18 @@ class _Job:
     server: ServerInUse
     output: _Output
     min_space_points: int
+    any_input: bool
     on_failure: FailurePolicy
     provenance: Json
     progress: bool
     on_interrupt: Callable[[JobSummary], object]
 
     def producer(self, model: ModelMetadata) -> TrackFindingProducer:
-        return TrackFindingProducer(model, min_space_points=self.min_space_points)
+        return TrackFindingProducer(
+            model,
+            min_space_points=self.min_space_points,
+            any_input=self.any_input,
+        )
 
     @contextmanager
     def writer(self, model: ModelMetadata) -> Iterator[TrackWriter]:
@@ -602,6 +638,7 @@ class _Done:
     began_s: float
     ended_s: float
     closed_s: float
+    input_check: InputCheck | None
     peak_memory_bytes: int = 0
 
 
@@ -636,6 +673,7 @@ def _in_this_process(job: _Job) -> _Done:
         began_s=began_s,
         ended_s=ended_s,
         closed_s=closed_s,
+        input_check=producer.input_check,
     )
 
 
@@ -693,8 +731,24 @@ def _on_cluster(job: _Job, scheduler: str | None, workers: int | None) -> _Done:
         began_s=began_s,
         ended_s=ended_s,
         closed_s=closed_s,
+        input_check=producer.input_check,
         peak_memory_bytes=work.peak_memory_bytes,
     )
+
+
+def _unusual(done: _Done, job: _Job) -> str:
+    """Say that few or many space points are on candidates, compared with the training.
+
+    Nothing if the user wants only long candidates, or few events.
+    """
+    writer, check = done.writer, done.input_check
+    share = writer.share_on_candidates
+    if check is None or share is None or job.min_space_points > MIN_SPACE_POINTS:
+        return ""
+    if writer.n_space_points < MIN_JUDGED_POINTS:
+        return ""
+    per_event = writer.n_space_points / writer.n_done
+    return check.range.unusual_share(share, per_event)
 
 
 def _in_flight(meter: ProgressMeter) -> str:

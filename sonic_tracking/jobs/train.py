@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,16 +29,17 @@ from exatrkx_pipeline.training import (
     read_recipe,
     train_on,
 )
-from exatrkx_pipeline.weights import read_weights_config
+from exatrkx_pipeline.weights import measure_input_range, read_weights_config
 from producers import (
+    ColumnMapping,
     Event,
     EventSource,
     FeatureScale,
     TrackCandidates,
     TruthEvent,
     TruthEvents,
+    TruthMapping,
     UnequalEventsError,
-    UnreadableFileError,
     node_features,
     open_events,
 )
@@ -52,12 +53,16 @@ from producers.evaluation import (
     events_with_truth,
 )
 from producers.io import (
+    job_of,
     new_partial_folder,
     output_errors,
     partial_folder,
     write_picture,
 )
 from sonic_base import ConfigError, SonicError, config_to_mapping
+from sonic_base.input_range import InputCheck
+from sonic_tracking.columns import PointColumns, TruthColumns, point_columns
+from sonic_tracking.columns import truth_columns as columns_of_truth
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.jobs.evaluate import kept_edges, no_edges
 from sonic_tracking.jobs.weights import check_folder, write_weights
@@ -76,7 +81,11 @@ PathLike = str | Path
 MIN_SPACE_POINTS = 3
 """A smaller component is no candidate in the scores."""
 
-JOB, THREADS = "job.json", "n_threads"
+MEASURED_EVENTS, MEASURED_POINTS = 200, 2_000_000
+"""Most events of a sample, and about the most space points in them, on which the range
+of the training is measured."""
+
+THREADS = "n_threads"
 """In the folder of checkpoints: the job's file, and its key for the threads."""
 
 TRAINING, VALIDATION = "#3f72af", "#d1495b"
@@ -94,6 +103,8 @@ def train(
     truth: PathLike | Sequence[PathLike] = (),
     recipe: PathLike | None = None,
     start_from: PathLike | None = None,
+    columns: PointColumns = None,
+    truth_columns: TruthColumns = None,
     unit: str | None = None,
     seed: int | None = None,
     threads: int | None = None,
@@ -119,8 +130,13 @@ def train(
         TOML file of samples, networks and schedules, or a recipe of the package.
     start_from : path or name, optional
         Weights to start from; by default random ones.
+    columns : ColumnMapping, mapping, or path of a TOML file, optional
+        The tree and branches of the events of all samples.
+    truth_columns : TruthMapping, mapping, or path of a TOML file, optional
+        The trees and branches of their truth, in the table ``truth`` of the file.
     unit : {"mm", "cm", "m", "um"}, optional
-        Unit of positions and vertices in the files of all samples, by default mm.
+        Unit of positions and vertices in the files of all samples; by default that of
+        `columns` and `truth_columns`, or else mm.
     seed : int, optional
         In place of the recipe's.
     threads : int, optional
@@ -178,13 +194,19 @@ def train(
     names = [sample.name for sample in planned.samples]
     check_plan(planned.recipe, names, planned.start)
     n_validation = planned.recipe.n_validation
+    reading = _Reading(
+        point_columns(columns, is_optional=True), columns_of_truth(truth_columns), unit
+    )
     opened = {
-        each.name: _OpenSample.of(each, n_validation, unit=unit)
+        each.name: _OpenSample.of(each, n_validation, reading)
         for each in planned.samples
     }
+    remarks = [each for sample in opened.values() for each in sample.truth.remarks]
+    for remark in dict.fromkeys(remarks):
+        logger.warning("%s", remark)
     if threads is not None:
         torch.set_num_threads(threads)
-    how = _how(planned, opened) | ({} if unit is None else {"unit": unit})
+    how = _how(planned, opened) | reading.to_dict()
     with _training_folder(
         output, how, resume=resume, every_n_steps=checkpoint_every
     ) as checkpoints:
@@ -207,7 +229,7 @@ def train(
         }
         write_weights(
             output,
-            trained.pipeline,
+            _with_range(trained.pipeline, read.values()),
             training={**how, **_learned(trained)},
             scores=_scores_to_dict(scores),
         )
@@ -305,6 +327,22 @@ def _learned(trained: TrainedPipeline) -> Json:
     }
 
 
+class _Reading(NamedTuple):
+    """How the files of all samples are read."""
+
+    columns: ColumnMapping | None
+    truth: TruthMapping | None
+    unit: str | None
+
+    def to_dict(self) -> Json:
+        """Return what is not the default, as plain values for TOML."""
+        return {
+            name: value if isinstance(value, str) else config_to_mapping(value)
+            for name, value in self._asdict().items()
+            if value is not None
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class _ReadSample:
     """The events of a sample; those for validation also as they were read."""
@@ -325,7 +363,7 @@ class _OpenSample:
 
     @classmethod
     def of(
-        cls, files: SampleFiles, n_validation: int, *, unit: str | None = None
+        cls, files: SampleFiles, n_validation: int, reading: _Reading
     ) -> _OpenSample:
         """Open a sample; `n_validation` applies if the sample does not have its own.
 
@@ -336,8 +374,8 @@ class _OpenSample:
         DataError
             If a file is wrong.
         """
-        source = open_events(files.events, unit=unit)
-        truth = TruthEvents(files.truth, unit=unit)
+        source = open_events(files.events, columns=reading.columns, unit=reading.unit)
+        truth = TruthEvents(files.truth, columns=reading.truth, unit=reading.unit)
         if files.n_validation is not None:
             n_validation = files.n_validation
         n_training = files.n_training or max(len(source) - n_validation, 1)
@@ -377,6 +415,33 @@ class _OpenSample:
         return _ReadSample(TrainingSample(training, kept), validation)
 
 
+def _with_range(pipeline: Pipeline, samples: Iterable[_ReadSample]) -> Pipeline:
+    """Return the pipeline with the range of its training events, as they were read."""
+    config = pipeline.config.features
+    measured = measure_input_range(
+        pipeline,
+        (
+            event.scaled(config)
+            for sample in samples
+            for event in _some(sample.events.training)
+        ),
+    )
+    check = InputCheck(measured, config.names, config.scales)
+    return replace(pipeline, input_check=check)
+
+
+def _some(events: Sequence[TrainingEvent]) -> Sequence[TrainingEvent]:
+    """Return events evenly spaced, so few that finding their tracks takes minutes."""
+    n_points = sum(map(len, events))
+    n_events = min(
+        len(events),
+        MEASURED_EVENTS,
+        1 + MEASURED_POINTS * len(events) // max(n_points, 1),
+    )
+    places = np.linspace(0, len(events) - 1, n_events).round().astype(int)
+    return [events[place] for place in np.unique(places)]
+
+
 def _training_event(event: Event, truth: TruthEvent) -> TrainingEvent:
     particles, of_point = truth.particles, truth.particle_id
     by_id = np.argsort(particles.particle_id)
@@ -392,7 +457,7 @@ def _training_event(event: Event, truth: TruthEvent) -> TrainingEvent:
         np.searchsorted(particles.particle_id, of_point[known], sorter=by_id)
     ]
     return TrainingEvent.from_arrays(
-        event.xyz, row, particles.momentum_gev, particles.vertex_mm
+        event.xyz, row, particles.momentum_gev, particles.vertex_or_origin_mm
     )
 
 
@@ -549,11 +614,7 @@ def _training_folder(
 
 
 def _require_same_job(folder: Path, job: Mapping[str, Any]) -> None:
-    path = folder / JOB
-    try:
-        before = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError) as error:
-        raise UnreadableFileError(path, f"damaged: {error}") from error
+    before = _flat(job_of(folder))
     now = _flat(json.loads(json.dumps(job)))
     for name in sorted({*before, *now}):
         was, is_now = before.get(name), now.get(name)

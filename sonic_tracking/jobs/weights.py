@@ -1,12 +1,15 @@
-"""Weights from elsewhere, and what a real Triton loads: folders that jobs write."""
+"""Weights: what is bundled, imports, ranges; and what a real Triton loads."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from exatrkx_pipeline import Pipeline
 from exatrkx_pipeline import repository as pipeline_repository
@@ -14,25 +17,196 @@ from exatrkx_pipeline.config import (
     FeatureConfig,
     GnnConfig,
     GraphConfig,
+    TorchScriptConfig,
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.model_names import SERVED_MODELS
 from exatrkx_pipeline.repository import Device, plan_repository
 from exatrkx_pipeline.weights import (
     CONFIG_FILE,
+    DEFAULT,
     TENSOR_FILE,
     Cuts,
+    bundled_names,
+    find_weights,
     import_networks,
+    load_weights,
+    measure_input_range,
     read_weights_config,
+    record_range,
     save_weights,
+    set_members,
     weights_files,
+    weights_id_of,
 )
-from producers import OutputError
+from producers import (
+    ColumnMapping,
+    FeatureScale,
+    OutputError,
+    node_features,
+    open_events,
+)
 from producers.io import output_errors
 from sonic_base import config_from_mapping, toml_content
+from sonic_base.input_range import InputRange
+from sonic_tracking.columns import point_columns
 from sonic_tracking.outputs import Json, RefusedOutputError
+from sonic_tracking.progress import progress_bar
 
-__all__ = ["ImportedWeights", "import_weights", "write_repository"]
+__all__ = [
+    "BundledWeights",
+    "ImportedWeights",
+    "MeasuredWeights",
+    "import_weights",
+    "list_weights",
+    "measure_weights",
+    "write_repository",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledWeights:
+    """Weights in the package, and the events that they are for."""
+
+    name: str
+    weights_id: str
+    is_default: bool
+    input_range: InputRange | None
+    """Range of the events that they were trained on; None for a set of weights."""
+
+    members: tuple[str, ...] = ()
+    """The weights of a set."""
+
+    def row(self) -> tuple[str, str]:
+        """Return name and description, for a table."""
+        default = ", used if none are named" if self.is_default else ""
+        if self.members:
+            return self.name, f"{' and '.join(self.members)}, by density{default}"
+        if self.input_range is None:
+            return self.name, f"range not recorded{default}"
+        return self.name, f"{described_range(self.input_range)}{default}"
+
+
+def described_range(known: InputRange) -> str:
+    """Return in a few words which events weights were trained on."""
+    points, density = known.space_points, known.density
+    spans = [
+        f"{name} {spread.least:.4g} to {spread.greatest:.4g}"
+        for name, spread in known.features.items()
+        if name != "phi"
+    ]
+    return (
+        f"{points.low:.0f} to {points.high:.0f} space points an event, density "
+        f"{density.least:.0f} to {density.greatest:.0f}, {', '.join(spans)} mm"
+    )
+
+
+def list_weights() -> tuple[BundledWeights, ...]:
+    """Return what is bundled: ``sonic weights list`` as a function."""
+    return tuple(map(_bundled, bundled_names()))
+
+
+def _bundled(name: str) -> BundledWeights:
+    table = read_weights_config(name).get("input_range")
+    return BundledWeights(
+        name=name,
+        weights_id=weights_id_of(name) or "",
+        is_default=name == DEFAULT,
+        input_range=table and InputRange.from_mapping(table, where=name),
+        members=tuple(member.weights for _, member in set_members(name)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredWeights:
+    """The range of the events that weights were trained on, as it was recorded."""
+
+    weights: Path
+    input_range: InputRange
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values for a table."""
+        known = self.input_range
+        rows = [("events", str(known.n_events))]
+        rows += [(name, _numbers(each.values)) for name, each in known.features.items()]
+        rows += [
+            ("space points", _numbers(known.space_points.values)),
+            ("density", _numbers(known.density.values)),
+            ("pairs a point", _numbers(known.edges_per_point.values)),
+            ("share on candidates", _numbers(known.on_candidates.values)),
+            ("written", str(self.weights)),
+        ]
+        return rows
+
+
+def _numbers(values: Sequence[float]) -> str:
+    least, low, high, greatest = (f"{value:.4g}" for value in values)
+    return f"{least} to {greatest}, 98 % of them {low} to {high}"
+
+
+def measure_weights(
+    weights: str | Path,
+    files: str | Path | Sequence[str | Path],
+    *,
+    format: str | None = None,
+    columns: ColumnMapping | Mapping[str, object] | str | Path | None = None,
+    unit: str | None = None,
+    csv_scale: FeatureScale | None = None,
+    max_events: int | None = None,
+    progress: bool = False,
+) -> MeasuredWeights:
+    """Record the range of the events that weights were trained on.
+
+    ``sonic weights measure`` as a function. A training does it by itself; imported
+    weights, and those of earlier versions, lack it, and without it no event in other
+    units or of another density is noticed. Tensors and id do not change.
+
+    Parameters
+    ----------
+    weights : path or name
+        A folder of weights.
+    files : path, or sequence of paths
+        Events like those of the training, of each kind that it had.
+    format, columns, unit, csv_scale
+        As in `track`.
+    max_events : int, optional
+        Events of each file that are read; by default all.
+    progress : bool
+        Whether to show the progress on stderr.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be read or written, or no event has space points.
+    DataError
+        If a file cannot be read.
+    """
+    folder, pipeline = find_weights(weights), load_weights(weights, warns=False)
+    paths = [files] if isinstance(files, str | Path) else list(files)
+    scale = FeatureScale(*pipeline.config.features.scales)
+    sources = [
+        open_events(
+            path,
+            format=format,
+            columns=point_columns(columns),
+            unit=unit,
+            csv_scale=csv_scale,
+            max_events=max_events,
+        )
+        for path in paths
+    ]
+    n_events = sum(map(len, sources))
+    with progress_bar("measure", n_events, unit="events", is_shown=progress) as show:
+
+        def features() -> Iterator[NDArray[np.float32]]:
+            events = (e for source in sources for chunk in source for e in chunk)
+            for number, event in enumerate(events):
+                yield node_features(event.xyz, scale)
+                show(number + 1)
+
+        measured = measure_input_range(pipeline, features())
+    record_range(folder, measured)
+    return MeasuredWeights(weights=folder, input_range=measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +218,10 @@ class ImportedWeights:
     has_own_gnn: bool
     """Whether the GNN is the paper's and runs as our own network."""
 
+    programs: tuple[str, ...]
+    """SHA-256 of each TorchScript file; such weights load only where these are in the
+    environment variable ``SONIC_TRUST_TORCHSCRIPT``, by commas."""
+
     def rows(self) -> list[tuple[str, str]]:
         """Return how each network will run, for a table."""
         script = "TorchScript, run as it is"
@@ -52,6 +230,7 @@ class ImportedWeights:
             ("filter", script),
             ("gnn", "ResAGNN, our own" if self.has_own_gnn else script),
             ("weights", f"{self.weights_id} in {self.output}"),
+            *(("run by", f"sonic --trust-torchscript {p} ...") for p in self.programs),
         ]
 
 
@@ -102,6 +281,15 @@ def import_weights(
         output=output,
         weights_id=read_weights_config(output)["weights_id"],
         has_own_gnn=isinstance(pipeline.config.gnn, GnnConfig),
+        programs=tuple(
+            part.sha256
+            for part in (
+                pipeline.config.embedding,
+                pipeline.config.filter,
+                pipeline.config.gnn,
+            )
+            if isinstance(part, TorchScriptConfig)
+        ),
     )
 
 

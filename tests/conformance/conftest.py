@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -313,7 +314,7 @@ def start_engine(
 ) -> Server:
     """Serve a repository; `load` names the models of explicit mode, None: polling."""
     if engine == "mock":
-        from mock_server import MockServer
+        from mock_server import MockServer, profile_of
 
         options = (
             {}
@@ -321,7 +322,11 @@ def start_engine(
             else {"model_control": "explicit", "load_models": tuple(load)}
         )
         server = MockServer(
-            repository=repository, http_port=0, metrics_port=0, **options
+            repository=repository,
+            http_port=0,
+            metrics_port=0,
+            profile=replace(profile_of("24.10"), client_shared_memory=True),
+            **options,
         )
     else:
         from sonic_tracking.engines import (

@@ -1,4 +1,6 @@
+import logging
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,16 @@ from exatrkx_pipeline.errors import WeightsError
 from exatrkx_pipeline.weights.storage import (
     CONFIG_FILE,
     TENSOR_FILE,
+    bundled_names,
     bundled_weights,
     load_weights,
     read_weights_config,
+    record_range,
     save_weights,
+    weights_files,
+    weights_id_of,
 )
+from sonic_base.input_range import InputRange
 
 
 @pytest.fixture
@@ -99,16 +106,21 @@ def test_a_truncated_tensor_file_is_refused(weights):
         load_weights(weights)
 
 
-def test_bundled_weights_load_and_say_how_they_were_made():
-    document = read_weights_config(bundled_weights())
+@pytest.mark.parametrize("name", ["generic_pu0", "generic_pileup"])
+def test_bundled_weights_load_and_say_how_they_were_made(name):
+    document = read_weights_config(name)
 
-    assert load_weights(bundled_weights()).weights_id == document["weights_id"]
+    pipeline = load_weights(name)
+
+    assert pipeline.weights_id == document["weights_id"]
+    assert pipeline.input_range.to_mapping() == document["input_range"]
     assert document["training"]["seed"] >= 0
     assert document["scores"]["efficiency"]["value"] >= 0.95
 
 
 def test_bundled_weights_are_small_enough_to_commit():
-    size = sum(file.stat().st_size for file in bundled_weights().iterdir())
+    folders = map(bundled_weights, bundled_names())
+    size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
 
     assert size < 20e6
 
@@ -119,9 +131,10 @@ def test_a_device_that_is_not_there_is_named(device):
         load_weights(bundled_weights(), device=device)
 
 
-@pytest.mark.parametrize("name", ["generic_pu0", "generic_pileup"])
-def test_bundled_weights_are_found_by_name(name):
-    pipeline = load_weights(Path(name))
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("name", ["generic", "generic_pu0", "generic_pileup"])
+def test_bundled_weights_are_found_by_name(name, kind):
+    pipeline = load_weights(kind(name))
 
     assert pipeline.weights_id == load_weights(bundled_weights(name)).weights_id
 
@@ -132,3 +145,114 @@ def test_a_directory_comes_before_bundled_weights_of_its_name(tmp_path, monkeypa
 
     with pytest.raises(WeightsError, match=r"generic_pileup: no file config\.toml"):
         load_weights(Path("generic_pileup"))
+
+
+@pytest.fixture
+def known() -> InputRange:
+    """A range; which one does not matter here."""
+    return InputRange.from_mapping(
+        read_weights_config("generic_pu0")["input_range"], where="here"
+    )
+
+
+def test_weights_that_record_no_range_load_with_one_warning(weights, caplog):
+    pipeline = load_weights(weights)
+
+    assert pipeline.input_range is None
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "`sonic weights measure` records it" in record.message
+
+
+def test_recording_the_range_changes_no_id_and_no_tensor(weights, known, caplog):
+    before = read_weights_config(weights)
+    tensors = (weights / TENSOR_FILE).read_bytes()
+
+    record_range(weights, known)
+
+    after = read_weights_config(weights)
+    assert after.pop("input_range") == known.to_mapping()
+    assert after == before
+    assert (weights / TENSOR_FILE).read_bytes() == tensors
+    loaded = load_weights(weights)
+    assert loaded.input_range == known
+    assert loaded.weights_id == before["weights_id"]
+    assert caplog.records == []
+
+
+def test_a_wrong_range_is_named_with_its_place(weights, known):
+    record_range(weights, replace(known, n_events=3))
+    text = (weights / CONFIG_FILE).read_text()
+    (weights / CONFIG_FILE).write_text(text.replace("n_events = 3", 'n_events = "x"'))
+
+    with pytest.raises(WeightsError, match=r"\[input_range\]: invalid literal"):
+        load_weights(weights)
+
+
+def write_set(folder, *members):
+    folder.mkdir()
+    document = {"format_version": 1, "members": list(members)}
+    (folder / CONFIG_FILE).write_text(tomli_w.dumps(document))
+    return folder
+
+
+def test_a_set_of_weights_hands_denser_events_on(weights, tmp_path):
+    folder = write_set(
+        tmp_path / "both",
+        {"weights": weights.name, "up_to_density": 5.0},
+        {"weights": "generic_pu0", "up_to_density": 30.0},
+        {"weights": "generic_pileup"},
+    )
+
+    first = load_weights(folder)
+
+    assert first.denser.above == 5.0
+    second = first.denser.pipeline
+    assert second.weights_id == load_weights("generic_pu0").weights_id
+    assert second.denser.above == 30.0
+    assert second.denser.pipeline.denser is None
+    assert first.weights_id == weights_id_of(folder) != weights_id_of(weights)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([{"weights": "a"}, {"weights": "b"}], "up_to_density must rise, got"),
+        ([{"weights": "nowhere"}], r"nowhere: no file config\.toml"),
+        ([{"name": "a"}], "unknown key 'name'"),
+    ],
+)
+def test_a_set_that_cannot_be_used_is_refused(tmp_path, members, said):
+    with pytest.raises(WeightsError, match=said):
+        load_weights(write_set(tmp_path / "set", *members))
+
+
+def test_members_of_a_set_must_take_the_same_features(weights, tmp_path):
+    config = weights / CONFIG_FILE
+    config.write_text(config.read_text().replace("1000.0", "900.0"))
+    folder = write_set(
+        tmp_path / "both",
+        {"weights": "generic_pu0", "up_to_density": 5.0},
+        {"weights": weights.name},
+    )
+
+    with pytest.raises(WeightsError, match="generic_pu0 take other features"):
+        load_weights(folder)
+
+
+def test_only_a_set_of_bundled_weights_can_be_copied(weights, tmp_path):
+    folder = write_set(tmp_path / "one", {"weights": weights.name})
+
+    assert weights_files("generic") == [bundled_weights() / CONFIG_FILE]
+    with pytest.raises(WeightsError, match="only if its members are bundled"):
+        weights_files(folder)
+
+
+def test_a_set_has_no_range_of_its_own(known):
+    with pytest.raises(WeightsError, match="measure its members"):
+        record_range("generic", known)
+
+
+def test_unknown_bundled_weights_are_refused_with_the_nearest_names():
+    with pytest.raises(WeightsError, match="nearest: 'generic_pu0'"):
+        bundled_weights("generic_pu")

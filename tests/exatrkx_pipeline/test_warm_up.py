@@ -4,7 +4,7 @@ import pytest
 
 from exatrkx_pipeline.model_names import WHOLE_MODELS
 from exatrkx_pipeline.repository import EXATRKX_ENSEMBLE
-from exatrkx_pipeline.serving import ServedModel, warm_up
+from exatrkx_pipeline.serving import ServedModel, catalogue, warm_up
 from exatrkx_pipeline.serving.catalogue import (
     CATALOGUE,
     STEPS,
@@ -57,3 +57,23 @@ def test_the_model_is_called_once_with_tensors_as_it_declares_them():
             "ROW_SPLITS": ((2,), "int64"),
         }
     ]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder that all may write to", "file"])
+def test_a_lock_that_another_user_laid_out_is_not_touched(monkeypatch, tmp_path, kind):
+    victim, folder = tmp_path / "victim", tmp_path / "lock"
+    victim.mkdir()
+    if kind == "link":
+        folder.symlink_to(victim)
+    elif kind == "file":
+        folder.touch()
+    else:
+        folder = victim
+        folder.chmod(0o777)
+    monkeypatch.setattr(catalogue, "LOCK_FOLDER", folder)
+    calls = []
+
+    warm_up(ServedModel("m", (), (), {}, calls.append))
+
+    assert calls == [{}]
+    assert list(victim.iterdir()) == []

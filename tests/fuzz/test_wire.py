@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fuzz.client import fuzz_client
 from tests.fuzz.server import fuzz_server
 from tests.fuzz.watch import Findings
 
@@ -18,5 +19,13 @@ def test_malformed_requests_end_in_a_status_that_was_foreseen(seed):
     findings = Findings()
 
     fuzz_server(4000, seed, findings)
+
+    assert_nothing_found(findings)
+
+
+def test_foreign_answers_are_read_or_end_in_an_error_of_the_client():
+    findings = Findings()
+
+    fuzz_client(6000, 1, findings)
 
     assert_nothing_found(findings)

@@ -13,10 +13,11 @@ import sys
 import time
 from collections import Counter
 
+from .client import fuzz_client
 from .server import fuzz_server
 from .watch import Findings
 
-PARTS = {"server": fuzz_server}
+PARTS = {"server": fuzz_server, "client": fuzz_client}
 
 
 def main() -> int:

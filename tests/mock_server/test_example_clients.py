@@ -8,6 +8,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import partial
 from queue import Queue
 
@@ -19,7 +20,7 @@ import tritonclient.utils.shared_memory as shm
 from numpy.testing import assert_array_equal
 from tritonclient.utils import InferenceServerException
 
-from mock_server import Model, TensorSpec
+from mock_server import Model, TensorSpec, profile_of
 
 WAIT_S = 20.0
 ROW = np.arange(16, dtype=np.int32).reshape(1, 16)
@@ -69,6 +70,7 @@ def server(serve):
         ),
         http_port=0,
         metrics_port=0,
+        profile=replace(profile_of("24.10"), client_shared_memory=True),
     )
 
 

@@ -95,8 +95,9 @@ def test_unknown_profile_is_refused_with_the_nearest():
         ("CudaSharedMemoryUnregister", {}),
     ],
 )
-def test_shared_memory_is_off(serve, stub_of, double, call, question):
-    server = serve(double, http_port=0, profile=NEW)
+@pytest.mark.parametrize("profile", [NEW, "24.10"])
+def test_shared_memory_is_off(serve, stub_of, double, call, question, profile):
+    server = serve(double, http_port=0, profile=profile)
     request = getattr(service_pb2, f"{call}Request")(**question)
     text = (
         "Client shared memory is disabled. Start the server with "

@@ -5,7 +5,7 @@ skipped, unless SONIC_REQUIRE_PROXIES is set: then they fail.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from sonic_client import (
     WindowConfig,
 )
 
-from .middleboxes import HAProxy, Middlebox, Nginx, address_of, path_of
+from .middleboxes import HAProxy, Middlebox, Nginx, haproxy_text, nginx_text, path_of
 
 WINDOW = 16
 
@@ -96,31 +96,8 @@ def nginx(run) -> Callable[..., Nginx]:
     """Start nginx in front of servers, with directives for its block `server`."""
 
     def start(protocol: str, *servers: MockServer, directives: str = "") -> Nginx:
-        addresses = (upstream_of(each, protocol) for each in servers)
-        upstream = "\n".join(f"server {address};" for address in addresses)
-        listen = "127.0.0.1:PORT"
-        if "ssl_certificate" in directives:
-            listen += " ssl"
-        if protocol == "grpc":
-            listen += " http2"
-            forward = "grpc_pass grpc://servers;"
-        else:
-            forward = """
-                proxy_pass http://servers;
-                proxy_http_version 1.1;
-                proxy_set_header Connection "";
-            """
         return run(
-            Nginx,
-            f"""
-            upstream servers {{ {upstream} keepalive 32; }}
-            client_max_body_size 0;
-            server {{
-                listen {listen};
-                {directives}
-                location / {{ {forward} }}
-            }}
-            """,
+            Nginx, nginx_text(protocol, addresses(servers, protocol), directives)
         )
 
     return start
@@ -131,37 +108,16 @@ def haproxy(run) -> Callable[..., HAProxy]:
     """Start haproxy in front of servers, with lines for its section `defaults`."""
 
     def start(protocol: str, *servers: MockServer, defaults: str = "") -> HAProxy:
-        h2 = "proto h2" if protocol == "grpc" else ""
-        lines = "\n".join(
-            f"server s{number} {upstream_of(each, protocol)} {h2} check inter 100ms"
-            for number, each in enumerate(servers)
-        )
-        return run(
-            HAProxy,
-            f"""
-            defaults
-            mode http
-            timeout connect 5s
-            timeout client 60s
-            timeout server 60s
-            option redispatch 1
-            {defaults}
-            frontend clients
-            bind 127.0.0.1:PORT {h2}
-            default_backend servers
-            backend servers
-            {lines}
-            """,
-        )
+        text = haproxy_text(protocol, addresses(servers, protocol), defaults)
+        return run(HAProxy, text)
 
     return start
 
 
-def upstream_of(server: MockServer | str, protocol: str) -> str:
-    """Return ``host:port`` of a server's protocol."""
-    if isinstance(server, str):
-        return server
-    return address_of(server.url if protocol == "grpc" else server.http_url)
+def addresses(servers: Sequence[MockServer], protocol: str) -> list[str]:
+    """Return ``host:port`` of each server's protocol."""
+    urls = [each.url if protocol == "grpc" else each.http_url for each in servers]
+    return [url.partition("://")[2] for url in urls]
 
 
 @pytest.fixture

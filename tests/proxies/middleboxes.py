@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -24,11 +25,6 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port: int = reserved.getsockname()[1]
         return port
-
-
-def address_of(url: str) -> str:
-    """Return ``host:port`` of a URL."""
-    return url.partition("://")[2]
 
 
 class Middlebox:
@@ -69,12 +65,9 @@ class Middlebox:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(START_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # The workers, too. A signal to end would be lost while haproxy is reloaded.
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def reload(self) -> None:
         """Start new workers; those of before end when their connections do."""
@@ -161,6 +154,69 @@ class HAProxy(Middlebox):
 
     def _arguments(self) -> list[str]:
         return ["-W", "-f", str(self._config_path)]
+
+
+def nginx_text(protocol: str, addresses: Sequence[str], directives: str = "") -> str:
+    """Return what stands in nginx's block `http` in front of servers.
+
+    Parameters
+    ----------
+    protocol : str
+        ``grpc`` or ``http``.
+    addresses : sequence of str
+        ``host:port`` of each server.
+    directives : str
+        Further ones, for the block `server`.
+    """
+    servers = "\n".join(f"server {address};" for address in addresses)
+    listen = "127.0.0.1:PORT"
+    if "ssl_certificate" in directives:
+        listen += " ssl"
+    if protocol == "grpc":
+        listen += " http2"
+        forward = "grpc_pass grpc://servers;"
+    else:
+        forward = """
+            proxy_pass http://servers;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host localhost;
+        """
+    return f"""
+        upstream servers {{ {servers} keepalive 32; }}
+        client_max_body_size 0;
+        server {{
+            listen {listen};
+            {directives}
+            location / {{ {forward} }}
+        }}
+    """
+
+
+def haproxy_text(protocol: str, addresses: Sequence[str], defaults: str = "") -> str:
+    """Return haproxy's sections in front of servers; parameters as `nginx_text`.
+
+    `defaults` are further lines for the section of this name.
+    """
+    h2 = "proto h2" if protocol == "grpc" else ""
+    servers = "\n".join(
+        f"server s{number} {address} {h2} check inter 100ms"
+        for number, address in enumerate(addresses)
+    )
+    return f"""
+        defaults
+        mode http
+        timeout connect 5s
+        timeout client 60s
+        timeout server 60s
+        option redispatch 1
+        {defaults}
+        frontend clients
+        bind 127.0.0.1:PORT {h2}
+        default_backend servers
+        backend servers
+        {servers}
+    """
 
 
 def path_of(program: str) -> str | None:

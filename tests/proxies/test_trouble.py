@@ -6,6 +6,7 @@ from mock_server import FaultPlan
 from sonic_client import (
     Client,
     Failure,
+    RequestTooLargeError,
     ServerConfig,
     TlsConfig,
 )
@@ -16,9 +17,15 @@ pytestmark = pytest.mark.proxies
 
 PROTOCOLS = ("grpc", "http")
 N_EVENTS = 600
+SIZES = (2, 2, 20_000, 2)  # rows; the third event has 240 kB
 
 # A job with a server that fails is allowed tries; one that waits is cut short.
 PATIENT = {"allowed_tries": 20, "try_timeout_s": 1.0}
+
+
+def preferred(protocol, box):
+    """The server that is used as long as it works."""
+    return ServerConfig(url=f"{protocol}://{box.address}", preferred=True)
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +67,33 @@ def test_tls_ends_at_the_proxy(protocol, server, nginx, config_for, certificate)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_limit_of_bodies(protocol, server, nginx, config_for):
     box = nginx(protocol, server, directives="client_max_body_size 64k;")
-    sizes = [2, 2, 20_000, 2]
-    requests = [next(requests_of(1, n_rows=n_rows)) for n_rows in sizes]
+    requests = [next(requests_of(1, n_rows=n_rows)) for n_rows in SIZES]
 
     with Client(config_for(f"{protocol}://{box.address}")) as client:
         outcomes = list(client.map(requests))
 
     (failure,) = (each for each in outcomes if isinstance(each, Failure))
-    assert outcomes.index(failure) == 2
+    assert outcomes.index(failure) == SIZES.index(max(SIZES))
+    assert isinstance(failure.error, RequestTooLargeError)
     assert "413" in str(failure.error)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_a_limit_of_bodies_stops_goes_elsewhere(
+    protocol, server, nginx, config_for
+):
+    box = nginx(protocol, server, directives="client_max_body_size 64k;")
+    requests = [next(requests_of(1, n_rows=n_rows)) for n_rows in SIZES]
+    other = server.url if protocol == "grpc" else server.http_url
+    config = config_for(preferred(protocol, box), other, retry=PATIENT)
+
+    with Client(config) as client:
+        outcomes = list(client.map(requests))
+
+    assert [each.server == other for each in outcomes] == [
+        n_rows == max(SIZES) for n_rows in SIZES
+    ]
+    assert not any("open" in each for each in client.statistics().server_changes)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -80,7 +105,7 @@ def test_a_server_behind_its_proxy_hangs(protocol, server, serve, nginx, config_
         directives="proxy_read_timeout 200ms; grpc_read_timeout 200ms;",
     )
     other = server.url if protocol == "grpc" else server.http_url
-    config = config_for(f"{protocol}://{box.address}", other, retry=PATIENT)
+    config = config_for(preferred(protocol, box), other, retry=PATIENT)
 
     run_job(config, requests_of(N_EVENTS))
 
@@ -92,7 +117,7 @@ def test_the_server_behind_a_proxy_is_down_for_a_while(
     fragile = serve()
     box = nginx(protocol, fragile)
     other = server.url if protocol == "grpc" else server.http_url
-    config = config_for(f"{protocol}://{box.address}", other, retry=PATIENT)
+    config = config_for(preferred(protocol, box), other, retry=PATIENT)
 
     def interrupt(n_done):
         if n_done == 200:
@@ -126,7 +151,7 @@ def test_a_proxy_becomes_a_black_hole_for_a_while(protocol, server, nginx, confi
     box = nginx(protocol, server)
     other = server.url if protocol == "grpc" else server.http_url
     config = config_for(
-        f"{protocol}://{box.address}",
+        preferred(protocol, box),
         other,
         retry={**PATIENT, "try_timeout_s": 0.3},
     )

@@ -3,6 +3,7 @@
 import math
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 import sonic_tracking
-from exatrkx_pipeline import Pipeline, PipelineConfig, save_weights
+from exatrkx_pipeline import Pipeline, PipelineConfig, load_weights, save_weights
 from exatrkx_pipeline.config import (
     EmbeddingConfig,
     FeatureConfig,
@@ -64,10 +65,14 @@ def tiny_config() -> PipelineConfig:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory, tiny_config) -> Path:
-    """A weights directory that loads; it was never trained."""
+    """A weights directory that loads; it was never trained, but says on what."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    return save_weights(folder, Pipeline.untrained(tiny_config), training={}, scores={})
+    pipeline = replace(
+        Pipeline.untrained(tiny_config),
+        input_check=load_weights("generic_pu0").input_check,
+    )
+    return save_weights(folder, pipeline, training={}, scores={})
 
 
 @pytest.fixture

@@ -131,12 +131,32 @@ def test_wrong_settings_are_told_in_one_line(refused, options, message):
 
 
 def test_tls_is_nothing_that_the_mock_has(refused, tmp_path):
-    (tmp_path / "token").write_text("s3cret")
+    files = [tmp_path / "certificate.pem", tmp_path / "key.pem"]
+    for file in files:
+        file.touch()
 
-    line = refused("serve", "--token-file", tmp_path / "token", status=2)
+    line = refused(
+        *("serve", "--tls-certificate", files[0], "--tls-key", files[1]), status=2
+    )
 
-    assert "token: only a real Triton supports this" in line
-    assert "s3cret" not in line
+    assert "tls: only a real Triton supports this" in line
+
+
+def test_a_server_with_a_token_answers_nobody_else(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("s3cret")
+    token.chmod(0o600)
+    (tmp_path / "models").mkdir()
+
+    with sonic_tracking.serve(
+        repository=tmp_path / "models", token_file=token
+    ) as server:
+        urls = [server.url, server.http_url]
+        states = [report.state for report in sonic_tracking.servers(urls)]
+        with_token = sonic_tracking.servers(urls, token_file=token)
+
+    assert states == ["denied", "denied"]
+    assert [report.state for report in with_token] == ["ready", "ready"]
 
 
 @pytest.mark.parametrize("name", ["mock", "pipeline", "triton"])

@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import awkward as ak
 import numpy as np
@@ -328,6 +331,23 @@ def test_one_cluster_at_a_time(refused, sample):
     assert "exclude one another" in line
 
 
+def test_only_the_job_can_use_its_own_cluster():
+    with cluster_client(None, 1) as client:
+        address = client.scheduler.address
+        host, port = address.removeprefix("tls://").split(":")
+
+        stranger = ssl.create_default_context()
+        stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            answer = b""
+            # In TLS 1.3 the refusal comes with the first answer.
+            with suppress(ssl.SSLError), stranger.wrap_socket(connection) as encrypted:
+                answer = encrypted.recv(1)
+
+    assert address.startswith("tls://127.0.0.1:")
+    assert answer == b""
+
+
 def test_its_own_cluster_listens_on_loopback_at_free_ports():
     with (
         cluster_client(None, 1),
@@ -335,13 +355,13 @@ def test_its_own_cluster_listens_on_loopback_at_free_ports():
     ):
         processes = psutil.Process().children(recursive=True)
         sockets = [
-            socket
+            each
             for process in [psutil.Process(), *processes]
-            for socket in process.net_connections(kind="inet")
-            if socket.status == psutil.CONN_LISTEN
+            for each in process.net_connections(kind="inet")
+            if each.status == psutil.CONN_LISTEN
         ]
 
         assert client.submit(sum, (1, 2)).result() == 3
     # gRPC, of servers in this process, listens on IPv4 by sockets of IPv6.
-    addresses = {socket.laddr.ip.removeprefix("::ffff:") for socket in sockets}
+    addresses = {each.laddr.ip.removeprefix("::ffff:") for each in sockets}
     assert addresses == {"127.0.0.1"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+import uproot
 
 from exatrkx_pipeline import bundled_weights, load_weights
 from exatrkx_pipeline.training import bundled_recipes, read_recipe
@@ -73,6 +74,7 @@ def test_weights_say_how_they_were_made(sonic, job, tmp_path):
     learned = training["stages"]["gnn"]
     assert len(learned["losses"]) == len(learned["validation_losses"]) == 10
     assert document["scores"]["n_events"] == 2
+    assert pipeline.input_range.n_events == 3  # those that were trained on
     assert {"efficiency", "fake_rate", "edges"} <= document["scores"].keys()
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
@@ -83,6 +85,52 @@ def test_same_recipe_gives_the_same_weights(sonic, job, tmp_path):
 
     first, second = (load_weights(tmp_path / name).weights_id for name in ("a", "b"))
     assert first == second
+
+
+@pytest.fixture(scope="module")
+def renamed(files, tmp_path_factory):
+    """The same events and truth in one tree of other names, and their columns file."""
+    folder = tmp_path_factory.mktemp("renamed")
+    columns = {}
+    for name in ("events.root", "truth.root"):
+        with uproot.open(files / name) as file:
+            for tree in file.keys(cycle=False):
+                arrays = file[tree].arrays()
+                columns |= {f"my_{key}": arrays[key] for key in arrays.fields}
+    columns = {k: v for k, v in columns.items() if not k.startswith("my_n")}
+    with uproot.recreate(folder / "own.root") as file:
+        file.mktree("T", {k: v.type.content for k, v in columns.items()})
+        file["T"].extend(columns)
+    numbers = ("vx", "vy", "vz", "px", "py", "pz", "q")
+    tables = {
+        "columns": {"event": "my_event", **{a: f"my_sp_{a}" for a in "xyz"}},
+        "truth": {
+            "event": "my_event",
+            "point_particle": "my_sp_particle_id",
+            "id": "my_part_particle_id",
+            **{name: f"my_part_{name}" for name in numbers},
+        },
+    }
+    (folder / "columns.toml").write_text(tomli_w.dumps(tables))
+    return folder
+
+
+def test_files_of_other_names_give_the_same_weights(
+    sonic, job, files, renamed, tmp_path
+):
+    own = renamed / "own.root"
+
+    sonic(*job, "-o", "a")
+    result = sonic(
+        *("train", "--events", own, "--truth", own, "-o", "b"),
+        *("--recipe", files / "recipe.toml", "--columns", renamed / "columns.toml"),
+    )
+
+    assert result.exit_code == 0, result.output
+    first, second = (load_weights(tmp_path / name).weights_id for name in ("a", "b"))
+    assert first == second
+    document = tomllib.loads((tmp_path / "b" / "config.toml").read_text())
+    assert document["training"]["truth"]["id"] == "my_part_particle_id"
 
 
 def test_weights_find_tracks_at_once(sonic, job, files):

@@ -57,6 +57,7 @@ def _read(
         event_id=event_id,
         particle_id=_particle_of_points(of_points, particles_of),
         particles=particles_from(
+            of_particles,
             _particle_ids(of_particles, table),
             [table[name] for name in PARTICLE_COLUMNS],
         ),

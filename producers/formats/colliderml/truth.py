@@ -41,6 +41,7 @@ def _blocks(
                     event_id=event_id,
                     particle_id=as_particle_ids(of_hits, hit_columns[ID][index]),
                     particles=particles_from(
+                        of_particles,
                         as_particle_ids(of_particles, columns[ID][index]),
                         [columns[name][index] for name in NUMBERS],
                     ),

@@ -118,7 +118,7 @@ class _Collections:
         return TruthEvent(
             event_id=event_id,
             particle_id=particle_id,
-            particles=particles_from(ids, numbers),
+            particles=particles_from(self.events.path, ids, numbers),
         )
 
     def _particle_of_hits(self, columns: Mapping[str, AnyArray]) -> NDArray[np.uint64]:

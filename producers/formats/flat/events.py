@@ -73,7 +73,8 @@ def _require_grouped(table: RootTable, event_ids: NDArray[np.int64]) -> None:
             event_id=int(event_ids[again[0]]),
             entry=int(again[0]),
             reason=f"its rows in {table.name!r} do not follow each other, "
-            "or there are two events of this number",
+            "or there are two events of this number; sort the rows by event, or give "
+            "files that were merged one by one",
         )
 
 

@@ -19,6 +19,7 @@ from producers.formats.particles import (
     PARTICLE_COLUMNS,
     packed,
     particles_from,
+    require_equal_counts,
     shared_particle,
 )
 from producers.io.content import FileContent
@@ -125,6 +126,7 @@ def _particles_of_measurements(
     table: RootTable, low: int, high: int
 ) -> list[NDArray[np.uint64]]:
     lists = table.lists(BARCODES_OF_MEASUREMENT, low, high)
+    require_equal_counts(table.path, "the particles of measurements", lists)
     ids = packed(table.path, [column.values for column in lists], BARCODE_BITS)
     return lists[0]._replace(values=ids).by_entry()
 
@@ -133,7 +135,7 @@ def _particles(table: RootTable, entry: int) -> Particles:
     lists = table.lists([*BARCODE, *PARTICLE_COLUMNS], entry, entry + 1)
     columns = [column.values for column in lists]
     ids = packed(table.path, columns[: len(BARCODE)], BARCODE_BITS)
-    return particles_from(ids, columns[len(BARCODE) :])
+    return particles_from(table.path, ids, columns[len(BARCODE) :])
 
 
 def _open(content: FileContent) -> TruthFile:

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from producers.formats.base import TruthFile, TruthFormat
 from producers.formats.chunks import CHUNK_BYTES, as_event_ids, ranges
 from producers.formats.gnn4itk.events import CLUSTERS_OF_POINT, TREE
-from producers.formats.particles import packed, particles_from, shared_particle
+from producers.formats.particles import (
+    packed,
+    particles_from,
+    require_one_length,
+    shared_particle,
+)
 from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import RootTable, open_root
@@ -51,10 +56,11 @@ def _read(path: Location, table: RootTable, start: int, stop: int) -> list[Truth
     events = []
     for index, columns in enumerate(table.per_entry(FLAT, start, stop)):
         event_id = int(event_ids[index])
-        ids = [
-            packed(path, pair, ID_BITS)
-            for pair in zip(*(links[name][index] for name in LINKS), strict=True)
-        ]
+        linked = [links[name][index] for name in LINKS]
+        require_one_length(path, "clusters", (columns["CLindex"], *linked))
+        given = [columns[name] for name in CLUSTERS_OF_POINT]
+        require_one_length(path, "the clusters of space points", given)
+        ids = [packed(path, pair, ID_BITS) for pair in zip(*linked, strict=True)]
         first, second = _cluster_rows(path, columns, event_id, start + index)
         events.append(
             TruthEvent(
@@ -91,6 +97,7 @@ def _cluster_rows(
 def _particles(path: Location, columns: Mapping[str, AnyArray]) -> Particles:
     momentum = [columns[name].astype(np.float32) for name in MOMENTUM_MEV]
     return particles_from(
+        path,
         packed(path, [columns[name] for name in PARTICLE_ID], ID_BITS),
         [
             *(columns[name] for name in VERTEX),

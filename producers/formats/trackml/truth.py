@@ -40,7 +40,9 @@ def _read(
         event_id=event_id,
         particle_id=truth["particle_id"][rows],
         particles=particles_from(
-            table["particle_id"], [table[name] for name in PARTICLE_COLUMNS]
+            of_particles,
+            table["particle_id"],
+            [table[name] for name in PARTICLE_COLUMNS],
         ),
         weight=truth["weight"][rows] if "weight" in truth else None,
     )

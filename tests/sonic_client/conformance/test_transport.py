@@ -6,12 +6,13 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mock_server import MockServer, Model
+from mock_server import MockServer, Model, profile_of
 from mock_server import TensorSpec as Served
 from sonic_client import (
     ClientClosedError,
@@ -271,7 +272,8 @@ def mock_urls():
         Model(name="broken", function=broken, **specs),
         Model(name="stall", function=stall, **specs),
     ]
-    with MockServer(models, http_port=0) as server:
+    profile = replace(profile_of("24.10"), client_shared_memory=True)
+    with MockServer(models, http_port=0, profile=profile) as server:
         yield {"grpc": server.url, "http": server.http_url}
         released.set()
 

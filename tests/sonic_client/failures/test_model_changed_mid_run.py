@@ -3,8 +3,9 @@
 import threading
 
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
-from mock_server import FaultPlan, Model
+from mock_server import FaultPlan, MockServer, Model
 from mock_server import TensorSpec as Served
 from sonic_client import Client, ModelMismatchError, ModelNotFoundError, Observer
 
@@ -38,6 +39,44 @@ def test_another_server_that_has_it_is_used(
 
     with Client(config_for(leaving, serve())) as client:
         assert_whole(list(client.map(requests_of(20))), 20)
+
+
+def test_a_model_that_is_unloaded_and_loaded_again_costs_no_event(
+    label_model, config_for, requests_of, assert_whole
+):
+    is_away, asked = threading.Event(), threading.Semaphore(0)
+
+    def note(arrival):
+        if is_away.is_set():
+            asked.release()
+
+    plan = FaultPlan().on(rpc="RepositoryIndex").call(note)
+    with (
+        MockServer([label_model], model_control="explicit", faults=plan) as server,
+        InferenceServerClient(server.url.removeprefix("grpc://")) as operator,
+    ):
+
+        def load_again():
+            for _ in range(2):  # the client has seen that the model is away
+                assert asked.acquire(timeout=10.0)
+            operator.load_model("label")
+
+        def unloading(requests):
+            for request in requests:
+                if request.request_id == 5:
+                    operator.unload_model("label")
+                    while operator.get_model_repository_index().models[0].reason == "":
+                        pass
+                    is_away.set()
+                yield request
+
+        loading = threading.Thread(target=load_again)
+        loading.start()
+        with Client(config_for(server)) as client:
+            outcomes = list(client.map(unloading(requests_of(40))))
+        loading.join()
+
+    assert_whole(outcomes, 40)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from sonic_client import InvalidAnswerError
 from sonic_client.transport import InferCall
 from sonic_client.transport.grpc_messages import decode_reply, encode_call
 
+CALL = InferCall(model_name="m", model_version="2", request_id="r", inputs={})
+
 
 def encoded(**inputs):
     call = InferCall(model_name="m", model_version="2", request_id="r", inputs=inputs)
@@ -27,7 +29,7 @@ def reply(*tensors):
 
 
 def decoded(*tensors):
-    return decode_reply(reply(*tensors), model="m", server="grpc://h:1").outputs
+    return decode_reply(reply(*tensors), call=CALL, server="grpc://h:1").outputs
 
 
 def test_request_is_what_the_generated_message_would_be():
@@ -158,4 +160,4 @@ def test_contents_that_do_not_fill_the_shape_are_refused(tensor, message):
 )
 def test_answer_that_cannot_be_read_is_refused(message, text):
     with pytest.raises(InvalidAnswerError, match=text):
-        decode_reply(message, model="m", server="grpc://h:1")
+        decode_reply(message, call=CALL, server="grpc://h:1")

@@ -14,6 +14,8 @@ from sonic_client.transport.base import RegionSlice
 from sonic_client.transport.http_messages import decode_body, encode_body
 from sonic_client.types import datatype_of
 
+CALL = InferCall(model_name="m", model_version="", request_id="", inputs={})
+
 
 def answer_of(tensors, *, is_binary=True):
     """The body of an answer with these tensors, and the length of its header."""
@@ -40,7 +42,7 @@ def answer_of(tensors, *, is_binary=True):
 def test_decoding_what_was_encoded_is_identity(tensors, is_binary):
     body, length = answer_of(tensors, is_binary=is_binary)
 
-    reply = decode_body(body, json_length=length, model="m", server="s")
+    reply = decode_body(body, json_length=str(length), call=CALL, server="s")
 
     assert reply.model_version == "3"
     assert reply.outputs.keys() == tensors.keys()
@@ -54,7 +56,7 @@ def test_texts_follow_numbers():
     texts = np.array([b"", b"\0text"], dtype=object)
     body, length = answer_of({"A": texts, "B": np.arange(3)})
 
-    reply = decode_body(body, json_length=length, model="m", server="s")
+    reply = decode_body(body, json_length=str(length), call=CALL, server="s")
 
     assert reply.outputs["A"].tolist() == texts.tolist()
     assert reply.outputs["B"].tolist() == [0, 1, 2]
@@ -127,7 +129,7 @@ def test_what_is_in_shared_memory_is_not_in_the_body():
 )
 def test_an_answer_that_cannot_be_read_says_why(body, message):
     with pytest.raises(InvalidAnswerError, match=message):
-        decode_body(body, json_length=len(body), model="m", server="s")
+        decode_body(body, json_length=None, call=CALL, server="s")
 
 
 def test_nested_values_and_null_are_read():
@@ -138,7 +140,7 @@ def test_nested_values_and_null_are_read():
         b' {"name": "Z", "datatype": "BYTES", "shape": [0, 3], "data": []}]}'
     )
 
-    outputs = decode_body(body, json_length=len(body), model="m", server="s").outputs
+    outputs = decode_body(body, json_length=None, call=CALL, server="s").outputs
 
     np.testing.assert_array_equal(outputs["X"], [[1, 2.5], [np.nan, -3]])
     assert outputs["Y"].tolist() == [1.5]
