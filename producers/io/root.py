@@ -162,6 +162,11 @@ class RootTable:
                         f"got {holds}",
                     )
 
+    def holds_numbers(self, columns: Sequence[str]) -> bool:
+        """Whether columns have one value per entry, not lists; reads no entry."""
+        arrays = self._arrays(columns, len(self), len(self))
+        return all(array.ndim == 1 for array in arrays.values())
+
     def _require_columns(self, names: Sequence[str]) -> None:
         for name in names:
             if self.place(name) is None:

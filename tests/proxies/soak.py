@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import socket
 import subprocess
 import sys
@@ -293,6 +294,8 @@ def main() -> None:
     parser.add_argument("--events-per-message", type=int, default=8)
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # the table counts what the client tells
+    # A command that is told to end takes the processes that it started with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     is_well = soak(options.events, options.events_per_message)
     sys.exit(0 if is_well else 1)
 
