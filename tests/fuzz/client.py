@@ -24,7 +24,7 @@ from sonic_client.types import TensorSpec
 from .mutation import EDGE_INTEGERS, Mutator, json_text
 from .watch import Findings, n_descriptors, resident_bytes, watching
 
-WAIT_S = 10.0
+WAIT_S = 2.0
 BLOCK = 1000
 SOCKETS_EVERY = 20
 MAX_SPENT_S = 5.0

@@ -37,7 +37,7 @@ GOOD = json.dumps(
     {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
 ).encode()
 GOOD_HTTP = (
-    b"POST /v2/models/%s/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"POST /v2/models/%s/infer HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%s"
 )
 
