@@ -5,6 +5,7 @@ Here errors become statuses, and planned faults come before every RPC.
 
 from __future__ import annotations
 
+import math
 import string
 import threading
 from collections.abc import Callable, Iterator
@@ -162,6 +163,9 @@ def _abort(context: grpc.ServicerContext, error: ModelError) -> None:
         if len(quote(begin, safe=string.printable)) > _MAX_DETAILS_BYTES:
             begin = text[:_SHORT_DETAILS]
         text = text if begin == text else f"{begin}..."
+    if error.retry_after_s is not None:
+        milliseconds = math.ceil(1000.0 * error.retry_after_s)
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(milliseconds)),))
     context.abort(error.code, text)
 
 
