@@ -164,6 +164,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def fuzz_files(session: nox.Session) -> None:
+    """Damaged files; ``nox -s fuzz_files -- --files 100000 --seed 2`` reads more."""
+    options = session.posargs or ["--files", "10000", "--processes", "2"]
+    shared(session, "python", "-m", "tests.fuzz.files", *options)
+
+
+@nox.session(venv_backend="none")
 def coffea(session: nox.Session) -> None:
     """The adapter for coffea: a hundred packages more, a gigabyte."""
     shared(
@@ -228,6 +235,7 @@ for package in (producers, sonic_client):
 
 CI_SESSIONS = (
     "readme_tests", "lint", "types", "docs", "generators", "soak", "proxies", "fuzz",
+    "fuzz_files",
     "coffea", "bench", "triton", "mlserver", "wheel",
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ Public submodules
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names, printable
 from sonic_base.files import decoding, is_there, whole_file
-from sonic_base.secrets import MASK, Secret, SecretMapping, hide
+from sonic_base.secrets import MASK, Secret, SecretMapping, hide, new_token
 from sonic_base.toml import (
     TomlTable,
     check_keys,
@@ -39,6 +39,7 @@ __all__ = [
     "hide",
     "is_there",
     "nearest_names",
+    "new_token",
     "printable",
     "toml_content",
     "toml_table",

@@ -7,16 +7,14 @@ import base64
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 from urllib.parse import quote
-from uuid import uuid4
 
 from sonic_base.errors import ConfigError
 
-__all__ = ["MASK", "Secret", "SecretMapping", "SecretSource", "hide"]
+__all__ = ["MASK", "Secret", "SecretMapping", "SecretSource", "hide", "new_token"]
 
 MASK = "***"
 """Shown in place of a secret."""
@@ -152,16 +150,23 @@ def _lend(text: str) -> _Lent:
     """Keep a text where other processes of this user, on this machine, can read it."""
     pid = os.getpid()
     if (pid, text) not in _lent:
-        name = f"sonic-{uuid4().hex}"
+        name = f"sonic-{os.urandom(16).hex()}"
         if hasattr(os, "memfd_create"):  # Linux: a file in memory, until it is closed
             file = os.memfd_create(name)
             path = f"/proc/{pid}/fd/{file}"
         else:
+            import tempfile  # noqa: PLC0415 - slow to import
+
             file, path = tempfile.mkstemp(prefix=name)
             atexit.register(os.unlink, path)
         os.write(file, text.encode())
         _lent[pid, text] = _Lent(path, name, os.uname().nodename, pid)
     return _lent[pid, text]
+
+
+def new_token() -> Secret:
+    """Return a token that nobody can guess, for a server of this process."""
+    return Secret(os.urandom(24).hex())
 
 
 class SecretMapping(Mapping[str, str]):

@@ -61,8 +61,18 @@ def _options(
             help="Print the version and exit.",
         ),
     ] = False,
+    trust_torchscript: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SHA256",
+            help="Run the TorchScript file of weights with this hash; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Handle the options that do not belong to a subcommand."""
+    if trust_torchscript:  # also for the servers and workers that the command starts
+        before = filter(None, [os.environ.get("SONIC_TRUST_TORCHSCRIPT")])
+        os.environ["SONIC_TRUST_TORCHSCRIPT"] = ",".join([*before, *trust_torchscript])
     # Torch's idle threads spin by default, on the cores that the pipeline's own threads
     # need: events then take a fifth to a third longer. A training uses torch alone, and
     # is slower if its threads sleep.

@@ -1,12 +1,14 @@
 """Networks as TorchScript files, which are run as they are.
 
-A TorchScript file is a program. It is loaded only from a weights directory whose
-configuration names it, and only if its bytes are those that were imported.
+A TorchScript file is a program. One in a weights directory is run only if its bytes are
+those that were imported, and if the environment names their hash: whoever wrote the
+directory wrote the configuration as well.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from torch import Tensor, nn
 from exatrkx_pipeline.config import TorchScriptConfig, TorchScriptEmbedding
 from exatrkx_pipeline.errors import WeightsError
 from sonic_base import decoding
+
+TRUSTED = "SONIC_TRUST_TORCHSCRIPT"
+"""Environment variable with the SHA-256 of the files that may be run, by commas."""
 
 
 class ScriptedNetwork(nn.Module):
@@ -63,7 +68,8 @@ def load_scripted(directory: Path, config: TorchScriptConfig) -> ScriptedNetwork
     Raises
     ------
     WeightsError
-        If the file is missing, not the one that was imported, or not TorchScript.
+        If the file is missing, not the one that was imported, not in `TRUSTED`, or not
+        TorchScript.
     """
     file = directory / config.torchscript
     try:
@@ -76,6 +82,12 @@ def load_scripted(directory: Path, config: TorchScriptConfig) -> ScriptedNetwork
         raise WeightsError(
             f"weights {directory}: {config.torchscript} is not the file that was "
             f"imported: expected sha256 {config.sha256[:12]}..., got {found[:12]}..."
+        )
+    if found not in map(str.strip, os.environ.get(TRUSTED, "").lower().split(",")):
+        raise WeightsError(
+            f"weights {directory}: {config.torchscript} is a program (TorchScript), "
+            "which would run as you; if you trust those who made it, call sonic with "
+            f"--trust-torchscript {found}, or set {TRUSTED} to that"
         )
     script = load_script(file)
     if isinstance(config, TorchScriptEmbedding):

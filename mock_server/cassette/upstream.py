@@ -10,10 +10,13 @@ from typing import Self
 import grpc
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
-from mock_server.errors import ModelError
+from mock_server.errors import ConfigurationError, ModelError, internal, invalid
 from mock_server.grpc_api.responses import FINAL_FLAG, set_parameter
-from mock_server.wire.codec import RawTensor
+from mock_server.model.config import model_of
+from mock_server.wire.codec import RawTensor, check_filled
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
 class Upstream:
@@ -57,6 +60,8 @@ class Upstream:
         ------
         ModelError
             The server's error, with its code.
+        ConfigurationError
+            If it describes a model as none can be.
         """
         models = {}
         for name in names:
@@ -70,28 +75,31 @@ class Upstream:
                 )
             except grpc.RpcError as error:
                 raise ModelError(error.code(), error.details()) from error
-            models[name] = answer.config, max(metadata.versions, key=int)
+            models[name] = answer.config, _checked(name, answer.config, metadata)
         return models
 
     def ask(
         self, request: InferenceRequest, *, is_decoupled: bool
     ) -> list[InferenceResponse]:
         """Return every response to a request; an error is a response, too."""
-        message = _message(request)
         try:
+            message = _message(request)
             if is_decoupled:
                 return list(self._streamed(message))
             answer = self._stub.ModelInfer(message, timeout=self._timeout_s)
             return [_response(answer)]
         except grpc.RpcError as error:
-            return [
-                InferenceResponse(
-                    model_name=request.model_name,
-                    model_version="",
-                    id=request.id,
-                    error=ModelError(error.code(), error.details() or ""),
-                )
-            ]
+            refusal = ModelError(error.code(), error.details() or "")
+        except ModelError as error:
+            refusal = error
+        return [
+            InferenceResponse(
+                model_name=request.model_name,
+                model_version="",
+                id=request.id,
+                error=refusal,
+            )
+        ]
 
     def _streamed(
         self, message: service_pb2.ModelInferRequest
@@ -135,15 +143,53 @@ def _message(request: InferenceRequest) -> service_pb2.ModelInferRequest:
     for output in request.outputs:
         message.outputs.add(name=output.name)
     for key, value in request.parameters.items():
+        if type(value) is int and not _INT64_MIN <= value <= _INT64_MAX:
+            raise invalid(f"parameter '{key}' does not fit into 64 bits with a sign")
         set_parameter(message.parameters[key], value)
-    if request.correlation_id:
-        set_parameter(message.parameters["sequence_id"], request.correlation_id)
+    if number := request.correlation_id:
+        if isinstance(number, int) and number > _INT64_MAX:
+            number -= 2**64  # the server takes it for an unsigned one again
+        set_parameter(message.parameters["sequence_id"], number)
         message.parameters["sequence_start"].bool_param = request.sequence_start
         message.parameters["sequence_end"].bool_param = request.sequence_end
     return message
 
 
+def _checked(
+    name: str,
+    config: model_config_pb2.ModelConfig,
+    metadata: service_pb2.ModelMetadataResponse,
+) -> str:
+    """Return the highest version of a model that could be served as it is described."""
+    problem = f"the server describes model {name!r} as none can be: "
+    if config.name != name:
+        raise ConfigurationError(f"{problem}its name is {config.name[:99]!r}")
+    try:
+        version = str(max(metadata.versions, key=int))
+        model_of(config, dict, version=version)
+    except ValueError as error:
+        raise ConfigurationError(f"{problem}{error}") from error
+    return version
+
+
 def _response(message: service_pb2.ModelInferResponse) -> InferenceResponse:
+    """Read a response.
+
+    Raises
+    ------
+    ModelError
+        INTERNAL if the data of an output does not fill its shape.
+    """
+    try:
+        response = _read(message)
+        for tensor in response.outputs:
+            check_filled(tensor)
+    except ValueError as error:
+        raise internal(f"the recorded server's answer is malformed: {error}") from error
+    return response
+
+
+def _read(message: service_pb2.ModelInferResponse) -> InferenceResponse:
     return InferenceResponse(
         model_name=message.model_name,
         model_version=message.model_version,

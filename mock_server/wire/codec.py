@@ -4,6 +4,7 @@ The wire form is little-endian and row-major. BYTES elements are a 4-byte length
 the bytes themselves. numpy has no bfloat16, so BF16 tensors are float32 arrays here.
 """
 
+import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -50,6 +51,8 @@ _WIRE_DTYPES = {
 _DATATYPE_OF = {np.dtype(code).str[1:]: name for name, code in _WIRE_DTYPES.items()}
 _LENGTH = struct.Struct("<I")
 _WORD = 2**64
+_MAX_DIMENSIONS = 64
+"""Of numpy's arrays."""
 
 
 class RawTensor(NamedTuple):
@@ -138,6 +141,31 @@ def decode(data: bytes, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
     # Not `copy`: numpy releases the GIL for it, and on a busy server the other threads
     # would run before the model does.
     return np.frombuffer(bytearray(data), dtype=_WIRE_DTYPES[datatype]).reshape(shape)
+
+
+def check_filled(tensor: RawTensor) -> None:
+    """Compare a tensor's data with its shape, without copying it.
+
+    Raises
+    ------
+    ValueError
+        If `decode` would.
+    """
+    name, datatype, shape, data = tensor
+    if len(shape) > _MAX_DIMENSIONS or any(dim < 0 for dim in shape):
+        raise ValueError(f"tensor {name!r} has a shape that no array has")
+    if datatype not in DATATYPES:
+        raise ValueError(f"tensor {name!r} has the datatype {datatype[:99]!r}")
+    n_elements = math.prod(shape)
+    found = (
+        len(unpack_strings(data))
+        if datatype == "BYTES"
+        else len(data) / ELEMENT_BYTES[datatype]
+    )
+    if found != n_elements:
+        raise ValueError(
+            f"tensor {name!r}: expected {n_elements} elements, got {found:g}"
+        )
 
 
 def pack_strings(strings: Iterable[object]) -> bytes:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from producers.io.content import FileContent
 from producers.io.root import is_list
 from producers.model.schema import CARTESIAN, MEMBERS, POLAR
+from producers.model.truth_schema import MOMENTUM, VERTEX
 
 WIDTH = 80
 
@@ -40,6 +41,26 @@ _AXIS = re.compile(
     rf"(?P<before>(?:{_WORDS})*)(?P<axis>phi|rho|rt|x|y|z|r)(?P<after>(?:{_WORDS})*)"
 )
 _EVENT = re.compile(r"i?(event|evt|ev)(number|num|nr|no|n|id|index)?")
+
+
+PARTICLES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "momentum": (
+        *(("px", "py", "pz"), ("p_x", "p_y", "p_z"), ("mom_x", "mom_y", "mom_z")),
+        *(("momentum.x", "momentum.y", "momentum.z"), ("pt", "eta", "phi")),
+    ),
+    "vertex": (
+        *(("vx", "vy", "vz"), ("v_x", "v_y", "v_z"), ("vtx_x", "vtx_y", "vtx_z")),
+        *(("vertex_x", "vertex_y", "vertex_z"), ("prodx", "prody", "prodz")),
+        *(("vertex.x", "vertex.y", "vertex.z"), ("prod_x", "prod_y", "prod_z")),
+    ),
+    "id": tuple((n,) for n in ("particle_id", "particleid", "id", "barcode", "index")),
+    "q": (("q",), ("charge",)),
+    "pdg": tuple((name,) for name in ("pdg", "pdgid", "pdg_id", "pdgcode", "pid")),
+}
+"""Ends of the names of particles' columns, which have the same beginning."""
+
+_OF_POINT = re.compile(r"particle|part|barcode|truth|mc|pid|true")
+_ID = re.compile(r"id|barcode|index|idx|particle|link")
 
 
 class _Guess(NamedTuple):
@@ -81,11 +102,86 @@ def columns_file(content: FileContent) -> str:
     return "\n".join([*lines, 'unit = "mm"  # or cm, m, um'])
 
 
+def truth_file(content: FileContent) -> str:
+    """Return the text of a file with the columns of the truth; see `columns_file`."""
+    tables = dict(content.root_tables)
+    if not tables:
+        return ""
+    found = [each for tree in tables for each in _particle_columns(tree, tables[tree])]
+    best = max(found, key=lambda each: len(each[1]), default=None)
+    particles, names = best or ("", {})
+    points, point_column = _of_points(tables, particles, names)
+    lines = ["[truth]"]
+    lines += [f"tree = {_quoted(points)}"] if points else []
+    kinds = tables.get(points, {})
+    is_flat = bool(kinds) and not is_list(kinds.get(point_column, "[]"))
+    lines += _event_lines(tables, content.root_entries, points, is_flat=is_flat)
+    lines.append(f"point_particle = {_quoted(point_column or '?')}")
+    if not point_column:
+        integers = [
+            name
+            for kinds in tables.values()
+            for name in _names(kinds)
+            if "int" in kinds[name]
+        ]
+        lines += _listed("one of: ", integers)
+    lines += [f"particles = {_quoted(particles)}"] if particles else []
+    lines += [f"{key} = {_quoted(name)}" for key, name in names.items()]
+    if not names:
+        keys = ("id", "px", "py", "pz", "vx", "vy", "vz", "q")
+        lines += [f'{key} = "?"' for key in keys]
+    elif "q" not in names and "pdg" not in names:
+        lines.append('q = "?"  # the charge; or pdg, from which it follows')
+    lines.append('unit = "mm"  # of the vertex; or cm, m, um')
+    return "\n".join([*lines, 'momentum_unit = "GeV"  # or MeV'])
+
+
+def _particle_columns(
+    tree: str, kinds: Mapping[str, str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield columns of particles by key, for each beginning that a momentum has."""
+    by_case = {name.casefold(): name for name in _names(kinds)}
+    for ends in PARTICLES["momentum"]:
+        for name in by_case:
+            start = name.removesuffix(ends[0])
+            if start == name or not all(f"{start}{end}" in by_case for end in ends):
+                continue
+            keys = {"momentum": ("pt", "eta", "phi") if ends[0] == "pt" else MOMENTUM}
+            keys |= {"vertex": VERTEX}
+            chosen: dict[str, str] = {}
+            for what in ("id", "momentum", "vertex", "q", "pdg"):
+                for each in (ends,) if what == "momentum" else PARTICLES[what]:
+                    full = [by_case.get(f"{start}{end}") for end in each]
+                    if None not in full:
+                        columns = zip(keys.get(what, (what,)), full, strict=True)
+                        chosen |= {key: column for key, column in columns if column}
+                        break
+            yield tree, chosen
+
+
+def _of_points(
+    tables: Mapping[str, Mapping[str, str]], particles: str, names: Mapping[str, str]
+) -> tuple[str, str]:
+    """Return tree and column of the particle of each space point; empty if none."""
+    best, found = 0, ("", "")
+    for tree, kinds in tables.items():
+        for name in _names(kinds):
+            low = name.casefold()
+            if "int" not in kinds[name] or name in names.values():
+                continue
+            if _OF_POINT.search(low) and _ID.search(low):
+                words = set(re.findall(_WORDS, low))
+                score = 1 + 4 * bool(words & set(POINT)) + 2 * (tree != particles)
+                if score > best:
+                    best, found = score, (tree, name)
+    return found
+
+
 def _guesses(tables: Mapping[str, Mapping[str, str]]) -> Iterator[_Guess]:
     for tree, kinds in tables.items():
         families: dict[str, dict[str, str]] = {}
-        for name, kind in kinds.items():
-            if "/" in name or not _holds_numbers(kind):
+        for name in _names(kinds):
+            if not _holds_numbers(kinds[name]):
                 continue
             for family, axis in _readings(name):
                 families.setdefault(family, {}).setdefault(axis, name)
@@ -165,14 +261,18 @@ def _event_columns(kinds: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _names(kinds: Mapping[str, str]) -> list[str]:
+    """Return the columns without paths of branches, and counters of lists."""
+    return [n for n in kinds if "/" not in n and not (n[:1] == "n" and n[1:] in kinds)]
+
+
 def _integers(kinds: Mapping[str, str]) -> list[str]:
-    return [n for n, kind in kinds.items() if "int" in kind and not is_list(kind)]
+    return [n for n in _names(kinds) if "int" in kinds[n] and not is_list(kinds[n])]
 
 
 def _numbers(kinds: Mapping[str, str]) -> list[str]:
-    names = [name for name, kind in kinds.items() if _holds_numbers(kind)]
-    lists = [name for name in names if is_list(kinds[name])]
-    return [name for name in lists or names if "/" not in name]
+    names = [name for name in _names(kinds) if _holds_numbers(kinds[name])]
+    return [name for name in names if is_list(kinds[name])] or names
 
 
 def _holds_numbers(kind: str) -> bool:

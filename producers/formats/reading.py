@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from producers.formats.base import (
     TruthFile,
     TruthFormat,
 )
-from producers.formats.guess import columns_file
+from producers.formats.guess import columns_file, truth_file
 from producers.formats.jagged.tracks import ReadableRootTracks
 from producers.formats.jagged.truth import open_truth
 from producers.formats.parquet.tracks import ReadableParquetTracks
@@ -108,13 +109,8 @@ def open_events(
         first = first or chosen
         _require_same(first, chosen, given[0], path)
         _require_unit(chosen, used, path)
-        try:
+        with _columns_file_noted(columns_file, content):
             file = chosen.open(content, options)
-        except SchemaError as error:
-            text = columns_file(content)
-            if text:
-                error.add_note(f"{ADVICE}\n\n{text}")
-            raise
         files.append(file if used == "mm" else _InOtherUnit(file, MM_PER_UNIT[used]))
     source = EventSource(files, max_events=max_events, chunk_size=chunk_size)
     if not len(source):
@@ -124,6 +120,20 @@ def open_events(
 
 
 ADVICE = "save this as columns.toml, correct it, and name it (--columns columns.toml):"
+
+
+@contextmanager
+def _columns_file_noted(
+    text_of: Callable[[FileContent], str], content: FileContent
+) -> Iterator[None]:
+    """Add a columns file to start from to an error about columns, as a note."""
+    try:
+        yield
+    except SchemaError as error:
+        text = text_of(content)
+        if text:
+            error.add_note(f"{ADVICE}\n\n{text}")
+        raise
 
 
 def _require_same(
@@ -270,11 +280,8 @@ def _require_new(chunk: EventChunk, seen: NDArray[np.int64]) -> None:
     again = np.flatnonzero(~is_first | np.isin(ids, seen))
     if again.size:
         index = int(again[0])
-        raise InvalidEventError(
-            chunk.source,
-            event_id=int(ids[index]),
-            entry=chunk.first_entry + index,
-            reason="there is another event of this number before it",
+        raise InvalidEventError.repeated(
+            chunk.source, event_id=int(ids[index]), entry=chunk.first_entry + index
         )
 
 
@@ -331,12 +338,13 @@ class TruthEvents:
         self._files: list[TruthFile] = []
         for path in self.paths:
             content = FileContent(path)
-            if columns is not None:
-                self._files.append(open_truth(content, columns))
-                continue
-            chosen = choose_truth_format(content, format)
-            _require_unit(chosen, used, path)
-            self._files.append(chosen.open(content))
+            with _columns_file_noted(truth_file, content):
+                if columns is not None:
+                    self._files.append(open_truth(content, columns))
+                    continue
+                chosen = choose_truth_format(content, format)
+                _require_unit(chosen, used, path)
+                self._files.append(chosen.open(content))
         remarks = [remark for file in self._files for remark in file.remarks]
         self.remarks = tuple(dict.fromkeys(remarks))
 

@@ -126,7 +126,8 @@ def choose_truth_format(content: FileContent, wanted: str | None = None) -> Trut
         raise SchemaError(
             content.location,
             f"no TTree or RNTuple 'sp_truth' and 'particles', nor the truth of "
-            f"another known format ({listed}); its trees: {trees}",
+            f"another known format ({listed}); its trees: {trees}; name its columns "
+            "(--columns)",
         )
     raise UnreadableFileError(
         content.location, f"no truth in a known format ({listed})"

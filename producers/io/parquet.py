@@ -136,12 +136,14 @@ class ParquetTable:
                 return
             low, high = max(start - position, 0), min(stop - position, len(batch))
             if low < high:
-                rows = batch.slice(low, high - low)
-                yield Block(
-                    position + low,
-                    {name: self._lists(rows, name) for name in lists},
-                    {name: self._scalars(rows, name) for name in scalars},
-                )
+                with damaged_file_named(self.path, "parquet", rows_read):
+                    rows = batch.slice(low, high - low)
+                    block = Block(
+                        position + low,
+                        {name: self._lists(rows, name) for name in lists},
+                        {name: self._scalars(rows, name) for name in scalars},
+                    )
+                yield block
             position += len(batch)
 
     def _row_groups(self, start: int, stop: int) -> tuple[list[int], int]:

@@ -22,6 +22,7 @@ Each message is one line. It starts with the file, if the error is about a file.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from sonic_base import SonicError
 
@@ -98,6 +99,18 @@ class InvalidEventError(DataError, ValueError):
     ) -> None:
         self.path, self.event_id, self.entry = path, event_id, entry
         super().__init__(f"{path}: event {event_id} (entry {entry}): {reason}")
+
+    @classmethod
+    def repeated(cls, path: Path | str, *, event_id: int, entry: int) -> Self:
+        """Return the error of an event whose number an event before it has."""
+        return cls(
+            path,
+            event_id=event_id,
+            entry=entry,
+            reason="there is another event of this number before it; if files were "
+            "merged, give them one by one, or number events by their entry: a columns "
+            "file without event (--columns)",
+        )
 
 
 class NoEventsError(DataError):

@@ -21,6 +21,7 @@ from sonic_client.config.messages import (
     AnswersConfig,
     BatchingConfig,
     CacheConfig,
+    HedgeConfig,
     Layout,
     WindowConfig,
 )
@@ -84,6 +85,7 @@ class ClientConfig:
 
     retry: RetryConfig = field(default_factory=RetryConfig)
     health: HealthConfig = field(default_factory=HealthConfig)
+    hedge: HedgeConfig = field(default_factory=HedgeConfig)
     fallback: FallbackConfig = field(default_factory=FallbackConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
     batching: BatchingConfig = field(default_factory=BatchingConfig)

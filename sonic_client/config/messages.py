@@ -19,6 +19,7 @@ __all__ = [
     "AnswersConfig",
     "BatchingConfig",
     "CacheConfig",
+    "HedgeConfig",
     "Layout",
     "NonFinitePolicy",
     "WindowConfig",
@@ -97,6 +98,37 @@ class AdaptiveConfig:
                 "need 0 < min_timeout_s <= max_timeout_s, "
                 f"got {self.min_timeout_s} s and {self.max_timeout_s} s"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedgeConfig:
+    """A second server for requests that take unusually long; off by default.
+
+    The first answer counts, and the other call is cancelled. Both servers may compute
+    the request, so the model must give the same answer however often it is asked: no
+    sequences, no side effects. Needs two servers or more.
+
+    Raises
+    ------
+    ConfigError
+        If a fraction is out of its range.
+    """
+
+    enabled: bool = False
+    """Whether requests are hedged."""
+
+    quantile: float = 0.95
+    """A request is sent to a second server when it has taken a fifth longer than this
+    fraction of the recent ones."""
+
+    max_extra: float = 0.05
+    """Largest number of additional calls, as a fraction of the requests."""
+
+    def __post_init__(self) -> None:
+        for name in ("quantile", "max_extra"):
+            value = getattr(self, name)
+            if not 0.0 < value < 1.0:
+                raise ConfigError(f"{name} must lie between 0 and 1, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

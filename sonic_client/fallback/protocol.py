@@ -26,7 +26,8 @@ class FallbackServer(Protocol):
     """A server that the caller's own process can start and stop.
 
     The in-process server satisfies it. The client is given it as an object, so that
-    it depends on no server.
+    it depends on no server. It may have an attribute ``token``, a `sonic_base.Secret`
+    that each call must carry.
     """
 
     @property

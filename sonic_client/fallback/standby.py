@@ -128,7 +128,12 @@ class Standby:
         if self._transport is None:
             self._transport = self._connect(
                 # It is on this machine, so shared memory needs no setting.
-                ServerConfig(url=server.url, name=self.name, shared_memory="auto")
+                ServerConfig(
+                    url=server.url,
+                    name=self.name,
+                    token=getattr(server, "token", None),
+                    shared_memory="auto",
+                )
             )
             await self._transport.open()
         return self._transport

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 
 from sonic_client.config import AdaptiveConfig
+from sonic_client.message.latencies import RecentLatencies
 from sonic_client.report.observer import Observer, TryEnded
 
 __all__ = ["AdaptiveTimeout"]
-
-# Enough calls for a 99th percentile, and few enough to follow the servers.
-_REMEMBERED = 1000
-_NEEDED = 100
-_CALLS_BETWEEN_UPDATES = 20
 
 
 class AdaptiveTimeout(Observer):
@@ -28,16 +23,15 @@ class AdaptiveTimeout(Observer):
 
     def __init__(self, config: AdaptiveConfig) -> None:
         self._config = config
-        self._durations_s: deque[float] = deque(maxlen=_REMEMBERED)
-        self._p99_s = math.inf
+        self._latencies = RecentLatencies(0.99, needed=100)
         self._patience = 1.0
-        self._n_since_update = 0
 
     def seconds(self) -> float | None:
         """Return how long a try may take; None before there were enough calls."""
-        if math.isinf(self._p99_s):
+        p99_s = self._latencies.value_s
+        if math.isinf(p99_s):
             return None
-        wanted_s = self._config.timeout_factor * self._p99_s
+        wanted_s = self._config.timeout_factor * p99_s
         bounded_s = max(self._config.min_timeout_s, wanted_s) * self._patience
         return min(bounded_s, self._config.max_timeout_s)
 
@@ -49,10 +43,4 @@ class AdaptiveTimeout(Observer):
         if event.status != "OK":
             return
         self._patience = 1.0
-        self._durations_s.append(event.duration_s)
-        self._n_since_update += 1
-        n_seen = len(self._durations_s)
-        if n_seen >= _NEEDED and self._n_since_update >= _CALLS_BETWEEN_UPDATES:
-            self._n_since_update = 0
-            rank = math.ceil(0.99 * n_seen)
-            self._p99_s = sorted(self._durations_s)[rank - 1]
+        self._latencies.add(event.duration_s)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from sonic_base import SonicError
@@ -23,6 +24,7 @@ from sonic_client.errors import (
 from sonic_client.fallback import Standby, find_drift
 from sonic_client.message.adaptive_timeout import AdaptiveTimeout
 from sonic_client.message.answers import EventOutputs
+from sonic_client.message.hedging import HedgePolicy, race
 from sonic_client.report.observer import Observers, TryEnded
 from sonic_client.retry import (
     Disposition,
@@ -74,6 +76,10 @@ class Backends:
         self.observer, self.timing = observer, timing
         self.adaptive_timeout = adaptive_timeout
         self.budget = RetryBudget(config.retry, timing.clock)
+        self.hedging = HedgePolicy(config.hedge) if config.hedge.enabled else None
+        if self.hedging is not None and len(config.servers) == 1:
+            self.hedging = None
+            logger.warning("hedging needs a second server: there is only one")
         self.has_fallback = standby is not None and "fallback" in config.retry.chain
         self._events_to_compare = config.fallback.compare_events if standby else 0
 
@@ -99,12 +105,15 @@ class Delivery(NamedTuple):
     server : str
         Name of the server that answered.
     is_fallback : bool
+    is_hedge : bool
+        Whether it came from a second server, while the first was slow.
     """
 
     reply: InferReply
     outputs: Sequence[EventOutputs]
     server: str
     is_fallback: bool = False
+    is_hedge: bool = False
 
 
 class Attempts:
@@ -189,7 +198,10 @@ class Attempts:
         Cancelling the caller cancels the try in flight and starts no other.
         """
         self._request_id = call.request_id
+        hedging = self._backends.hedging
         self._backends.budget.deposit()
+        if hedging is not None:
+            hedging.deposit()
         # Decided here, because messages come in order and answers do not.
         is_compared = self._backends.is_to_compare(self._n_events)
         step = _FIRST_STEP
@@ -198,7 +210,7 @@ class Attempts:
             if slot is None:
                 break
             try:
-                delivery = await self._try_server(slot, call)
+                delivery = await self._try_server(slot, call, hedging)
             except SonicError as error:
                 # The traceback would keep this message's tensors in memory.
                 failure = error.with_traceback(None)
@@ -207,13 +219,20 @@ class Attempts:
                     await self._compare(call, delivery)
                 return delivery
             step = self._next_step(failure)
-            if step.wait_s > 0.0:
+            if step.wait_s > 0.0 or step.is_for_recovery:
                 await self._wait(step)
         return await self._fall_back(call)
 
     async def _wait(self, step: RetryStep) -> None:
+        pool, failed_at = self._pool, self._failed_at
         if step.is_for_recovery:
-            await self._pool.wait_for_answer(wait_s=step.wait_s)
+            await pool.wait_for_first_probes(failed_at, until=self._deadline)
+        if step.is_for_recovery and pool.has_other(failed_at):
+            return
+        # A server that may come back, and has not failed this message, is worth the
+        # whole wait.
+        if step.is_for_recovery and not pool.may_have_other(failed_at):
+            await pool.wait_for_answer(wait_s=step.wait_s)
         else:
             await self._backends.timing.sleep(step.wait_s)
         self._full.clear()
@@ -254,27 +273,89 @@ class Attempts:
                 until = min(until, patient_until)
             await self._pool.wait_patiently(until=until)
 
-    async def _try_server(self, slot: Slot, call: InferCall) -> Delivery:
+    async def _try_server(
+        self, slot: Slot, call: InferCall, hedging: HedgePolicy | None
+    ) -> Delivery:
+        """Return the answer of a server; if it is slow, perhaps that of a second one.
+
+        The slots are free when both calls have ended.
+        """
+        delay_s = None if hedging is None else hedging.delay_s()
+        if hedging is None or delay_s is None:
+            with slot:
+                return await self._ask(slot, call)
+        with ExitStack() as slots:
+            slots.enter_context(slot)
+
+            def second() -> Callable[[], Awaitable[Delivery]] | None:
+                other = self._second_slot(slot, hedging)
+                if other is None:
+                    return None
+                slots.enter_context(other)
+                return partial(self._ask, other, call, is_hedge=True)
+
+            first = partial(self._ask, slot, call)
+            outcome = await race(first, second, delay_s=delay_s)
+        if isinstance(outcome, Delivery):
+            return outcome
+        # One step of the chain, which the later call's error decides.
+        *earlier, latest = outcome
+        for error in earlier:
+            self._chain.keep(error)
+            self._note(error, slot.server.name, self._clock())
+        raise latest
+
+    def _second_slot(self, slot: Slot, hedging: HedgePolicy) -> Slot | None:
+        """Return a slot for a hedge, if time, budget and servers allow one."""
+        is_late = self._clock() + _TIMER_SLACK_S >= self._deadline
+        if is_late or not hedging.may_hedge:
+            return None
+        other = self._pool.slot_beside(
+            self._ruled_out.union(
+                [slot.server.name], self._failed_at, self._full, self._too_small
+            )
+        )
+        if other is not None:
+            hedging.take()
+        return other
+
+    async def _ask(
+        self, slot: Slot, call: InferCall, *, is_hedge: bool = False
+    ) -> Delivery:
         server, started = slot.server, self._clock()
         timeout_s = self._timeout_s(server.name, self._deadline - started)
-        with slot:
-            try:
-                reply = await self._call(
-                    server.name, server.transport.infer, call, timeout_s
-                )
-                outputs = self._read(reply.outputs, server.name)
-            except SonicError as error:
-                self._pool.judge(
-                    slot,
-                    error,
-                    self._clock() - started,
-                    is_repeated=isinstance(error, ServerFaultError)
-                    and server.name in self._failed_at,
-                )
-                raise
-            self._pool.judge(slot, None, self._clock() - started)
-            self._pool.note_version(slot, reply.model_version)
-        return Delivery(reply, outputs, server.name)
+        # Not for hedges: a request that is slow would count twice.
+        hedging = None if is_hedge else self._backends.hedging
+        try:
+            reply = await self._call(
+                server.name,
+                server.transport.infer,
+                call,
+                timeout_s,
+                is_hedge=is_hedge,
+            )
+            outputs = self._read(reply.outputs, server.name)
+        except SonicError as error:
+            self._pool.judge(
+                slot,
+                error,
+                self._clock() - started,
+                is_repeated=isinstance(error, ServerFaultError)
+                and server.name in self._failed_at,
+            )
+            raise
+        except asyncio.CancelledError:
+            taken_s = self._clock() - started
+            server.note_slow(taken_s)
+            if hedging is not None:
+                hedging.note(taken_s, is_answered=False)
+            raise
+        taken_s = self._clock() - started
+        self._pool.judge(slot, None, taken_s)
+        self._pool.note_version(slot, reply.model_version)
+        if hedging is not None:
+            hedging.note(taken_s, is_answered=True)
+        return Delivery(reply, outputs, server.name, is_hedge=is_hedge)
 
     def _timeout_s(self, server: str, left_s: float) -> float:
         """Return the seconds of a try, given those that are left of the deadline."""
@@ -393,9 +474,12 @@ class Attempts:
         infer: Callable[..., Awaitable[InferReply]],
         call: InferCall,
         timeout_s: float,
+        *,
+        is_hedge: bool = False,
     ) -> InferReply:
         """Call once, and tell the observer how it ended."""
         self.tries += 1
+        number = self.tries
         self.servers.append(server)
         status, started = "OK", self._clock()
         is_overload = False
@@ -416,7 +500,8 @@ class Attempts:
                     duration_s=self._clock() - started,
                     message=self.message,
                     request_id=call.request_id,
-                    number=self.tries,
+                    number=number,
                     is_overload=is_overload,
+                    is_hedge=is_hedge,
                 )
             )

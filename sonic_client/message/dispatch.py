@@ -267,6 +267,7 @@ class Dispatcher:
                 bytes_received=payload_bytes(delivery.reply.outputs),
                 event_ids=tuple([item.request.request_id for item in batch]),
                 is_fallback=delivery.is_fallback,
+                is_hedge=delivery.is_hedge,
             )
         )
         return delivery, latency_s

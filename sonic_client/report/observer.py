@@ -73,6 +73,9 @@ class TryEnded(NamedTuple):
         1 for the first try of the message.
     is_overload : bool
         Whether the server refused it because it has too much to do.
+    is_hedge : bool
+        Whether it was sent because an earlier call, still in flight, took long. Of the
+        two, the later one ends as ``LOCALLY_CANCELLED``.
     """
 
     server: str
@@ -82,6 +85,7 @@ class TryEnded(NamedTuple):
     request_id: str
     number: int
     is_overload: bool = False
+    is_hedge: bool = False
 
 
 class MessageAnswered(NamedTuple):
@@ -101,6 +105,8 @@ class MessageAnswered(NamedTuple):
         Ids of the caller's requests in it.
     is_fallback : bool
         Whether the server is the fallback.
+    is_hedge : bool
+        Whether the answer is that of a hedge, see `TryEnded`.
     """
 
     message: int
@@ -110,6 +116,7 @@ class MessageAnswered(NamedTuple):
     bytes_received: int
     event_ids: tuple[str | int, ...]
     is_fallback: bool = False
+    is_hedge: bool = False
 
     @property
     def events(self) -> int:

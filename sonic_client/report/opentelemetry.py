@@ -68,6 +68,7 @@ class TracingObserver(Observer):
                     "rpc.grpc.status": event.status,
                     "sonic.number": event.number,
                     "sonic.duration_s": event.duration_s,
+                    "sonic.is_hedge": event.is_hedge,
                 },
             )
 

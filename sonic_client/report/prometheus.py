@@ -36,6 +36,7 @@ class PrometheusObserver(Observer):
             return Counter(f"sonic_client_{name}", text, labels, registry=registry)
 
         self._tries = counter("tries", "Calls to a server", "server", "status")
+        self._hedges = counter("hedges", "Calls to a second server", "server")
         self._messages = counter(
             "messages", "Messages that were answered", "server", "is_fallback"
         )
@@ -68,6 +69,8 @@ class PrometheusObserver(Observer):
     def try_ended(self, event: TryEnded) -> None:
         """Count a call by server and status."""
         self._tries.labels(event.server, event.status).inc()
+        if event.is_hedge:
+            self._hedges.labels(event.server).inc()
 
     def message_answered(self, event: MessageAnswered) -> None:
         """Count an answer, its latency and its bytes."""

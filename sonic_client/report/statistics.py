@@ -134,6 +134,9 @@ class ClientStatistics:
         Answered messages, and events, that the fallback answered.
     cached_events : int
         Events that were answered from the cache: no message was sent.
+    hedges, hedges_won : int
+        Calls to a second server while the first was slow, and those of them that
+        answered first.
     nonfinite : mapping of str to int
         NaN and infinite values by output.
     server_changes : mapping of str to int
@@ -157,6 +160,8 @@ class ClientStatistics:
     fallback_requests: int = 0
     fallback_events: int = 0
     cached_events: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
     nonfinite: Mapping[str, int] = field(default_factory=dict)
     server_changes: Mapping[str, int] = field(default_factory=dict)
     failed_ids: tuple[str | int, ...] = ()
@@ -200,6 +205,8 @@ class StatisticsRecorder(Observer):
                 self._calls_s += event.duration_s
             elif event.is_overload:
                 self._refusals[event.server] += 1
+            if event.is_hedge:
+                self._sums["hedges"] += 1
 
     def message_answered(self, event: MessageAnswered) -> None:
         """Count a message by its server, with its latency and its bytes."""
@@ -214,6 +221,8 @@ class StatisticsRecorder(Observer):
             self._total_s += latency_s
             self._min_s = min(self._min_s, latency_s)
             self._max_s = max(self._max_s, latency_s)
+            if event.is_hedge:
+                sums["hedges_won"] += 1
             if event.is_fallback:
                 sums["fallback_requests"] += 1
                 sums["fallback_events"] += event.events

@@ -275,6 +275,9 @@ def _client_rows(client: ClientStatistics) -> list[tuple[str, str]]:
         ("received", _size(client.bytes_received)),
         ("tries", _counts(client.tries)),
     ]
+    if client.hedges:
+        words = f"{client.hedges} sent, {client.hedges_won} answered first"
+        rows.append(("hedges", words))
     if client.latency.n_entries:
         quantiles = (client.latency.quantile_s(q) for q in (0.5, 0.9, 0.99))
         rows.append(("latency p50 / p90 / p99", _seconds(*quantiles)))

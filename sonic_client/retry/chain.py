@@ -171,14 +171,14 @@ class RetryChain:
         self._config, self._jitter, self._request_id = config, jitter, request_id
         self._same_left = config.same_server_retries
         self._has_looked_again = False
-        self._n_faults = self._n_refusals = 0
+        self._n_kept = self._n_faults = self._n_refusals = 0
         self.failures: list[SonicError] = []
         self.refusal: ServerOverloadedError | None = None
 
     @property
     def tries_left(self) -> int:
         """The number of tries at servers that are still allowed."""
-        left = self._config.allowed_tries - len(self.failures)
+        left = self._config.allowed_tries - len(self.failures) + self._n_kept
         return left if self._may_fault else 0
 
     @property
@@ -194,6 +194,15 @@ class RetryChain:
     def errors(self) -> list[SonicError]:
         """The failures, and the latest refusal of a full server."""
         return [*self.failures, *([self.refusal] if self.refusal else [])]
+
+    def keep(self, error: SonicError) -> None:
+        """Keep the error of one of two calls that are one try; the other's follows."""
+        if isinstance(error, ServerOverloadedError):
+            self.refusal = error
+            return
+        self.failures.append(error)
+        self._n_faults += isinstance(error, ServerFaultError)
+        self._n_kept += 1
 
     def after(self, error: SonicError, situation: Situation) -> RetryStep:
         """Return what to do after a try that failed.

@@ -249,10 +249,18 @@ def _read_config(path: Path) -> ModelMetadata:
         config = text_format.Parse(
             path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig()
         )
+        return _metadata_of(config)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    # ValueError: no text, or the number of a datatype that does not exist.
+    except (text_format.ParseError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a model configuration: {error}") from error
+
+
+# Any: the generated message classes have no types.
+def _metadata_of(config: Any) -> ModelMetadata:
+    from tritonclient.grpc import model_config_pb2  # noqa: PLC0415
+
     batch = (-1,) if config.max_batch_size else ()
 
     # Any: the generated message classes have no types.

@@ -131,6 +131,15 @@ class HealthWindow:
         known = self._latency_s or latency_s
         self._latency_s = known + _LATEST_WEIGHT * (latency_s - known)
 
+    def took_at_least(self, seconds: float) -> None:
+        """Note a call that was given up after this time, with no word of its outcome.
+
+        Its latency is unknown, but no shorter: it may only raise the mean.
+        """
+        if seconds > self._latency_s:
+            known = self._latency_s or seconds
+            self._latency_s = known + _LATEST_WEIGHT * (seconds - known)
+
     def failed(self, *, now: float) -> None:
         """Add a call that the server failed."""
         self._append(_Call(now, failed=True))

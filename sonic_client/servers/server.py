@@ -71,6 +71,11 @@ class Server:
         self.full_since: float | None = None
 
     @property
+    def is_new(self) -> bool:
+        """Whether it is not known yet if it can be used."""
+        return self.metadata is None and self.last_error is None
+
+    @property
     def is_waiting(self) -> bool:
         """Whether it said that it will take requests later."""
         return isinstance(self.last_error, ModelNotReadyError | ServerOverloadedError)
@@ -129,6 +134,10 @@ class Server:
         if latency_s is not None:
             self._window.succeeded(latency_s, now=self._timing.clock())
         return self.breaker.succeed(is_trial=is_trial)
+
+    def note_slow(self, at_least_s: float) -> None:
+        """Note that a call was cancelled after this time."""
+        self._window.took_at_least(at_least_s)
 
     def note_failure(
         self, error: SonicError, *, is_trial: bool, is_repeated: bool = False

@@ -186,7 +186,10 @@ class SharedMemoryTransport:
         except (ServerError, InvalidAnswerError, OSError) as error:
             self._end(lease, is_done=True)
             if self._is_on:
-                logger.warning(
+                # A server that has it off is what "auto" is for.
+                is_off = getattr(error, "status", "") == "UNIMPLEMENTED"
+                logger.log(
+                    logging.INFO if is_off else logging.WARNING,
                     "no shared memory with %s, calls are sent without it: %s",
                     self.server,
                     error,

@@ -123,7 +123,7 @@ KEPT_CONNECTION_ENDED = "kept connection ended"
 _PLANNED_END_TEXTS = (
     KEPT_CONNECTION_ENDED,
     "GOAWAY received; Error code: 0",  # HTTP/2's NO_ERROR
-    "REFUSED_STREAM",
+    "RST_STREAM with error code 7",  # HTTP/2's REFUSED_STREAM
     # A server's limit of a connection's age, in gRPC's core since 1.68 and before.
     "max connection age",
     "enter idle",

@@ -18,6 +18,7 @@ __all__ = [
     "CsvScale",
     "Fallback",
     "Force",
+    "Hedge",
     "PlaintextToken",
     "Roots",
     "Servers",
@@ -99,6 +100,15 @@ TryTimeout: TypeAlias = Annotated[
         min=0.001,
         rich_help_panel=PANEL,
         help="Seconds for one try of a request, before another server is asked.",
+    ),
+]
+Hedge: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--hedge/--no-hedge",
+        rich_help_panel=PANEL,
+        help="Send a request that takes unusually long to a second server as well; the "
+        "first answer counts.",
     ),
 ]
 ClientConfigFile: TypeAlias = Annotated[

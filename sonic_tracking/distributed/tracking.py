@@ -253,11 +253,10 @@ class PartMerge:
         self._seen = np.concatenate((self._seen, ids))
         if again.any():
             index = int(np.flatnonzero(again)[0])
-            raise InvalidEventError(
+            raise InvalidEventError.repeated(
                 Path(self._source.names[part.file]),
                 event_id=int(ids[index]),
                 entry=part.start + index,
-                reason="there is another event of this number before it",
             )
 
 

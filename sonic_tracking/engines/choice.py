@@ -7,9 +7,10 @@ A fallback is a function of the model's name and of options (see
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, Protocol, get_args
 
-from sonic_base import ConfigError, nearest_names
+from sonic_base import ConfigError, nearest_names, new_token
 from sonic_client import FallbackServer
 from sonic_tracking.engines.mock import TrackingMock
 from sonic_tracking.engines.settings import EngineSettings
@@ -50,7 +51,9 @@ def mock_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer
     ConfigError
         If the model or an option is unknown; so does the function below.
     """
-    return engine_of("mock", EngineSettings.for_fallback(model_name, options))
+    settings = EngineSettings.for_fallback(model_name, options)
+    # Other users of this machine reach its port, too.
+    return engine_of("mock", replace(settings, token=new_token()))
 
 
 def triton_fallback(model_name: str, options: Mapping[str, str]) -> FallbackServer:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from exatrkx_pipeline.model_names import WHOLE_MODELS
-from sonic_base import ConfigError
+from sonic_base import ConfigError, Secret
 from sonic_tracking.engines.settings import EngineSettings
 from sonic_tracking.errors import needs_extra
 
@@ -64,6 +64,11 @@ class TrackingMock:
     def url(self) -> str:
         """Its gRPC endpoint."""
         return self.server.url
+
+    @property
+    def token(self) -> Secret | None:
+        """What each call must carry, if anything."""
+        return self.settings.token
 
     @property
     def http_url(self) -> str | None:

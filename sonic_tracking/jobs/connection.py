@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sonic_base import ConfigError, config_from_mapping
-from sonic_client import ClientConfig, Layout, client_table
+from sonic_base import ConfigError, Secret, config_from_mapping, new_token
+from sonic_client import ClientConfig, Layout, ServerConfig, client_table
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.outputs import Json
 from sonic_tracking.progress import activity
@@ -42,6 +42,7 @@ class ClientSettings:
     window: int | None = None
     deadline_s: float | None = None
     try_timeout_s: float | None = None
+    hedge: bool | None = None
     fallback: str | None = None
     weights: Path | None = None
     """Weights of the fallback."""
@@ -63,6 +64,7 @@ class ClientSettings:
             "window": {"max_requests": self.window},
             "deadline_s": self.deadline_s,
             "retry": {"try_timeout_s": self.try_timeout_s},
+            "hedge": {"enabled": self.hedge},
             "fallback": {
                 "name": self.fallback,
                 "options": {
@@ -114,10 +116,14 @@ class ServerInUse:
     url : str
     clock : StageClock or None
         Time per stage of the pipeline, if it runs in this process.
+    token : Secret or None
+        What each call to a server in this process must carry: other users of this
+        machine reach its port, too.
     """
 
     url: str
     clock: StageClock | None = None
+    token: Secret | None = None
 
     @property
     def is_own(self) -> bool:
@@ -146,7 +152,9 @@ def job_server(
         with tracking_server(
             None, weights, progress=progress, any_input=any_input
         ) as own:
-            yield own, settings.config(own_server=own.url)
+            config = settings.config(own_server=own.url)
+            access = ServerConfig(url=own.url, token=own.token)
+            yield own, replace(config, servers=access)
         return
     if settings.fallback is None and weights is not None:
         raise ConfigError(
@@ -205,8 +213,9 @@ def tracking_server(
                 instances=os.cpu_count() or 1,
                 any_input=any_input,
             )
-    with MockServer(models) as own:
-        yield ServerInUse(url=own.url, clock=clock)
+    token = new_token()
+    with MockServer(models, token=token) as own:
+        yield ServerInUse(url=own.url, clock=clock, token=token)
 
 
 def _local_balancer() -> str | None:

@@ -75,6 +75,7 @@ def record(
         from mock_server.cassette import (  # noqa: PLC0415
             Cassette,
             CassetteError,
+            ConfigurationError,
             Upstream,
             recorded_models,
         )
@@ -88,7 +89,7 @@ def record(
             described = upstream.described(models)
             with output_errors(Path(output)):
                 cassette = Cassette.create(Path(output), described, decimals=decimals)
-        except ModelError as error:
+        except (ModelError, ConfigurationError) as error:
             raise SonicError(f"{server}: {error}") from error
         except CassetteError as error:
             raise ConfigError(f"--output {error}") from error

@@ -216,7 +216,8 @@ def describe(
         )
 
         async def ask() -> ModelMetadata:
-            transport = transport_for(config)
+            own = ServerConfig(url=used.url, token=used.token)
+            transport = transport_for(own if used.is_own else config)
             await transport.open()
             try:
                 return await transport.describe(model, version, timeout_s=timeout_s)

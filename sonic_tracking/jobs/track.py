@@ -86,6 +86,7 @@ def track(
     window: int | None = None,
     deadline_s: float | None = None,
     try_timeout_s: float | None = None,
+    hedge: bool | None = None,
     client_config: PathLike | None = None,
     token_file: PathLike | None = None,
     token_env: str | None = None,
@@ -158,6 +159,9 @@ def track(
         Requests in flight at once; by default 16.
     deadline_s, try_timeout_s : float, optional
         Seconds for a request with all its tries, and for a single try.
+    hedge : bool, optional
+        Send a request that takes unusually long to a second server as well; the first
+        answer counts. By default not.
     client_config : path, optional
         TOML file whose table ``[client]`` configures the client; the other arguments
         go before it.
@@ -229,6 +233,7 @@ def track(
         servers=tuple(urls),
         fallback=fallback,
         try_timeout_s=try_timeout_s,
+        hedge=hedge,
         token_file=_path(token_file),
         token_env=token_env,
         plaintext_token=plaintext_token or None,

@@ -17,6 +17,7 @@ from exatrkx_pipeline.config import (
     FeatureConfig,
     GnnConfig,
     GraphConfig,
+    TorchScriptConfig,
     TrackBuildingConfig,
 )
 from exatrkx_pipeline.model_names import SERVED_MODELS
@@ -217,6 +218,10 @@ class ImportedWeights:
     has_own_gnn: bool
     """Whether the GNN is the paper's and runs as our own network."""
 
+    programs: tuple[str, ...]
+    """SHA-256 of each TorchScript file; such weights load only where these are in the
+    environment variable ``SONIC_TRUST_TORCHSCRIPT``, by commas."""
+
     def rows(self) -> list[tuple[str, str]]:
         """Return how each network will run, for a table."""
         script = "TorchScript, run as it is"
@@ -225,6 +230,7 @@ class ImportedWeights:
             ("filter", script),
             ("gnn", "ResAGNN, our own" if self.has_own_gnn else script),
             ("weights", f"{self.weights_id} in {self.output}"),
+            *(("run by", f"sonic --trust-torchscript {p} ...") for p in self.programs),
         ]
 
 
@@ -275,6 +281,15 @@ def import_weights(
         output=output,
         weights_id=read_weights_config(output)["weights_id"],
         has_own_gnn=isinstance(pipeline.config.gnn, GnnConfig),
+        programs=tuple(
+            part.sha256
+            for part in (
+                pipeline.config.embedding,
+                pipeline.config.filter,
+                pipeline.config.gnn,
+            )
+            if isinstance(part, TorchScriptConfig)
+        ),
     )
 
 

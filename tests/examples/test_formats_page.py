@@ -12,6 +12,7 @@ import pytest
 import uproot
 from typer.testing import CliRunner
 
+import sonic_tracking
 from mock_server import MockServer, Model, TensorSpec
 from producers.formats.registry import EVENT_FORMATS, TRACK_FORMATS, TRUTH_FORMATS
 from sonic_tracking.main import app
@@ -33,8 +34,14 @@ MODEL = Model(
 )
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+OWN_FILE = PAGE.partition("## My own ROOT file\n")[2].partition("\n## ")[0]
+
+
+REST = PAGE.replace(OWN_FILE, "")
+
+
+def blocks(language, text=REST):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def table_of(heading):
@@ -165,3 +172,53 @@ def test_suffixes_are_those_of_the_formats():
 
     for name, each in TRACK_FORMATS.items():
         assert tuple(re.findall(r"`(.*?)`", suffixes[name])) == each.suffixes
+
+
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    """Events of the sample with their truth, in cm, under the names of the page."""
+    monkeypatch.chdir(tmp_path)
+    sample = Path(sonic_tracking.__file__).parent / "sample"
+    with uproot.open(sample / "events.root") as file:
+        events = file["events"].arrays(entry_stop=3)
+    with uproot.open(sample / "truth.root") as file:
+        of_points = file["sp_truth"].arrays(entry_stop=3)
+        particles = file["particles"].arrays(entry_stop=3)
+    hits = {f"hit_{a}": events[f"sp_{a}"] * np.float32(0.1) for a in NAMES}
+    hits |= {"hit_charge": ak.ones_like(hits["hit_x"])}
+    hits |= {"hit_particle_id": of_points["sp_particle_id"]}
+    mc = {"mc_id": particles["part_particle_id"], "mc_q": particles["part_q"]}
+    mc |= {f"mc_p{a}": particles[f"part_p{a}"] for a in NAMES}
+    mc |= {f"mc_v{a}": particles[f"part_v{a}"] * np.float32(0.1) for a in NAMES}
+    with uproot.recreate("mine.root") as file:
+        tables = {"Hits": hits, "MC": mc, "header": {"eventNumber": events["event"]}}
+        for tree, columns in tables.items():
+            file.mktree(tree, {k: v.type.content for k, v in columns.items()})
+            file[tree].extend(columns)
+
+
+def test_the_way_from_an_unknown_file_to_tracks_is_as_the_page_says(own_file):
+    first, track, compare, again = (b.strip() for b in blocks("bash", OWN_FILE))
+    refused_track, refused_truth = blocks("text", OWN_FILE)
+    (columns,) = blocks("toml", OWN_FILE)
+
+    def run(line):
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        return result.exit_code, result.stderr, result.stdout
+
+    status, of_points, _ = run(first)
+    assert (status, of_points.split()) == (1, refused_track.split())
+    text = of_points[of_points.index("[columns]") :]
+    Path("mine.toml").write_text(text.replace('unit = "mm"', 'unit = "cm"'))
+    status, stderr, _ = run(track)
+    assert status == 0, stderr
+    status, of_truth, _ = run(compare)
+    assert (status, of_truth.split()) == (1, refused_truth.split())
+    text = of_truth[of_truth.index("[truth]") :].replace('unit = "mm"', 'unit = "cm"')
+    Path("mine.toml").write_text(f"{Path('mine.toml').read_text()}\n{text}")
+    status, stderr, stdout = run(again)
+    assert status == 0, stderr
+
+    assert Path("mine.toml").read_text() == columns
+    found = re.search(r"efficiency \(double majority\) +(\S+)", stdout)
+    assert float(found[1]) > 0.95

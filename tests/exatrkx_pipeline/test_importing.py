@@ -16,6 +16,7 @@ from exatrkx_pipeline.config import (
 )
 from exatrkx_pipeline.errors import PipelineConfigError, WeightsError
 from exatrkx_pipeline.networks.res_agnn import ResAGNN
+from exatrkx_pipeline.networks.torchscript import sha256_of
 from exatrkx_pipeline.pipeline import Pipeline
 from exatrkx_pipeline.weights.importing import Cuts, import_networks
 from exatrkx_pipeline.weights.storage import load_weights, save_weights, weights_files
@@ -101,9 +102,30 @@ def files(tmp_path, gnn):
 
 
 @pytest.fixture
-def weights(files, tmp_path):
+def unknown_weights(files, tmp_path):
+    """Weights with programs, as somebody else gives them."""
     pipeline = import_networks(**files, cuts=CUTS)
     return save_weights(tmp_path / "weights", pipeline, training={}, scores={})
+
+
+@pytest.fixture
+def weights(unknown_weights, monkeypatch):
+    """The same, whose programs the user trusts."""
+    hashes = [sha256_of(file) for file in unknown_weights.glob("*.pt")]
+    monkeypatch.setenv("SONIC_TRUST_TORCHSCRIPT", ", ".join(hashes))
+    return unknown_weights
+
+
+@pytest.mark.parametrize("trusted", ["", "0" * 64, "*"])
+def test_a_program_runs_only_if_its_hash_is_trusted(
+    unknown_weights, monkeypatch, trusted
+):
+    monkeypatch.setenv("SONIC_TRUST_TORCHSCRIPT", trusted)
+    monkeypatch.setattr(torch.jit, "load", lambda *_args, **_kw: pytest.fail("it ran"))
+    wanted = sha256_of(unknown_weights / "embed.pt")
+
+    with pytest.raises(WeightsError, match=f"--trust-torchscript {wanted}"):
+        load_weights(unknown_weights)
 
 
 def test_scripts_travel_with_the_weights_and_give_the_labels_they_gave(

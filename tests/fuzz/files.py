@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import gc
+import math
 import os
 import random
 import re
@@ -36,8 +37,12 @@ LIMIT_S = 30.0
 MEMORY_BYTES = 3 << 30
 """Address space of a reading process beyond what its libraries take."""
 
-DEAR = re.compile("ttree|TTree|GNN4ITk|EDM4hep|journal|checksum|import")
-"""Samples that take ten times as long as others, and are read a third as often."""
+SHARES = {
+    1: re.compile("ttree|TTree|GNN4ITk$|truth, .*EDM4hep|journal|checksum|import"),
+    3: re.compile("RNTuple|rntuple|recipe|kept"),
+    6: re.compile(""),
+}
+"""How often samples are read: those of uproot take ten times as long as others."""
 
 MOST_KEPT = 50
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -56,7 +61,6 @@ class Findings:
 
     slowest_s: dict[str, float] = field(default_factory=dict)
     spent_s: dict[str, float] = field(default_factory=dict)
-    spent_s: Counter[str] = field(default_factory=Counter)
     peak_bytes: dict[str, int] = field(default_factory=dict)
     """Largest resident memory of a process after a file of the sample raised it."""
 
@@ -67,7 +71,7 @@ class Findings:
         kind, _, reason = outcome.partition(" ")
         self.counts[sample, kind] += 1
         self.slowest_s[sample] = max(self.slowest_s.get(sample, 0.0), spent_s)
-        self.spent_s[sample] += spent_s
+        self.spent_s[sample] = self.spent_s.get(sample, 0.0) + spent_s
         self.spent_s[sample] = self.spent_s.get(sample, 0.0) + spent_s
         if kind == "failed":
             self.failures.append((number, sample, reason))
@@ -105,10 +109,24 @@ def fuzz(
     first: int = 0,
     samples: Sequence[str] = (),
     n_processes: int = 1,
+    most_s: float = math.inf,
     offenders: Path | None = None,
 ) -> Findings:
-    """Damage files, read them, and return what became of them."""
-    findings = Findings()
+    """Damage files, read them, and return what became of them.
+
+    Parameters
+    ----------
+    n_files, seed, first : int
+        A seed and a number, from `first` on, always mean the same damage.
+    samples : sequence of str
+        Only these; by default all.
+    n_processes : int
+    most_s : float
+        Seconds after which no further file is read.
+    offenders : Path, optional
+        Folder for the files that failed.
+    """
+    findings, ends_s = Findings(), time.monotonic() + most_s
     shares = [
         range(first + share, first + n_files, n_processes)
         for share in range(n_processes)
@@ -117,7 +135,8 @@ def fuzz(
         with ThreadPoolExecutor(n_processes) as threads:
             watched = [
                 threads.submit(
-                    _watch, share, seed, samples, Path(folder) / str(index), findings
+                    *(_watch, share, seed, samples, Path(folder) / str(index)),
+                    *(findings, ends_s),
                 )
                 for index, share in enumerate(shares)
             ]
@@ -125,8 +144,7 @@ def fuzz(
             each.result()
         if offenders is not None:
             for kept in Path(folder).glob("*/offenders/*"):
-                offenders.mkdir(parents=True, exist_ok=True)
-                shutil.move(kept, offenders / kept.name)
+                shutil.copytree(kept, offenders / kept.name, dirs_exist_ok=True)
     findings.failures.sort()
     return findings
 
@@ -137,10 +155,11 @@ def _watch(
     samples: Sequence[str],
     folder: Path,
     findings: Findings,
+    ends_s: float,
 ) -> None:
     """Read files in one process after another, until all are read."""
     folder.mkdir()
-    while numbers:
+    while numbers and time.monotonic() < ends_s:
         command = [sys.executable, "-m", "tests.fuzz.files", "--worker", str(folder)]
         command += ["--seed", str(seed), "--first", str(numbers.start)]
         command += ["--stop", str(numbers.stop), "--step", str(numbers.step)]
@@ -161,6 +180,9 @@ def _watch(
                 elif kind == "end":
                     findings.add(int(values[0]), values[1], values[2], float(values[3]))
                     last, numbers = None, numbers[1:]
+                    if time.monotonic() > ends_s:
+                        process.terminate()
+                        return
                 elif kind == "peak":
                     before = findings.peak_bytes.get(values[0], 0)
                     findings.peak_bytes[values[0]] = max(before, int(values[1]))
@@ -200,9 +222,9 @@ class _Reader:
         # Which sample a number means depends on its place in this list.
         self._order = [
             name
-            for turn in range(3)
+            for turn in range(max(SHARES))
             for name in self._names
-            if turn == 0 or not DEAR.search(name)
+            if turn < next(n for n, names in SHARES.items() if names.search(name))
         ]
         self._samples = SAMPLES
         self._valid: dict[str, dict[Path, bytes]] = {}
@@ -239,7 +261,7 @@ class _Reader:
             if outcome.startswith("failed"):
                 own = self._folder / "work" / sample_folder(name)
                 _keep(own, self._folder, number, f"{name}-{path.name}")
-            self._restore(name)
+            self._restore(name, path)
             high = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             if high > peak:
                 peak = high
@@ -286,14 +308,14 @@ class _Reader:
             self._unraisable.clear()
         return re.sub(r"\s+", " ", outcome)[:1500]
 
-    def _restore(self, name: str) -> None:
+    def _restore(self, name: str, damaged: Path | None = None) -> None:
         own, files = self._folder / "work" / sample_folder(name), self._valid[name]
-        for path in own.rglob("*"):
-            if path.is_file() and path not in files:
-                path.unlink()
-        for path, content in files.items():
+        there = {path for path in own.rglob("*") if path.is_file()}
+        for path in there - files.keys():
+            path.unlink()
+        for path in files if damaged is None else {damaged, *(files.keys() - there)}:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            path.write_bytes(files[path])
 
 
 def _say(*values: object) -> None:
@@ -328,6 +350,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--sample", action="append", default=[], help="only these")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--offenders", type=Path, default=Path("fuzz-offenders"))
     for name in ("--stop", "--step"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
@@ -342,6 +365,7 @@ def main() -> int:
         options.files,
         options.seed,
         first=options.first,
+        most_s=60.0 * options.minutes,
         samples=options.sample,
         n_processes=options.processes,
         offenders=options.offenders,

@@ -180,6 +180,7 @@ def nginx_text(protocol: str, addresses: Sequence[str], directives: str = "") ->
             proxy_pass http://servers;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            proxy_set_header Host localhost;
         """
     return f"""
         upstream servers {{ {servers} keepalive 32; }}

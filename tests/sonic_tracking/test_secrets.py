@@ -32,6 +32,7 @@ from mock_server import FaultPlan, MockServer, Model, TensorSpec
 from sonic_base import ConfigError
 from sonic_client import Client, ClientConfig, Request, ServerConfig, SonicError
 from sonic_client.transport import transport_for
+from sonic_tracking.jobs.connection import tracking_server
 
 # With characters that JSON, URLs and base64 write in another way.
 TOKEN = 'canary/7f3a+Qz9"xW8=='
@@ -543,3 +544,14 @@ def test_the_token_of_a_server_that_is_started_is_shown_nowhere(tmp_path):
 
     settings = EngineSettings(models=("exatrkx",), token=token)
     assert_hidden([*texts_of(settings), *texts_of(TritonOptions(token=token))])
+
+
+def test_nobody_else_of_this_machine_can_use_the_server_of_a_job():
+    with tracking_server(None) as own:
+        denied = sonic_tracking.servers(own.url)
+        config = ServerConfig(url=own.url, token=own.token)
+        with Client(ClientConfig(servers=config, model_name="exatrkx")) as client:
+            served = client.metadata.name
+
+    assert [report.state for report in denied] == ["denied"]
+    assert served == "exatrkx"

@@ -1,5 +1,6 @@
 """`sonic weights`: files of the paper's kind imported, ranges, what is bundled."""
 
+import re
 import shutil
 import tomllib
 
@@ -38,11 +39,14 @@ def arguments(tmp_path):
     )  # fmt: skip
 
 
-def test_weights_folder_holds_scripts_and_cuts(sonic, arguments, tmp_path):
+def test_weights_folder_holds_scripts_and_cuts(sonic, arguments, tmp_path, monkeypatch):
+    monkeypatch.delenv("SONIC_TRUST_TORCHSCRIPT", raising=False)
     result = sonic(*arguments)
 
     assert result.exit_code == 0, result.output
     assert result.stdout.count("TorchScript, run as it is") == 3
+    trusted = re.findall(r"--trust-torchscript (\S+)", result.stdout)
+    monkeypatch.setenv("SONIC_TRUST_TORCHSCRIPT", ",".join(trusted))
     pipeline = load_weights(tmp_path / "weights")
     assert pipeline.config.features.scales == (3000.0, 3.14159265, 400.0)
     assert pipeline.config.filter.filter_cut == 0.21
@@ -80,6 +84,20 @@ def test_file_that_is_no_network_is_told(refused, arguments, tmp_path):
     (tmp_path / "embed.pt").write_bytes(b"nothing")
 
     assert "embed.pt: not TorchScript" in refused(*arguments, status=1)
+
+
+def test_the_command_trusts_the_programs_that_it_is_told(sonic, arguments, monkeypatch):
+    monkeypatch.setenv("SONIC_TRUST_TORCHSCRIPT", "")
+    printed = sonic(*arguments).stdout
+    repository = ("repository", "-o", "models", "--weights", "weights")
+
+    refusal = sonic(*repository)
+    assert refusal.exit_code == 1
+    assert "is a program (TorchScript), which would run as you" in refusal.stderr
+
+    trusted = re.findall(r"(--trust-torchscript) (\S+)", printed)
+    result = sonic(*(word for each in trusted for word in each), *repository)
+    assert result.exit_code == 0, result.output
 
 
 def test_bundled_weights_are_listed_with_what_they_are_for(sonic):

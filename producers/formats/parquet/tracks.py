@@ -106,17 +106,21 @@ class ReadableParquetTracks:
 
     def blocks(self) -> Iterator[TrackBlock]:
         """Read the events in order, some MB at a time."""
-        scalars = ("event", "is_failed")
         with open_parquet(self._path) as table:
+            has_failed = "is_failed" in table.column_types
+            scalars = ("event", "is_failed") if has_failed else ("event",)
             step = table.entries_in(CHUNK_BYTES, [*scalars, *LISTS])
             for block in table.blocks(
                 LISTS, scalars, start=0, stop=len(self), step=step
             ):
+                event_ids = block.scalars["event"]
                 yield block_of(
                     self._path,
                     block.first,
-                    block.scalars["event"],
-                    block.scalars["is_failed"],
+                    event_ids,
+                    block.scalars.get("is_failed", np.zeros_like(event_ids)).astype(
+                        np.bool_
+                    ),
                     [block.lists[name] for name in LISTS],
                 )
 

@@ -305,6 +305,18 @@ def test_an_event_that_comes_again_in_a_later_chunk_is_named(write_tree, chunk_s
         read_all(path, chunk_size=chunk_size)
 
 
+def test_events_of_one_number_are_read_by_their_entry(write_tree, sample):
+    """As in a file of several runs, which hadd has merged."""
+    path = write_tree(event=np.array([5, 9, 5]))
+    columns = ColumnMapping(x="sp_x", y="sp_y", z="sp_z")
+
+    with pytest.raises(InvalidEventError, match=r"by their entry: a columns file with"):
+        read_all(path)
+    (chunk,) = read_all(path, columns=columns)
+
+    assert chunk.event_ids.tolist() == [0, 1, 2]
+
+
 def test_files_may_each_count_from_zero(write_tree):
     paths = [write_tree(), write_tree("second.root")]
 

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import uproot
 
-from producers import ColumnMapping, SchemaError, open_events
+from producers import (
+    ColumnMapping,
+    SchemaError,
+    TruthEvents,
+    TruthMapping,
+    open_events,
+)
 
 LISTS = ak.Array([[30.0, 70.0], [31.0]])
 EVENTS = np.array([4, 9])
@@ -169,3 +175,49 @@ def test_a_parquet_file_gets_one_too(tmp_path):
         **{axis: f"hit_{axis}" for axis in "xyz"},
         "unit": "mm",
     }
+
+
+def truth_of(path, **options):
+    with pytest.raises(SchemaError) as caught:
+        TruthEvents(path, **options)
+    (note,) = caught.value.__notes__
+    assert all(len(line) <= 80 for line in note.splitlines())
+    return note.partition("\n\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("point", "names"),
+    [
+        (
+            "hit_particle_id",
+            "part_id part_px part_py part_pz part_vx part_vy part_vz part_q",
+        ),
+        ("hitBarcode", "mcBarcode mcPt mcEta mcPhi mcVx mcVy mcVz mcPdgId"),
+        ("sp_truth_id", "true_index true_pt true_eta true_phi true_charge"),
+    ],
+)
+def test_columns_of_the_truth_are_read_by_their_meaning(tmp_path, point, names):
+    ids = ak.values_astype(ak.Array([[1], [2]]), np.int64)
+    columns = dict.fromkeys(names.split(), ak.Array([[1.0], [1.0]]))
+    for name in columns:
+        if name.casefold().endswith(("id", "barcode", "index")):
+            columns[name] = ids
+    hits = {"event": EVENTS, point: ids, "hit_module": ids, **lists("hit_x")}
+    path = write(tmp_path / "f.root", {"hits": hits, "mc": {"event": EVENTS} | columns})
+    (tmp_path / "c.toml").write_text(truth_of(path))
+
+    truth = list(TruthEvents(path, columns=TruthMapping.from_toml(tmp_path / "c.toml")))
+
+    mapping = tomllib.loads((tmp_path / "c.toml").read_text())["truth"]
+    assert mapping["point_particle"] == point
+    assert set(names.split()) <= set(mapping.values())
+    assert [event.event_id for event in truth] == [4, 9]
+    assert truth[1].particle_id.tolist() == [2]
+
+
+def test_columns_of_the_truth_that_nothing_tells_are_left_open(tmp_path):
+    path = write(tmp_path / "f.root", {"hits": {"n": EVENTS} | lists("a")})
+
+    mapping = tomllib.loads(truth_of(path))["truth"]
+
+    assert mapping["point_particle"] == mapping["px"] == "?"

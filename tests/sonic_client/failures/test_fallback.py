@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from mock_server import FaultPlan, MockServer
+from mock_server import FaultPlan, MockServer, profile_of
 from sonic_client import (
     Answer,
     AsyncClient,
@@ -258,7 +259,8 @@ def test_what_cannot_be_a_fallback_is_refused_before_anything_is_opened(
 def test_it_is_given_tensors_in_shared_memory_without_being_asked(
     serve, config_for, requests_of, label_model
 ):
-    fallback = MockServer([label_model])
+    profile = replace(profile_of("24.10"), client_shared_memory=True)
+    fallback = MockServer([label_model], profile=profile)
 
     with Client(config_for(serve(DOWN)), fallback=fallback) as client:
         (outcome,) = client.map(requests_of(1))

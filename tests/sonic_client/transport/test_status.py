@@ -46,6 +46,16 @@ def test_every_grpc_code_says_whether_to_try_again(code):
             "Stream removed (GOAWAY received; Error code: 0; Debug Text: )",
             ConnectionEndedError,
         ),
+        (
+            "UNAVAILABLE",
+            "Stream removed (RST_STREAM (Received RST_STREAM with error code 7))",
+            ConnectionEndedError,
+        ),
+        (
+            "INTERNAL",
+            "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))",
+            ServerUnreachableError,
+        ),
         ("UNAVAILABLE", "enter idle", ConnectionEndedError),
         ("UNAVAILABLE", "max connection age", ConnectionEndedError),
         (
