@@ -243,7 +243,8 @@ class Attempts:
         ruled_out = self._ruled_out
         patient_until = self._clock() + self._retry.patience_s
         while True:
-            now, failures = self._clock(), self._chain.errors
+            now = self._clock()
+            failures = self._chain.errors if self.servers else []
             # A wait may have ended late: no try begins after the deadline.
             is_late = now + _TIMER_SLACK_S >= self._deadline
             if not (is_late and failures):
@@ -251,7 +252,7 @@ class Attempts:
                     self._failed_at,
                     only=only,
                     ruled_out=ruled_out,
-                    avoided=self._full.union(self._too_small),
+                    avoided=self._avoided(),
                 )
                 if slot is not None:
                     return slot
@@ -272,6 +273,10 @@ class Attempts:
             if ruled_out:
                 until = min(until, patient_until)
             await self._pool.wait_patiently(until=until)
+
+    def _avoided(self) -> Collection[str]:
+        """Return the names of servers to ask only if there is no other."""
+        return self._full.union(self._too_small) if self._full else self._too_small
 
     async def _try_server(
         self, slot: Slot, call: InferCall, hedging: HedgePolicy | None
