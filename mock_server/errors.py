@@ -37,6 +37,13 @@ class ModelError(SonicError):
         front of it may add others, so all are allowed here.
     message : str
         The text the client sees.
+    http_status : int, optional
+        Over HTTP, in place of the status that stands for the code.
+    http_text : str, optional
+        Over HTTP, in place of the message.
+    retry_after_s : float, optional
+        Tells the client when to try again: ``Retry-After`` in whole seconds, or
+        ``grpc-retry-pushback-ms``.
 
     Raises
     ------
@@ -44,12 +51,22 @@ class ModelError(SonicError):
         If `code` is ``OK``.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *,
+        http_status: int | None = None,
+        http_text: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         if code is grpc.StatusCode.OK:
             raise ValueError("an error needs a status code other than OK")
         super().__init__(code, message)
         self.code = code
         self.message = message
+        self.http_status, self.retry_after_s = http_status, retry_after_s
+        self.http_text = message if http_text is None else http_text
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"

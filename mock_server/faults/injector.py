@@ -25,6 +25,7 @@ from mock_server.faults.kinds import (
     DuplicateAnswer,
     Fault,
     Hang,
+    LoseStub,
     Refuse,
     RefuseAsTooLarge,
     RequireToken,
@@ -158,7 +159,7 @@ class FaultInjector:
                 raise fault.error()
             case RefuseAsTooLarge():
                 raise fault.error(arrival.size_bytes)
-            case RunOutOfMemory():
+            case LoseStub() | RunOutOfMemory():
                 raise fault.error(arrival.model_name)
             case DropConnection():
                 drop_connection()

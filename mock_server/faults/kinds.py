@@ -22,6 +22,16 @@ from sonic_base import ConfigError
 GRPC_DEFAULT_LIMIT_BYTES = 4 * 1024 * 1024
 """Largest message that gRPC, and many a proxy, receives by default."""
 
+_CODES_OF_HTTP = {
+    400: grpc.StatusCode.INTERNAL,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.UNIMPLEMENTED,
+    **dict.fromkeys((429, 502, 503, 504), grpc.StatusCode.UNAVAILABLE),
+}
+"""What gRPC's clients make of an HTTP status; UNKNOWN of any other. From "HTTP to gRPC
+Status Code Mapping" in grpc/grpc, ``doc/http-grpc-status-mapping.md``."""
+
 _FLOATS = ("FP16", "BF16", "FP32", "FP64")
 
 
@@ -92,14 +102,26 @@ class Hang(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Refuse(Fault):
-    """The request is answered with an error, and the model does not run."""
+    """The request is answered with an error, and the model does not run.
+
+    A number is an HTTP status, as a proxy answers it; over gRPC, the client sees the
+    status and the text that gRPC makes of it.
+    """
 
     verb = "refuse"
 
-    code: str | grpc.StatusCode
+    code: str | int | grpc.StatusCode
     text: str
+    retry_after_s: float | None = field(default=None, kw_only=True)
+    """Tells the client when to try again."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.code, int):
+            if not 300 <= self.code <= 599:
+                raise ConfigError(
+                    f"an HTTP status of an error is 300 to 599, got {self.code}"
+                )
+            return
         if isinstance(self.code, grpc.StatusCode):
             object.__setattr__(self, "code", self.code.name)
         known = [name for name in grpc.StatusCode.__members__ if name != "OK"]
@@ -110,7 +132,17 @@ class Refuse(Fault):
 
     def error(self) -> ModelError:
         """Return the error that the client gets."""
-        return ModelError(grpc.StatusCode[str(self.code)], self.text)
+        if isinstance(self.code, int):
+            return ModelError(
+                _CODES_OF_HTTP.get(self.code, grpc.StatusCode.UNKNOWN),
+                f"Received http2 header with status: {self.code}",
+                http_status=self.code,
+                http_text=self.text,
+                retry_after_s=self.retry_after_s,
+            )
+        return ModelError(
+            grpc.StatusCode[self.code], self.text, retry_after_s=self.retry_after_s
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +175,19 @@ class RunOutOfMemory(Fault):
             f"Failed to process the request(s) for model '{model_name}_0_0', message: "
             "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 "
             "has a total capacity of 15.77 GiB of which 1.12 GiB is free.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoseStub(Fault):
+    """The model's process is gone, and Triton 2.51 does not start another one."""
+
+    verb = "lose_stub"
+
+    def error(self, model_name: str) -> ModelError:
+        """Return Triton's error for a stub of the Python backend that has died."""
+        return ModelError(
+            grpc.StatusCode.INTERNAL, f"Stub process '{model_name}_0_0' is not healthy."
         )
 
 

@@ -41,6 +41,7 @@ from mock_server.faults.kinds import (
     Fault,
     FillWithNan,
     Hang,
+    LoseStub,
     OmitOutput,
     Refuse,
     RefuseAsTooLarge,
@@ -293,6 +294,7 @@ class Clause:
     refuse = _verb(Refuse)
     refuse_as_too_large = _verb(RefuseAsTooLarge)
     run_out_of_memory = _verb(RunOutOfMemory)
+    lose_stub = _verb(LoseStub)
     drop_connection = _verb(DropConnection)
     restart_server = _verb(RestartServer)
     call = _verb(Call)
@@ -309,9 +311,9 @@ _SERVER_FAULTS = {each.verb: each for each in (RequireToken, StartSlowly)}
 _REQUEST_FAULTS: dict[str, type[Fault]] = {
     each.verb: each
     for each in (
-        *(Delay, Hang, Refuse, RefuseAsTooLarge, RunOutOfMemory, DropConnection),
-        *(RestartServer, CutAnswer, ChangeShape, ChangeDatatype, FillWithNan),
-        *(OmitOutput, AddOutput, DuplicateAnswer),
+        *(Delay, Hang, Refuse, RefuseAsTooLarge, RunOutOfMemory, LoseStub),
+        *(DropConnection, RestartServer, CutAnswer, ChangeShape, ChangeDatatype),
+        *(FillWithNan, OmitOutput, AddOutput, DuplicateAnswer),
     )
 }
 _ADMISSION = "refuse_admission"

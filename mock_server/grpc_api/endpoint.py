@@ -16,6 +16,10 @@ MAX_REQUESTS_IN_FLIGHT = 256
 """Requests held at once, running or waiting for an instance: one thread each, created
 on demand. Further ones wait inside gRPC."""
 
+MAX_HEALTH_CALLS = 16
+"""Threads, created on demand, for the RPCs that tell whether the server is live: they
+are answered even while all others are held."""
+
 
 class GrpcEndpoint:
     """Listens from construction to `close`.
@@ -54,6 +58,9 @@ class GrpcEndpoint:
     ) -> None:
         limit = -1 if max_message_bytes is None else max_message_bytes
         self._workers = threads.RequestThreads(MAX_REQUESTS_IN_FLIGHT, "mock-server")
+        self._health_threads = threads.ReservedThreads(
+            MAX_HEALTH_CALLS, "mock-server-health"
+        )
         self._server = grpc.server(
             self._workers,
             options=[
@@ -63,12 +70,16 @@ class GrpcEndpoint:
             ],
         )
         self._server.add_generic_rpc_handlers(
-            (inference_handler(service, faults), health_handler())
+            (
+                inference_handler(service, faults, self._health_threads),
+                health_handler(self._health_threads),
+            )
         )
         try:
             self.port = self._server.add_insecure_port(f"{in_url(host)}:{port}")
         except RuntimeError as exc:
             self._workers.shutdown()
+            self._health_threads.shutdown()
             raise OSError(
                 f"cannot listen on {host}:{port}: the port is in use, or the address "
                 "is not one of this machine"
@@ -89,6 +100,7 @@ class GrpcEndpoint:
         """
         self._server.stop(grace=None).wait(threads.STOP_WAIT_S)
         self._workers.shutdown(cancel_futures=True)
+        self._health_threads.shutdown(cancel_futures=True)
         # gRPC keeps its polling thread to itself and lets it run on for a moment. It
         # may also belong to a server that was started at the same time.
         for thread in self._pollers:

@@ -5,7 +5,9 @@ Here errors become statuses, and planned faults come before every RPC.
 
 from __future__ import annotations
 
+import math
 import string
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +20,7 @@ from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
 from mock_server.errors import ModelError, internal, unforeseen
 from mock_server.grpc_api.connections import close_connections_from
 from mock_server.grpc_api.service import InferenceService, cancelled_with
-from mock_server.scheduling.threads import waiting
+from mock_server.scheduling.threads import ReservedThreads, waiting
 
 _SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _INFERENCES = (INFER, "ModelStreamInfer")
@@ -27,31 +29,43 @@ _NOT_READY = {
     "ModelReady": service_pb2.ModelReadyResponse(ready=False),
 }
 
+_HEALTH = frozenset({"ServerLive", "ServerReady", "ModelReady"})
+
+MAX_STREAMS = 128
+"""Open at once: each holds a thread, of which others must have some."""
+
 Untyped = Any
 """Messages of tritonclient, and handlers and contexts of gRPC: neither has types."""
 
 
 def inference_handler(
-    service: InferenceService, faults: PlannedFaults | None = None
+    service: InferenceService,
+    faults: PlannedFaults | None = None,
+    health_threads: ReservedThreads | None = None,
 ) -> grpc.GenericRpcHandler:
-    """All RPCs that the service has; gRPC answers UNIMPLEMENTED to others."""
-    return grpc.method_handlers_generic_handler(
-        _SERVICE.full_name,
-        {
-            method.name: _handler(
-                service,
-                method.name,
-                getattr(service_pb2, method.input_type.name),
-                faults,
-                is_stream=method.client_streaming,
-            )
-            for method in _SERVICE.methods
-            if hasattr(service, method.name) and method.name not in service.unserved
-        },
-    )
+    """All RPCs that the service has; gRPC answers UNIMPLEMENTED to others.
+
+    The RPCs that tell whether it is live run in `health_threads`, if there are any.
+    """
+    handlers = {
+        method.name: _handler(
+            service,
+            method.name,
+            getattr(service_pb2, method.input_type.name),
+            faults,
+            is_stream=method.client_streaming,
+        )
+        for method in _SERVICE.methods
+        if hasattr(service, method.name) and method.name not in service.unserved
+    }
+    for name in _HEALTH.intersection(handlers):
+        handlers[name].unary_unary.experimental_thread_pool = health_threads
+    return grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers)
 
 
-def health_handler() -> grpc.GenericRpcHandler:
+def health_handler(
+    health_threads: ReservedThreads | None = None,
+) -> grpc.GenericRpcHandler:
     """``grpc.health.v1.Health/Check``: SERVING for every service name, as in Triton."""
 
     def check(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -59,6 +73,7 @@ def health_handler() -> grpc.GenericRpcHandler:
         # the messages, grpcio-health-checking, is not worth two bytes.
         return b"\x08\x01"
 
+    check.experimental_thread_pool = health_threads  # type: ignore[attr-defined]
     return grpc.method_handlers_generic_handler(
         "grpc.health.v1.Health", {"Check": grpc.unary_unary_rpc_method_handler(check)}
     )
@@ -73,6 +88,7 @@ def _handler(
     is_stream: bool,
 ) -> Untyped:
     method: Callable[[Untyped, Untyped], Untyped] = getattr(service, rpc)
+    streams = threading.BoundedSemaphore(MAX_STREAMS)
 
     def answer(request: Untyped, context: grpc.ServicerContext) -> Untyped:
         try:
@@ -101,6 +117,17 @@ def _handler(
         requests: Iterator[Untyped], context: grpc.ServicerContext
     ) -> Iterator[Untyped]:
         readable = _ReadableRequests(requests)
+        if not streams.acquire(blocking=False):
+            text = f"{MAX_STREAMS} streams are open already, and that is the most"
+            _abort(context, ModelError(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
+        try:
+            yield from answer_open_stream(readable, context)
+        finally:
+            streams.release()
+
+    def answer_open_stream(
+        readable: _ReadableRequests, context: grpc.ServicerContext
+    ) -> Iterator[Untyped]:
         responses = answer(iter(readable), context)
         with waiting():
             try:
@@ -136,6 +163,9 @@ def _abort(context: grpc.ServicerContext, error: ModelError) -> None:
         if len(quote(begin, safe=string.printable)) > _MAX_DETAILS_BYTES:
             begin = text[:_SHORT_DETAILS]
         text = text if begin == text else f"{begin}..."
+    if error.retry_after_s is not None:
+        milliseconds = math.ceil(1000.0 * error.retry_after_s)
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(milliseconds)),))
     context.abort(error.code, text)
 
 

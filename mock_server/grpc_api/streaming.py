@@ -23,6 +23,9 @@ from mock_server.wire.inference import (
 
 Message: TypeAlias = service_pb2.ModelStreamInferResponse
 
+MAX_UNANSWERED = 1024
+"""Requests of one stream that are held: further ones stay with the client."""
+
 
 class InferenceStream:
     """Runs the requests of one stream, and orders their responses.
@@ -45,6 +48,7 @@ class InferenceStream:
         self._lock = threading.Lock()
         self._in_order: deque[_Pending] = deque()
         self._unanswered = 0
+        self._room = threading.Semaphore(MAX_UNANSWERED)
         self._has_all_requests = False
 
     def responses_to(
@@ -55,6 +59,7 @@ class InferenceStream:
         Requests are read in a thread of their own, which ends with the call.
         """
         self._cancellation.when_cancelled(lambda: self._outgoing.put(None))
+        self._cancellation.when_cancelled(self._room.release)
         reader = threading.Thread(
             target=self._read, args=(messages,), name="mock-server-stream", daemon=True
         )
@@ -67,6 +72,9 @@ class InferenceStream:
     def _read(self, messages: Iterable[service_pb2.ModelInferRequest]) -> None:
         try:
             for message in messages:
+                self._room.acquire()
+                if self._cancellation.is_cancelled:
+                    return
                 self._submit(message)
         except grpc.RpcError:  # the call was cancelled
             self._cancellation.cancel()
@@ -139,6 +147,7 @@ class InferenceStream:
         """Send a message now, or when those before it are sent."""
         with self._lock:
             if is_last:
+                self._room.release()
                 self._unanswered -= 1
                 pending.is_done = True
             if message is not None and pending.is_ordered:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -66,7 +67,11 @@ class Reply:
     @classmethod
     def of_error(cls, error: ModelError) -> Reply:
         """A `ModelError` in HTTP's terms."""
-        return cls.error(STATUS[error.code], error.message)
+        reply = cls.error(error.http_status or STATUS[error.code], error.http_text)
+        if error.retry_after_s is None:
+            return reply
+        seconds = math.ceil(error.retry_after_s)
+        return replace(reply, headers={"Retry-After": str(seconds)})
 
 
 def infer_reply(

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -87,7 +87,7 @@ class RequestThreads(Executor):
         self._is_open = True
         self._jobs: deque[_Job] = deque()
         self._n_begun = 0
-        self._threads: list[_RequestThread] = []
+        self._own_threads: list[_RequestThread] = []
         # Last idle, first called: its memory is still in the cache.
         self._idle: list[_RequestThread] = []
         self._n_at_work = 0
@@ -128,7 +128,7 @@ class RequestThreads(Executor):
             self._n_at_work += len(self._idle)
             self._idle.clear()
             self._jobs_wait.notify()
-            threads: list[threading.Thread] = list(self._threads)
+            threads: list[threading.Thread] = list(self._own_threads)
             if self._watch is not None:
                 threads.append(self._watch)
         for future in cancelled:
@@ -177,10 +177,10 @@ class RequestThreads(Executor):
         if self._idle:
             self._n_at_work += 1
             self._idle.pop().called.release()
-        elif len(self._threads) < self._max_threads:
+        elif len(self._own_threads) < self._max_threads:
             self._n_at_work += 1
-            thread = _RequestThread(self, f"{self._name}_{len(self._threads)}")
-            self._threads.append(thread)
+            thread = _RequestThread(self, f"{self._name}_{len(self._own_threads)}")
+            self._own_threads.append(thread)
             thread.start()
 
     def _start_to_watch(self) -> None:
@@ -201,6 +201,13 @@ class RequestThreads(Executor):
                 self._jobs_wait.wait(_STUCK_S if self._is_watching else None)
                 if self._jobs and self._n_begun == n_begun:
                     self._call_one()
+
+
+class ReservedThreads(RequestThreads, ThreadPoolExecutor):
+    """`RequestThreads` that gRPC accepts for some of its methods: it asks for the type.
+
+    All that is done is done as in `RequestThreads`.
+    """
 
 
 @contextmanager

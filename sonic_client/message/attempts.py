@@ -223,13 +223,20 @@ class Attempts:
                     await self._compare(call, delivery)
                 return delivery
             step = self._next_step(failure)
-            if step.wait_s > 0.0:
+            if step.wait_s > 0.0 or step.is_for_recovery:
                 await self._wait(step)
         return await self._fall_back(call)
 
     async def _wait(self, step: RetryStep) -> None:
+        pool, failed_at = self._pool, self._failed_at
         if step.is_for_recovery:
-            await self._pool.wait_for_answer(wait_s=step.wait_s)
+            await pool.wait_for_first_probes(failed_at, until=self._deadline)
+        if step.is_for_recovery and pool.has_other(failed_at):
+            return
+        # A server that may come back, and has not failed this message, is worth the
+        # whole wait.
+        if step.is_for_recovery and not pool.may_have_other(failed_at):
+            await pool.wait_for_answer(wait_s=step.wait_s)
         else:
             await self._backends.timing.sleep(step.wait_s)
         self._full.clear()

@@ -196,6 +196,7 @@ class ServerPool:
         server, is_trial = slot.server, slot.is_trial
         verdict = verdict_on(error)
         if verdict is Verdict.UNKNOWN:
+            self._use_all()
             return
         if error is None and self._awaiting_answer:
             self._tell_of_answer()
@@ -278,6 +279,17 @@ class ServerPool:
         except TimeoutError:
             return False
         return True
+
+    async def wait_for_first_probes(
+        self, tried: Collection[str], *, until: float
+    ) -> None:
+        """Wait for servers that were never asked, unless another one can be tried."""
+        while not self.has_other(tried) and any(
+            server.is_new and name not in tried
+            for name, server in self._servers.items()
+        ):
+            if not await self.wait(until=until):
+                return
 
     async def wait_for_answer(self, *, wait_s: float) -> None:
         """Wait for an answer to any request, but no longer than some seconds."""

@@ -71,6 +71,11 @@ class Server:
         self.full_since: float | None = None
 
     @property
+    def is_new(self) -> bool:
+        """Whether it is not known yet if it can be used."""
+        return self.metadata is None and self.last_error is None
+
+    @property
     def is_waiting(self) -> bool:
         """Whether it said that it will take requests later."""
         return isinstance(self.last_error, ModelNotReadyError | ServerOverloadedError)

@@ -292,7 +292,10 @@ class _Maker:
             path += draw.choice(
                 ("?", "?a=b&a=%ff", "#x", "/", "%", "%2f..", "?" + "q" * 99)
             )
-        written: list[tuple[str, str]] = [("Host", "x"), ("Connection", "close")]
+        written: list[tuple[str, str]] = [
+            ("Host", "localhost"),
+            ("Connection", "close"),
+        ]
         written += headers.items()
         if self.chance(0.1):
             encoding = draw.choice(("gzip", "deflate", "br", "identity", "gzip, gzip"))
@@ -321,6 +324,10 @@ class _Maker:
                         ("X", "y" * 9000),
                         ("Upgrade", "h2c"),
                         ("Range", "bytes=0-"),
+                        ("Host", "[::"),
+                        ("Host", "localhost:x"),
+                        ("Origin", "null"),
+                        ("Sec-Fetch-Site", "\xff"),
                     )
                 )
             )
@@ -355,8 +362,8 @@ class _Maker:
 
     def http_noise(self) -> HttpRequest:
         head = (
-            "POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-            "Content-Length: 5\r\n\r\nhello"
+            "POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+            "Connection: close\r\nContent-Length: 5\r\n\r\nhello"
         )
         if self.chance(0.3):
             return HttpRequest("http bytes", self.draw.randbytes(60), is_whole=False)

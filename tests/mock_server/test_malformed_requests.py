@@ -7,6 +7,7 @@ import http.client
 import json
 import logging
 import socket
+import threading
 import zlib
 
 import grpc
@@ -16,6 +17,8 @@ from tritonclient.grpc import service_pb2
 
 from mock_server import DynamicBatching, MockServer, Model, TensorSpec
 from mock_server.errors import UNFORESEEN
+from mock_server.grpc_api.endpoint import MAX_REQUESTS_IN_FLIGHT
+from mock_server.grpc_api.handlers import MAX_STREAMS
 from mock_server.wire.codec import decode
 
 WAIT_S = 20.0
@@ -350,10 +353,10 @@ def test_a_name_of_a_megabyte_is_not_repeated_in_full(stub):
 @pytest.mark.parametrize(
     "content",
     [
-        b"POST /v2 HTTP/1.1-\nHost: x\r\n\r\n",
-        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
+        b"POST /v2 HTTP/1.1-\nHost: localhost\r\n\r\n",
+        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
         b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n",
-        b"GET /v2 HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
     ],
     ids=["line", "chunk", "header"],
 )
@@ -367,8 +370,8 @@ def test_bytes_that_are_not_http_leave_no_traceback(server, caplog, content):
 def test_an_expectation_need_not_be_ascii(server):
     answer = send_bytes(
         server,
-        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nExpect: \xff\xfe\r\n"
-        b"Connection: close\r\n"
+        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+        b"Expect: \xff\xfe\r\nConnection: close\r\n"
         b"Content-Length: 0\r\n\r\n",
     )
 
@@ -402,6 +405,56 @@ def test_a_bug_is_answered_in_the_form_of_each_protocol(serve, stub_of, caplog):
     assert refused.value.details() == streamed.error_message == expected
     logged = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert [each.exc_info[0] for each in logged] == [LookupError] * 3
+
+
+def test_health_is_told_while_streams_are_held(serve, stub_of):
+    stub = stub_of(serve(echo()))
+    release = threading.Event()
+
+    def idle():
+        yield message()
+        release.wait(WAIT_S)
+
+    streams = [
+        stub.ModelStreamInfer(idle(), timeout=WAIT_S) for _ in range(MAX_STREAMS)
+    ]
+    for stream in streams:
+        next(stream)
+    with pytest.raises(grpc.RpcError) as refused:
+        next(stub.ModelStreamInfer(iter([message()]), timeout=WAIT_S))
+    live = stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=WAIT_S).live
+    release.set()
+    rests = [len(list(stream)) for stream in streams]
+
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert live
+    assert rests == [0] * MAX_STREAMS
+    assert len(list(stub.ModelStreamInfer(iter([message()]), timeout=WAIT_S))) == 1
+
+
+def test_health_is_told_while_all_threads_are_held(serve, stub_of):
+    started, release = threading.Semaphore(0), threading.Event()
+
+    def slow(tensors):
+        started.release()
+        release.wait(WAIT_S)
+        return copied(tensors)
+
+    x, y = (TensorSpec(name, "FP32", (-1, 3)) for name in "XY")
+    server = serve(Model("echo", [x], [y], slow, instances=MAX_REQUESTS_IN_FLIGHT))
+    stub = stub_of(server)
+
+    held = [
+        stub.ModelInfer.future(message(), timeout=WAIT_S)
+        for _ in range(MAX_REQUESTS_IN_FLIGHT + 1)
+    ]
+    for _ in range(MAX_REQUESTS_IN_FLIGHT):
+        started.acquire()
+    live = stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=WAIT_S).live
+    release.set()
+
+    assert live
+    assert all(each.result() for each in held)
 
 
 def test_the_server_still_answers(infer):

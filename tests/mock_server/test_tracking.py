@@ -103,7 +103,7 @@ def test_model_tells_the_scales_of_its_features(client):
     assert parameters["weights_id"].string_value != "untrained"
 
 
-def test_splits_that_do_not_fit_are_an_error_of_the_model(client, tensor):
+def test_splits_that_do_not_fit_are_an_invalid_argument(client, tensor):
     (features,) = events(10)
     splits = np.array([0, 9])
 
@@ -115,6 +115,27 @@ def test_splits_that_do_not_fit_are_an_error_of_the_model(client, tensor):
 
     assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
     assert "ROW_SPLITS must ascend from 0" in error.value.message()
+
+
+def test_a_point_that_is_not_finite_is_an_invalid_argument(client, tensor):
+    (features,) = events(10)
+    features[3, 0] = np.nan
+
+    with pytest.raises(InferenceServerException) as error:
+        client.infer("exatrkx", [tensor("FEATURES", features)])
+
+    assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert "space point 3 is not finite" in error.value.message()
+
+
+def test_an_event_that_is_too_dense_is_an_invalid_argument(client, tensor):
+    features = np.zeros((20_000, 3), np.float32)  # all pairs are within the radius
+
+    with pytest.raises(InferenceServerException) as error:
+        client.infer("exatrkx", [tensor("FEATURES", features)])
+
+    assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert "event of 20000 space points is too dense" in error.value.message()
 
 
 def test_clock_adds_up_the_stages_of_served_requests(

@@ -9,11 +9,13 @@ from mock_server import Ensemble, MockServer, Model, Step, profile_of
 from mock_server import TensorSpec as Served
 from sonic_client import (
     Answer,
+    BatchingConfig,
     Client,
     ClientConfig,
     ModelNotFoundError,
     Request,
     ServerConfig,
+    WindowConfig,
 )
 
 FEATURES, LABELS = Served("FEATURES", "FP32", (-1, 3)), Served("LABELS", "INT64", (-1,))
@@ -151,3 +153,55 @@ def test_counters_are_in_the_summary_where_the_server_has_them(url, server):
         split = client.summary().split()
 
     assert (split is not None) == server.name.startswith("2")
+
+
+SMALL = replace(profile_of("26.04"), max_http_input_bytes=20_000)
+ROWS = 2000  # 24 kB
+
+
+def test_a_body_above_the_limit_of_http_goes_to_another_server():
+    with (
+        MockServer(models(), http_port=0, profile=SMALL) as strict,
+        MockServer(models(), http_port=0) as lenient,
+    ):
+        servers = [
+            ServerConfig(url=strict.http_url, compression="gzip", preferred=True),
+            ServerConfig(url=lenient.http_url, compression="gzip"),
+        ]
+        config = ClientConfig(servers=servers, model_name="label")
+        with Client(config) as client:
+            outcomes = list(
+                client.map(
+                    Request(i, {"FEATURES": np.full((ROWS, 3), i, np.float32)})
+                    for i in range(6)
+                )
+            )
+
+    assert [each.outputs["LABELS"][0] for each in outcomes] == list(range(6))
+
+
+def test_messages_above_the_limit_of_http_are_split():
+    def echo(tensors):
+        return {"LABELS": tensors["FEATURES"][:, 0].astype(np.int64)}
+
+    splits = Served("ROW_SPLITS", "INT64", (-1,))
+    model = Model("label", [FEATURES, splits], [LABELS], echo)
+    with MockServer([model], http_port=0, profile=SMALL) as server:
+        config = ClientConfig(
+            servers=[ServerConfig(url=server.http_url, compression="gzip")],
+            model_name="label",
+            layout="concat",
+            batching=BatchingConfig(max_events=16, max_delay_s=60.0),
+            window=WindowConfig(max_requests=1),
+        )
+        with Client(config) as client:
+            outcomes = list(
+                client.map(
+                    Request(i, {"FEATURES": np.full((300, 3), i, np.float32)})
+                    for i in range(32)
+                )
+            )
+            tries = client.summary().client.tries
+
+    assert [each.outputs["LABELS"][0] for each in outcomes] == list(range(32))
+    assert tries["INVALID_ARGUMENT"] == 1

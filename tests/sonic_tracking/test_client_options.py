@@ -95,32 +95,49 @@ def job_summary(result, tmp_path):
     return json.loads((tmp_path / "job.json").read_text())["summary"]
 
 
-def test_a_job_is_completed_by_the_other_server(sonic, sample, weights, tmp_path):
-    models = tracking_models(weights)
-    refusing = FaultPlan().on().refuse("UNAVAILABLE", "out of order")
-    with MockServer(models, faults=refusing) as bad, MockServer(models) as good:
+REFUSALS = {
+    "down": ("UNAVAILABLE", "out of order"),
+    "stub died": ("INTERNAL", "Stub process 'exatrkx_0_0' is not healthy."),
+    "no memory": ("INTERNAL", "OutOfMemoryError: CUDA out of memory."),
+    "limit": ("RESOURCE_EXHAUSTED", "Received message larger than max (9 vs. 4)"),
+    "http limit": (400, "9 bytes exceeds ... Use --http-max-input-size to increase"),
+    "proxy's limit": (413, "Request Entity Too Large"),
+    "proxy's error": (502, "Bad Gateway"),
+}
+
+
+@pytest.fixture(scope="module", params=REFUSALS.values(), ids=REFUSALS)
+def bad_url(request, weights):
+    """A server that answers each event with an error of its own."""
+    code, text = request.param
+    refusing = FaultPlan().on().refuse(code, text)
+    with MockServer(tracking_models(weights), faults=refusing, http_port=0) as bad:
+        yield bad.http_url if isinstance(code, int) else bad.url
+
+
+def test_a_job_is_completed_by_the_other_server(
+    sonic, sample, weights, tmp_path, bad_url
+):
+    with MockServer(tracking_models(weights)) as good:
         result = sonic(
             *("track", sample / "events.root", "-o", "tracks.root"),
-            *("--server", bad.url, "--server", good.url),
+            *("--server", bad_url, "--server", good.url),
             *("--max-events", 4, "--json", "job.json"),
         )
 
         assert job_summary(result, tmp_path)["server_shares"] == {good.url: 1.0}
         provenance = TrackEvents(tmp_path / "tracks.root").provenance
-        assert provenance["server"] == f"{bad.url}, {good.url}"
+        assert provenance["server"] == f"{bad_url}, {good.url}"
 
 
 def test_a_job_is_completed_by_the_fallback_and_says_so(
-    sonic, sample, weights, tmp_path
+    sonic, sample, weights, tmp_path, bad_url
 ):
-    models = tracking_models(weights)
-    refusing = FaultPlan().on().refuse("UNAVAILABLE", "out of order")
-    with MockServer(models, faults=refusing) as bad:
-        result = sonic(
-            *("track", sample / "events.root", "-o", "tracks.root"),
-            *("--server", bad.url, "--fallback", "mock", "--weights", weights),
-            *("--max-events", 4, "--json", "job.json"),
-        )
+    result = sonic(
+        *("track", sample / "events.root", "-o", "tracks.root"),
+        *("--server", bad_url, "--fallback", "mock", "--weights", weights),
+        *("--max-events", 4, "--json", "job.json"),
+    )
 
     summary = job_summary(result, tmp_path)
     assert summary["fallback_share"] == 1.0

@@ -64,6 +64,17 @@ def test_mock_serves_until_it_is_told_to_end(number, weights):
     assert process.returncode == 0
 
 
+def test_the_mock_behaves_as_the_release_that_is_asked_for(tmp_path):
+    with (
+        sonic_tracking.serve(repository=tmp_path, profile="26.04") as server,
+        urllib.request.urlopen(f"{server.http_url}/v2") as answer,
+    ):
+        assert json.load(answer)["version"] == "2.68.0"
+
+    with pytest.raises(ConfigError, match=r"--profile: unknown profile '26\.4'"):
+        sonic_tracking.serve(repository=tmp_path, profile="26.4")
+
+
 @pytest.mark.triton
 @pytest.mark.usefixtures("triton_python")
 @pytest.mark.timeout(120)

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from exatrkx_pipeline import bundled_weights
 from exatrkx_pipeline.tracks.track_building import number_by_first_appearance
+from mock_server import MockServer
+from mock_server.tracking import tracking_models
 from sonic_client import BatchingConfig, Client, ClientConfig, Request
+from sonic_client.servers.checks import differing_parameters
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -49,3 +53,18 @@ def test_triton_gives_the_labels_of_the_pipeline_itself(
     found = served_labels(triton.url, model, events)
 
     assert_same_partitions(found, [pipeline.labels(event) for event in events])
+
+
+def test_the_same_weights_are_no_difference_to_the_mock(triton):
+    """Only Triton's repository says where the weights are."""
+    with MockServer(tracking_models(bundled_weights())) as mock:
+        one, other = (described(url, "exatrkx") for url in (triton.url, mock.url))
+
+    assert one.parameters["weights"] == "bundled"
+    assert differing_parameters(one, other) == {}
+    assert differing_parameters(other, one) == {}
+
+
+def described(url, model):
+    with Client(ClientConfig(servers=url, model_name=model)) as client:
+        return client.metadata

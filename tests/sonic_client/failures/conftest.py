@@ -61,11 +61,9 @@ def serve(label_model):
     """Start servers with the model and faults; they stop when the test ends."""
     servers = []
 
-    def start(faults=None, *, models=None, grpc_port=0):
+    def start(faults=None, *, models=None, **options):
         server = MockServer(
-            [label_model] if models is None else models,
-            faults=faults,
-            grpc_port=grpc_port,
+            [label_model] if models is None else models, faults=faults, **options
         )
         server.start()
         servers.append(server)

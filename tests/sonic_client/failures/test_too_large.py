@@ -20,6 +20,11 @@ from sonic_client import (
     WindowConfig,
 )
 
+
+def label_rows(tensors):
+    return {"LABELS": tensors["FEATURES"][:, 0].astype(np.int64)}
+
+
 ONE_BY_ONE = WindowConfig(max_requests=1)
 
 
@@ -180,3 +185,86 @@ def test_a_single_request_is_cut_only_along_a_batch_dimension(
         assert outcome.outputs["Y"].shape == (11, 1)
     else:
         assert isinstance(outcome.error, RejectedRequestError)
+
+
+TOO_LARGE_FOR_ONE = {
+    "grpc": (
+        "RESOURCE_EXHAUSTED",
+        "SERVER: Received message larger than max (9 vs. 4)",
+    ),
+    "newer Triton": (
+        400,
+        "Request JSON size of 9 bytes exceeds the maximum allowed value of 4 bytes. "
+        "Use --http-max-input-size to increase the limit.",
+    ),
+    "proxy": (413, "<html><title>413 Request Entity Too Large</title></html>"),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), TOO_LARGE_FOR_ONE.values(), ids=TOO_LARGE_FOR_ONE
+)
+@pytest.mark.parametrize("other", ["server", "fallback"])
+def test_an_event_too_large_for_one_server_is_answered_elsewhere(
+    serve, config_for, requests_of, assert_whole, code, text, other
+):
+    arrivals = []
+    plan = FaultPlan().on().call(arrivals.append).on().refuse(code, text)
+    small = serve(plan, http_port=0)
+    first = small.url if isinstance(code, str) else small.http_url
+    servers = [ServerConfig(url=first, preferred=True)]
+    if other == "server":
+        servers.append(ServerConfig(url=serve().url))
+    fallback = label_rows if other == "fallback" else None
+
+    with Client(config_for(*servers), fallback=fallback) as client:
+        outcomes = list(client.map(requests_of(30)))
+
+    assert_whole(outcomes, 30)
+    assert arrivals
+    # It is no fault of the server's.
+    assert first + " open" not in client.statistics().server_changes
+    if other == "server":  # one that takes them is asked first, once that is known
+        assert len(arrivals) <= 16
+
+
+def test_an_event_too_large_for_all_servers_is_given_up(serve, config_for):
+    refusal = TOO_LARGE_FOR_ONE["grpc"]
+    servers = [serve(FaultPlan().on().refuse(*refusal)) for _ in "ab"]
+
+    failure = outcome_of(config_for(*servers), np.zeros((1, 3), np.float32))
+
+    assert isinstance(failure.error, RequestTooLargeError)
+    assert set(failure.servers) <= {server.url for server in servers}
+
+
+def test_the_limit_of_one_server_does_not_shrink_the_messages_for_another(config_for):
+    n_rows = []
+
+    def copy(tensors):
+        n_rows.append(len(tensors["X"]))
+        return {"Y": tensors["X"]}
+
+    x, y = Served("X", "FP32", (-1, 3)), Served("Y", "FP32", (-1, 3))
+    splits = Served("ROW_SPLITS", "INT64", (-1,))
+    requests = [Request(i, {"X": np.full((300, 3), i, np.float32)}) for i in range(64)]
+    model = Model("label", [x, splits], [y], copy)
+    with (
+        MockServer([model], max_message_bytes=20_000) as small,
+        MockServer([model]) as large,
+    ):
+        config = config_for(
+            ServerConfig(url=small.url, preferred=True),
+            large,
+            layout="concat",
+            batching=BatchingConfig(max_events=16, max_delay_s=60.0),
+            window=ONE_BY_ONE,
+        )
+        with Client(config) as client:
+            while large.url not in client.statistics().servers:  # both are known
+                list(client.map(requests[:16]))
+            n_rows.clear()
+            outcomes = list(client.map(requests))
+
+    assert all((o.outputs["Y"] == o.request_id).all() for o in outcomes)
+    assert n_rows == [16 * 300] * 4
