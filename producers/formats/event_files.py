@@ -64,9 +64,20 @@ class ListFile:
         with open_table(path) as table:
             if columns.position is not None:
                 columns = columns.resolved(table.column_types)
-            integers = () if columns.event is None else (columns.event,)
-            table.require(lists=columns.numbers, integers=integers)
-            return cls(path, columns, len(table), open_table)
+            return cls.checked(path, columns, table, open_table)
+
+    @classmethod
+    def checked(
+        cls,
+        path: Location,
+        columns: ColumnMapping,
+        table: Table,
+        open_table: Callable[[Location], AbstractContextManager[Table]],
+    ) -> ListFile:
+        """Check the columns of a table that is open; see `inspect`."""
+        integers = () if columns.event is None else (columns.event,)
+        table.require(lists=columns.numbers, integers=integers)
+        return cls(path, columns, len(table), open_table)
 
     def chunks(
         self, start: int, stop: int, chunk_size: int | None

@@ -147,7 +147,17 @@ def evaluate(
     )
     of_points = point_columns(columns, is_optional=True)
     found = TrackEvents(file)
-    true = TruthEvents(truth_files, columns=columns_of_truth(truth_columns), unit=unit)
+    truth_mapping = columns_of_truth(truth_columns)
+    true = TruthEvents(truth_files, columns=truth_mapping, unit=unit)
+    used_unit = found.provenance.get("unit") or (
+        found.provenance.get("columns") or {}
+    ).get("unit", "mm")
+    if used_unit != "mm" and unit is None and truth_mapping is None:
+        logger.warning(
+            "the events are in %s, the truth is taken to be in mm: if it is not, give "
+            "its unit (--unit)",
+            used_unit,
+        )
     for remark in true.remarks:
         logger.warning("%s", remark)
     source, pipeline, reason = None, None, None

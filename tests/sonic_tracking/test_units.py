@@ -75,6 +75,7 @@ def test_the_command_takes_a_unit_and_evaluation_uses_it_again(
     assert found == tracks_in_mm
     assert TrackEvents("t.root").provenance["unit"] == "cm"
     assert compared.exit_code == 0, compared.output
+    assert "events are in cm, the truth is taken to be in mm" in compared.stderr
     assert "trackml score" in compared.stdout.lower()  # needs positions
     assert "not counted" not in compared.stdout
 

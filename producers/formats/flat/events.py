@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -144,63 +145,94 @@ def _is_number(kind: str | None) -> bool:
     return kind is not None and not is_list(kind)
 
 
-def tree_with(content: FileContent, columns: ColumnMapping) -> str | None:
-    """Return the tree that a mapping names, or else the only one with its positions."""
-    if columns.tree is not None:
-        return columns.tree
-    found = [
-        tree
-        for tree, kinds in content.root_tables.items()
-        if set(columns.resolved(kinds).coordinates) <= set(kinds)
-    ]
-    return found[0] if len(found) == 1 else None
+@contextmanager
+def open_columns(
+    path: Location, columns: ColumnMapping
+) -> Iterator[tuple[RootTable, ColumnMapping]]:
+    """Open the tree that a mapping names, or else the only one with its positions.
+
+    The mapping comes with the name of the tree and with its `position` resolved.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is not a ROOT file, truncated or damaged.
+    SchemaError
+        If there is no such tree, with the nearest names; or if none is named and
+        several have the positions.
+    """
+    with open_root(path) as file:
+        names = file.table_names if columns.tree is None else [columns.tree]
+        tables = [file.table(name) for name in names]
+        if len(tables) > 1:
+            tables = [each for each in tables if _has_positions(each, columns)]
+        if len(tables) != 1:
+            has = ", ".join(repr(each.name) for each in tables) or "none"
+            listed = ", ".join(columns.coordinates)
+            raise SchemaError(
+                path,
+                f"expected one tree with the columns {listed}, got {has} of "
+                f"{', '.join(map(repr, names)) or 'no trees'}; name the tree",
+            )
+        (table,) = tables
+        yield table, replace(_resolved(table, columns), tree=table.name)
 
 
-def is_one_row_a_point(content: FileContent, columns: ColumnMapping) -> bool:
-    """Whether the positions that a caller names are numbers, not lists of them."""
-    kinds = content.root_tables.get(tree_with(content, columns) or "", {})
-    names = columns.resolved(kinds).coordinates
-    return all(_is_number(kinds.get(name)) for name in names)
+def _resolved(table: RootTable, columns: ColumnMapping) -> ColumnMapping:
+    if columns.position is None:
+        return columns  # without the types of all columns, which take time
+    return columns.resolved(table.column_types)
 
 
-def _recognises(content: FileContent, options: ReadOptions) -> bool:
-    if options.columns is not None:
-        return is_one_row_a_point(content, options.columns)
-    return space_point_tree(content) is not None
+def _has_positions(table: RootTable, columns: ColumnMapping) -> bool:
+    return all(map(table.place, _resolved(table, columns).coordinates))
+
+
+def is_one_row_a_point(table: RootTable, columns: ColumnMapping) -> bool:
+    """Whether the positions are numbers, not lists of them; False if one is missing."""
+    names = columns.coordinates
+    return all(map(table.place, names)) and table.holds_numbers(names)
+
+
+def flat_file(table: RootTable, columns: ColumnMapping) -> FlatFile:
+    """Check the columns, and find the rows of each event.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing, or holds something else; or without one of events.
+    InvalidEventError
+        If the rows of an event do not follow each other.
+    """
+    event = columns.event
+    if event is None:
+        raise SchemaError(
+            table.path,
+            "one row holds one space point, so the rows need the number of their "
+            "event; name its column (event)",
+        )
+    table.require(numbers=columns.numbers, integers=[event])
+    return FlatFile(table.path, columns, event_rows(table, event))
 
 
 def _open(content: FileContent, options: ReadOptions) -> FlatFile:
     """Find the rows of each event, with ACTS' columns or those of a mapping."""
-    columns, path = options.columns or COLUMNS, content.location
-    event = columns.event
-    if event is None:
-        raise SchemaError(
-            path,
-            "one row holds one space point, so the rows need the number of their "
-            "event; name its column (event)",
-        )
-    if options.columns is None:
-        tree, needed = space_point_tree(content), (*COLUMNS.columns, "measurement_id")
-    else:
-        tree, needed = tree_with(content, columns), columns.coordinates
-    with open_root(path) as file:
+    columns, path = options.columns, content.location
+    if columns is None:
+        tree = space_point_tree(content)
         if tree is None:
-            raise SchemaError(
-                path, f"no tree, or several, with the columns {', '.join(needed)}"
-            )
-        table = file.table(tree)
-        if columns.position is not None:
-            columns = columns.resolved(table.column_types)
-        table.require(numbers=columns.numbers, integers=[event])
-        return FlatFile(
-            path,
-            replace(columns, tree=tree),
-            event_rows(table, event),
-        )
+            known = ", ".join((*COLUMNS.columns, "measurement_id"))
+            raise SchemaError(path, f"no tree with the columns {known}")
+        columns = replace(COLUMNS, tree=tree)
+    with open_columns(path, columns) as (table, named):
+        return flat_file(table, named)
 
 
 EVENTS = EventFormat(
     name="flat",
-    recognises=_recognises,
+    # Columns that the caller names are told from lists when they are opened.
+    recognises=lambda content, options: (
+        options.columns is None and space_point_tree(content) is not None
+    ),
     open=_open,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Protocol
 
@@ -13,7 +12,12 @@ from numpy.typing import NDArray
 
 from producers.formats.base import EventFormat, ReadOptions
 from producers.formats.event_files import ListFile
-from producers.formats.flat.events import is_one_row_a_point, tree_with
+from producers.formats.flat.events import (
+    FlatFile,
+    flat_file,
+    is_one_row_a_point,
+    open_columns,
+)
 from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import RootTable, open_root
@@ -80,9 +84,7 @@ def _difference(tables: Mapping[str, Collection[str]]) -> str:
 def _recognises(content: FileContent, options: ReadOptions) -> bool:
     """Whether a tree has the columns of a known layout, or the caller names them."""
     if options.columns is not None:
-        return content.container == "root" and not is_one_row_a_point(
-            content, options.columns
-        )
+        return content.container == "root"
     return any(recognised(*table) for table in content.root_tables.items())
 
 
@@ -91,19 +93,22 @@ def open_lists(path: Location, columns: ColumnMapping) -> ListFile:
     return ListFile.inspect(path, columns, partial(open_tree, tree=columns.tree))
 
 
-def _named(content: FileContent, options: ReadOptions) -> ColumnMapping | None:
-    """Return the columns that the caller names, and their tree if only one has them."""
+def _open(content: FileContent, options: ReadOptions) -> ListFile | FlatFile:
+    """Return the file; one row a point, too, if the caller names such columns."""
+    path = content.location
     if options.columns is None:
-        return None
-    return replace(options.columns, tree=tree_with(content, options.columns))
+        return open_lists(path, _layout_of(content))
+    with open_columns(path, options.columns) as (table, columns):
+        if is_one_row_a_point(table, columns):
+            return flat_file(table, columns)
+        open_table = partial(open_tree, tree=columns.tree)
+        return ListFile.checked(path, columns, table, open_table)
 
 
 EVENTS = EventFormat(
     name="jagged",
     recognises=_recognises,
-    open=lambda content, options: open_lists(
-        content.location, _named(content, options) or _layout_of(content)
-    ),
+    open=_open,
 )
 
 
