@@ -261,8 +261,8 @@ def write_repository(
     Parameters
     ----------
     directory : Path
-        Made if it does not exist. A model of the same name is replaced when the new
-        one is complete.
+        Made if it does not exist. Models of the same names are replaced when all new
+        ones are complete.
     plans : iterable of ModelPlan
         Returned by `plan_repository`.
     weights : Path, optional
@@ -279,9 +279,11 @@ def write_repository(
         dir=directory.resolve().parent,
         ignore_cleanup_errors=True,  # they would hide the error
     ) as made:
+        plans = list(plans)
         for plan in plans:
             _write_model(Path(made) / plan.name, plan, weights)
-            directory.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True)
+        for plan in plans:
             target = directory / plan.name
             if target.exists():
                 shutil.rmtree(target)

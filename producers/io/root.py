@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from producers.io.location import (
     open_binary,
     remote_errors,
 )
+from producers.io.rntuple_checksums import require_checksums
 from producers.io.root_vectors import (
     members_of,
     require_whole_vectors,
@@ -63,7 +65,10 @@ class RootTable:
 
     def __len__(self) -> int:
         with self._damage_named("its header"):
-            return int(self.tree.num_entries)
+            n_entries = int(self.tree.num_entries)
+            if n_entries < 0:
+                raise ValueError(f"{n_entries} entries")
+            return n_entries
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -364,6 +369,7 @@ class RootFile:
 
     path: Location
     file: Untyped
+    _checked: set[str] = dataclasses.field(default_factory=set)
 
     @property
     def table_names(self) -> list[str]:
@@ -389,7 +395,11 @@ class RootFile:
                 f"{nearest_names(name, self.table_names) or 'it has none at all'}",
             )
         with damaged_file_named(self.path, "ROOT", repr(name)):
-            return RootTable(self.path, name, self.file[name], self)
+            tree = self.file[name]
+            if name not in self._checked and hasattr(type(tree), "page_link_list"):
+                require_checksums(tree)
+                self._checked.add(name)
+            return RootTable(self.path, name, tree, self)
 
     def text(self, name: str) -> str | None:
         """Return the text stored under a name (TObjString), or None."""

@@ -6,7 +6,9 @@ opt-in extra ``generators``; `particle` carries the PDG's masses and charges.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from producers.model.types import Untyped
 from producers.simulation.config import SimulationConfig
 from producers.simulation.event import GeneratedParticles
-from sonic_base import ConfigError
+from sonic_base import ConfigError, decoding
 
 __all__ = ["PythiaGenerator", "read_hepmc3", "shoot"]
 
@@ -71,7 +73,7 @@ def read_hepmc3(files: tuple[Path, ...]) -> Iterator[GeneratedParticles]:
     Raises
     ------
     ConfigError
-        If `pyhepmc` is not installed, or a file does not exist.
+        If `pyhepmc` is not installed, or a file does not exist or is damaged.
     """
     try:
         import pyhepmc  # noqa: PLC0415 - an extra
@@ -84,10 +86,38 @@ def read_hepmc3(files: tuple[Path, ...]) -> Iterator[GeneratedParticles]:
         if not file.is_file():
             raise ConfigError(f"HepMC3 file {file} does not exist")
     for file in files:
-        with pyhepmc.open(str(file)) as records:
-            for record in records:
-                record.set_units(pyhepmc.Units.GEV, pyhepmc.Units.MM)
+        # Named, because the readers of other formats end the process on damaged files.
+        form = _hepmc_format(file)
+        with _reading(file):
+            opened = pyhepmc.open(str(file), format=form)
+        with opened as records:
+            iterator = iter(records)
+            while True:
+                with _reading(file):
+                    record = next(iterator, None)
+                    if record is not None:
+                        record.set_units(pyhepmc.Units.GEV, pyhepmc.Units.MM)
+                if record is None:
+                    break
                 yield _charged_final_state(record)
+
+
+def _reading(file: Path) -> AbstractContextManager[None]:
+    return decoding(
+        lambda reason: ConfigError(f"{file}: damaged HepMC3 file: {reason}")
+    )
+
+
+def _hepmc_format(file: Path) -> str:
+    """Return HepMC3 or HepMC2, from the first lines of a file."""
+    with _reading(file):
+        is_compressed = file.suffix == ".gz"
+        with gzip.open(file) if is_compressed else file.open("rb") as stream:
+            start = stream.read(4096)
+    for mark, form in ((b"HepMC::Asciiv3", "HepMC3"), (b"HepMC::IO_Gen", "HepMC2")):
+        if mark in start:
+            return form
+    raise ConfigError(f"{file}: not a HepMC3 file")
 
 
 def _charged_final_state(record: Untyped) -> GeneratedParticles:

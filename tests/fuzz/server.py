@@ -31,6 +31,7 @@ from .server_requests import GrpcRequest, HttpRequest, Request, request_of
 from .watch import Findings, n_descriptors, resident_bytes, watching
 
 WAIT_S = 30.0
+MAX_SPENT_S = 1.0
 BLOCK = 250
 SOCKETS_EVERY = 20
 GOOD = json.dumps(
@@ -140,7 +141,8 @@ Target = DirectServer | SocketServer
 
 
 def _send(target: Target, request: Request, number: int, findings: Findings) -> None:
-    started = time.perf_counter()
+    # Of the processor: other programs may keep this one waiting.
+    started = time.process_time()
     try:
         status = (
             _status_of_http(target, request)
@@ -151,7 +153,10 @@ def _send(target: Target, request: Request, number: int, findings: Findings) -> 
         status = "FAILED"
         where = type(target).__name__
         findings.fail(f"request {number} ({where}): {_text_of(error)}", request)
-    findings.note(request.kind, status, time.perf_counter() - started)
+    spent_s = time.process_time() - started
+    findings.note(request.kind, status, spent_s)
+    if spent_s > MAX_SPENT_S:
+        findings.fail(f"request {number}: {spent_s:.1f} s of the processor", request)
 
 
 def _text_of(error: Exception) -> str:

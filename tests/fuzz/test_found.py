@@ -20,6 +20,7 @@ from producers import (
     open_events,
 )
 from producers.formats.particles import particles_from
+from producers.simulation.generators import read_hepmc3
 from sonic_base import ConfigError, SonicError
 from sonic_client.servers.checks import check_pinned_model
 from tests.fuzz.samples import METADATA, PIN, RECIPE, SAMPLES
@@ -169,3 +170,29 @@ def test_a_pinned_model_of_an_unknown_datatype_is_refused(tmp_path):
 
     with pytest.raises(ConfigError, match=r"not a model configuration: .* value -1"):
         check_pinned_model(METADATA, path, server="grpc://a:1")
+
+
+def test_a_count_in_the_footer_of_an_rntuple_cannot_keep_the_reader_busy():
+    with pytest.raises(UnreadableFileError, match="checksum of its footer is wrong"):
+        read("rntuple-endless.root")
+
+
+def test_a_negative_number_of_entries_is_damage():
+    with pytest.raises(UnreadableFileError, match=r"negative-entries\.root: .*damaged"):
+        read("negative-entries.root")
+
+
+def test_names_and_ids_of_collections_of_unequal_number_are_refused():
+    with pytest.raises(SonicError, match=r"edm4hep-names\.root: .*unequal lengths"):
+        list(TruthEvents(FOUND / "edm4hep-names.root"))
+
+
+def test_a_damaged_hepmc3_file_does_not_end_the_process(tmp_path):
+    pytest.importorskip("pyhepmc", reason="pyhepmc is not installed")
+    path = tmp_path / "e.hepmc3"
+    SAMPLES["hepmc3"].make(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"HepMC::", b"HepXX::"))
+
+    with pytest.raises(ConfigError, match=r"e\.hepmc3: not a HepMC3 file"):
+        list(read_hepmc3((path,)))

@@ -18,7 +18,7 @@ def assert_nothing_found(findings):
 def test_malformed_requests_end_in_a_status_that_was_foreseen(seed):
     findings = Findings()
 
-    fuzz_server(4000, seed, findings)
+    fuzz_server(2500, seed, findings)
 
     assert_nothing_found(findings)
 
@@ -26,6 +26,6 @@ def test_malformed_requests_end_in_a_status_that_was_foreseen(seed):
 def test_foreign_answers_are_read_or_end_in_an_error_of_the_client():
     findings = Findings()
 
-    fuzz_client(6000, 1, findings)
+    fuzz_client(4000, 1, findings)
 
     assert_nothing_found(findings)

@@ -60,7 +60,7 @@ def report(part: str, findings: Findings, *, spent_s: float) -> str:
         f"{part}: {kinds.total():,} in {spent_s:.0f} s, "
         f"{findings.n_failures} failures, peak {findings.peak_bytes / 1e6:.0f} MB, "
         f"grown by {findings.growth_bytes / 1e6:.1f} MB since the first tenth",
-        f"{'kind':22}{'number':>9}{'slowest ms':>12}  ends",
+        f"{'kind':22}{'number':>9}{'most CPU ms':>12}  ends",
     ]
     for kind, count in sorted(kinds.items()):
         ends = Counter({s: n for (k, s), n in findings.seen.items() if k == kind})

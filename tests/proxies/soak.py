@@ -26,7 +26,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
 from typing import Self
@@ -41,6 +41,7 @@ from sonic_client import (
     ClientConfig,
     ClientStatistics,
     HealthConfig,
+    HedgeConfig,
     LatencyHistogram,
     Outcome,
     Request,
@@ -176,6 +177,7 @@ def config_of(urls: list[str], events_per_message: int) -> ClientConfig:
         window=WindowConfig(max_requests=32),
         retry=RetryConfig(allowed_tries=20, try_timeout_s=5.0, max_wait_s=1.0),
         health=HealthConfig(first_pause_s=0.2, max_pause_s=2.0),
+        hedge=HedgeConfig(enabled=True),
     )
 
 
@@ -220,7 +222,8 @@ def soak(n_events: int, events_per_message: int) -> bool:
                 done["starts of it"] += 1
 
         started = time.monotonic()
-        with Client(config_of(list(names), events_per_message)) as client:
+        config = config_of(list(names), events_per_message)
+        with suppress(KeyboardInterrupt), Client(config) as client:
             for outcome in client.map(requests(n_events)):
                 examiner.see(outcome)
                 act(examiner.n_done)
@@ -240,17 +243,18 @@ def print_table(
     """Print what was done, and what became of the events."""
     n_events = examiner.n_done + examiner.n_lost
     expected = 0
-    for number in range(n_events):
+    for number in range(examiner.n_done):
         expected = zlib.crc32(b"%d," % number, expected)
     counts, latency = examiner.counts, statistics.latency
     rows: list[tuple[str, object]] = [
         ("events", f"{n_events:,}"),
-        ("lost", examiner.n_lost),
+        ("without an outcome", examiner.n_lost),
         *((what, counts[what]) for what in ("failed", "doubled", "reordered", "wrong")),
         ("checksum of ids", "right" if examiner.checksum == expected else "WRONG"),
-        ("time", f"{duration_s:.0f} s, {n_events / duration_s:.0f} events/s"),
+        ("time", f"{duration_s:.0f} s, {examiner.n_done / duration_s:.0f} events/s"),
         ("messages answered", f"{statistics.requests:,}"),
         ("tries", _listed(statistics.tries)),
+        ("hedges", f"{statistics.hedges:,}, of which {statistics.hedges_won:,} won"),
         ("latency of a message", _latencies(latency)),
         ("answers from", _listed({names[k]: n for k, n in statistics.servers.items()})),
         ("servers left alone", _openings(statistics, names)),
@@ -294,8 +298,8 @@ def main() -> None:
     parser.add_argument("--events-per-message", type=int, default=8)
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # the table counts what the client tells
-    # A command that is told to end takes the processes that it started with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Told to end, it shows what it has, and ends what it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     is_well = soak(options.events, options.events_per_message)
     sys.exit(0 if is_well else 1)
 

@@ -6,6 +6,8 @@ import time
 import psutil
 import pytest
 
+from sonic_client import ServerConfig
+
 from .conftest import assert_undisturbed, requests_of, run_job
 
 pytestmark = pytest.mark.proxies
@@ -34,6 +36,28 @@ def test_messages_above_what_grpc_buffers(protocol, server, nginx, config_for):
 
     statistics = run_job(
         config_for(f"{protocol}://{box.address}"), requests_of(n_events, n_rows=40_000)
+    )
+
+    assert_undisturbed(statistics, n_events)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_bodies_that_the_proxy_does_not_buffer(compression, server, nginx, config_for):
+    n_events = 300
+    box = nginx(
+        "http",
+        server,
+        directives="""
+            keepalive_requests 10;
+            proxy_request_buffering off;
+            proxy_buffering off;
+        """,
+    )
+    url = f"http://{box.address}"
+
+    statistics = run_job(
+        config_for(ServerConfig(url=url, compression=compression)),
+        requests_of(n_events, n_rows=20_000),
     )
 
     assert_undisturbed(statistics, n_events)

@@ -17,7 +17,7 @@ from producers.formats.edm4hep.events import (
     hit_collections,
     open_hits,
 )
-from producers.formats.particles import particles_from
+from producers.formats.particles import particles_from, require_one_length
 from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import open_root
@@ -211,8 +211,9 @@ def _collection_ids(path: Location) -> dict[str, int]:
         for names, ids in NAMES_AND_IDS:
             if {names, ids} <= set(table.columns):
                 (numbers,) = table.lists([ids], 0, 1)
-                found = zip(table.texts(names), numbers.values.tolist(), strict=True)
-                return dict(found)
+                texts = table.texts(names)
+                require_one_length(path, "podio's metadata", (texts, numbers.values))
+                return dict(zip(texts, numbers.values.tolist(), strict=True))
     raise SchemaError(path, "podio's metadata do not name the collections")
 
 
