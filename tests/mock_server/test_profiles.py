@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 from mock_server import Ensemble, MockServer, Model, Step, TensorSpec, profile_of
 from mock_server.errors import ConfigurationError
 from sonic_base import ConfigError
+from sonic_tracking.bench.served import gpu_utilisation, stage_seconds
 
 OLD, NEW = "24.10", "26.04"
 LIMIT = 2048
@@ -339,10 +340,9 @@ def test_metrics_tell_load_times_and_histograms(serve, connect, double, tensor):
         connect(server).infer("double", [x])
 
     with urllib.request.urlopen(server.metrics_url) as answer:
-        families = {
-            family.name: family
-            for family in text_string_to_metric_families(answer.read().decode())
-        }
+        text = answer.read().decode()
+    families = {each.name: each for each in text_string_to_metric_families(text)}
+    assert stage_seconds(text, "double") == gpu_utilisation(text) == {}  # of `bench`
     assert families["nv_model_load_duration_secs"].type == "gauge"
     histogram = families["nv_inference_first_response_histogram_ms"]
     assert histogram.type == "histogram"
