@@ -158,6 +158,9 @@ async def _answer_expectation(request: web.Request) -> None:
 
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
-    """Leave out bytes that are not HTTP: aiohttp answers them, and logs a traceback."""
+    """Leave out bytes that are not HTTP, and clients that have left.
+
+    aiohttp deals with both, and logs a traceback.
+    """
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, HttpProcessingError | ConnectionError)

@@ -10,6 +10,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,8 @@ def read_hepmc3(files: tuple[Path, ...]) -> Iterator[GeneratedParticles]:
     for file in files:
         # Named, because the readers of other formats end the process on damaged files.
         form = _hepmc_format(file)
+        if form == "HepMC3":
+            _check_references(file)
         with _reading(file):
             opened = pyhepmc.open(str(file), format=form)
         with opened as records:
@@ -108,12 +111,42 @@ def _reading(file: Path) -> AbstractContextManager[None]:
     )
 
 
+def _open_text(file: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
+
+
+def _check_references(file: Path) -> None:
+    """Refuse a HepMC3 file with a reference to a particle or vertex that is not there.
+
+    HepMC3's own reader uses such a number as an index, and ends the process. Lines
+    are ``E event vertices particles``, ``P particle parent ...`` with a vertex as a
+    negative parent, and ``V vertex status [particle,...]``.
+    """
+    n_vertices = n_particles = 0
+    with _reading(file), _open_text(file) as stream:
+        for number, line in enumerate(stream, start=1):
+            kind, references = line[:2], []
+            if kind == b"E ":
+                n_vertices, n_particles = map(int, line.split()[2:4])
+            elif kind == b"P ":
+                references = line.split()[1:3]
+            elif kind == b"V ":
+                own, _, rest = line[2:].partition(b" ")
+                listed = rest.partition(b"[")[2].partition(b"]")[0]
+                references = [own, *filter(None, listed.split(b","))]
+            for each in references:
+                if not -n_vertices <= int(each) <= n_particles:
+                    raise ConfigError(
+                        f"{file}: damaged HepMC3 file: line {number} names "
+                        f"{each.decode()!r} in an event of {n_vertices} vertices and "
+                        f"{n_particles} particles"
+                    )
+
+
 def _hepmc_format(file: Path) -> str:
     """Return HepMC3 or HepMC2, from the first lines of a file."""
-    with _reading(file):
-        is_compressed = file.suffix == ".gz"
-        with gzip.open(file) if is_compressed else file.open("rb") as stream:
-            start = stream.read(4096)
+    with _reading(file), _open_text(file) as stream:
+        start = stream.read(4096)
     for mark, form in ((b"HepMC::Asciiv3", "HepMC3"), (b"HepMC::IO_Gen", "HepMC2")):
         if mark in start:
             return form

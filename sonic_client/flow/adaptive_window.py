@@ -51,14 +51,11 @@ class AdaptiveWindow(Observer):
 
     def try_ended(self, event: TryEnded) -> None:
         """Grow after a success, shrink after an overload."""
-        if event.is_overload or self._is_slow(event):
+        slow_s = self._config.slow_call_s
+        if event.is_overload or (slow_s is not None and event.duration_s > slow_s):
             self._shrink(event.duration_s)
         elif self._size < self._max_requests and event.status == "OK":
             self._size = min(self._max_requests, self._size + 1.0 / self._size)
-
-    def _is_slow(self, event: TryEnded) -> bool:
-        slow_s = self._config.slow_call_s
-        return slow_s is not None and event.duration_s > slow_s
 
     def _shrink(self, duration_s: float) -> None:
         now = self._clock()

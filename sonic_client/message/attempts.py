@@ -210,7 +210,11 @@ class Attempts:
             if slot is None:
                 break
             try:
-                delivery = await self._try_server(slot, call, hedging)
+                with slot:
+                    if hedging is None:
+                        delivery = await self._ask(slot, call)
+                    else:
+                        delivery = await self._ask_in_time(slot, call, hedging)
             except SonicError as error:
                 # The traceback would keep this message's tensors in memory.
                 failure = error.with_traceback(None)
@@ -243,7 +247,8 @@ class Attempts:
         ruled_out = self._ruled_out
         patient_until = self._clock() + self._retry.patience_s
         while True:
-            now, failures = self._clock(), self._chain.errors
+            now = self._clock()
+            failures = self._chain.errors if self.servers else []
             # A wait may have ended late: no try begins after the deadline.
             is_late = now + _TIMER_SLACK_S >= self._deadline
             if not (is_late and failures):
@@ -251,7 +256,7 @@ class Attempts:
                     self._failed_at,
                     only=only,
                     ruled_out=ruled_out,
-                    avoided=self._full.union(self._too_small),
+                    avoided=self._avoided(),
                 )
                 if slot is not None:
                     return slot
@@ -273,25 +278,27 @@ class Attempts:
                 until = min(until, patient_until)
             await self._pool.wait_patiently(until=until)
 
-    async def _try_server(
-        self, slot: Slot, call: InferCall, hedging: HedgePolicy | None
+    def _avoided(self) -> Collection[str]:
+        """Return the names of servers to ask only if there is no other."""
+        return self._full.union(self._too_small) if self._full else self._too_small
+
+    async def _ask_in_time(
+        self, slot: Slot, call: InferCall, hedging: HedgePolicy
     ) -> Delivery:
         """Return the answer of a server; if it is slow, perhaps that of a second one.
 
-        The slots are free when both calls have ended.
+        Both calls have ended when this returns.
         """
-        delay_s = None if hedging is None else hedging.delay_s()
-        if hedging is None or delay_s is None:
-            with slot:
-                return await self._ask(slot, call)
-        with ExitStack() as slots:
-            slots.enter_context(slot)
+        delay_s = hedging.delay_s()
+        if delay_s is None:
+            return await self._ask(slot, call)
+        with ExitStack() as second_slot:
 
             def second() -> Callable[[], Awaitable[Delivery]] | None:
                 other = self._second_slot(slot, hedging)
                 if other is None:
                     return None
-                slots.enter_context(other)
+                second_slot.enter_context(other)
                 return partial(self._ask, other, call, is_hedge=True)
 
             first = partial(self._ask, slot, call)

@@ -3,6 +3,7 @@
 Most were found by ``tests/fuzz``.
 """
 
+import asyncio
 import http.client
 import json
 import logging
@@ -19,7 +20,9 @@ from mock_server import DynamicBatching, MockServer, Model, TensorSpec
 from mock_server.errors import UNFORESEEN
 from mock_server.grpc_api.endpoint import MAX_REQUESTS_IN_FLIGHT
 from mock_server.grpc_api.handlers import MAX_STREAMS
+from mock_server.http_api.endpoint import runner_of
 from mock_server.wire.codec import decode
+from tests.fuzz.served import MemoryTransport
 
 WAIT_S = 20.0
 DIGITS = "9" * 5000
@@ -376,6 +379,30 @@ def test_an_expectation_need_not_be_ascii(server):
     )
 
     assert answer.startswith(b"HTTP/1.1 417")
+
+
+def test_a_client_that_leaves_before_it_is_answered_leaves_no_traceback(caplog):
+    async def never_asked(request):
+        raise AssertionError
+
+    async def send_and_leave():
+        runner = runner_of(never_asked, max_body_bytes=10, max_header_bytes=999)
+        await runner.setup()
+        protocol, transport = runner.server(), MemoryTransport()
+        protocol.connection_made(transport)
+        protocol.data_received(
+            b"POST /v2 HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 5\r\n\r\n"
+        )
+        transport.close()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        await runner.cleanup()
+
+    asyncio.run(send_and_leave())
+
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 class FailingRecord:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from producers.simulation import GunConfig, SimulationConfig, simulate
+from producers.simulation.generators import read_hepmc3
 from sonic_base import ConfigError
 
 pytest.importorskip("acts", reason="extra simulation not installed")
@@ -236,3 +237,28 @@ def test_a_neutral_or_unknown_gun_particle_is_refused():
         config = SimulationConfig(n_events=1, generator="gun", gun=GunConfig(pdg=pdg))
         with pytest.raises(ConfigError, match=message):
             list(simulate(config))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"V -1 0 [1]", b"V -1 0 [70000001]"), (b"P 2 -1 ", b"P 2 -7000 ")],
+    ids=["particle", "vertex"],
+)
+def test_a_hepmc3_file_with_a_reference_into_nothing_is_refused(
+    tmp_path, before, after
+):
+    pyhepmc = pytest.importorskip("pyhepmc")
+    file = tmp_path / "events.hepmc3"
+    with pyhepmc.open(str(file), "w") as out:
+        record = pyhepmc.GenEvent(pyhepmc.Units.GEV, pyhepmc.Units.MM)
+        vertex = pyhepmc.GenVertex((0.0, 0.0, 5.0, 0.0))
+        vertex.add_particle_in(pyhepmc.GenParticle((0, 0, 7e3, 7e3), 2212, 4))
+        vertex.add_particle_out(pyhepmc.GenParticle((1.0, 0.1, 0.2, 1.1), 211, 1))
+        record.add_vertex(vertex)
+        out.write(record)
+    content = file.read_bytes()
+    assert before in content
+    file.write_bytes(content.replace(before, after))
+
+    with pytest.raises(ConfigError, match="in an event of 1 vertices and 2 particles"):
+        list(read_hepmc3((file,)))

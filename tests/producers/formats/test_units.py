@@ -1,5 +1,7 @@
 """Files in any unit of length give the same events, in mm."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -108,3 +110,11 @@ def test_events_in_mm_take_no_step_more(write_tree):
     (in_mm,) = open_events(write_tree(), unit="mm").files
 
     assert type(in_mm) is type(plain)
+
+
+def test_a_file_in_another_unit_goes_to_other_processes(write_tree, sample):
+    (file,) = pickle.loads(pickle.dumps(open_events(write_tree(), unit="cm").files))
+
+    found = np.concatenate([chunk.xyz for chunk in file.chunks(0, 3, 2)])
+
+    assert_same_to_rounding(found, 10.0 * np.concatenate(sample.xyz))
