@@ -1,6 +1,7 @@
 """The common part of both protocols: models and shared memory of one server."""
 
 import hmac
+from functools import partial
 from queue import SimpleQueue
 
 import grpc
@@ -152,17 +153,14 @@ class InferenceCore:
         def respond(response: InferenceResponse | None, is_final: bool) -> None:
             answers.put(response)
 
-        def leave() -> None:
-            error = ModelError(grpc.StatusCode.CANCELLED, "Request cancelled")
-            answers.put(loaded.model.response_to(request, error=error))
-
         with waiting():
             self.submit(loaded, request, respond, is_awaited=True)
-            request.cancellation.when_cancelled(leave)
+            request.cancellation.when_cancelled(partial(answers.put, None))
             while (response := answers.get()) is None:
-                pass  # the end of an answer that is still to come
-            if request.cancellation.is_cancelled:
-                loaded.drop_cancelled()
+                # The end of an answer that is still to come; or the client has left.
+                if request.cancellation.is_cancelled:
+                    loaded.drop_cancelled()
+                    raise ModelError(grpc.StatusCode.CANCELLED, "Request cancelled")
         return response
 
     def _in_requested_form(

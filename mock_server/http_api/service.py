@@ -261,7 +261,8 @@ class _Body:
         if (self._request.content_length or 0) > self._limit_bytes:
             raise too_large(self._limit_bytes)
         try:
-            async with asyncio.timeout(BODY_S):
+            has_come = self._request.content.is_eof()
+            async with asyncio.timeout(None if has_come else BODY_S):
                 while part := await self._request.content.readany():
                     if self._n_bytes + len(part) > self._limit_bytes:
                         raise too_large(self._limit_bytes)
