@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 FunctionT = TypeVar("FunctionT", bound=ModelFunction)
 
 
-MAX_HTTP_BODY_BYTES = 2 * 1024**3
-"""Largest request, compressed or not: the limit of one protobuf message."""
+MAX_MESSAGE_BYTES = 256 * 1024**2
+"""Largest request and answer unless another limit is given. An event with 200
+interactions at once has some 2 MB, and a batch of the client 8 MiB."""
 
 
 class MockServer:
@@ -59,9 +60,9 @@ class MockServer:
     faults : FaultPlan or callable, optional
         The planned faults; or a function called with each inference request's `Arrival`
         before anything of it is looked at.
-    max_message_bytes : int, optional
+    max_message_bytes : int
         Larger gRPC messages and HTTP bodies are refused, with RESOURCE_EXHAUSTED and
-        413; by default gRPC has no limit, as with Triton, and HTTP one of 2 GiB.
+        413; 256 MiB by default. Triton has no limit but that of protobuf, 2 GiB.
     record : RequestRecord, optional
         Told of each inference request: see `MockTriton`.
     token : str or Secret, optional
@@ -98,7 +99,7 @@ class MockServer:
         http_port: int | None = None,
         metrics_port: int | None = None,
         faults: FaultPlan | FaultHook | None = None,
-        max_message_bytes: int | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
         record: RequestRecord | None = None,
         token: str | Secret | None = None,
         profile: str | Profile = DEFAULT_PROFILE,
@@ -304,7 +305,7 @@ class MockServer:
         from mock_server.http_api.endpoint import HttpEndpoint  # noqa: PLC0415
         from mock_server.http_api.service import HttpService  # noqa: PLC0415
 
-        limit = self._max_message_bytes or MAX_HTTP_BODY_BYTES
+        limit = self._max_message_bytes
         service = HttpService(self._core, self._faults, max_body_bytes=limit)
         return HttpEndpoint(
             service.answer,

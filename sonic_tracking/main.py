@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from importlib.metadata import version
 from typing import Annotated
 
@@ -92,3 +94,9 @@ app.command(epilog=repository.EXAMPLES)(repository.repository)
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
 app.command(epilog=demo.EXAMPLES)(demo.demo)
+
+# Typer keeps the line breaks of a docstring, also where the terminal is narrower.
+for _app in (app, weights.app, bench.app):
+    for _command in _app.registered_commands:
+        _text = inspect.cleandoc(getattr(_command.callback, "__doc__", None) or "")
+        _command.help = re.sub(r"(?<!\n)\n(?!\n)", " ", _text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
@@ -15,6 +15,7 @@ from mock_server.grpc_api.responses import FINAL_FLAG, set_parameter
 from mock_server.model.config import model_of
 from mock_server.wire.codec import RawTensor, check_filled
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
+from sonic_base import Secret
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -26,6 +27,8 @@ class Upstream:
     ----------
     url : str
         ``grpc://HOST:PORT``, ``grpcs://HOST:PORT``, or ``HOST:PORT``.
+    token : Secret, optional
+        Sent with every call as ``authorization: Bearer <token>``.
     timeout_s : float
         Of every call, in seconds.
 
@@ -35,13 +38,16 @@ class Upstream:
         If `url` has another form.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 300.0) -> None:
+    def __init__(
+        self, url: str, *, token: Secret | None = None, timeout_s: float = 300.0
+    ) -> None:
         scheme, _, address = url.rpartition("://")
         if scheme not in {"", "grpc", "grpcs"} or not address:
             raise ValueError(f"expected grpc://HOST:PORT or grpcs://, got {url!r}")
         options = [
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
+            ("grpc.enable_http_proxy", 0),  # whatever the environment names
         ]
         self._channel = (
             grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
@@ -49,7 +55,11 @@ class Upstream:
             else grpc.insecure_channel(address, options)
         )
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        self._timeout_s = timeout_s
+        bearer = None if token is None else f"Bearer {token.reveal()}"
+        self._access: dict[str, Any] = {  # Any: options of a call, of several types
+            "timeout": timeout_s,
+            "metadata": None if bearer is None else (("authorization", bearer),),
+        }
 
     def described(
         self, names: Iterable[str]
@@ -67,11 +77,10 @@ class Upstream:
         for name in names:
             try:
                 metadata = self._stub.ModelMetadata(
-                    service_pb2.ModelMetadataRequest(name=name),
-                    timeout=self._timeout_s,
+                    service_pb2.ModelMetadataRequest(name=name), **self._access
                 )
                 answer = self._stub.ModelConfig(
-                    service_pb2.ModelConfigRequest(name=name), timeout=self._timeout_s
+                    service_pb2.ModelConfigRequest(name=name), **self._access
                 )
             except grpc.RpcError as error:
                 raise ModelError(error.code(), error.details()) from error
@@ -86,7 +95,7 @@ class Upstream:
             message = _message(request)
             if is_decoupled:
                 return list(self._streamed(message))
-            answer = self._stub.ModelInfer(message, timeout=self._timeout_s)
+            answer = self._stub.ModelInfer(message, **self._access)
             return [_response(answer)]
         except grpc.RpcError as error:
             refusal = ModelError(error.code(), error.details() or "")
@@ -105,7 +114,7 @@ class Upstream:
         self, message: service_pb2.ModelInferRequest
     ) -> Iterator[InferenceResponse]:
         message.parameters["triton_enable_empty_final_response"].bool_param = True
-        call = self._stub.ModelStreamInfer(iter([message]), timeout=self._timeout_s)
+        call = self._stub.ModelStreamInfer(iter([message]), **self._access)
         for each in call:
             answer = each.infer_response
             if each.error_message:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -76,6 +77,13 @@ class LoadedEnsemble:
     def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
         """Do the same as `submit`: the steps run in their models' threads."""
         self.submit(request, respond)
+
+    def drop_cancelled(self) -> None:
+        """Do it at the steps: see `Loaded`."""
+        for step in self.ensemble.steps:
+            version = "" if step.model_version < 0 else str(step.model_version)
+            with suppress(ModelError):  # it was unloaded
+                self._find(step.model_name, version).drop_cancelled()
 
     def stop(self, timeout_s: float | None = None) -> None:
         """Refuse what waits for a step; the threads are those of the steps."""

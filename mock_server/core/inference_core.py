@@ -1,10 +1,12 @@
 """The common part of both protocols: models and shared memory of one server."""
 
 import hmac
+from functools import partial
 from queue import SimpleQueue
 
 import grpc
 
+from mock_server.core.held import HeldBytes
 from mock_server.core.loaded_model import Loaded
 from mock_server.core.planned_faults import PlannedFaults
 from mock_server.core.received import RequestRecord
@@ -22,6 +24,8 @@ from mock_server.wire.inference import (
 from mock_server.wire.shared_memory import SharedMemory
 from sonic_base import Secret
 
+MAX_HELD_BYTES = 2 * 1024**3
+
 
 class InferenceCore:
     """One server, whatever the protocol; may be used from any thread.
@@ -37,6 +41,11 @@ class InferenceCore:
     profile : Profile
     token : Secret, optional
         That of every request.
+
+    Attributes
+    ----------
+    held : HeldBytes
+        The memory of the requests of both protocols, those on streams excepted.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class InferenceCore:
         token: Secret | None = None,
     ) -> None:
         self._token = token
+        self.held = HeldBytes(MAX_HELD_BYTES)
         self.repository = repository
         self.profile = profile
         self.shared_memory = SharedMemory(is_allowed=profile.client_shared_memory)
@@ -145,8 +155,12 @@ class InferenceCore:
 
         with waiting():
             self.submit(loaded, request, respond, is_awaited=True)
+            request.cancellation.when_cancelled(partial(answers.put, None))
             while (response := answers.get()) is None:
-                pass  # the end of an answer that is still to come
+                # The end of an answer that is still to come; or the client has left.
+                if request.cancellation.is_cancelled:
+                    loaded.drop_cancelled()
+                    raise ModelError(grpc.StatusCode.CANCELLED, "Request cancelled")
         return response
 
     def _in_requested_form(

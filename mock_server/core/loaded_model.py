@@ -42,6 +42,9 @@ class Loaded(Protocol):
     def submit_and_wait(self, request: InferenceRequest, respond: Respond) -> None:
         """Do the same for a caller that waits for the answer: it may run the model."""
 
+    def drop_cancelled(self) -> None:
+        """Keep nothing of the waiting requests whose clients have left."""
+
     def stop(self, timeout_s: float | None = None) -> None:
         """Answer what is waiting, and end the threads; a request starts them again.
 
@@ -109,6 +112,10 @@ class LoadedModel:
             self._workers.run_here(pending)
         else:
             self._workers.submit(pending)
+
+    def drop_cancelled(self) -> None:
+        """Answer the waiting requests whose clients have left: see `Loaded`."""
+        self._workers.drop_cancelled()
 
     def stop(self, timeout_s: float | None = None) -> None:
         """End the threads: see `Loaded`."""

@@ -79,6 +79,23 @@ def health_handler(
     )
 
 
+def is_health(handler: Untyped) -> bool:
+    """Whether a handler has threads of its own; None is no handler, and has."""
+    return handler is None or hasattr(handler.unary_unary, "experimental_thread_pool")
+
+
+def refusing_handler(text: str, health_threads: ReservedThreads) -> Untyped:
+    """Return a handler that refuses every call, unary or not, RESOURCE_EXHAUSTED."""
+    refusal = ModelError(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+
+    def refuse(requests: Untyped, context: grpc.ServicerContext) -> Untyped:
+        _abort(context, refusal)
+        yield  # never reached: it makes this the answer of a stream
+
+    refuse.experimental_thread_pool = health_threads  # type: ignore[attr-defined]
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
 def _handler(
     service: InferenceService,
     rpc: str,

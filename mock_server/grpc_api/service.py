@@ -111,13 +111,18 @@ class InferenceService:
             loaded,
             "ModelInfer RPC doesn't support models with decoupled transaction policy",
         )
-        read = inference_request(
-            request,
-            self._core.shared_memory,
-            cancelled_with(context),
-            drop_connection=_dropping(context),
-        )
-        response = self._core.infer(loaded, read)
+        n_bytes = request.ByteSize()
+        self._core.held.add(n_bytes)
+        try:
+            read = inference_request(
+                request,
+                self._core.shared_memory,
+                cancelled_with(context),
+                drop_connection=_dropping(context),
+            )
+            response = self._core.infer(loaded, read)
+        finally:
+            self._core.held.remove(n_bytes)
         if response.error is not None:
             raise response.error
         return infer_response(response, is_typed=self._core.profile.typed_contents)

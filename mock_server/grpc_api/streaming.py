@@ -24,7 +24,11 @@ from mock_server.wire.inference import (
 Message: TypeAlias = service_pb2.ModelStreamInferResponse
 
 MAX_UNANSWERED = 1024
-"""Requests of one stream that are held: further ones stay with the client."""
+"""Requests of one stream that are held, from their arrival until the client takes their
+last answer: further ones stay with the client."""
+
+MAX_HELD_BYTES = 32 * 1024**2
+"""Of these requests and of their answers; a larger request is held alone."""
 
 
 class InferenceStream:
@@ -44,11 +48,15 @@ class InferenceStream:
         self._drop_connection = drop_connection
         self._core = core
         self._cancellation = cancellation
-        self._outgoing: SimpleQueue[Message | None] = SimpleQueue()
+        self._outgoing: SimpleQueue[tuple[Message, _Pending | None] | None] = (
+            SimpleQueue()
+        )
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._n_held = self._held_bytes = 0
+        self._models: set[Loaded] = set()
         self._in_order: deque[_Pending] = deque()
         self._unanswered = 0
-        self._room = threading.Semaphore(MAX_UNANSWERED)
         self._has_all_requests = False
 
     def responses_to(
@@ -59,12 +67,15 @@ class InferenceStream:
         Requests are read in a thread of their own, which ends with the call.
         """
         self._cancellation.when_cancelled(lambda: self._outgoing.put(None))
-        self._cancellation.when_cancelled(self._room.release)
+        self._cancellation.when_cancelled(self._forget)
         reader = threading.Thread(
             target=self._read, args=(messages,), name="mock-server-stream", daemon=True
         )
         reader.start()
-        while (message := self._outgoing.get()) is not None:
+        while (taken := self._outgoing.get()) is not None:
+            message, done = taken
+            if done is not None:
+                self._release(done)
             yield message
         self._cancellation.cancel()
         reader.join()
@@ -72,10 +83,9 @@ class InferenceStream:
     def _read(self, messages: Iterable[service_pb2.ModelInferRequest]) -> None:
         try:
             for message in messages:
-                self._room.acquire()
-                if self._cancellation.is_cancelled:
+                if not self._has_room_for(size := message.ByteSize()):
                     return
-                self._submit(message)
+                self._submit(message, size)
         except grpc.RpcError:  # the call was cancelled
             self._cancellation.cancel()
         finally:
@@ -83,8 +93,37 @@ class InferenceStream:
                 self._has_all_requests = True
                 self._end_if_done()
 
-    def _submit(self, message: service_pb2.ModelInferRequest) -> None:
-        pending = _Pending()
+    def _has_room_for(self, n_bytes: int) -> bool:
+        """Wait until one more request may be held; False if the client has left."""
+        with self._room:
+            while not self._cancellation.is_cancelled:
+                if self._n_held == 0 or (
+                    self._n_held < MAX_UNANSWERED
+                    and self._held_bytes + n_bytes <= MAX_HELD_BYTES
+                ):
+                    self._n_held += 1
+                    self._held_bytes += n_bytes
+                    return True
+                self._room.wait()
+            return False
+
+    def _release(self, pending: "_Pending") -> None:
+        """Hold a request no more: its last answer is on its way."""
+        with self._room:
+            self._n_held -= 1
+            self._held_bytes -= pending.n_bytes
+            self._room.notify()
+
+    def _forget(self) -> None:
+        """Let go of what is held for a client that has left."""
+        with self._room:
+            self._room.notify()
+            models, self._models = self._models, set()
+        for loaded in models:
+            loaded.drop_cancelled()
+
+    def _submit(self, message: service_pb2.ModelInferRequest, n_bytes: int) -> None:
+        pending = _Pending(n_bytes)
         with self._lock:
             self._unanswered += 1
             self._in_order.append(pending)
@@ -108,7 +147,10 @@ class InferenceStream:
             drop_connection=self._drop_connection,
             is_streamed=True,
         )
+        self._models.add(loaded)
         self._core.submit(loaded, request, self._respond(loaded, request, pending))
+        if self._cancellation.is_cancelled:  # maybe just after the others were dropped
+            loaded.drop_cancelled()
 
     def _refuse(
         self,
@@ -145,15 +187,23 @@ class InferenceStream:
         self, pending: "_Pending", message: Message | None, *, is_last: bool
     ) -> None:
         """Send a message now, or when those before it are sent."""
+        if is_last and message is None:
+            self._release(pending)
+        if self._cancellation.is_cancelled:
+            message = None  # or what the model still answers would be kept
         with self._lock:
             if is_last:
-                self._room.release()
                 self._unanswered -= 1
                 pending.is_done = True
-            if message is not None and pending.is_ordered:
-                pending.messages.append(message)
-            elif message is not None:
-                self._outgoing.put(message)
+            if message is not None:
+                size = message.ByteSize()
+                self._held_bytes += size
+                pending.n_bytes += size
+                sent = message, pending if is_last else None
+                if pending.is_ordered:
+                    pending.messages.append(sent)
+                else:
+                    self._outgoing.put(sent)
             self._flush()
             self._end_if_done()
 
@@ -172,9 +222,13 @@ class InferenceStream:
 
 
 class _Pending:
-    """A request on the stream, with its responses that wait for earlier ones."""
+    """A request on the stream, with its responses that wait for earlier ones.
 
-    def __init__(self) -> None:
+    A response comes with the request if it is the last one.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes  # of the request, and of its answers so far
         self.is_ordered = True
         self.is_done = False
-        self.messages: deque[Message] = deque()
+        self.messages: deque[tuple[Message, _Pending | None]] = deque()

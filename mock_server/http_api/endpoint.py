@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import HttpVersion11, web
@@ -14,9 +15,23 @@ from aiohttp.http_exceptions import HttpProcessingError
 from mock_server.core.endpoints import in_url, is_loopback
 from mock_server.scheduling.threads import join_threads
 
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ResultT = TypeVar("ResultT")
+
+MAX_CONNECTIONS = 512
+"""Open at once: each holds a descriptor, of which a process has 1024 or so."""
+
+FIRST_REQUEST_S = 30.0
+"""Until the header of a connection's first request must be complete."""
+
+KEEPALIVE_S = 75.0
+"""Until that of the next one must be."""
 
 _SHUTDOWN_S = 0.01
 """Before requests are cancelled; aiohttp takes 0 for no limit."""
@@ -58,8 +73,10 @@ class HttpEndpoint:
         name: str = "mock-server-http",
         on_close: Callable[[], object] = lambda: None,
     ) -> None:
+        self._silent: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
+        self._listener: asyncio.Server | None = None
         self._runner = runner_of(
-            _for_no_web_page(handler, is_local=is_loopback(host)),
+            self._heard(_for_no_web_page(handler, is_local=is_loopback(host))),
             max_body_bytes=max_body_bytes,
             max_header_bytes=max_header_bytes,
         )
@@ -80,21 +97,71 @@ class HttpEndpoint:
 
     async def _open(self, host: str, port: int) -> int:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        bound: int = self._runner.addresses[0][1]
+        assert self._runner.server is not None  # since `setup`
+        self._listener = await self._loop.create_server(
+            partial(_Entrance, self._runner.server, self._silent), host, port
+        )
+        bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
 
     def close(self) -> None:
         """Cancel the requests in flight, and stop listening."""
-        self._run(self._runner.cleanup())
+        self._run(self._end())
         self._on_close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         if join_threads([self._thread]):
             self._loop.close()
 
+    async def _end(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        await self._runner.cleanup()
+
+    def _heard(self, handler: Handler) -> Handler:
+        """Return a handler after whose first request a connection may stay open."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if request.transport is not None:
+                timer = self._silent.pop(request.transport, None)
+                if timer is not None:
+                    timer.cancel()
+            return await handler(request)
+
+        return answer
+
     def _run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+class _Entrance(asyncio.Protocol):
+    """Hands a new connection on to aiohttp, if there is room for it.
+
+    aiohttp itself waits for the first request for ever.
+    """
+
+    def __init__(
+        self,
+        server: web.Server,
+        silent: dict[asyncio.BaseTransport, asyncio.TimerHandle],
+    ) -> None:
+        self._server, self._silent = server, silent
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if len(self._server.connections) >= MAX_CONNECTIONS:
+            transport.write(_FULL)
+            transport.close()
+            return
+        self._silent[transport] = asyncio.get_running_loop().call_later(
+            FIRST_REQUEST_S, self._give_up, transport
+        )
+        protocol = self._server()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+    def _give_up(self, transport: asyncio.Transport) -> None:
+        self._silent.pop(transport, None)
+        transport.abort()
 
 
 def _for_no_web_page(handler: Handler, *, is_local: bool) -> Handler:
@@ -143,6 +210,7 @@ def runner_of(
         auto_decompress=False,
         max_line_size=max_header_bytes,
         max_field_size=max_header_bytes,
+        keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=_SHUTDOWN_S,
     )
 

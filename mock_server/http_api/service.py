@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from mock_server.core.held import HeldBytes
 from mock_server.core.inference_core import InferenceCore
 from mock_server.core.planned_faults import INFER, NotReadyError, PlannedFaults
 from mock_server.errors import ModelError, invalid, unforeseen
@@ -25,6 +26,9 @@ from mock_server.http_api.replies import Reply, decompress, too_large
 from mock_server.http_api.requests import Call, is_readable
 from mock_server.scheduling.threads import RequestThreads
 from mock_server.wire.inference import Cancellation
+
+BODY_S = 120.0
+"""Until the body of a request must have come."""
 
 MAX_REQUESTS_THAT_WAIT = 256
 """Threads for what may block: planned faults, loading of models."""
@@ -126,9 +130,10 @@ class HttpService:
         if request.method != route.method:
             return _sent(Reply.error(405, "Method Not Allowed"))
         cancellation = Cancellation()
+        body = _Body(request, self._core.held, self._max_body_bytes)
         try:
             self._core.check_token(request.headers.get("authorization"))
-            call = await self._read(request, cancellation)
+            call = await self._read(request, body, cancellation)
             await self._apply_faults(route, call)
             if route.action == "generate_stream":
                 return await self._stream(request, route, call)
@@ -140,14 +145,12 @@ class HttpService:
         finally:
             # If the client has left, this stops the model's work for it.
             cancellation.cancel()
+            body.release()
 
-    async def _read(self, request: web.Request, cancellation: Cancellation) -> Call:
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            raise too_large(self._max_body_bytes) from error
-        except (web.RequestPayloadError, HttpProcessingError) as error:
-            raise invalid(f"the body of the request cannot be read: {error}") from error
+    async def _read(
+        self, request: web.Request, incoming: _Body, cancellation: Cancellation
+    ) -> Call:
+        body = await incoming.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         encoding = headers.get("content-encoding", "")
         if encoding:  # in a thread: a small body may become a large one
@@ -235,6 +238,49 @@ class HttpService:
             response = await _event_stream(request, 200)
         await response.write_eof()
         return response
+
+
+class _Body:
+    """The body of one request, counted from its first byte until `release`."""
+
+    def __init__(self, request: web.Request, held: HeldBytes, limit_bytes: int) -> None:
+        self._request = request
+        self._held, self._limit_bytes = held, limit_bytes
+        self._n_bytes = 0
+
+    async def read(self) -> bytes:
+        """Return all of it.
+
+        Raises
+        ------
+        ModelError
+            RESOURCE_EXHAUSTED above the limit, UNAVAILABLE if there is no room,
+            INVALID_ARGUMENT if it does not come to its end in time.
+        """
+        body = bytearray()
+        if (self._request.content_length or 0) > self._limit_bytes:
+            raise too_large(self._limit_bytes)
+        try:
+            has_come = self._request.content.is_eof()
+            async with asyncio.timeout(None if has_come else BODY_S):
+                while part := await self._request.content.readany():
+                    if self._n_bytes + len(part) > self._limit_bytes:
+                        raise too_large(self._limit_bytes)
+                    self._held.add(len(part))
+                    self._n_bytes += len(part)
+                    body += part
+        except TimeoutError as error:
+            raise invalid(
+                f"the body of the request has not come within {BODY_S:g} s"
+            ) from error
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            raise invalid(f"the body of the request cannot be read: {error}") from error
+        return bytes(body)
+
+    def release(self) -> None:
+        """Count it no more."""
+        self._held.remove(self._n_bytes)
+        self._n_bytes = 0
 
 
 def _reply_to_failure(error: Exception, route: Route) -> Reply:

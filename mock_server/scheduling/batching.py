@@ -10,6 +10,7 @@ from itertools import islice
 from mock_server.model.batching import DynamicBatching
 from mock_server.scheduling.queue import (
     NANOSECONDS,
+    Dropped,
     PendingRequest,
     RequestQueue,
     Turn,
@@ -26,6 +27,10 @@ class OneByOne:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def drop_cancelled(self) -> list[Dropped]:
+        """Remove the requests whose clients have left."""
+        return self._queue.drop_cancelled()
 
     def add(self, pending: PendingRequest) -> None:
         """Queue a request."""
@@ -67,6 +72,10 @@ class DynamicBatcher:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def drop_cancelled(self) -> list[Dropped]:
+        """Remove the requests whose clients have left."""
+        return self._queue.drop_cancelled()
 
     def add(self, pending: PendingRequest) -> None:
         """Queue a request.

@@ -120,6 +120,10 @@ class RequestQueue:
             level = self._levels[self._default_level]
         level.add(pending)
 
+    def drop_cancelled(self) -> list[Dropped]:
+        """Remove the requests that were cancelled."""
+        return [gone for level in self._levels.values() for gone in level.cancelled()]
+
     def drop(self, now_ns: int) -> list[Dropped]:
         """Remove the requests that were cancelled, or have waited too long."""
         return [gone for level in self._levels.values() for gone in level.drop(now_ns)]
@@ -169,11 +173,14 @@ class _Level:
                 return True
         return False
 
-    def drop(self, now_ns: int) -> list[Dropped]:
+    def cancelled(self) -> list[Dropped]:
         gone = [pending for pending in self if pending.is_cancelled]
         for pending in gone:
             self.remove(pending)
-        dropped = [cancelled(pending) for pending in gone]
+        return [cancelled(pending) for pending in gone]
+
+    def drop(self, now_ns: int) -> list[Dropped]:
+        dropped = self.cancelled()
         late = [
             pending
             for pending in self._waiting

@@ -130,7 +130,7 @@ class SequenceBatcher:
         With the direct strategy every row belongs to a slot: a slot below the last one
         of the batch that has no request now is filled, and READY tells the model so.
         """
-        dropped = self._drop_cancelled()
+        dropped = self.drop_cancelled()
         self._end_idle(now_ns)
         self._fill_slots()
         ready = [each for each in self._on_instance[instance] if each.waiting]
@@ -227,7 +227,8 @@ class SequenceBatcher:
         left_ns = min(s.last_ns for s in idle) + self._idle_ns - now_ns
         return max(left_ns, 0) / NANOSECONDS + 0.001
 
-    def _drop_cancelled(self) -> list[Dropped]:
+    def drop_cancelled(self) -> list[Dropped]:
+        """Remove the requests whose clients have left."""
         dropped = []
         for sequence in self._all():
             for pending in [p for p in sequence.waiting if p.is_cancelled]:

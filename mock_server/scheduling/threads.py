@@ -141,6 +141,11 @@ class RequestThreads(Executor):
         """Threads that run a job and do not wait."""
         return self._n_at_work
 
+    @property
+    def n_waiting(self) -> int:
+        """Jobs that no thread has begun."""
+        return len(self._jobs)
+
     def step_aside(self) -> None:
         """Count the calling thread as waiting, so that another may work."""
         with self._lock:

@@ -10,6 +10,9 @@ from typing import Protocol
 from mock_server.scheduling import threads
 from mock_server.scheduling.queue import Dropped, PendingRequest, Turn
 
+MAX_WAITING_CALLERS = 64
+"""Threads that wait for an instance of one model, to run it themselves."""
+
 
 class Scheduler(Protocol):
     """Decides what runs next. It is called under a lock, and never waits."""
@@ -28,6 +31,9 @@ class Scheduler(Protocol):
 
     def executed(self, instance: int, now_ns: int) -> None:
         """Note that an instance has run what it took."""
+
+    def drop_cancelled(self) -> Sequence[Dropped]:
+        """Remove the requests whose clients have left."""
 
 
 class Workers:
@@ -105,10 +111,15 @@ class Workers:
         """Run a request in the calling thread, when an instance is free for it.
 
         It bypasses the scheduler, and saves two changes of threads, which cost more
-        than a small model.
+        than a small model. A thread that waits here waits for an instance even if its
+        client leaves, so only some do; further requests are queued.
         """
         with self._changed:
-            self._callers += 1
+            is_crowded = self._callers >= MAX_WAITING_CALLERS
+            self._callers += not is_crowded
+        if is_crowded:
+            self.submit(pending)
+            return
         instance = self._instances[0].get()
         with self._changed:
             self._callers -= 1
@@ -116,6 +127,13 @@ class Workers:
             self._run(instance, (pending,))
         finally:
             self._instances[0].put(instance)
+
+    def drop_cancelled(self) -> None:
+        """Answer the waiting requests whose clients have left, all at once."""
+        with self._changed:
+            dropped = self._scheduler.drop_cancelled()
+        for each in dropped:
+            self._drop(each)
 
     def stop(self, timeout_s: float | None = None) -> None:
         """Run what is waiting, and wait for the threads to end.

@@ -19,6 +19,9 @@ CHUNK_BYTES = 8 * 2**20
 """Uncompressed size of the columns read at once: 3 events at pileup 200, 250 without
 pileup."""
 
+LARGEST_AZIMUTH = 6.3
+"""In rad: a turn, and what rounding adds to it."""
+
 BYTES_PER_ROW = 3 * np.dtype(np.float32).itemsize
 
 
@@ -78,7 +81,8 @@ def chunk_of_lists(
     Raises
     ------
     InvalidEventError
-        If the lists of an event have unequal lengths, or a position is not finite.
+        If the lists of an event have unequal lengths, a position is not finite, or an
+        azimuth is not in radians.
     """
     counts = lists[coordinates[0]].counts
     for column in lists.values():
@@ -92,10 +96,14 @@ def chunk_of_lists(
                 entry=first_entry + index,
                 reason=f"columns of unequal length: {lengths}",
             )
+    row_splits = splits_of(counts)
+    values = [lists[name].values for name in coordinates]
+    if is_polar:
+        require_radians(path, values[1], row_splits, event_ids, first_entry)
     return chunk_of_rows(
         path,
-        stacked([lists[name].values for name in coordinates], is_polar=is_polar),
-        row_splits=splits_of(counts),
+        stacked(values, is_polar=is_polar),
+        row_splits=row_splits,
         event_ids=event_ids,
         first_entry=first_entry,
         detector={kind: lists[name].values for kind, name in detector.items()},
@@ -137,6 +145,34 @@ def chunk_of_rows(
         entry=first_entry + index,
         reason=f"{'xyz'[axis]} of space point {row - int(row_splits[index])} "
         f"is {xyz[row, axis]}, expected a finite number",
+    )
+
+
+def require_radians(
+    path: Location,
+    phi: AnyArray,
+    row_splits: NDArray[np.int64],
+    event_ids: NDArray[np.int64],
+    first_entry: int,
+) -> None:
+    """Refuse azimuths in degrees: as radians they are other positions at the same r, z.
+
+    Raises
+    ------
+    InvalidEventError
+        If a finite azimuth is beyond a full turn; names the first event with one.
+    """
+    beyond = np.flatnonzero((np.abs(phi) > LARGEST_AZIMUTH) & np.isfinite(phi))
+    if not beyond.size:
+        return
+    row = int(beyond[0])
+    index = int(np.searchsorted(row_splits, row, side="right")) - 1
+    raise InvalidEventError(
+        path,
+        event_id=int(event_ids[index]),
+        entry=first_entry + index,
+        reason=f"phi of space point {row - int(row_splits[index])} is {phi[row]:.6g}, "
+        "expected radians, -2 pi to 2 pi; convert it if it is in degrees",
     )
 
 

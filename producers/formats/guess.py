@@ -38,7 +38,7 @@ NO_PLACE = (
 AXES = {"x": "x", "y": "y", "z": "z", "r": "r", "rho": "r", "rt": "r", "phi": "phi"}
 _WORDS = "|".join(sorted((*POINT, *PLACE, *SIMULATED), key=len, reverse=True))
 _AXIS = re.compile(
-    rf"(?P<before>(?:{_WORDS})*)(?P<axis>phi|rho|rt|x|y|z|r)(?P<after>(?:{_WORDS})*)"
+    rf"(?P<before>(?:{_WORDS}|h)*)(?P<axis>phi|rho|rt|x|y|z|r)(?P<after>(?:{_WORDS})*)"
 )
 _EVENT = re.compile(r"i?(event|evt|ev)(number|num|nr|no|n|id|index)?")
 
@@ -53,13 +53,16 @@ PARTICLES: dict[str, tuple[tuple[str, ...], ...]] = {
         *(("vertex_x", "vertex_y", "vertex_z"), ("prodx", "prody", "prodz")),
         *(("vertex.x", "vertex.y", "vertex.z"), ("prod_x", "prod_y", "prod_z")),
     ),
-    "id": tuple((n,) for n in ("particle_id", "particleid", "id", "barcode", "index")),
+    "id": tuple(
+        (name,)
+        for name in ("particle_id", "particleid", "trackid", "id", "barcode", "index")
+    ),
     "q": (("q",), ("charge",)),
     "pdg": tuple((name,) for name in ("pdg", "pdgid", "pdg_id", "pdgcode", "pid")),
 }
 """Ends of the names of particles' columns, which have the same beginning."""
 
-_OF_POINT = re.compile(r"particle|part|barcode|truth|mc|pid|true")
+_OF_POINT = re.compile(r"particle|part|barcode|truth|mc|pid|true|track_?id")
 _ID = re.compile(r"id|barcode|index|idx|particle|link")
 
 
@@ -95,7 +98,14 @@ def columns_file(content: FileContent) -> str:
     lines += _event_lines(tables, entries, tree, is_flat=bool(best and best.is_flat))
     if best is not None:
         lines += [f"{key} = {_quoted(name)}" for key, name in best.names.items()]
-        lines += _listed("or: ", [", ".join(g.names.values()) for g in guesses[1:4]])
+        lines += _listed(
+            "or: ",
+            [
+                ", ".join(other.names.values())
+                + (f" of the tree {_quoted(other.tree)}" if other.tree != tree else "")
+                for other in guesses[1:4]
+            ],
+        )
     else:
         lines += [f'{axis} = "?"' for axis in "xyz"]
         lines += _listed("one of: ", _numbers(tables.get(tree, {})))
@@ -145,6 +155,8 @@ def _particle_columns(
         for name in by_case:
             start = name.removesuffix(ends[0])
             if start == name or not all(f"{start}{end}" in by_case for end in ends):
+                continue
+            if ends[0] == "p_x" and start[-1:].isalpha():  # sp_x is a position
                 continue
             keys = {"momentum": ("pt", "eta", "phi") if ends[0] == "pt" else MOMENTUM}
             keys |= {"vertex": VERTEX}

@@ -191,7 +191,8 @@ class PythiaGenerator:
         except ImportError as exc:
             raise ConfigError(
                 "generator pythia8 needs the package pythia8mc (GPL): "
-                "pip install 'sonic-tracking[generators]'"
+                "pip install 'sonic-tracking[generators]', or simulate single pions "
+                "with generator gun"
             ) from exc
         self._config = config
         self._module = pythia8mc

@@ -33,6 +33,10 @@ __all__ = ["map_in_loop", "map_in_thread"]
 
 _CLOSE_TIMEOUT_S = 2.0
 
+_UNTIL_SIGNALS_ARE_SEEN_S = 1.0
+"""Python handles signals in the main thread, between two waits. The system may give one
+to another thread, as after a job was stopped; then it does not end the wait."""
+
 
 async def map_in_loop(
     session: Session,
@@ -80,7 +84,7 @@ def map_in_thread(
     def deliver(until: Callable[[], bool]) -> Sequence[Outcome]:
         """Return the next outcomes, waiting for them unless a condition holds."""
         while not (outcomes := queue.deliver()) and not until():
-            changed.wait()
+            changed.wait(_UNTIL_SIGNALS_ARE_SEEN_S)
         if outcomes:
             send_ready()
         return outcomes

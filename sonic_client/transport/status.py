@@ -136,6 +136,7 @@ _TLS_REMEDIES = {
     "Hostname Verification": "name what the certificate is for in tls.server_name",
 }
 _PLAINTEXT_REMEDY = "does the port speak TLS? then use grpcs://"
+_NOT_LISTENING_REMEDY = "is it running, on this port?"
 _HTTP_TEXTS = ("Failed parsing HTTP/2", "http1.x server")
 _PORT_REMEDY = ":8001 is gRPC, :8000 HTTP"
 
@@ -252,11 +253,18 @@ def _remedy(kind: type[ServerError], details: str, server: str) -> str:
     if kind is ConnectionEndedError:
         return PLANNED_END_REMEDY
     if kind is ServerUnreachableError:
-        is_http_port = server.startswith("grpc:") and server.endswith(":8000")
-        if is_http_port or any(text in details for text in _HTTP_TEXTS):
-            return _PORT_REMEDY
-        # The port accepts the connection and closes it at the first byte.
-        connects = any(text in details for text in _CONNECT_TEXTS)
-        if server.startswith("grpc:") and connects and "Socket closed" in details:
-            return _PLAINTEXT_REMEDY
+        return _remedy_of_unreachable(details, server)
+    if kind is ModelNotFoundError:
+        return f"`sonic servers {server}` lists its models"
     return ""
+
+
+def _remedy_of_unreachable(details: str, server: str) -> str:
+    is_http_port = server.startswith("grpc:") and server.endswith(":8000")
+    if is_http_port or any(text in details for text in _HTTP_TEXTS):
+        return _PORT_REMEDY
+    # The port accepts the connection and closes it at the first byte.
+    connects = any(text in details for text in _CONNECT_TEXTS)
+    if server.startswith("grpc:") and connects and "Socket closed" in details:
+        return _PLAINTEXT_REMEDY
+    return _NOT_LISTENING_REMEDY if "onnection refused" in details else ""

@@ -76,7 +76,10 @@ def service(
         Literal["mock", "triton"], typer.Option(help="Server of the models.")
     ] = "triton",
     model: Annotated[
-        str, typer.Option(help="Some of exatrkx, exatrkx_ensemble, direct.")
+        str,
+        typer.Option(
+            help="Some of exatrkx, exatrkx_ensemble, direct.", show_default="all"
+        ),
     ] = "exatrkx,exatrkx_ensemble,direct",
     passes: Annotated[
         int, typer.Option(min=1, help="Passes over all events at each point.")

@@ -27,12 +27,10 @@ EXAMPLES = """\
 
 def evaluate(
     *,
-    tracks: Annotated[Path, typer.Argument(help="ROOT file that sonic track wrote.")],
+    tracks: Annotated[Path, typer.Argument(help="File that sonic track wrote.")],
     truth: Annotated[
         list[Path],
-        typer.Option(
-            help="ROOT file of the truth; one for each input, in the same order."
-        ),
+        typer.Option(help="File of the truth; one for each input, in the same order."),
     ],
     events: Annotated[
         list[Path] | None,
@@ -47,26 +45,43 @@ def evaluate(
     columns: Columns = None,
     unit: Unit = None,
     min_pt: Annotated[
-        float, typer.Option(min=0.0, help="Transverse momentum above this, in GeV.")
+        float,
+        typer.Option(
+            min=0.0, metavar="GEV", help="Count particles of more transverse momentum."
+        ),
     ] = 1.0,
     max_eta: Annotated[
-        float, typer.Option(help="Absolute pseudorapidity below this.")
+        float,
+        typer.Option(
+            metavar="ETA", help="Count those of less absolute pseudorapidity."
+        ),
     ] = 2.5,
     max_radius: Annotated[
         float,
-        typer.Option(help="Produced within this distance of the beam line, in mm."),
+        typer.Option(
+            metavar="MM", help="Count those produced within this of the beam line."
+        ),
     ] = 10.0,
     min_points: Annotated[
-        int, typer.Option(min=1, help="Least number of space points of a particle.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Count those with this many space points or more."
+        ),
     ] = 7,
     min_candidate_points: Annotated[
-        int, typer.Option(min=1, help="Least number of space points of a candidate.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Ignore candidates of fewer space points: neither found nor fake.",
+        ),
     ] = 5,
     json: Annotated[
         Path | None, typer.Option(help="File for all numbers, also in bins.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="PNG file for a page of plots.")
+        Path | None,
+        typer.Option(help="Picture of a page of plots (png, pdf, svg)."),
     ] = None,
     force: Force = False,
 ) -> None:

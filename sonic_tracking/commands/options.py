@@ -29,22 +29,34 @@ __all__ = [
     "parse_scale",
 ]
 
+PANEL = "Servers"
+
 TokenFile: TypeAlias = Annotated[
-    Path | None, typer.Option(help="File that holds the server's bearer token.")
+    Path | None,
+    typer.Option(
+        rich_help_panel=PANEL, help="File that holds the server's bearer token."
+    ),
 ]
 TokenEnv: TypeAlias = Annotated[
-    str | None, typer.Option(help="Environment variable that holds it.")
+    str | None,
+    typer.Option(
+        rich_help_panel=PANEL, help="Environment variable that holds the token."
+    ),
 ]
 PlaintextToken: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--plaintext-token",
+        rich_help_panel=PANEL,
         help="Send the token unencrypted to another machine, too.",
     ),
 ]
 Roots: TypeAlias = Annotated[
     Path | None,
-    typer.Option(help="PEM file of the authorities to trust; else the system's."),
+    typer.Option(
+        rich_help_panel=PANEL,
+        help="PEM file of the authorities to trust; else the system's.",
+    ),
 ]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Replace outputs that exist.")
@@ -72,8 +84,6 @@ CsvScale: TypeAlias = Annotated[
     ),
 ]
 
-PANEL = "Servers"
-
 Servers: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -81,8 +91,8 @@ Servers: TypeAlias = Annotated[
         metavar="URL",
         rich_help_panel=PANEL,
         help="grpc://, grpcs://, http:// or https://host:port; may be repeated. By "
-        "default the server that SONIC_LOCAL_BALANCER_HOST and _PORT name, or else "
-        "one in this process.",
+        "default one in this process, unless the environment names one: see "
+        "docs/cmssw.md.",
     ),
 ]
 Fallback: TypeAlias = Annotated[
@@ -98,8 +108,9 @@ TryTimeout: TypeAlias = Annotated[
     float | None,
     typer.Option(
         min=0.001,
+        metavar="SECONDS",
         rich_help_panel=PANEL,
-        help="Seconds for one try of a request, before another server is asked.",
+        help="For one try of a request, before another server is asked.",
     ),
 ]
 Hedge: TypeAlias = Annotated[

@@ -53,6 +53,13 @@ def record(
         float | None,
         typer.Option(min=0.0, help="Stop recording beyond this size of the cassette."),
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the server's token; clients must send it to this command, "
+            "too."
+        ),
+    ] = None,
 ) -> None:
     """Stand between a client and a server, and record the server's answers.
 
@@ -68,6 +75,7 @@ def record(
             listen=listen,
             decimals=decimals,
             max_bytes=None if max_mb is None else int(max_mb * 1_000_000),
+            token_file=token_file,
         )
         with recording:
             if requests:

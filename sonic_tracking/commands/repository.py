@@ -37,7 +37,8 @@ def repository(
         ),
     ] = None,
     models: Annotated[
-        str, typer.Option(help="Models to write, separated by commas.")
+        str,
+        typer.Option(help="Models to write, separated by commas.", show_default="all"),
     ] = ",".join(SERVED_MODELS),
     instances: Annotated[
         int, typer.Option(min=1, help="Requests that each model computes at once.")

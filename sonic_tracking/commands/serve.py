@@ -117,8 +117,8 @@ def serve(
         Path | None,
         typer.Option(
             help="File with a token that clients must send: header authorization: "
-            "Bearer TOKEN. To triton over gRPC, it is "
-            "triton-grpc-protocol-authorization, and the list of processes shows it."
+            "Bearer TOKEN. To triton over gRPC, the header begins with "
+            "triton-grpc-protocol-, and the list of processes shows the token."
         ),
     ] = None,
 ) -> None:

@@ -119,7 +119,7 @@ def track(
         int | None, typer.Option(min=1, help="Stop after this number of events.")
     ] = None,
     min_space_points: Annotated[
-        int, typer.Option(min=1, help="A smaller component is no candidate.")
+        int, typer.Option(min=1, help="Fewer connected points are no candidate.")
     ] = 3,
     columns: Columns = None,
     unit: Unit = None,

@@ -28,11 +28,11 @@ def train(
     *,
     events: Annotated[
         list[Path] | None,
-        typer.Option(help="ROOT file of space points; may be given several times."),
+        typer.Option(help="File of space points; may be given several times."),
     ] = None,
     truth: Annotated[
         list[Path] | None,
-        typer.Option(help="ROOT file of their truth, in the same order."),
+        typer.Option(help="File of their truth, in the same order."),
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the weights.")

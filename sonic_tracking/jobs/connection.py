@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sonic_base import ConfigError, Secret, config_from_mapping, new_token
+from exatrkx_pipeline.model_names import WHOLE_MODELS
+from sonic_base import (
+    ConfigError,
+    Secret,
+    config_from_mapping,
+    nearest_names,
+    new_token,
+)
 from sonic_client import ClientConfig, Layout, ServerConfig, client_table
 from sonic_tracking.errors import needs_extra
 from sonic_tracking.outputs import Json
@@ -153,6 +160,11 @@ def job_server(
             None, weights, progress=progress, any_input=any_input
         ) as own:
             config = settings.config(own_server=own.url)
+            if config.model_name not in WHOLE_MODELS:
+                raise ConfigError(
+                    f"unknown model {config.model_name!r} of the server in this "
+                    f"process, {nearest_names(config.model_name, WHOLE_MODELS)}"
+                )
             access = ServerConfig(url=own.url, token=own.token)
             yield own, replace(config, servers=access)
         return

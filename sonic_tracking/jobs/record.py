@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Self
 from producers import OutputError
 from producers.io import output_errors
 from sonic_base import ConfigError, SonicError
+from sonic_client import ServerConfig
 from sonic_tracking.columns import PointColumns
 from sonic_tracking.errors import needs_extra
+from sonic_tracking.jobs.serve import token_in
 from sonic_tracking.jobs.track import track
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def record(
     listen: int = 0,
     decimals: int | None = None,
     max_bytes: int | None = None,
+    token_file: str | Path | None = None,
 ) -> Recording:
     """Record a server: ``sonic record`` as a function.
 
@@ -50,6 +53,9 @@ def record(
         Round the floats of requests and answers to this number of decimals.
     max_bytes : int, optional
         Stop recording beyond this size.
+    token_file : path, optional
+        File with the token of the server. Clients must send it to `Recording.url`,
+        too. It goes to another machine only over TLS, and is not recorded.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def record(
     Raises
     ------
     ConfigError
-        If the address or the folder cannot be used.
+        If the address, the folder or the token cannot be used.
     SonicError
         If the server does not describe its models.
     OutputError
@@ -80,9 +86,13 @@ def record(
             recorded_models,
         )
 
+    token = None
+    if token_file is not None:
+        token = token_in(Path(token_file))
+        ServerConfig(url=server, token=token)  # refuses one that would go unencrypted
     with ExitStack() as stack:
         try:
-            upstream = stack.enter_context(Upstream(server))
+            upstream = stack.enter_context(Upstream(server, token=token))
         except ValueError as error:
             raise ConfigError(f"--server: {error}") from error
         try:
@@ -94,8 +104,11 @@ def record(
         except CassetteError as error:
             raise ConfigError(f"--output {error}") from error
         recorded = recorded_models(upstream, cassette, max_bytes=max_bytes)
-        proxy = stack.enter_context(MockServer(recorded, grpc_port=listen))
-        return Recording(server, Path(output), proxy.url, cassette, stack.pop_all())
+        proxy = stack.enter_context(MockServer(recorded, grpc_port=listen, token=token))
+        running = stack.pop_all()
+        return Recording(
+            server, Path(output), proxy.url, cassette, running, token_file=token_file
+        )
 
 
 class Recording:
@@ -116,9 +129,12 @@ class Recording:
         url: str,
         cassette: Cassette,
         running: ExitStack,
+        *,
+        token_file: str | Path | None = None,
     ) -> None:
         self.server, self.output, self.url = server, output, url
         self._cassette, self._running = cassette, running
+        self._token_file = token_file
 
     def __repr__(self) -> str:
         return f"<Recording of {self.server} at {self.url}, into {self.output}>"
@@ -148,6 +164,7 @@ class Recording:
                 files,
                 output=Path(folder) / "tracks.root",
                 server=self.url,
+                token_file=self._token_file,
                 model=next(iter(self._cassette.models)),
                 columns=columns,
                 unit=unit,

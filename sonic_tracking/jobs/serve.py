@@ -136,7 +136,7 @@ def serve(
         tls=_server_tls(
             _path(tls_certificate), _path(tls_key), _path(tls_client_roots)
         ),
-        token=None if token_file is None else _token_in(Path(token_file)),
+        token=None if token_file is None else token_in(Path(token_file)),
     )
     server = engine_of(engine, settings)
     if not _is_loopback(host) and settings.token is None and settings.tls is None:
@@ -144,6 +144,12 @@ def serve(
             "listening on %s: everybody who reaches this machine can use the server, "
             "and nothing checks who they are",
             host,
+        )
+    if model_control == "explicit" and settings.token is None and settings.tls is None:
+        logger.warning(
+            "every user of this machine can load and unload the models of %s: "
+            "--token-file asks for a token",
+            repository or "the server",
         )
     server.start()
     return RunningServer(engine, server)
@@ -235,7 +241,14 @@ def _server_tls(
     return ServerTls(certificate=certificate, key=key, client_roots=client_roots)
 
 
-def _token_in(file: Path) -> Secret:
+def token_in(file: Path) -> Secret:
+    """Return the token that a file holds.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or holds anything else.
+    """
     problem = "expected one token"
     try:
         token = Secret(file.read_text(encoding="utf-8").strip())

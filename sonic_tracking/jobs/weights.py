@@ -47,7 +47,7 @@ from producers import (
     open_events,
 )
 from producers.io import output_errors
-from sonic_base import config_from_mapping, toml_content
+from sonic_base import ConfigError, config_from_mapping, toml_content
 from sonic_base.input_range import InputRange
 from sonic_tracking.columns import point_columns
 from sonic_tracking.outputs import Json, RefusedOutputError
@@ -163,7 +163,7 @@ def measure_weights(
 
     Parameters
     ----------
-    weights : path or name
+    weights : path
         A folder of weights.
     files : path, or sequence of paths
         Events like those of the training, of each kind that it had.
@@ -176,12 +176,20 @@ def measure_weights(
 
     Raises
     ------
+    ConfigError
+        If the weights are the name of bundled ones: others use them, too.
     WeightsError
         If the weights cannot be read or written, or no event has space points.
     DataError
         If a file cannot be read.
     """
-    folder, pipeline = find_weights(weights), load_weights(weights, warns=False)
+    folder = find_weights(weights)
+    if folder != Path(weights):
+        raise ConfigError(
+            f"weights {weights}: the range of bundled weights is known and not "
+            f"changed; name a folder, such as a copy of {folder}"
+        )
+    pipeline = load_weights(folder, warns=False)
     paths = [files] if isinstance(files, str | Path) else list(files)
     scale = FeatureScale(*pipeline.config.features.scales)
     sources = [

@@ -33,7 +33,9 @@ def labels(server, connect, tensor):
 
 def features(n_points):
     rng = np.random.default_rng(5)
-    return rng.uniform(-1, 1, (n_points, 3)).astype(np.float32)
+    # r, phi and z inside of the detector that the weights know.
+    cloud = rng.uniform((0.04, -1.0, -1.0), (1.0, 1.0, 1.0), (n_points, 3))
+    return cloud.astype(np.float32)
 
 
 def test_every_model_of_the_repository_is_served(server, connect):

@@ -183,7 +183,10 @@ def test_model_with_other_tensors_is_refused(refused, events):
 
 
 def test_model_that_does_not_exist_is_named(track, events):
-    assert "'nothing'" in track(events, "--model", "nothing")
+    line = track(events, "--model", "exatrk", status=2)
+
+    assert "unknown model 'exatrk' of the server in this process" in line
+    assert "nearest: 'exatrkx'" in line
 
 
 def test_layout_that_the_model_cannot_take_is_refused(track, events):
@@ -213,3 +216,13 @@ def test_csv_without_scale_is_refused(track, tmp_path):
 @pytest.mark.parametrize("scale", ["1000", "a,b,c", "1000,3.14,-1"])
 def test_scale_that_is_none_is_refused(track, events, scale):
     assert "scale" in track(events, "--csv-scale", scale, status=2)
+
+
+def test_a_file_without_tracks_is_not_evaluated(refused, sample):
+    line = refused(
+        *("evaluate", sample / "events.root", "--truth", sample / "truth.root"),
+        status=1,
+    )
+
+    assert "not a file of tracks: no TTree or RNTuple 'labels'" in line
+    assert line.endswith("give the output of sonic track")

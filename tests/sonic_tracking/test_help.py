@@ -37,6 +37,26 @@ def test_help_of_a_command_has_an_example(sonic, command):
     assert f" sonic {command}" in plain.partition("Examples")[2]
 
 
+def all_commands(command, name=()):
+    for each, child in getattr(command, "commands", {}).items():
+        yield (*name, each), child
+        yield from all_commands(child, (*name, each))
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    list(all_commands(typer.main.get_command(app))),
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_help_fits_a_terminal_of_80_columns(sonic, monkeypatch, name, command):
+    monkeypatch.setenv("COLUMNS", "80")
+
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", sonic(*name, "--help").stdout)
+
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown  # something was cut off
+    assert "\n" not in command.help.replace("\n\n", "")  # paragraphs are wrapped once
+
+
 @pytest.mark.parametrize("option", ["--workers", "--dask"])
 def test_help_of_track_shows_how_to_share_a_job(sonic, option):
     plain = re.sub(r"\x1b\[[0-9;]*m", "", sonic("track", "--help").stdout)

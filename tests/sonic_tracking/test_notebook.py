@@ -100,7 +100,9 @@ def test_named_output_is_written_and_kept(sample, weights, tmp_path):
 
 def test_failed_event_has_no_tracks(sample, weights):
     models = tracking_models(weights)
-    with MockServer(models, faults=FaultPlan().on(2).refuse("INTERNAL", "no")) as bad:
+    with MockServer(
+        models, faults=FaultPlan().on(2).refuse("INVALID_ARGUMENT", "no")
+    ) as bad:
         job = {"server": bad.url, "window": 1, "max_events": N_EVENTS}
         found = track(sample / "events.root", on_failure="skip", **job)
 

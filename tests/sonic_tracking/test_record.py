@@ -2,13 +2,18 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from mock_server import MockServer, Model, TensorSpec
-from sonic_client import Client, ClientConfig
+from mock_server.cassette import Upstream
+from sonic_base import ConfigError
+from sonic_client import AccessDeniedError, Client, ClientConfig, ServerConfig
+from sonic_tracking import record
 
 LABEL = Model(
     "exatrkx",
@@ -78,3 +83,44 @@ def test_address_of_http_is_told_in_one_line(refused):
     )
 
     assert "expected grpc://HOST:PORT" in line
+
+
+def test_a_server_with_a_token_is_recorded_and_its_token_is_asked_for(tmp_path):
+    token_file = tmp_path / "token"
+    token_file.write_text("t0ken-of-the-real-server")
+    token_file.chmod(0o600)
+    with (
+        MockServer([LABEL], token="t0ken-of-the-real-server") as real,
+        record(
+            real.url, ["exatrkx"], tmp_path / "cassette", token_file=token_file
+        ) as recording,
+    ):
+        with pytest.raises(AccessDeniedError):
+            labels(recording.url)
+        answered = labels(ServerConfig(url=recording.url, token_file=token_file))
+
+    assert answered == [0, 1, 2, 3]
+    for file in (tmp_path / "cassette").rglob("*.json*"):
+        assert "t0ken" not in file.read_text()
+
+
+def test_a_token_does_not_go_unencrypted_to_another_machine(tmp_path):
+    token_file = tmp_path / "token"
+    token_file.write_text("t0ken-of-the-real-server")
+    token_file.chmod(0o600)
+
+    with pytest.raises(ConfigError, match="would be sent unencrypted"):
+        record("grpc://192.0.2.1:8001", ["m"], tmp_path / "c", token_file=token_file)
+
+
+def test_no_proxy_of_the_environment_is_between_recorder_and_server(
+    tmp_path, monkeypatch
+):
+    with socket.create_server(("127.0.0.1", 0)) as proxy, MockServer([LABEL]) as real:
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+            monkeypatch.setenv(name, address)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with Upstream(real.url, timeout_s=10.0) as upstream:
+            assert list(upstream.described(["exatrkx"])) == ["exatrkx"]

@@ -535,12 +535,12 @@ def test_workers_of_a_job_get_the_token_and_show_none(sonic, sample, keep, job_f
 def test_the_token_of_a_server_that_is_started_is_shown_nowhere(tmp_path):
     from sonic_tracking.engines.settings import EngineSettings
     from sonic_tracking.engines.triton_command import TritonOptions
-    from sonic_tracking.jobs.serve import _token_in
+    from sonic_tracking.jobs.serve import token_in
 
     file = tmp_path / "token"
     file.write_text(TOKEN)
 
-    token = _token_in(file)
+    token = token_in(file)
 
     settings = EngineSettings(models=("exatrkx",), token=token)
     assert_hidden([*texts_of(settings), *texts_of(TritonOptions(token=token))])

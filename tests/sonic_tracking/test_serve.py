@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sonic_tracking
-from sonic_client import Client, ClientConfig, ConfigError, Request
+from sonic_client import Client, ClientConfig, ConfigError, Request, ServerConfig
 from sonic_client.fallback import fallback_server
 from sonic_tracking.engines.choice import mock_fallback, triton_fallback
 
@@ -43,9 +43,10 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-def labels(url: str, n_points: int, model: str = "exatrkx"):
-    features = np.full((n_points, 3), 0.1, dtype=np.float32)
-    with Client(ClientConfig(servers=url, model_name=model)) as client:
+def labels(url: str, n_points: int, model: str = "exatrkx", *, token=None, at=0.1):
+    features = np.full((n_points, 3), at, dtype=np.float32)
+    servers = ServerConfig(url=url, token=token)
+    with Client(ClientConfig(servers=servers, model_name=model)) as client:
         return client.infer({"FEATURES": features})["LABELS"]
 
 
@@ -180,7 +181,14 @@ def test_fallbacks_are_found_by_name_and_start_nothing_yet(name):
 
 def test_mock_fallback_serves_the_weights_it_is_given(weights):
     with mock_fallback("exatrkx", {"weights": str(weights)}) as server:
-        assert labels(server.url, 5).shape == (5,)
+        assert labels(server.url, 5, token=server.token).shape == (5,)
+
+
+def test_mock_fallback_answers_any_input_if_asked_to(weights):
+    wanted = {"weights": str(weights), "any_input": "true"}
+    with mock_fallback("exatrkx", wanted) as server:
+        # 90 m from the beam
+        assert labels(server.url, 50, token=server.token, at=90.0).shape == (50,)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +196,7 @@ def test_mock_fallback_serves_the_weights_it_is_given(weights):
     [
         ({"wieghts": "x"}, "unknown options wieghts"),
         ({"instances": "0"}, "instances must be a positive number"),
+        ({"any_input": "yes"}, "any_input must be true or false"),
         ({"container": "image"}, "expected docker:IMAGE"),
     ],
 )

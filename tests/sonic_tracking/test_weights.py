@@ -128,3 +128,12 @@ def test_the_range_of_events_is_recorded_in_weights_without(
     assert known.n_events == 3
     assert 30.0 < known.features["r"].least < 33.0
     assert 1000.0 < known.features["r"].greatest < 1030.0
+
+
+def test_bundled_weights_are_not_measured_by_their_name(refused, sample):
+    line = refused(
+        *("weights", "measure", "generic_pu0", sample / "events.root"), status=2
+    )
+
+    assert "weights generic_pu0: the range of bundled weights is known" in line
+    assert line.endswith("weights/generic_pu0")  # the folder to copy

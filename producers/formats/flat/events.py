@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.formats.base import EventFormat, ReadOptions
-from producers.formats.chunks import as_event_ids, chunk_of_rows, row_ranges, stacked
+from producers.formats.chunks import (
+    as_event_ids,
+    chunk_of_rows,
+    require_radians,
+    row_ranges,
+    stacked,
+)
 from producers.io.content import FileContent
 from producers.io.location import Location
 from producers.io.root import RootTable, is_list, open_root
@@ -113,14 +119,15 @@ class FlatFile:
         splits = self.rows.row_splits[start : stop + 1]
         low, high = int(splits[0]), int(splits[-1])
         values = table.rows(self.columns.numbers, low, high)
+        coordinates = [values[name] for name in self.columns.coordinates]
+        event_ids = self.rows.event_ids[start:stop]
+        if self.columns.is_polar:
+            require_radians(self.path, coordinates[1], splits - low, event_ids, start)
         return chunk_of_rows(
             self.path,
-            stacked(
-                [values[name] for name in self.columns.coordinates],
-                is_polar=self.columns.is_polar,
-            ),
+            stacked(coordinates, is_polar=self.columns.is_polar),
             row_splits=splits - low,
-            event_ids=self.rows.event_ids[start:stop],
+            event_ids=event_ids,
             first_entry=start,
             detector={k: values[v] for k, v in self.columns.detector.items()},
         )

@@ -24,7 +24,7 @@ from producers.formats.track_columns import (
 from producers.io.location import Location
 from producers.io.root import RootTable, open_root
 from producers.io.root_writer import COMPRESSION, RootForm
-from producers.model.errors import UnequalEventsError
+from producers.model.errors import SchemaError, UnequalEventsError
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.types import Untyped
 
@@ -115,6 +115,13 @@ class ReadableRootTracks:
     def __init__(self, path: Location) -> None:
         self._path = path
         with open_root(path) as file:
+            if "labels" not in file.table_names:
+                names = ", ".join(map(repr, file.table_names)) or "none"
+                raise SchemaError(
+                    path,
+                    "not a file of tracks: no TTree or RNTuple 'labels' (there are: "
+                    f"{names}); give the output of sonic track",
+                )
             labels, candidates = file.table("labels"), file.table("candidates")
             labels.require(lists=LABELS, integers=["event"])
             candidates.require(lists=CANDIDATES, integers=["event"])

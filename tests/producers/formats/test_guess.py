@@ -63,6 +63,7 @@ def mapping_of(text):
         ("clusters_r", "clusters_phi", "clusters_z"),
         ("sp_rho", "sp_phi", "sp_z"),
         ("x", "y", "z"),
+        ("hx", "hy", "hz"),
     ],
     ids=lambda names: names[0],
 )
@@ -152,6 +153,15 @@ def test_other_candidates_are_listed_in_a_comment(tmp_path):
     assert "# or: cluster_x, cluster_y, cluster_z" in text
 
 
+def test_candidates_of_another_tree_are_listed_with_its_name(tmp_path):
+    path = write(tmp_path / "f.root", {t: lists(*"xyz") for t in ("Pixel", "Strip")})
+
+    text = file_of(path)
+
+    assert mapping_of(text)["tree"] == "Pixel"
+    assert '# or: x, y, z of the tree "Strip"' in text
+
+
 def test_names_that_tell_nothing_are_listed_to_choose_from(tmp_path):
     path = write(
         tmp_path / "f.root", {"T": lists(*(f"long_name_{i}" for i in range(9)))}
@@ -194,6 +204,7 @@ def truth_of(path, **options):
         ),
         ("hitBarcode", "mcBarcode mcPt mcEta mcPhi mcVx mcVy mcVz mcPdgId"),
         ("sp_truth_id", "true_index true_pt true_eta true_phi true_charge"),
+        ("hit_trackID", "trackID px py pz vtx_x vtx_y vtx_z pdgId"),
     ],
 )
 def test_columns_of_the_truth_are_read_by_their_meaning(tmp_path, point, names):
@@ -213,6 +224,14 @@ def test_columns_of_the_truth_are_read_by_their_meaning(tmp_path, point, names):
     assert set(names.split()) <= set(mapping.values())
     assert [event.event_id for event in truth] == [4, 9]
     assert truth[1].particle_id.tolist() == [2]
+
+
+def test_positions_are_not_taken_for_momenta(tmp_path):
+    path = write(tmp_path / "f.root", {"events": lists("sp_x", "sp_y", "sp_z")})
+
+    mapping = tomllib.loads(truth_of(path))["truth"]
+
+    assert mapping["px"] == "?"
 
 
 def test_columns_of_the_truth_that_nothing_tells_are_left_open(tmp_path):

@@ -140,6 +140,24 @@ def test_positions_in_r_phi_z_become_x_y_z(tmp_path, form):
     np.testing.assert_allclose(found.xyz, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["lists", "rows"])
+def test_an_azimuth_in_degrees_is_refused(tmp_path, form):
+    r, phi, z = [30.0, 70.0, 50.0], [2 * np.pi, -3.1, -114.6], [5.0, -9.0, 1.0]
+    if form == "lists":
+        splits = {"r": [r[:1], r[1:]], "phi": [phi[:1], phi[1:]], "z": [z[:1], z[1:]]}
+        table = {**splits, "event": [4, 5]}
+    else:
+        table = {"r": r, "phi": phi, "z": z, "event": [4, 5, 5]}
+    path = write(tmp_path / "f.root", {"hits": table})
+    columns = ColumnMapping(r="r", phi="phi", z="z", event="event")
+
+    with pytest.raises(
+        InvalidEventError,
+        match=r"event 5 \(entry 1\): phi of space point 1 is -114.6, expected radians",
+    ):
+        events_of(path, columns=columns)
+
+
 def test_an_infinite_azimuth_is_refused(tmp_path):
     table = {"r": [[1.0]], "phi": [[np.inf]], "z": [[0.0]]}
     path = write(tmp_path / "f.root", {"hits": table})

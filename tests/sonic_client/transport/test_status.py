@@ -121,3 +121,24 @@ def test_no_hint_where_the_port_is_not_to_blame():
     error = error_of_status("UNAVAILABLE", "Socket closed", server="grpc://host:8001")
 
     assert "8000" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "remedy"),
+    [
+        (
+            "UNAVAILABLE",
+            "connections to all backends failing; last error: Connection refused",
+            "(is it running, on this port?)",
+        ),
+        (
+            "NOT_FOUND",
+            "Request for unknown model: 'a' is not found",
+            "(`sonic servers grpc://host:8001` lists its models)",
+        ),
+    ],
+)
+def test_what_a_typing_error_causes_names_the_next_step(status, details, remedy):
+    error = error_of_status(status, details, server="grpc://host:8001")
+
+    assert str(error).endswith(f"{details} {remedy}")
