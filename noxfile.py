@@ -159,14 +159,14 @@ PROXIES = ("nginx", "haproxy")
 @nox.session(venv_backend="none")
 def fuzz(session: nox.Session) -> None:
     """Malformed messages; ``nox -s fuzz -- --requests 1000000 --seed 2`` sends more."""
-    options = session.posargs or ["--requests", "50000"]
+    options = session.posargs or ["--requests", "20000"]
     shared(session, "python", "-m", "tests.fuzz.wire", *options)
 
 
 @nox.session(venv_backend="none")
 def fuzz_files(session: nox.Session) -> None:
     """Damaged files; ``nox -s fuzz_files -- --files 100000 --seed 2`` reads more."""
-    options = session.posargs or ["--files", "10000", "--processes", "2"]
+    options = session.posargs or ["--files", "5000", "--processes", "2"]
     shared(session, "python", "-m", "tests.fuzz.files", *options)
 
 

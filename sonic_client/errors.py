@@ -307,6 +307,11 @@ class RejectedRequestError(ServerError):
 
     _summary = "server {server} rejected the request"
 
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether every other server would refuse it, too: its tensors are wrong."""
+        return self.status == "INVALID_ARGUMENT"
+
 
 class ModelNotFoundError(RejectedRequestError, LookupError):
     """The server does not serve this model, or this version of it."""
@@ -417,6 +422,6 @@ class DeadlineExceededError(GivenUpError, TimeoutError):
     def __init__(self, *, deadline_s: float, failures: Iterable[SonicError]) -> None:
         self.deadline_s, self.failures = deadline_s, tuple(failures)
         last = f", the last failure: {self.failures[-1]}" if self.failures else ""
-        super().__init__(
-            f"no answer within {deadline_s:g} s and {len(self.failures)} tries{last}"
-        )
+        n_tries = len(self.failures)
+        tries = "1 try" if n_tries == 1 else f"{n_tries} tries"
+        super().__init__(f"no answer within {deadline_s:g} s and {tries}{last}")

@@ -66,8 +66,11 @@ class Reply:
 
     @classmethod
     def of_error(cls, error: ModelError) -> Reply:
-        """A `ModelError` in HTTP's terms."""
-        reply = cls.error(error.http_status or STATUS[error.code], error.http_text)
+        """A `ModelError` in HTTP's terms; a status of a proxy has a page, not JSON."""
+        if error.http_status is None:
+            reply = cls.error(STATUS[error.code], error.http_text)
+        else:
+            reply = cls(error.http_status, error.http_text.encode(), "text/html")
         if error.retry_after_s is None:
             return reply
         seconds = math.ceil(error.retry_after_s)

@@ -237,9 +237,12 @@ class Attempts:
         # whole wait.
         if step.is_for_recovery and not pool.may_have_other(failed_at):
             await pool.wait_for_answer(wait_s=step.wait_s)
+        elif self._full:
+            refused = self._full.union(self._ruled_out)
+            await pool.wait_for_room(refused, wait_s=step.wait_s)
         else:
             await self._backends.timing.sleep(step.wait_s)
-        self._full.clear()
+        self._full.intersection_update(pool.asking_to_wait)
 
     async def _slot(self, step: RetryStep) -> Slot | None:
         """Return a slot, waiting for a server to come back; None for the fallback."""
@@ -389,6 +392,7 @@ class Attempts:
             any_server=self._pool.may_have_other(self._ruled_out),
             fallback=backends.has_fallback,
             room=self._pool.has_room(self._full.union(self._failed_at)),
+            room_s=self._pool.asked_wait_s,
             is_patient=now < patient_until,
             can_split=self._n_events > 1,
         )
@@ -400,6 +404,8 @@ class Attempts:
         wait_s = step.wait_s if is_full else max(step.wait_s, backends.budget.take())
         if is_full and backends.has_fallback:
             wait_s = min(wait_s, patient_until - now)
+        elif is_full and self._pool.may_open:  # that one may have room sooner
+            wait_s = min(wait_s, self._deadline - now - _TIMER_SLACK_S / 2)
         if now + wait_s < self._deadline:
             return replace(step, wait_s=wait_s)
         if not is_full:
@@ -415,11 +421,15 @@ class Attempts:
             if self._full_since is None:
                 self._full_since = now
             return
+        has_looked_again = server in self._failed_at
         self._failed_at.append(server)
+        disposition = disposition_of(error)
         if isinstance(error, RequestTooLargeError):
             self.too_large.append((server, error))
             self._ruled_out.add(server)
-        elif disposition_of(error) is Disposition.ELSEWHERE_ONLY:
+        elif disposition is Disposition.ELSEWHERE_ONLY or (
+            disposition is Disposition.LOOK_AGAIN and has_looked_again
+        ):
             self._ruled_out.add(server)
 
     def _patient_until(self, now: float) -> float:

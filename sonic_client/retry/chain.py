@@ -15,6 +15,7 @@ from sonic_client.errors import (
     FailsEverywhereError,
     InvalidAnswerError,
     ModelNotFoundError,
+    RejectedRequestError,
     RequestTooLargeError,
     ServerFaultError,
     ServerOverloadedError,
@@ -74,6 +75,8 @@ def disposition_of(error: SonicError) -> Disposition:
     for kinds, disposition in _DISPOSITIONS:
         if isinstance(error, kinds):
             return disposition
+    if isinstance(error, RejectedRequestError) and not error.is_everywhere:
+        return Disposition.ELSEWHERE_ONLY
     return Disposition.NEVER
 
 
@@ -111,6 +114,8 @@ class Situation:
     room : bool
         Whether a server may be asked that has not refused this request as full since it
         last waited.
+    room_s : float
+        Seconds for which no server wants to be asked for room again.
     is_patient : bool
         Whether there is still time to wait for full servers before the fallback.
     can_split : bool
@@ -122,6 +127,7 @@ class Situation:
     any_server: bool = True
     fallback: bool = False
     room: bool = False
+    room_s: float = 0.0
     is_patient: bool = True
     can_split: bool = False
 
@@ -170,7 +176,6 @@ class RetryChain:
     ) -> None:
         self._config, self._jitter, self._request_id = config, jitter, request_id
         self._same_left = config.same_server_retries
-        self._has_looked_again = False
         self._n_kept = self._n_faults = self._n_refusals = 0
         self.failures: list[SonicError] = []
         self.refusal: ServerOverloadedError | None = None
@@ -248,12 +253,9 @@ class RetryChain:
     ) -> RetryStep:
         """Return the step that begins with any server again."""
         may_go_on = self.tries_left > 0 and situation.any_server
-        if disposition is Disposition.ELSEWHERE_ONLY and not may_go_on:
+        is_final = disposition in (Disposition.ELSEWHERE_ONLY, Disposition.LOOK_AGAIN)
+        if is_final and not may_go_on:
             raise error
-        if disposition is Disposition.LOOK_AGAIN:
-            if self._has_looked_again:
-                raise error
-            self._has_looked_again = True
         if self.tries_left <= 0:
             if self._n_faults == len(self.failures) or not self._may_fault:
                 raise self.fails_everywhere() from error
@@ -283,7 +285,7 @@ class RetryChain:
             return RetryStep("fallback")
         self._n_refusals += 1
         wait_s = max(self._wait_s(self._n_refusals), _LEAST_WAIT_FOR_ROOM_S)
-        return RetryStep("any_server", max(wait_s, error.retry_after_s or 0.0))
+        return RetryStep("any_server", max(wait_s, situation.room_s))
 
     def _wait_s(self, n_failures: int) -> float:
         bound_s = wait_bound_s(

@@ -18,6 +18,7 @@ from sonic_client.errors import (
     ModelNotFoundError,
     ModelNotReadyError,
     NonFiniteAnswerError,
+    RejectedRequestError,
     RequestTooLargeError,
     ServerOverloadedError,
     TlsError,
@@ -60,6 +61,8 @@ def verdict_on(error: SonicError | None) -> Verdict:
     for kinds, verdict in _VERDICTS:
         if isinstance(error, kinds):
             return verdict
+    if isinstance(error, RejectedRequestError) and not error.is_everywhere:
+        return Verdict.FAILED
     return Verdict.WORKS
 
 

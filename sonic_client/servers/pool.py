@@ -246,6 +246,33 @@ class ServerPool:
         )
 
     @property
+    def may_open(self) -> bool:
+        """Whether a server that may not be asked now may be asked soon."""
+        return any(
+            not (server.breaker.admits or server.is_hopeless)
+            for server in self._servers.values()
+        )
+
+    @property
+    def asked_wait_s(self) -> float:
+        """The seconds for which every usable server has asked for no requests."""
+        return min(
+            [
+                server.asked_wait_s
+                for server in self._servers.values()
+                if server.breaker.admits
+            ],
+            default=0.0,
+        )
+
+    @property
+    def asking_to_wait(self) -> set[str]:
+        """The names of the servers that have asked for no requests now."""
+        return {
+            name for name, server in self._servers.items() if server.asked_wait_s > 0.0
+        }
+
+    @property
     def full_since(self) -> float | None:
         """The time since when no usable server has had room; None if one has."""
         since = [
@@ -290,6 +317,19 @@ class ServerPool:
         ):
             if not await self.wait(until=until):
                 return
+
+    async def wait_for_room(self, refused: Collection[str], *, wait_s: float) -> None:
+        """Wait some seconds, or until a server that is not among these has room."""
+        sleep = asyncio.ensure_future(self._timing.sleep(wait_s))
+        try:
+            while not (sleep.done() or self.has_room(refused)):
+                change = asyncio.ensure_future(self._change.wait())
+                try:
+                    await asyncio.wait({sleep, change}, return_when="FIRST_COMPLETED")
+                finally:
+                    change.cancel()
+        finally:
+            sleep.cancel()
 
     async def wait_for_answer(self, *, wait_s: float) -> None:
         """Wait for an answer to any request, but no longer than some seconds."""

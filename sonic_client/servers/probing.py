@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 # The counters are not worth a long wait.
 COUNT_TIMEOUT_S = 2.0
 
+_MAX_DIFFERENCE = 100
+"""Characters about one parameter in a warning."""
+
 
 class Prober:
     """Asks servers whether they take requests, with backoff, until they do.
@@ -87,7 +90,7 @@ class Prober:
 
     async def _probe_until_usable(self, server: Server) -> None:
         wait_s = server.probe_wait_s()
-        if wait_s > 0.0 and not server.is_rechecked:
+        if wait_s > 0.0 and not server.is_rechecked_at_once:
             await self._timing.sleep(wait_s)
         while not await self._probe(server):
             self._changed(server)
@@ -154,7 +157,7 @@ class Prober:
                 metadata.name,
                 server.name,
                 known_from,
-                ", ".join(f"{k} {a!r}, not {b!r}" for k, (a, b) in differing.items()),
+                ", ".join(_difference(key, *pair) for key, pair in differing.items()),
             )
 
     async def _describe_again(self, server: Server) -> None:
@@ -179,3 +182,9 @@ class Prober:
         except SonicError as error:
             logger.info("no server counters in the summary: %s", error)
             return None
+
+
+def _difference(name: str, value: str | None, reference: str | None) -> str:
+    """Return what a parameter is and is not; of long values, only that they differ."""
+    text = f"{name} {value!r}, not {reference!r}"
+    return text if len(text) <= _MAX_DIFFERENCE else name

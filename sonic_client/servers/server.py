@@ -42,7 +42,9 @@ class Server:
     is_connected : bool
         Whether its transport is open.
     is_rechecked : bool
-        Whether it said that it lacks the model, and is asked once more at once.
+        Whether it said that it lacks the model, and is asked once more.
+    is_rechecked_at_once : bool
+        Whether it is asked without a pause, because it had answered until then.
     full_since : float or None
         Time of the first of its refusals as full, without an answer after it.
     """
@@ -62,12 +64,14 @@ class Server:
         self.metadata: ModelMetadata | None = None
         self.last_error: Exception | None = None
         self.first_counters: ServerCounters | None = None
-        self.is_used = self.is_connected = self.is_rechecked = False
+        self.is_used = self.is_connected = False
+        self.is_rechecked = self.is_rechecked_at_once = False
         self._latest_version = ""
         self._window = HealthWindow(health)
         self._retry, self._timing = retry, timing
         self._in_flight = self._n_failed_probes = 0
         self._saturated_until, self._n_overloads = 0.0, 0
+        self._asked_until = 0.0
         self.full_since: float | None = None
 
     @property
@@ -171,16 +175,24 @@ class Server:
         wait_s = wait_bound_s(
             self._retry.first_wait_s, self._retry.max_wait_s, self._n_overloads
         )
-        self._saturated_until = now + max(wait_s, error.retry_after_s or 0.0)
+        self._asked_until = now + (error.retry_after_s or 0.0)
+        self._saturated_until = max(now + wait_s, self._asked_until)
+
+    @property
+    def asked_wait_s(self) -> float:
+        """The seconds for which it has asked for no requests, as it is full."""
+        return max(0.0, self._asked_until - self._timing.clock())
 
     def note_out(self, error: SonicError) -> bool:
         """Note that it fails every request; return whether it is now left alone."""
         if self.breaker.state == "open":  # the probes know more than this late answer
             return False
         self.last_error = error
-        self.breaker.open(now=self._timing.clock())
         # The model may be there again already, so it is asked for at once, once.
         self.is_rechecked = isinstance(error, ModelNotFoundError)
+        was_closed = self.breaker.state == "closed"
+        self.is_rechecked_at_once = self.is_rechecked and was_closed
+        self.breaker.open(now=self._timing.clock())
         return True
 
     def is_new_version(self, version: str) -> bool:

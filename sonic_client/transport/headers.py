@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -166,6 +167,7 @@ def _token_from_outside(server: ServerConfig) -> str:
     return os.environ[name].strip()
 
 
+@cache  # a file is read often, and this is said once
 def _warn_of_readers(path: Path, mode: int) -> None:
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         logger.warning(

@@ -343,24 +343,32 @@ def _error_of_response(
     hide: Callable[[str], str],
 ) -> ServerError:
     """Return the error for an HTTP status code other than 200 and its body."""
+    body = content.decode(errors="replace")
+    named = _named_error(body)
     return error_of_http_status(
         code,
-        _error_text(content.decode(errors="replace"), hide),
+        _page_error(body, hide) if named is None else hide(named),
         server=server,
         headers={name.lower(): text for name, text in headers.items()},
+        is_protocol=named is not None or not body,
     )
 
 
-def _error_text(body: str, hide: Callable[[str], str]) -> str:
-    """Return the text of an error: Triton's, FastAPI's, or a page of any kind."""
+def _named_error(body: str) -> str | None:
+    """Return the text of an error of Triton or FastAPI; None for any other page."""
     try:
         answer = json.loads(body)
-        return hide(str(answer["error"] if "error" in answer else answer["detail"]))
+        return str(answer["error"] if "error" in answer else answer["detail"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        text = hide(_page_text(body))
-        if text.startswith("Traceback "):  # the last line has the cause
-            text = text.rstrip().rpartition("\n")[2]
-        return text[:_MAX_TEXT]
+        return None
+
+
+def _page_error(body: str, hide: Callable[[str], str]) -> str:
+    """Return what a page of any kind says about an error."""
+    text = hide(_page_text(body))
+    if text.startswith("Traceback "):  # the last line has the cause
+        text = text.rstrip().rpartition("\n")[2]
+    return text[:_MAX_TEXT]
 
 
 def _page_text(body: str) -> str:

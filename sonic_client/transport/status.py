@@ -75,6 +75,7 @@ _HTTP_STATUSES = {
 }
 # An HTTP status that is more than the gRPC status that it stands for.
 _HTTP_KINDS: dict[int, type[ServerError]] = {
+    404: ModelNotFoundError,
     413: RequestTooLargeError,
     429: ServerOverloadedError,
     502: ServerFaultError,
@@ -165,7 +166,12 @@ def error_of_status(
 
 
 def error_of_http_status(
-    code: int, details: str, *, server: str, headers: Mapping[str, str] = {}
+    code: int,
+    details: str,
+    *,
+    server: str,
+    headers: Mapping[str, str] = {},
+    is_protocol: bool = True,
 ) -> ServerError:
     """Return the error for an HTTP status other than 200, to be raised.
 
@@ -178,8 +184,12 @@ def error_of_http_status(
         Address that was called.
     headers : mapping of str to str
         Of the answer; keys in lower case.
+    is_protocol : bool
+        Whether the body has the form of the protocol's errors. A proxy's has not.
     """
     status = _HTTP_STATUSES.get(code, "INTERNAL" if code >= 500 else "UNKNOWN")
+    if status == "INVALID_ARGUMENT" and not is_protocol:
+        status = "INTERNAL"  # as gRPC does: no server has read the request
     if code == 400 and "already in manager" in details:
         status = "ALREADY_EXISTS"
     wait_s = retry_after_s(headers)
@@ -188,8 +198,6 @@ def error_of_http_status(
         kind = ServerOverloadedError
     if code not in _HTTP_STATUSES:
         details = f"HTTP status {code}: {details}"
-        if code < 500:  # such as a redirection, which another try does not change
-            kind = RejectedRequestError
     return _error(kind or _kind(status, details), status, details, server, wait_s)
 
 

@@ -38,7 +38,8 @@ from sonic_client.retry import (
 def error_of(kind):
     if kind is InvalidAnswerError:
         return InvalidAnswerError(model="m", server="s", mismatches=[])
-    return kind(server="s", status="UNAVAILABLE", details="text")
+    status = "INVALID_ARGUMENT" if kind is RejectedRequestError else "UNAVAILABLE"
+    return kind(server="s", status=status, details="text")
 
 
 def chain_of(jitter=1.0, **retry):
@@ -143,7 +144,7 @@ def test_a_missing_model_is_looked_for_again_once():
 
     assert chain.after(error, Situation()).target == "any_server"
     with pytest.raises(ModelNotFoundError):
-        chain.after(error, Situation())
+        chain.after(error, Situation(any_server=False))
 
 
 @pytest.mark.parametrize("allowed_tries", [1, 2, 5])
@@ -264,9 +265,8 @@ def test_refusals_of_a_full_server_are_not_counted_as_tries():
 
 def test_a_full_server_says_how_long_to_wait():
     error = error_of(ServerOverloadedError)
-    error.retry_after_s = 30.0
 
-    assert chain_of().after(error, Situation()).wait_s == 30.0
+    assert chain_of().after(error, Situation(room_s=30.0)).wait_s == 30.0
 
 
 def test_while_one_server_is_full_another_with_room_is_asked_at_once():

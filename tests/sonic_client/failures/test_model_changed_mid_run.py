@@ -1,13 +1,21 @@
 """Model unloaded or exchanged in mid-run: looked at again, once."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from mock_server import FaultPlan, MockServer, Model
 from mock_server import TensorSpec as Served
-from sonic_client import Client, ModelMismatchError, ModelNotFoundError, Observer
+from sonic_client import (
+    Client,
+    HealthConfig,
+    ModelMismatchError,
+    ModelNotFoundError,
+    Observer,
+    ServerConfig,
+)
 
 GONE = "Request for unknown model: 'label' has no available versions"
 
@@ -39,6 +47,40 @@ def test_another_server_that_has_it_is_used(
 
     with Client(config_for(leaving, serve())) as client:
         assert_whole(list(client.map(requests_of(20))), 20)
+
+
+def test_a_server_that_only_describes_the_model_is_left_alone_for_longer_each_time(
+    serve, config_for, requests_of, assert_whole
+):
+    arrivals = []
+    plan = FaultPlan().on().call(arrivals.append).on().refuse("NOT_FOUND", GONE)
+    config = replace(
+        config_for(ServerConfig(url=serve(plan).url, preferred=True), serve()),
+        health=HealthConfig(first_pause_s=60.0, max_pause_s=60.0),
+    )
+
+    with Client(config) as client:
+        assert_whole(list(client.map(requests_of(200))), 200)
+
+    # Those that were in flight, and one after the model was looked for again.
+    assert len(arrivals) <= config.window.max_requests + 1
+
+
+def test_a_server_with_other_weights_is_warned_of_in_a_short_line(
+    serve, label_model, config_for, requests_of, assert_whole, client_messages
+):
+    servers = [
+        serve(models=[replace(label_model, parameters={"id": n, "range": n * 1000})])
+        for n in "ab"
+    ]
+
+    with Client(config_for(*servers)) as client:
+        while len(client.statistics().servers) < 2:  # both are known
+            assert_whole(list(client.map(requests_of(20))), 20)
+
+    (message,) = [each for each in client_messages() if "not the same weights" in each]
+    assert "id 'b', not 'a', range" in message or "id 'a', not 'b', range" in message
+    assert len(message) < 200
 
 
 def test_a_model_that_is_unloaded_and_loaded_again_costs_no_event(

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from sonic_client import (
     DeadlineExceededError,
     Observer,
     Request,
+    RetryConfig,
+    ServerConfig,
     ServerOverloadedError,
     Timing,
     WindowConfig,
@@ -205,6 +208,33 @@ def test_the_wait_is_at_least_as_long_as_the_server_asks_for(
         assert_whole(list(client.map(requests_of(1))), 1)
 
     assert time.waits_s == [7.0]
+
+
+def test_the_long_wait_that_one_server_asks_for_is_not_for_the_others(
+    serve, config_for, requests_of, assert_whole
+):
+    plan = FaultPlan().on().refuse("UNAVAILABLE", "busy", retry_after_s=3600.0)
+    servers = serve(plan), serve(FaultPlan().on(range(1, 30)).refuse(*QUEUE_FULL))
+    config = config_for(*servers, retry={"allowed_tries": 1}, deadline_s=60.0)
+
+    with Client(config) as client:
+        assert_whole(list(client.map(requests_of(10))), 10)
+
+
+def test_a_server_that_comes_back_is_asked_while_another_asks_for_a_long_wait(
+    serve, config_for, requests_of, assert_whole
+):
+    plan = FaultPlan().on().refuse("UNAVAILABLE", "busy", retry_after_s=3600.0)
+    # Each request fails there before it is refused by the full one.
+    lost = FaultPlan().on(range(1, 6)).refuse("UNAVAILABLE", "lost")
+    first = ServerConfig(url=serve(lost).url, preferred=True)
+    config = replace(
+        config_for(first, serve(plan), deadline_s=60.0),
+        retry=RetryConfig(first_wait_s=0.01, same_server_retries=0),
+    )
+
+    with Client(config) as client:
+        assert_whole(list(client.map(requests_of(10))), 10)
 
 
 def test_a_server_that_asks_for_a_wait_beyond_the_deadline_is_not_waited_for(

@@ -87,18 +87,41 @@ def test_the_same_server_is_asked_again_after_a_wait_if_there_is_no_other(
         assert_whole(list(client.map(requests_of(1))), 1)
 
 
-@pytest.mark.parametrize("status", [500, 502, 504, 507])
+PROXY_STATUSES = [400, 404, 405, 410, 414, 421, 422, 426, 431, 451, 501]
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("status", [*PROXY_STATUSES, 500, 502, 504, 507])
 def test_an_http_status_of_a_broken_server_or_proxy_is_its_fault(
+    serve, config_for, requests_of, assert_whole, status, protocol
+):
+    text, states = "<html><title>Not here</title></html>", States()
+    broken = serve(FaultPlan().on().refuse(status, text), http_port=0)
+    url = broken.url if protocol == "grpc" else broken.http_url
+    first = ServerConfig(url=url, preferred=True)  # it would get all requests
+
+    with Client(config_for(first, serve()), observers=[states]) as client:
+        assert_whole(list(client.map(requests_of(20))), 20)
+
+    assert (url, "open") in states.states
+
+
+REFUSALS = "UNIMPLEMENTED", "FAILED_PRECONDITION", "OUT_OF_RANGE", "ALREADY_EXISTS"
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_what_another_server_may_not_say_is_asked_there(
     serve, config_for, requests_of, assert_whole, status
 ):
-    broken = serve(FaultPlan().on().refuse(status, "<html>"), http_port=0)
-    well = serve(http_port=0)
+    refusing = serve(FaultPlan().on().refuse(status, "not here"))
 
-    with Client(config_for(broken.http_url, well.http_url)) as client:
+    with Client(config_for(refusing)) as client:
+        (failure,) = client.map(requests_of(1))
+    with Client(config_for(refusing, serve())) as client:
         assert_whole(list(client.map(requests_of(20))), 20)
-        tries = client.statistics().tries
 
-    assert set(tries) > {"OK"}  # the broken one was asked
+    assert isinstance(failure.error, RejectedRequestError)
+    assert failure.tries == 1  # there was no other one
 
 
 def test_a_model_that_only_one_server_lacks_is_asked_for_at_the_other(

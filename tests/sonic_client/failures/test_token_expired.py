@@ -74,3 +74,28 @@ def test_without_a_token_the_start_is_denied():
 
         with pytest.raises(AccessDeniedError):
             client.__enter__()
+
+
+def test_a_token_file_of_others_is_warned_of_once_however_often_it_is_read(
+    tmp_path, caplog
+):
+    tokens = [f"token-{number}" for number in range(20)]
+    file = tmp_path / "token"
+    file.write_text(tokens[0])
+    file.chmod(0o644)
+    handed_out = iter(tokens)
+
+    def renew(_):
+        file.write_text(next(handed_out))
+
+    faults = FaultPlan().on().call(renew).require_token(*tokens, requests_each=3)
+    with MockServer([ECHO], faults=faults) as server:
+        config = ClientConfig(
+            servers=ServerConfig(url=server.url, token_file=file),
+            model_name="echo",
+            window=WindowConfig(max_requests=1),
+        )
+        with Client(config) as client:
+            list(client.map(requests(10)))
+
+    assert caplog.text.count("can be read by other users") == 1
