@@ -43,6 +43,9 @@ class TrackFindingProducer:
         Components with fewer space points are left out.
     any_input : bool
         Whether events are sent that are far from those of the weights' training.
+    unit : {"mm", "cm", "m", "um"}
+        What the files were read as; errors name it if another one would explain the
+        positions. Those of the events are in mm.
 
     Attributes
     ----------
@@ -63,6 +66,7 @@ class TrackFindingProducer:
         *,
         min_space_points: int = 3,
         any_input: bool = False,
+        unit: str = "mm",
     ) -> None:
         if min_space_points < 1:
             raise ConfigError(
@@ -76,7 +80,7 @@ class TrackFindingProducer:
         self.input_check = (
             None
             if any_input
-            else _input_check(metadata.name, metadata.parameters, self.scale)
+            else _input_check(metadata.name, metadata.parameters, self.scale, unit)
         )
 
     def prepare(self, chunk: EventChunk) -> EventChunk:
@@ -169,7 +173,7 @@ class TrackFindingProducer:
 
 
 def _input_check(
-    model: str, parameters: Mapping[str, str], scale: FeatureScale
+    model: str, parameters: Mapping[str, str], scale: FeatureScale, unit: str
 ) -> InputCheck | None:
     text = parameters.get("input_range")
     if text is None:
@@ -181,7 +185,7 @@ def _input_check(
         return None
     where = f"model {model!r}: parameter 'input_range'"
     known = InputRange.from_text(text, where=where)
-    return InputCheck(known, FEATURE_NAMES, scale.divisors)
+    return InputCheck(known, FEATURE_NAMES, scale.divisors, unit=unit)
 
 
 def _require_tensor(

@@ -11,7 +11,7 @@ Public submodules
 """
 
 from sonic_base.errors import ConfigError, SonicError, nearest_names, printable
-from sonic_base.files import decoding, is_there, whole_file
+from sonic_base.files import check_inflated_size, decoding, is_there, whole_file
 from sonic_base.secrets import MASK, Secret, SecretMapping, hide, new_token
 from sonic_base.toml import (
     TomlTable,
@@ -31,6 +31,7 @@ __all__ = [
     "SecretMapping",
     "SonicError",
     "TomlTable",
+    "check_inflated_size",
     "check_keys",
     "config_from_mapping",
     "config_from_toml",

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sonic_base.errors import SonicError
 
-__all__ = ["decoding", "is_there", "whole_file"]
+__all__ = ["check_inflated_size", "decoding", "is_there", "whole_file"]
+
+PLAIN_BYTES = 256 * 1024**2
+"""What an archive may always become."""
+
+MAX_RATIO = 100
+"""Larger ones at most become this many times their size. Arrays of physics come to ten
+times; a billion zeros, to a thousand."""
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 LONGEST_SUFFIX = 16
 
@@ -47,6 +59,34 @@ def whole_file(
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def check_inflated_size(archive: ZipFile) -> None:
+    """Refuse an archive that would take far more memory than its file has bytes.
+
+    Nothing is read but its directory. Libraries read no more of a member than the
+    directory says.
+
+    Parameters
+    ----------
+    archive : ZipFile
+        ``arrays.zip`` of what `numpy.load` returns for a ``.npz``.
+
+    Raises
+    ------
+    ValueError
+        If it becomes more than `PLAIN_BYTES` and more than `MAX_RATIO` times its size.
+    """
+    inflated = sum(member.file_size for member in archive.infolist())
+    if inflated <= PLAIN_BYTES or archive.fp is None:
+        return
+    # Not the sum of the members' compressed sizes: members may overlap.
+    n_bytes = archive.fp.seek(0, os.SEEK_END)
+    if inflated > MAX_RATIO * n_bytes:
+        raise ValueError(
+            f"{n_bytes} bytes would become {inflated}, expected at most "
+            f"{MAX_RATIO} times as many"
+        )
 
 
 def is_there(path: Path) -> bool:

@@ -60,7 +60,10 @@ SAMPLED_ROWS = 512
 MIN_POINTS = 30
 """With fewer space points on one side of the beam, nothing is said of phi."""
 
-UNITS = (("centimetres", "cm", 10.0), ("metres", "m", 1e3), ("micrometres", "um", 1e-3))
+UNITS = (
+    *(("millimetres", "mm", 1.0), ("centimetres", "cm", 10.0), ("metres", "m", 1e3)),
+    ("micrometres", "um", 1e-3),
+)
 """Units that positions may be in, with their millimetres."""
 
 NAME_UNITS = {"r": "mm", "phi": "rad", "z": "mm", "x": "mm", "y": "mm"}
@@ -342,6 +345,9 @@ class InputCheck:
         The features, in the order of the columns.
     scales : sequence of float
         Divisors of the columns.
+    unit : {"mm", "cm", "m", "um"}
+        What the positions were read as, before they were converted to mm: if that was
+        wrong, errors name the right one.
     warns : bool
         Whether borderline events are warned of.
 
@@ -357,6 +363,7 @@ class InputCheck:
         names: Sequence[str],
         scales: Sequence[float],
         *,
+        unit: str = "mm",
         warns: bool = True,
     ) -> None:
         missing = [name for name in names if name not in range_.features]
@@ -373,6 +380,7 @@ class InputCheck:
         self._phi = self.names.index("phi") if "phi" in names else -1
         self._half_turn = 0.5 * math.pi / scales[self._phi]
         self._is_cylindrical = {"r", "phi", "z"} <= set(names)
+        self._unit = unit
         self._warns = warns
 
     def silent(self) -> InputCheck:
@@ -502,9 +510,13 @@ class InputCheck:
 
     def _explained(self, r: Floats, phi: Floats, z: Floats) -> tuple[str, str]:
         """Return the mistake that would explain the values, and what to do about it."""
+        (mm_as_read,) = (in_mm for _, unit, in_mm in UNITS if unit == self._unit)
+        as_read = "" if self._unit == "mm" else f"read as {self._unit}; "
         for words, unit, in_mm in UNITS:
-            if self._fits(r * in_mm, z * in_mm):
-                return f"are these {words}?", f'give unit="{unit}" (--unit {unit})'
+            factor = in_mm / mm_as_read
+            if unit != self._unit and self._fits(r * factor, z * factor):
+                remedy = f'give unit="{unit}" (--unit {unit})'
+                return f"{as_read}are these {words}?", remedy
         if np.abs(phi).max() > 1.5 * math.pi and self._fits(r, z):
             if np.abs(phi).max() > 2 * math.pi:
                 return "is phi in degrees?", "give phi in rad"

@@ -156,7 +156,8 @@ def _samples(
         )
     if not tables:
         raise ConfigError(
-            "no events: give events and truth (--events, --truth), or [[samples]]"
+            "no events: give events and truth (--events, --truth), or a recipe "
+            "with [[samples]]"
         )
     samples = tuple(
         config_from_mapping(SampleFiles, t, where="[[samples]]") for t in tables

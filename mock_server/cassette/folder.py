@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import grpc
 import numpy as np
@@ -33,13 +33,16 @@ from mock_server.model.config_message import Json, as_text, parse_text
 from mock_server.model.declaration import AnyArray
 from mock_server.wire.codec import RawTensor, decode, encode
 from mock_server.wire.inference import InferenceRequest, InferenceResponse
-from sonic_base import decoding, whole_file
+from sonic_base import check_inflated_size, decoding, whole_file
 
 FORMAT = 1
 
 _FLOATS = ("FP16", "BF16", "FP32", "FP64")
 _WRONG_CONTENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What a document of another kind raises where it is taken for a cassette's."""
+
+MAX_TEXT = 64 * 1024**2
+"""Most characters of ``cassette.json``, and of a line of ``exchanges.jsonl``."""
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -151,11 +154,15 @@ class Cassette:
         """
         path = folder / "cassette.json"
         try:
-            cassette = cls._of_content(folder, json.loads(path.read_text()))
+            with path.open(encoding="utf-8") as file:
+                cassette = cls._of_content(
+                    folder, json.loads(_up_to(file.read(MAX_TEXT + 1)))
+                )
             path = folder / "exchanges.jsonl"
-            for described in _complete_lines(path.read_text(encoding="utf-8")):
-                exchange = _read_exchange(folder, described)
-                cassette._exchanges[exchange.model_name, exchange.key] = exchange
+            with path.open(encoding="utf-8") as file:
+                for described in _complete_lines(file):
+                    exchange = _read_exchange(folder, described)
+                    cassette._exchanges[exchange.model_name, exchange.key] = exchange
         except OSError as error:
             raise CassetteError(f"{path}: cannot read: {error.strerror}") from error
         except CassetteError:
@@ -211,8 +218,8 @@ class Cassette:
             self._exchanges[exchange.model_name, exchange.key] = exchange
 
 
-def _complete_lines(text: str) -> Iterator[Json]:
-    for line in text.splitlines(keepends=True):
+def _complete_lines(file: TextIO) -> Iterator[Json]:
+    while line := _up_to(file.readline(MAX_TEXT + 1)):
         try:
             described: Json = json.loads(line)
         except ValueError:
@@ -220,6 +227,12 @@ def _complete_lines(text: str) -> Iterator[Json]:
                 raise
             return  # the recording was killed while it wrote the last line
         yield described
+
+
+def _up_to(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a text of more than {MAX_TEXT} characters")
+    return text
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -322,6 +335,7 @@ def _read_arrays(path: Path) -> dict[str, AnyArray]:
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as arrays,
     ):
+        check_inflated_size(arrays.zip)
         return {name: arrays[name] for name in arrays.files}
 
 

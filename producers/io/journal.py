@@ -9,6 +9,7 @@ complete. A job with the same inputs and settings can resume from them.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -150,7 +151,7 @@ class Journal:
             If an interrupted job left events, and neither `resume` nor `force` is
             set.
         ConfigError
-            If they are of another job; names the difference.
+            If they are of another job, which names the difference; or of another user.
         UnreadableFileError
             If the description of that job is damaged.
         OutputError
@@ -162,9 +163,20 @@ class Journal:
                 "events of a job that was interrupted; resume it, or ask to overwrite",
             )
         if self.folder.is_dir() and resume:
+            self._require_own_folder()
             self._require_same_job()
         else:
             new_partial_folder(self.output, self._job)
+
+    def _require_own_folder(self) -> None:
+        """In a folder of many users, another one may have put it there beforehand."""
+        with output_errors(self.output):
+            is_own = self.folder.lstat().st_uid == os.geteuid()
+        if not is_own or self.folder.is_symlink():
+            raise ConfigError(
+                f"{self.folder}: a link, or of another user: its events are not "
+                "trusted; remove it, or write to another folder"
+            )
 
     def _require_same_job(self) -> None:
         before = job_of(self.folder)

@@ -119,4 +119,6 @@ class SimulationConfig:
                 f"hit_inefficiency must be in [0, 1), got {self.hit_inefficiency}"
             )
         if self.generator == "hepmc3" and not self.hepmc3_files:
-            raise ConfigError("generator hepmc3 needs at least one HepMC3 file")
+            raise ConfigError(
+                "generator hepmc3 needs at least one HepMC3 file (--hepmc3)"
+            )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_base import SonicError, decoding, whole_file
+from sonic_base import SonicError, check_inflated_size, decoding, whole_file
 from sonic_client.batching import CheckedRequest
 from sonic_client.config import CacheConfig
 from sonic_client.types import ModelMetadata, Tensors, payload_bytes
@@ -102,6 +102,7 @@ def _read(path: Path) -> Tensors | None:
             decoding(SonicError),
             np.load(file, allow_pickle=False) as content,
         ):
+            check_inflated_size(content.zip)
             return _read_only_copies({name: content[name] for name in content.files})
     except FileNotFoundError:
         return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 
 import dask
 from distributed import Client as DaskClient
@@ -55,7 +55,13 @@ def cluster_client(scheduler: str | None, workers: int | None) -> Iterator[DaskC
         # A worker that dies is restarted and its task repeated: no news for users.
         stack.enter_context(_quiet("distributed"))
         try:
-            address = scheduler or stack.enter_context(_local_cluster(workers or 1))
+            # Removed after the workers, which may still write as they end.
+            folder = stack.enter_context(
+                TemporaryDirectory(prefix="sonic-dask-", ignore_cleanup_errors=True)
+            )
+            address = scheduler or stack.enter_context(
+                _local_cluster(workers or 1, folder)
+            )
             client = DaskClient(address, timeout=START_TIMEOUT_S, set_as_default=False)
             stack.enter_context(client)
             client.wait_for_workers(workers or 1, timeout=START_TIMEOUT_S)
@@ -66,7 +72,7 @@ def cluster_client(scheduler: str | None, workers: int | None) -> Iterator[DaskC
         yield client
 
 
-def _local_cluster(n_workers: int) -> LocalCluster:
+def _local_cluster(n_workers: int, folder: str) -> LocalCluster:
     with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
         return LocalCluster(
             n_workers=n_workers,
@@ -85,7 +91,9 @@ def _local_cluster(n_workers: int) -> LocalCluster:
             memory_limit=MEMORY_LIMIT // n_workers,
             preload=["sonic_tracking.distributed.worker"],
             silence_logs=logging.CRITICAL,
-            local_directory=os.environ.get("TMPDIR"),
+            # Workers unpickle what they have written there. By itself, dask takes a
+            # folder of a fixed name, which another user may have made beforehand.
+            local_directory=folder,
         )
 
 

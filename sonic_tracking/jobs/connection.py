@@ -160,11 +160,7 @@ def job_server(
             None, weights, progress=progress, any_input=any_input
         ) as own:
             config = settings.config(own_server=own.url)
-            if config.model_name not in WHOLE_MODELS:
-                raise ConfigError(
-                    f"unknown model {config.model_name!r} of the server in this "
-                    f"process, {nearest_names(config.model_name, WHOLE_MODELS)}"
-                )
+            require_own_model(config.model_name)
             access = ServerConfig(url=own.url, token=own.token)
             yield own, replace(config, servers=access)
         return
@@ -177,6 +173,21 @@ def job_server(
         any_input = False  # of the job alone: the server decides for itself
     config = replace(settings, weights=weights, any_input=any_input).config()
     yield ServerInUse(url=", ".join(each.url for each in config.servers)), config
+
+
+def require_own_model(model: str) -> None:
+    """Refuse a model that the server in this process does not have.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest names.
+    """
+    if model not in WHOLE_MODELS:
+        raise ConfigError(
+            f"unknown model {model!r} of the server in this process, "
+            f"{nearest_names(model, WHOLE_MODELS)}"
+        )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from sonic_client import (
     TryTimedOutError,
 )
 from sonic_client.transport import Transport, transport_for
-from sonic_tracking.jobs.connection import tracking_server
+from sonic_tracking.jobs.connection import require_own_model, tracking_server
 
 __all__ = ["ModelDescription", "ServerReport", "describe", "servers"]
 
@@ -210,6 +210,8 @@ def describe(
     >>> description = describe("exatrkx", server="grpc://localhost:8001")
     >>> print(description.example)
     """
+    if server is None:
+        require_own_model(model)
     with tracking_server(server) as used:
         config = _server_config(
             used.url, token_file, token_env, roots, plaintext_token=plaintext_token

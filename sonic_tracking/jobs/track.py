@@ -269,6 +269,7 @@ def track(
             output=target,
             min_space_points=min_space_points,
             any_input=any_input,
+            unit=unit or ("mm" if mapping is None else mapping.unit),
             on_failure=on_failure,
             provenance={
                 "command": command,
@@ -549,6 +550,7 @@ class _Job:
     output: _Output
     min_space_points: int
     any_input: bool
+    unit: str
     on_failure: FailurePolicy
     provenance: Json
     progress: bool
@@ -559,6 +561,7 @@ class _Job:
             model,
             min_space_points=self.min_space_points,
             any_input=self.any_input,
+            unit=self.unit,
         )
 
     @contextmanager

@@ -101,6 +101,12 @@ def test_without_a_server_the_one_in_this_process_is_asked(sonic):
     assert 'servers="grpc://localhost:8001"' in result.stdout
 
 
+def test_an_unknown_model_of_this_process_comes_with_the_nearest(refused):
+    line = refused("describe", "exatrk", status=2)
+
+    assert "nearest: 'exatrkx'" in line
+
+
 def test_an_unknown_model_is_one_line(refused, server):
     line = refused("describe", "labell", "--server", server.url, status=1)
 

@@ -5,10 +5,13 @@ import os
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
@@ -365,3 +368,21 @@ def test_its_own_cluster_listens_on_loopback_at_free_ports():
     # gRPC, of servers in this process, listens on IPv4 by sockets of IPv6.
     addresses = {each.laddr.ip.removeprefix("::ffff:") for each in sockets}
     assert addresses == {"127.0.0.1"}
+
+
+def test_what_its_workers_write_down_lies_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Another user of the machine has made the folder that dask would take."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "dask-scratch-space").mkdir(mode=0o777)
+    (tmp_path / "dask-scratch-space").chmod(0o777)
+
+    with cluster_client(None, 1) as client:
+        (written,) = client.run(
+            lambda dask_worker: dask_worker.local_directory
+        ).values()
+        (place,) = written.values()
+        above = Path(place).relative_to(tmp_path).parts[0]
+        mode = stat.S_IMODE((tmp_path / above).stat().st_mode)
+
+    assert (above.startswith("sonic-dask-"), mode) == (True, 0o700)
+    assert [each.name for each in tmp_path.iterdir()] == ["dask-scratch-space"]

@@ -61,6 +61,20 @@ def test_the_pipeline_finds_the_same_tracks_in_every_unit(in_unit, tracks_in_mm,
     assert [tracks.labels.tolist() for _, tracks in result] == tracks_in_mm
 
 
+@pytest.mark.parametrize(
+    ("given", "unit"), [("um", "mm"), ("m", "cm"), ("cm", "mm"), ("cm", "m")]
+)
+def test_the_right_unit_is_named_where_a_wrong_one_was_given(
+    refused, in_unit, sample, given, unit
+):
+    events = sample / "events.root" if unit == "mm" else in_unit(unit)
+
+    line = refused("track", events, "-o", "t.root", "--unit", given, status=1)
+
+    assert f"(read as {given}; are these " in line
+    assert f'give unit="{unit}" (--unit {unit})' in line
+
+
 def test_the_command_takes_a_unit_and_evaluation_uses_it_again(
     sonic, in_unit, tracks_in_mm, sample
 ):

@@ -20,6 +20,7 @@ from producers.io.location import Location, damaged_file_named, open_binary
 from producers.model.errors import SchemaError, UnreadableFileError
 from producers.model.event import EventChunk
 from producers.model.types import AnyArray
+from sonic_base import check_inflated_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,8 @@ def _member(path: Location, name: str) -> Iterator[tuple[IO[bytes], _Array] | No
             yield None
             return
         with damaged_file_named(path, "numpy", f"the array {name!r}"):
+            if name != "xyz":  # which is read piece by piece
+                check_inflated_size(archive)
             info = archive.getinfo(f"{name}.npy")
             stream = stack.enter_context(archive.open(info))
         # Deflate makes data at most 1032 times smaller.

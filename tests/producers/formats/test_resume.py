@@ -1,6 +1,7 @@
 """A job that is interrupted leaves what it finished, and goes on from it."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -277,3 +278,21 @@ def test_the_job_is_readable_for_people(tmp_path):
 
 if __name__ == "__main__":
     track(sys.argv[1], sys.argv[2], wait_at=2500)
+
+
+@pytest.mark.parametrize("kind", ["link", "owner"])
+def test_a_job_does_not_go_on_from_what_another_user_put_there(
+    tmp_path, monkeypatch, kind
+):
+    folder, elsewhere = tmp_path / "tracks.root.partial", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "job.json").write_text("{}")
+    if kind == "link":
+        folder.symlink_to(elsewhere)
+    else:
+        elsewhere.rename(folder)
+        own = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+
+    with pytest.raises(ConfigError, match="a link, or of another user"):
+        TrackWriter(tmp_path / "tracks.root", {}, resume=True, job={}).__enter__()
