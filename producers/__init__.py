@@ -59,6 +59,7 @@ from producers.model.schema import ColumnMapping
 from producers.model.track_block import FailureRow, TrackBlock
 from producers.model.truth import Particles, TruthEvent
 from producers.model.truth_schema import TruthMapping
+from producers.model.units import in_mm
 from producers.tracking import TrackFindingProducer
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "TruthWriter",
     "UnequalEventsError",
     "UnreadableFileError",
+    "in_mm",
     "node_features",
     "open_events",
 ]

@@ -37,7 +37,7 @@ from producers.model.track_block import TrackBlock
 from producers.model.truth import TruthEvent
 from producers.model.truth_schema import TruthMapping
 from producers.model.types import Untyped
-from producers.model.units import MM_PER_UNIT, LengthUnit, checked_unit
+from producers.model.units import LengthUnit, checked_unit, in_mm
 from sonic_base import ConfigError
 
 
@@ -111,7 +111,7 @@ def open_events(
         _require_unit(chosen, used, path)
         with _columns_file_noted(columns_file, content):
             file = chosen.open(content, options)
-        files.append(file if used == "mm" else _InOtherUnit(file, MM_PER_UNIT[used]))
+        files.append(file if used == "mm" else _InOtherUnit(file, used))
     source = EventSource(files, max_events=max_events, chunk_size=chunk_size)
     if not len(source):
         rest = f" and {len(given) - 1} more files" if len(given) > 1 else ""
@@ -164,7 +164,7 @@ class _InOtherUnit:
     """A file whose positions are not in mm, read in mm; see `EventFile`."""
 
     file: EventFile
-    mm_per_unit: float
+    unit: LengthUnit
 
     @property
     def path(self) -> Location:
@@ -179,12 +179,7 @@ class _InOtherUnit:
     ) -> Iterator[EventChunk]:
         with iterating(self.file.chunks(start, stop, chunk_size)) as chunks:
             for chunk in chunks:
-                yield replace(chunk, xyz=_in_mm(chunk.xyz, self.mm_per_unit))
-
-
-def _in_mm(lengths: NDArray[np.float32], mm_per_unit: float) -> NDArray[np.float32]:
-    # In double precision, so that there is one rounding.
-    return (lengths.astype(np.float64) * mm_per_unit).astype(np.float32)
+                yield replace(chunk, xyz=in_mm(chunk.xyz, self.unit))
 
 
 class EventSource:
@@ -334,7 +329,7 @@ class TruthEvents:
         if format is not None and columns is not None:
             raise ConfigError("the truth needs a format or columns, not both")
         used = checked_unit(unit or ("mm" if columns is None else columns.unit))
-        self._mm_per_unit = MM_PER_UNIT[used]
+        self._unit = used
         self._files: list[TruthFile] = []
         for path in self.paths:
             content = FileContent(path)
@@ -357,9 +352,9 @@ class TruthEvents:
                 yield from map(self._in_mm, block)
 
     def _in_mm(self, event: TruthEvent) -> TruthEvent:
-        if self._mm_per_unit == 1.0:
+        if self._unit == "mm":
             return event
-        vertex_mm = _in_mm(event.particles.vertex_mm, self._mm_per_unit)
+        vertex_mm = in_mm(event.particles.vertex_mm, self._unit)
         return replace(event, particles=replace(event.particles, vertex_mm=vertex_mm))
 
     def _blocks(self) -> Iterator[list[TruthEvent]]:

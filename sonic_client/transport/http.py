@@ -36,6 +36,7 @@ from sonic_client.transport.payload import check_message_size
 from sonic_client.transport.process_guard import ProcessGuard
 from sonic_client.transport.status import (
     KEPT_CONNECTION_ENDED,
+    NOT_HTTP_1,
     error_of_http_status,
     error_of_status,
 )
@@ -403,8 +404,7 @@ def _error_of_exception(
     elif isinstance(error, aiohttp.ClientConnectorError):
         details = f"failed to connect: {error}"
     elif isinstance(error, aiohttp.ClientResponseError):
-        # The answer is not HTTP/1, as from a gRPC port.
-        details = f"Failed parsing HTTP/1: {error.message}"
+        details = f"{NOT_HTTP_1}: {error.message.strip().rstrip(':')}"
     elif connection.is_kept and not connection.has_answered:
         details = f"{KEPT_CONNECTION_ENDED}: {_text_of(error)}"
     else:

@@ -29,6 +29,7 @@ from sonic_client.transport.planned_ends import PLANNED_END_REMEDY
 
 __all__ = [
     "KEPT_CONNECTION_ENDED",
+    "NOT_HTTP_1",
     "error_of_http_status",
     "error_of_status",
     "retry_after_s",
@@ -121,6 +122,9 @@ _CONNECTION_TEXTS = (
 KEPT_CONNECTION_ENDED = "kept connection ended"
 """Begins the details where a kept HTTP connection ends before a byte of the answer."""
 
+NOT_HTTP_1 = "Failed parsing HTTP/1"
+"""Begins the details where an answer is not HTTP/1, as from a gRPC port."""
+
 _PLANNED_END_TEXTS = (
     KEPT_CONNECTION_ENDED,
     "GOAWAY received; Error code: 0",  # HTTP/2's NO_ERROR
@@ -137,7 +141,7 @@ _TLS_REMEDIES = {
 }
 _PLAINTEXT_REMEDY = "does the port speak TLS? then use grpcs://"
 _NOT_LISTENING_REMEDY = "is it running, on this port?"
-_HTTP_TEXTS = ("Failed parsing HTTP/2", "http1.x server")
+_HTTP_TEXTS = (NOT_HTTP_1, "Failed parsing HTTP/2", "http1.x server")
 _PORT_REMEDY = ":8001 is gRPC, :8000 HTTP"
 
 
@@ -240,7 +244,8 @@ def _kind(status: str, details: str) -> type[ServerError]:
         is_connected = not any(text in details for text in _CONNECT_TEXTS)
         if is_connected and any(text in details for text in _PLANNED_END_TEXTS):
             return ConnectionEndedError
-        if any(text in details for text in (*_CONNECT_TEXTS, *_CONNECTION_TEXTS)):
+        lost = (*_CONNECT_TEXTS, *_CONNECTION_TEXTS, NOT_HTTP_1)
+        if any(text in details for text in lost):
             return ServerUnreachableError
     return _KINDS[status]
 

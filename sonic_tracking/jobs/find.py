@@ -16,6 +16,7 @@ from producers import (
     Event,
     FeatureScale,
     TrackFindingProducer,
+    in_mm,
     node_features,
 )
 from producers.adapters.process_client import process_client
@@ -45,6 +46,7 @@ def find_tracks(
     model: str | None = None,
     min_space_points: int = 3,
     any_input: bool = False,
+    unit: str = "mm",
 ) -> Any:
     """Find the tracks among space points that are in memory.
 
@@ -54,7 +56,7 @@ def find_tracks(
     Parameters
     ----------
     xyz : ndarray, shape (n_space_points, 3), or awkward array
-        Global Cartesian positions in mm, beam along z. An awkward array of events has
+        Global Cartesian positions, beam along z. An awkward array of events has
         the type ``n_events * var * 3 * float``, or ``n_events * var`` records with the
         fields x, y and z.
     weights : path or name, optional
@@ -68,6 +70,8 @@ def find_tracks(
     any_input : bool
         Whether to find tracks in events, too, that are far from all that the weights
         were trained on. A server may refuse them nevertheless.
+    unit : {"mm", "cm", "m", "um"}
+        Of the positions.
 
     Returns
     -------
@@ -85,8 +89,8 @@ def find_tracks(
         far from all that the weights were trained on (an InputRangeError, which names
         the likely cause), or too dense for them.
     ConfigError
-        If `weights` or `model` do not go with `server`, or the features of the weights
-        are not r, phi, z.
+        If `weights` or `model` do not go with `server`, the features of the weights
+        are not r, phi, z, or the unit is unknown.
     WeightsError, MissingExtraError
         If the weights cannot be used, or torch (extra ``pipeline``) is not installed.
     SonicError
@@ -110,7 +114,8 @@ def find_tracks(
         raise ConfigError(f"model {model!r} needs a server that serves it")
     _refuse_other_objects(xyz)
     is_nested = isinstance(xyz, ak.Array)
-    events = _events(xyz) if is_nested else [_one_event(xyz)]
+    read = _events(xyz) if is_nested else [_one_event(xyz)]
+    events = [in_mm(each, unit) for each in read]
     if server is None:
         labels = _pipeline_labels(weights, _time_written(weights), any_input)
     else:
@@ -155,14 +160,21 @@ def _one_event(xyz: Positions) -> NDArray[np.float32]:
         positions: NDArray[np.float32] = np.asarray(xyz, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"expected numbers of shape (n_space_points, 3) in mm: {error}"
+            f"expected numbers of shape (n_space_points, 3): {error}; for files there "
+            "is track()"
         ) from error
     if positions.shape == (0,):
         positions = positions.reshape(0, 3)
     if positions.ndim != 2 or positions.shape[1] != 3:
+        is_transposed = positions.ndim == 2 and positions.shape[0] == 3
+        remedy = (
+            "give its transpose, xyz.T"
+            if is_transposed
+            else "give several events as an awkward array"
+        )
         raise ValueError(
-            "expected positions of shape (n_space_points, 3) in mm, got shape "
-            f"{positions.shape}; give several events as an awkward array"
+            "expected positions of shape (n_space_points, 3), got shape "
+            f"{positions.shape}; {remedy}"
         )
     wrong = np.flatnonzero(~np.isfinite(positions).all(axis=1))
     if wrong.size:

@@ -155,6 +155,20 @@ def test_tracks_of_one_event_are_the_pipelines(events, weights):
     np.testing.assert_array_equal(tracks.labels, expected)
 
 
+def test_positions_may_be_in_another_unit(events, weights):
+    in_cm = events[0].astype(np.float64) / 10.0
+
+    found = find_tracks(in_cm, weights=weights, unit="cm", min_space_points=1)
+
+    expected = find_tracks(events[0], weights=weights, min_space_points=1)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+def test_transposed_positions_are_told_from_several_events(events, weights):
+    with pytest.raises(ValueError, match=r"give its transpose, xyz\.T"):
+        find_tracks(events[0].T, weights=weights)
+
+
 def test_weights_that_were_replaced_are_loaded_again(events, tiny_config, tmp_path):
     sizes = []
     for score_cut in (0.0, 0.9999):

@@ -184,6 +184,15 @@ def test_a_wrong_port_is_not_asked_again_and_again(config_for, http_port):
     assert len(connections) < 10
 
 
+def test_http_to_a_grpc_port_says_which_port_is_which(serve, config_for):
+    url = serve().url.replace("grpc://", "http://")
+
+    with pytest.raises(ServerUnreachableError, match="8000 HTTP") as caught:
+        Client(config_for(url)).__enter__()
+
+    assert "\n" not in str(caught.value)
+
+
 def test_one_error_names_every_server_and_what_is_wrong_there(
     serve, config_for, free_address, black_hole
 ):
