@@ -277,3 +277,21 @@ def test_address_that_others_reach_is_warned_of(weights, caplog):
 )
 def test_what_the_mock_cannot_serve_is_told_in_one_line(refused, options, message):
     assert message in refused("serve", *options, status=2)
+
+
+@pytest.mark.parametrize("has_token", [False, True])
+def test_clients_that_may_load_models_without_a_token_are_warned_of(
+    tmp_path, caplog, has_token
+):
+    (tmp_path / "models").mkdir()
+    file = tmp_path / "token"
+    file.write_text("t0ken-of-this-server")
+    with sonic_tracking.serve(
+        repository=tmp_path / "models",
+        model_control="explicit",
+        token_file=file if has_token else None,
+    ):
+        pass
+
+    warned = "every user of this machine can load and unload" in caplog.text
+    assert warned is not has_token
