@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from itertools import pairwise
 from typing import ClassVar, NamedTuple, Protocol
@@ -27,6 +27,7 @@ from producers.io.root_writer import RootWriter, TableSpec
 from producers.io.tables import Lists
 from producers.model.chunk import splits_of
 from producers.model.errors import (
+    DataError,
     SchemaError,
     UnequalEventsError,
     UnreadableFileError,
@@ -57,6 +58,13 @@ NO_VERTEX = (
     "the truth has no production vertices (vx, vy, vz): particles count wherever they "
     "were produced, displaced particles are not told apart, and the points of a "
     "particle are ordered by their distance from the origin"
+)
+LARGEST_MOMENTUM_GEV = 7000.0
+"""That of a proton of the LHC's beams."""
+
+NOT_IN_GEV = (
+    f"the truth has momenta above {LARGEST_MOMENTUM_GEV:g} GeV: if they are in MeV, "
+    'give momentum_unit = "MeV" in the table [truth]'
 )
 CHARGE_OF_PDG = (
     "the truth has no charges (q): they follow from the PDG ids (Monte Carlo numbering "
@@ -294,8 +302,21 @@ def open_truth(content: FileContent, columns: TruthMapping) -> TruthFile:
     )
     remarks = [NO_VERTEX] if columns.vx is None else []
     remarks += [CHARGE_OF_PDG] if columns.q is None else []
+    remarks += [NOT_IN_GEV] if _is_beyond_the_beam(truth) else []
     with truth.tables() as (points, _):
         return TruthFile(len(points), truth.blocks, tuple(remarks))
+
+
+def _is_beyond_the_beam(truth: _Truth) -> bool:
+    """Whether one of the first events has a momentum that no collision gives."""
+    if truth.columns.momentum_unit != "GeV":
+        return False
+    with suppress(DataError):  # who reads the events gets it
+        for event in next(truth.blocks(), []):
+            momentum = event.particles.momentum_gev.astype(np.float64)
+            if (np.linalg.norm(momentum, axis=1) > LARGEST_MOMENTUM_GEV).any():
+                return True
+    return False
 
 
 def _tree_with(content: FileContent, column: str) -> str:

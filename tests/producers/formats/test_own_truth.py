@@ -134,6 +134,21 @@ def test_units_of_vertex_and_momentum_are_those_of_the_mapping(tmp_path):
     np.testing.assert_allclose(events[0].particles.pt_gev, [2e-3, 5e-4], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("scale", "unit", "is_warned"),
+    [(1.0, "GeV", False), (1e4, "GeV", True), (1e4, "MeV", False)],
+)
+def test_momenta_beyond_the_beams_are_remarked_on(tmp_path, scale, unit, is_warned):
+    tables = in_lists()
+    tables["t"]["p_pt"] = ak.Array(PT) * scale
+    path = write(tmp_path / "f.root", tables)
+
+    truth = TruthEvents(path, columns=TruthMapping(**MAPPING, momentum_unit=unit))
+
+    remarked = [each for each in truth.remarks if 'momentum_unit = "MeV"' in each]
+    assert bool(remarked) == is_warned
+
+
 def test_events_of_two_trees_are_compared(tmp_path):
     t = in_lists()["t"]
     points = {name: t.pop(name) for name in ("evt", "hit_pid")}
