@@ -7,8 +7,8 @@ in ``src/http_server.cc`` of triton-inference-server/server.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from mock_server.core.inference_core import InferenceCore, refuse_decoupled
 from mock_server.core.loaded_model import Loaded
@@ -54,9 +54,12 @@ async def infer(core: InferenceCore, call: Call, name: str, version: str) -> Rep
         "HTTP end point doesn't support models with decoupled transaction policy",
     )
     asked = read_inference(call, loaded.model, core.shared_memory)
-    with _dropped_if_cancelled(call, loaded):
+    try:
         responses = await _submit(core, call, loaded, asked.request)
         response = await responses.get()
+    except asyncio.CancelledError:
+        _drop(call, loaded)
+        raise
     if response is None:
         raise internal(f"model '{name}' gave no response")
     if response.error is not None:
@@ -99,24 +102,22 @@ async def generate_events(
     """
     loaded = core.repository.find(name, version)
     request = _generate_request(call, loaded.model)
-    with _dropped_if_cancelled(call, loaded):
+    try:
         responses = await _submit(core, call, loaded, request)
         while (response := await responses.get()) is not None:
             if response.error is None:
                 yield _generated(response)
             else:
                 yield Reply.error(400, response.error.message)  # whatever its code
-
-
-@contextmanager
-def _dropped_if_cancelled(call: Call, loaded: Loaded) -> Iterator[None]:
-    """Keep nothing of a waiting request whose client has left."""
-    try:
-        yield
     except asyncio.CancelledError:
-        call.cancellation.cancel()
-        loaded.drop_cancelled()
+        _drop(call, loaded)
         raise
+
+
+def _drop(call: Call, loaded: Loaded) -> None:
+    """Keep nothing of a waiting request whose client has left."""
+    call.cancellation.cancel()
+    loaded.drop_cancelled()
 
 
 async def _submit(

@@ -65,7 +65,8 @@ def cluster_client(scheduler: str | None, workers: int | None) -> Iterator[DaskC
             client = DaskClient(address, timeout=START_TIMEOUT_S, set_as_default=False)
             stack.enter_context(client)
             client.wait_for_workers(workers or 1, timeout=START_TIMEOUT_S)
-        except (OSError, RuntimeError, TimeoutError, ValueError) as error:
+        # TypeError: tls without certificates in the configuration of dask.
+        except (OSError, RuntimeError, TimeoutError, TypeError, ValueError) as error:
             where = scheduler or f"{workers} workers on this machine"
             hint = "" if scheduler else f"; {MAIN_GUARD}"
             raise ClusterError(f"dask cluster {where}: {error}{hint}") from error

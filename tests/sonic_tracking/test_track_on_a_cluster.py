@@ -27,6 +27,7 @@ pytest.importorskip("distributed", reason="needs the extra dask")
 from distributed import Client as DaskClient
 from distributed import LocalCluster
 
+from sonic_tracking.distributed import cluster as clusters
 from sonic_tracking.distributed.cluster import cluster_client
 
 pytestmark = pytest.mark.timeout(300)
@@ -332,6 +333,18 @@ def test_one_cluster_at_a_time(refused, sample):
     )
 
     assert "exclude one another" in line
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+def test_a_cluster_without_certificates_is_warned_of(monkeypatch, caplog, scheme):
+    monkeypatch.setattr(clusters, "START_TIMEOUT_S", 0.1)
+    with (
+        pytest.raises(clusters.ClusterError),
+        cluster_client(f"{scheme}://127.0.0.1:1", None),
+    ):
+        pass
+
+    assert ("has no authentication" in caplog.text) is (scheme == "tcp")
 
 
 def test_only_the_job_can_use_its_own_cluster():
