@@ -38,7 +38,8 @@ WAYS = {
 def test_every_hedged_request_gets_its_own_answer(way, layout):
     """A server hangs at some requests, until the client ends the calls."""
     scheme, settings = WAYS[way]
-    plans = FaultPlan().on(40, 41, 45).hang(), FaultPlan()
+    # However the requests are shared out, one of the servers hangs.
+    plans = FaultPlan().on(40, 41, 45).hang(), FaultPlan().on(200).hang()
     with ExitStack() as stack:
         servers = [
             stack.enter_context(MockServer(MODELS, http_port=0, faults=plan))
