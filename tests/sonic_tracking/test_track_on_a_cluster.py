@@ -390,10 +390,7 @@ def test_what_its_workers_write_down_lies_in_a_folder_of_its_own(tmp_path, monke
     (tmp_path / "dask-scratch-space").chmod(0o777)
 
     with cluster_client(None, 1) as client:
-        (written,) = client.run(
-            lambda dask_worker: dask_worker.local_directory
-        ).values()
-        (place,) = written.values()
+        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
         above = Path(place).relative_to(tmp_path).parts[0]
         mode = stat.S_IMODE((tmp_path / above).stat().st_mode)
 
