@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from aiohttp import HttpVersion11, web
@@ -184,6 +184,7 @@ def _for_no_web_page(handler: Handler, *, is_local: bool) -> Handler:
     return answer
 
 
+@lru_cache(64)  # clients send the same one with every request
 def _names_this_machine(header: str | None) -> bool:
     if header is None:  # no browser
         return True
