@@ -83,7 +83,7 @@ class ServerPool:
             timing=timing,
         )
         self._change = asyncio.Event()
-        self._awaiting_answer: list[asyncio.Future[None]] = []
+        self._awaiting_answer: set[asyncio.Future[None]] = set()
         self._out_since: float | None = timing.clock()
 
     async def open(self) -> ModelMetadata:
@@ -334,17 +334,16 @@ class ServerPool:
     async def wait_for_answer(self, *, wait_s: float) -> None:
         """Wait for an answer to any request, but no longer than some seconds."""
         answered = asyncio.get_running_loop().create_future()
-        self._awaiting_answer.append(answered)
+        self._awaiting_answer.add(answered)
         sleep = asyncio.ensure_future(self._timing.sleep(wait_s))
         try:
             await asyncio.wait({answered, sleep}, return_when="FIRST_COMPLETED")
         finally:
             sleep.cancel()
-            answered.cancel()
+            self._awaiting_answer.discard(answered)
 
     def _tell_of_answer(self) -> None:
-        waiting, self._awaiting_answer = self._awaiting_answer, []
-        for each in waiting:
+        for each in self._awaiting_answer:
             if not each.done():
                 each.set_result(None)
 

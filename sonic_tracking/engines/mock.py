@@ -67,7 +67,7 @@ class TrackingMock:
 
     @property
     def token(self) -> Secret | None:
-        """What each call must carry, if anything."""
+        """The token that each call must carry; None if it needs none."""
         return self.settings.token
 
     @property
